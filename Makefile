@@ -1,0 +1,109 @@
+# shmflow: `make` lists what can be done here. The only prerequisite is Rust (see tools/check-rust.sh);
+# everything else is installed by `make deps`, which every other target runs first.
+
+MSRV      := 1.92
+CARGO     ?= cargo
+# Only for `make test`, `bench` and the like: what they need of /dev/shm, in MiB.
+SHM_TEST  := 512
+SOAK_SECONDS ?= 600
+FUZZ_SECONDS ?= 60
+MIRI_FLAGS   ?= -Zmiri-many-seeds=0..16
+
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+target_dir = $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+plugin_dir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+
+# What is in the workspace decides what the targets do, so that each commit's Makefile fits it.
+package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
+has_bench   := $(call package,shmflow-bench,benches)
+has_compare := $(call package,shmflow-compare,benches/compare)
+has_demo    := $(wildcard examples/demo/main.rs)
+has_loom    := $(wildcard ring/tests/loom*.rs)
+loom_tests  := $(patsubst ring/tests/%.rs,--test %,$(has_loom))
+loom_command = $(CARGO) test --release --locked -p shmflow $(loom_tests)
+has_python  := $(wildcard python/pyproject.toml)
+fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help deps build test test-fast demo bench compare loom miri soak fuzz doc lint install uninstall clean rust deps-list
+
+help: ## show this list
+	@echo "shmflow: zero-copy video and data between processes over shared memory"
+	@echo
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "New here? make demo, then make test. Prerequisite: Rust >= $(MSRV)."
+
+rust:
+	@tools/check-rust.sh $(MSRV)
+
+deps: rust ## install what is needed (Debian 12 and 13), nothing if all is there
+	@tools/deps.sh
+
+deps-list: ## say what `make deps` would install, and install nothing
+	@tools/deps.sh --dry-run
+
+build: deps ## the plugin, the library and the command, optimised
+	$(CARGO) build --release --locked
+
+lint: deps ## formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: deps ## the API documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
+	@tools/check-shm.sh $(SHM_TEST)
+	$(CARGO) build --release --locked
+	$(if $(has_loom),$(loom_command))
+	$(if $(has_python),tools/test-python.sh)
+	$(CARGO) test --locked --no-fail-fast
+
+test-fast: deps ## the tests alone, without lint, doc and models
+	$(CARGO) test --locked
+
+loom: deps ## the protocol under the loom model checker, on the real code
+	$(if $(has_loom),$(loom_command),@echo "loom: there are no models yet.")
+
+miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri component)
+	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || { \
+	  echo "Miri is not installed here. Where the network allows it:"; \
+	  echo "    rustup toolchain install nightly --component miri rust-src"; exit 1; }
+	MIRIFLAGS="$(MIRI_FLAGS) $(MIRIFLAGS)" $(CARGO) +nightly miri test -p shmflow --lib
+
+demo: build ## decode a real video in one process; show, measure and re-encode it in others
+	@tools/check-shm.sh 256
+	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
+
+bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSON)
+	@tools/check-shm.sh 2048
+	$(if $(has_bench),$(CARGO) run --release --locked -p shmflow-bench -- ring,@echo "bench: there is none yet."; exit 1)
+
+compare: build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (tables and JSON)
+	@tools/check-shm.sh 2048
+	$(if $(has_compare),$(CARGO) run --release --locked -p shmflow-compare --,@echo "compare: there is none yet."; exit 1)
+
+soak: deps ## the torture tests for long (SOAK_SECONDS=600)
+	@tools/check-shm.sh $(SHM_TEST)
+	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked -- torture --nocapture
+
+fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each; needs nightly)
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
+	  echo "Fuzzing needs a nightly toolchain: rustup toolchain install nightly"; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "fuzz: installing cargo-fuzz"; $(CARGO) install --locked cargo-fuzz; }
+	@test -n "$(fuzz_targets)" || { echo "fuzz: there are no targets yet."; exit 1; }
+	$(foreach target,$(fuzz_targets),$(CARGO) +nightly fuzz run $(target) -- -max_total_time=$(FUZZ_SECONDS) &&) true
+
+install: build ## copy the plugin to where your GStreamer looks for it
+	@test -f "$(target_dir)/release/libgstshmflow.so" || { echo "install: there is no plugin yet."; exit 1; }
+	install -D -m 0755 "$(target_dir)/release/libgstshmflow.so" "$(plugin_dir)/libgstshmflow.so"
+	@gst-inspect-1.0 shmflowsink >/dev/null && echo "installed: gst-inspect-1.0 shmflowsink shows it"
+
+uninstall: ## remove that copy
+	rm -f "$(plugin_dir)/libgstshmflow.so"
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+	rm -rf demo-out
