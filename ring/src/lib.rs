@@ -1,1 +1,7 @@
 //! shmflow
+#![deny(unsafe_code)]
+
+mod layout;
+mod protocol;
+
+pub use protocol::Step;

@@ -1,0 +1,102 @@
+//! What the protocol needs from memory, so that the same code runs on shared mappings and under loom.
+
+use std::sync::atomic::Ordering;
+
+/// One 64-bit control word in shared memory.
+pub(crate) trait Word {
+    fn load(&self, order: Ordering) -> u64;
+    fn store(&self, value: u64, order: Ordering);
+    /// Compare-and-swap; the value found on failure. Success orders as given, failure as `Acquire`.
+    fn cas(&self, from: u64, to: u64, order: Ordering) -> Result<(), u64>;
+    /// Sets bits, returns the value before.
+    fn or(&self, bits: u64, order: Ordering) -> u64;
+    /// Keeps only `bits`, returns the value before.
+    fn and(&self, bits: u64, order: Ordering) -> u64;
+}
+
+/// Where the protocol needs a total order that acquire and release do not give.
+///
+/// Each is `fence(SeqCst)` in shared memory. The models leave one out at a time, to show that it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    /// Claim: between taking the state and writing the payload; pairs with [`Fence::Copy`].
+    Claim,
+    /// Copy: between reading the payload and looking at the state again; pairs with [`Fence::Claim`].
+    Copy,
+    /// Publish: between the index and the sleeper word; pairs with [`Fence::Sleep`].
+    Wake,
+    /// Sleep: between the sleeper bit and the last look at the index; pairs with [`Fence::Wake`].
+    Sleep,
+    /// Lease budget: between one's own bit and counting the others'; pairs with itself.
+    Budget,
+}
+
+/// Wrong variants of the protocol that the models must catch. Real memory is never one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) enum Mutant {
+    /// Holder words set with relaxed read-modify-writes.
+    RelaxedHolders,
+    /// Leave out one fence.
+    Without(Fence),
+    /// The claimer trusts a holder word that it loaded before the state, whatever it finds when it sets its bit.
+    HoldersBeforeState,
+    /// A claimer that finds the slot held stores the old state back, without comparing.
+    RollbackStores,
+    /// A failed claim restores the state first and clears its bit afterwards.
+    RollbackOutOfOrder,
+    /// A consumer looks again and again at a frame that its producer took back.
+    LookAgainForEver,
+    /// A publisher helps `head` over a seal.
+    HelpPastSeal,
+    /// A publisher does not compare the index entry that it replaces.
+    IndexStores,
+}
+
+/// The control words of one topic at one epoch, as one participant sees them.
+///
+/// Consumers call nothing here that stores to the ring file: `head`, `first`, `index` and `state` are
+/// read-only to them; `holders`, `sleepers` and `cursor` lie in the files that they may write.
+/// `slot` arguments are below [`Memory::slots`]: whoever takes one from shared memory checks it first.
+pub(crate) trait Memory {
+    type Word: Word;
+
+    /// Number of slots; at least 1.
+    fn slots(&self) -> u16;
+    /// Length of the index: a power of two, at least twice the slots.
+    fn index_len(&self) -> u64;
+    /// Next sequence to be published, or a little behind it; 0 until the epoch has started.
+    fn head(&self) -> &Self::Word;
+    /// First sequence of this epoch; 0 until its predecessor is sealed.
+    fn first(&self) -> &Self::Word;
+    /// The index entry that sequence `seq` uses.
+    fn index(&self, seq: u64) -> &Self::Word;
+    fn state(&self, slot: u16) -> &Self::Word;
+    fn holders(&self, slot: u16) -> &Self::Word;
+    /// One bit per participant that sleeps, or is about to.
+    fn sleepers(&self) -> &Self::Word;
+
+    /// The futex word that sleepers wait on.
+    fn wake_value(&self) -> u32;
+    /// Changes the futex word. Producers only.
+    fn bump_wake(&self);
+    /// Wakes every sleeper; how many there were.
+    fn wake_all(&self) -> usize;
+
+    /// A sequentially consistent fence.
+    fn fence(&self, which: Fence);
+    /// A named stop point; nothing at all in a release.
+    fn at(&self, step: super::Step);
+
+    /// Whether this memory asks for a wrong variant of the protocol; constant false outside the models.
+    #[inline(always)]
+    fn mutant(&self, _which: Mutant) -> bool {
+        false
+    }
+
+    /// Ordering of holder read-modify-writes.
+    #[inline(always)]
+    fn hold_order(&self) -> Ordering {
+        if self.mutant(Mutant::RelaxedHolders) { Ordering::Relaxed } else { Ordering::AcqRel }
+    }
+}
