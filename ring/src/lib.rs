@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod layout;
+pub mod meta;
 mod protocol;
 
 pub use protocol::Step;

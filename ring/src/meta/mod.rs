@@ -1,0 +1,217 @@
+//! What travels beside a frame: one versioned, little-endian block that says what the payload is and when it was taken.
+//!
+//! A block is a fixed header of 128 bytes (kind, flags, times, offsets) and entries of type, length and value (caps
+//! text, video layout, crop, private data), each padded to 8 bytes. `docs/metadata.md` has the tables; other languages
+//! need a few struct reads.
+//!
+//! - [`Meta`] owns everything and is what most programs use.
+//! - [`EncodedMeta`] is a block encoded once, of which a producer changes only times and flags per frame.
+//! - [`MetaView`] reads a block in place, without allocating.
+//!
+//! A block comes from another process: decoding takes any bytes and gives a value or an error, in time and memory
+//! bounded by the block's length. A value that was decoded is well-formed, not true: check a layout with
+//! [`VideoLayout::fits`] before touching the payload by it.
+
+mod encoded;
+mod error;
+mod flags;
+mod format;
+mod types;
+mod video;
+mod view;
+mod wire;
+
+pub use encoded::EncodedMeta;
+pub use error::MetaError;
+pub use flags::Flags;
+pub use format::{PlaneExtent, plane_extents};
+pub use types::{Clock, Crop, Extension, Kind, PerFrame, Times};
+pub use video::{Plane, VideoLayout, VideoView};
+pub use view::MetaView;
+pub use wire::{
+    ALIGN, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_PRIVATE, ENTRY_VIDEO, HEADER_LEN,
+    MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR,
+};
+
+use view::has_field;
+use wire::{CROP_LEN, VIDEO_LEN, entry_len, put, put_header};
+
+/// The metadata of one frame.
+///
+/// ```
+/// use shmflow::meta::{Clock, Flags, Kind, Meta, Plane, Times, VideoLayout};
+///
+/// let meta = Meta {
+///     kind: Kind::Video,
+///     flags: Flags::DISCONT,
+///     caps: Some("video/x-raw, format=BGRx, width=640, height=480, framerate=30/1".into()),
+///     video: Some(VideoLayout {
+///         format: "BGRx".into(),
+///         width: 640,
+///         height: 480,
+///         planes: vec![Plane { offset: 0, stride: 2560 }],
+///         fps: (30, 1),
+///     }),
+///     times: Times { capture_ns: Some(1_000_000), clock: Clock::Monotonic, ..Times::default() },
+///     ..Meta::default()
+/// };
+/// let mut room = [0; 512];
+/// let len = meta.encode(&mut room)?;
+/// assert_eq!(Meta::decode(&room[..len])?, meta);
+/// # Ok::<(), shmflow::meta::MetaError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// What the payload is.
+    pub kind: Kind,
+    /// What is special about the frame.
+    pub flags: Flags,
+    /// GStreamer caps, or any media type with parameters; without NUL.
+    pub caps: Option<String>,
+    /// How a video frame lies in the payload.
+    pub video: Option<VideoLayout>,
+    /// When the frame was taken and is to be shown.
+    pub times: Times,
+    /// First unit (frame number, byte, sample: as the kind has it) of the frame in the producer's stream.
+    pub offset: Option<u64>,
+    /// Unit after the last one.
+    pub offset_end: Option<u64>,
+    /// The visible part of a video frame.
+    pub crop: Option<Crop>,
+    /// Everything else, in the order of the block.
+    pub extensions: Vec<Extension>,
+}
+
+impl Meta {
+    /// Reads a block: [`MetaView::parse`] into an owned value. No bytes at all give [`Meta::default`].
+    ///
+    /// # Errors
+    /// As [`MetaView::parse`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, MetaError> {
+        MetaView::parse(bytes).map(|view| view.to_meta())
+    }
+
+    /// Writes the block to the start of `buffer` and returns its length, a multiple of 8. Allocates nothing; all
+    /// bytes up to that length are written, whatever was there, and none behind them.
+    ///
+    /// # Errors
+    /// [`MetaError::NoRoom`] if `buffer` is too small; otherwise what cannot be said in a block. Nothing is written then.
+    pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, MetaError> {
+        let needed = self.encoded_len()?;
+        let have = buffer.len();
+        let total = u32::try_from(needed).map_err(|_| MetaError::TooLarge)?;
+        let no_room = MetaError::NoRoom { needed, have };
+        let Some(block) = buffer.get_mut(..needed) else {
+            return Err(no_room);
+        };
+        let Some((header, rest)) = block.split_first_chunk_mut::<HEADER_LEN>() else {
+            return Err(no_room);
+        };
+        put_header(header, total, self.kind, &self.per_frame());
+        let mut rest = rest;
+        if let Some(caps) = &self.caps {
+            put_entry(&mut rest, ENTRY_CAPS, caps.as_bytes());
+        }
+        if let Some(video) = &self.video {
+            let mut value = [0; VIDEO_LEN];
+            video.put(&mut value);
+            put_entry(&mut rest, ENTRY_VIDEO, &value);
+        }
+        if let Some(crop) = &self.crop {
+            let mut value = [0; CROP_LEN];
+            put(&mut value, 0, crop.x.to_le_bytes());
+            put(&mut value, 4, crop.y.to_le_bytes());
+            put(&mut value, 8, crop.width.to_le_bytes());
+            put(&mut value, 12, crop.height.to_le_bytes());
+            put_entry(&mut rest, ENTRY_CROP, &value);
+        }
+        for extension in &self.extensions {
+            put_entry(&mut rest, extension.ty, &extension.data);
+        }
+        debug_assert!(rest.is_empty(), "encoded_len and encode disagree");
+        Ok(needed)
+    }
+
+    /// The block as a vector.
+    ///
+    /// # Errors
+    /// What cannot be said in a block.
+    pub fn to_vec(&self) -> Result<Vec<u8>, MetaError> {
+        let mut bytes = vec![0; self.encoded_len()?];
+        self.encode(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The length [`encode`](Self::encode) needs, in bytes.
+    ///
+    /// # Errors
+    /// What cannot be said in a block.
+    pub fn encoded_len(&self) -> Result<usize, MetaError> {
+        let bad = |ty, why| MetaError::BadEntry { ty, at: 0, why };
+        let mut len = HEADER_LEN;
+        let mut entries = self.extensions.len();
+        let mut add = |value: usize| -> Result<(), MetaError> {
+            len = entry_len(value).and_then(|entry| len.checked_add(entry)).ok_or(MetaError::TooLarge)?;
+            Ok(())
+        };
+        if let Some(caps) = &self.caps {
+            if caps.as_bytes().contains(&0) {
+                return Err(bad(ENTRY_CAPS, view::CAPS_NUL));
+            }
+            entries = entries.saturating_add(1);
+            add(caps.len())?;
+        }
+        if let Some(video) = &self.video {
+            video.check().map_err(|why| bad(ENTRY_VIDEO, why))?;
+            entries = entries.saturating_add(1);
+            add(VIDEO_LEN)?;
+        }
+        if self.crop.is_some() {
+            entries = entries.saturating_add(1);
+            add(CROP_LEN)?;
+        }
+        for extension in &self.extensions {
+            if extension.ty == ENTRY_PADDING || has_field(extension.ty) {
+                return Err(MetaError::ReservedType { ty: extension.ty });
+            }
+            add(extension.data.len())?;
+        }
+        if entries > MAX_ENTRIES {
+            return Err(MetaError::TooManyEntries);
+        }
+        u32::try_from(len).map_err(|_| MetaError::TooLarge)?;
+        Ok(len)
+    }
+
+    /// What changes from frame to frame.
+    #[must_use]
+    pub fn per_frame(&self) -> PerFrame {
+        PerFrame { flags: self.flags, times: self.times, offset: self.offset, offset_end: self.offset_end }
+    }
+
+    /// Sets what changes from frame to frame.
+    pub fn set_per_frame(&mut self, frame: &PerFrame) {
+        let PerFrame { flags, times, offset, offset_end } = *frame;
+        (self.flags, self.times, self.offset, self.offset_end) = (flags, times, offset, offset_end);
+    }
+}
+
+/// Writes one entry with its padding to the start of `rest` and moves `rest` behind it. `encoded_len` has made sure of the room.
+fn put_entry(rest: &mut &mut [u8], ty: u16, value: &[u8]) {
+    let (Some(len), Ok(value_len)) = (entry_len(value.len()), u32::try_from(value.len())) else {
+        return;
+    };
+    let Some((entry, behind)) = std::mem::take(rest).split_at_mut_checked(len) else {
+        return;
+    };
+    *rest = behind;
+    if let Some((head, body)) = entry.split_first_chunk_mut::<ENTRY_HEADER_LEN>() {
+        *head = [0; ENTRY_HEADER_LEN];
+        put(head, 0, ty.to_le_bytes());
+        put(head, 4, value_len.to_le_bytes());
+        if let Some((body, padding)) = body.split_at_mut_checked(value.len()) {
+            body.copy_from_slice(value);
+            padding.fill(0);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The small values a metadata block is made of.
+
+use super::flags::Flags;
+
+/// What a frame's payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Kind {
+    /// Bytes of no particular kind; the caps text may say more.
+    #[default]
+    Bytes,
+    /// One uncompressed video frame; [`Meta::video`](super::Meta::video) says how it lies in memory.
+    Video,
+    /// A kind this version has no name for. 2 to 0x7fff belong to later versions, 0x8000 and above to applications.
+    Other(u16),
+}
+
+impl Kind {
+    /// The number in the block.
+    #[must_use]
+    pub const fn to_raw(self) -> u16 {
+        match self {
+            Self::Bytes => 0,
+            Self::Video => 1,
+            Self::Other(raw) => raw,
+        }
+    }
+
+    /// The kind of a number in a block; any number is legal.
+    #[must_use]
+    pub const fn from_raw(raw: u16) -> Self {
+        match raw {
+            0 => Self::Bytes,
+            1 => Self::Video,
+            raw => Self::Other(raw),
+        }
+    }
+}
+
+/// The clock that [`Times::capture_ns`] was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Clock {
+    /// Not said.
+    #[default]
+    Unknown,
+    /// `CLOCK_MONOTONIC` of this machine (of this boot).
+    Monotonic,
+    /// `CLOCK_REALTIME`: nanoseconds since 1970, UTC.
+    Realtime,
+    /// `CLOCK_TAI`: nanoseconds since 1970, without leap seconds, as PTP has it.
+    Tai,
+    /// A clock this version has no name for. 4 to 0x7fff belong to later versions, 0x8000 and above to applications.
+    Other(u16),
+}
+
+impl Clock {
+    /// The number in the block.
+    #[must_use]
+    pub const fn to_raw(self) -> u16 {
+        match self {
+            Self::Unknown => 0,
+            Self::Monotonic => 1,
+            Self::Realtime => 2,
+            Self::Tai => 3,
+            Self::Other(raw) => raw,
+        }
+    }
+
+    /// The clock of a number in a block; any number is legal.
+    #[must_use]
+    pub const fn from_raw(raw: u16) -> Self {
+        match raw {
+            0 => Self::Unknown,
+            1 => Self::Monotonic,
+            2 => Self::Realtime,
+            3 => Self::Tai,
+            raw => Self::Other(raw),
+        }
+    }
+}
+
+/// When a frame was taken and is to be shown. All values are nanoseconds; `None` is "not known".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Times {
+    /// When the frame was captured, on [`clock`](Self::clock), without any latency added.
+    pub capture_ns: Option<u64>,
+    /// The clock of `capture_ns`.
+    pub clock: Clock,
+    /// Presentation time in the producer's own stream.
+    pub pts: Option<u64>,
+    /// Decoding time in the producer's own stream.
+    pub dts: Option<u64>,
+    /// How long the frame lasts.
+    pub duration: Option<u64>,
+    /// Latency of the producer's pipeline: how long after capture a frame is published at the latest.
+    pub latency_ns: Option<u64>,
+}
+
+/// The part of a block that changes with every frame of a stream, while caps and layout stay:
+/// see [`EncodedMeta`](super::EncodedMeta).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PerFrame {
+    /// What is special about the frame.
+    pub flags: Flags,
+    /// The frame's times.
+    pub times: Times,
+    /// First unit (frame number, byte, sample: as the kind has it) of the frame in the producer's stream.
+    pub offset: Option<u64>,
+    /// Unit after the last one.
+    pub offset_end: Option<u64>,
+}
+
+/// The visible part of a video frame, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Crop {
+    /// Pixels left of the visible part.
+    pub x: u32,
+    /// Pixels above the visible part.
+    pub y: u32,
+    /// Width of the visible part.
+    pub width: u32,
+    /// Height of the visible part.
+    pub height: u32,
+}
+
+impl Crop {
+    /// Whether the crop is not empty and lies within a frame of `width` × `height` pixels.
+    ///
+    /// ```
+    /// use shmflow::meta::Crop;
+    ///
+    /// let crop = Crop { x: 8, y: 0, width: 632, height: 480 };
+    /// assert!(crop.within(640, 480));
+    /// assert!(!crop.within(632, 480));
+    /// ```
+    #[must_use]
+    pub fn within(&self, width: u32, height: u32) -> bool {
+        let inside = |start: u32, size: u32, whole: u32| {
+            size > 0 && start.checked_add(size).is_some_and(|end| end <= whole)
+        };
+        inside(self.x, self.width, width) && inside(self.y, self.height, height)
+    }
+}
+
+/// An entry that has no field of its own in [`Meta`](super::Meta): private data, or something of a later version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Extension {
+    /// Type number: 0x8000 and above are for applications, those below are listed in `docs/metadata.md`.
+    pub ty: u16,
+    /// The entry's value, without padding.
+    pub data: Vec<u8>,
+}

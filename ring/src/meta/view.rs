@@ -1,0 +1,215 @@
+//! A block read in place.
+
+use super::error::MetaError;
+use super::types::{Crop, Extension, Kind, PerFrame};
+use super::video::VideoView;
+use super::wire::{
+    AT_KIND, CROP_LEN, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, HEADER_LEN, MAGIC, RawEntries,
+    VERSION_MAJOR, VERSION_MINOR, check_header, get_per_frame, get_u16, get_u32,
+};
+use super::{Flags, Meta, Times};
+
+/// What a frame without a block has: bytes of no particular kind.
+const NO_BLOCK: [u8; HEADER_LEN] = {
+    let mut bytes = [0; HEADER_LEN];
+    let mut at = 0;
+    while at < MAGIC.len() {
+        bytes[at] = MAGIC[at];
+        at += 1;
+    }
+    bytes[4] = VERSION_MAJOR.to_le_bytes()[0];
+    bytes[6] = VERSION_MINOR.to_le_bytes()[0];
+    bytes[8] = HEADER_LEN as u8;
+    bytes[12] = HEADER_LEN as u8;
+    bytes
+};
+
+/// A metadata block, checked once and read in place: nothing is copied or allocated.
+///
+/// The bytes must not change meanwhile: a consumer reads the block of a live lease or its private copy of one.
+///
+/// ```
+/// use shmflow::meta::{Meta, MetaView, Times};
+///
+/// let meta = Meta {
+///     caps: Some("video/x-raw, format=GRAY8".into()),
+///     times: Times { pts: Some(40_000_000), ..Times::default() },
+///     ..Meta::default()
+/// };
+/// let block = meta.to_vec()?;
+///
+/// let view = MetaView::parse(&block)?;
+/// assert_eq!(view.caps(), Some("video/x-raw, format=GRAY8"));
+/// assert_eq!(view.times().pts, Some(40_000_000));
+/// assert_eq!(view.to_meta(), meta);
+/// # Ok::<(), shmflow::meta::MetaError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct MetaView<'a> {
+    header: &'a [u8; HEADER_LEN],
+    minor: u16,
+    /// The whole block, and where its entries start.
+    bytes: &'a [u8],
+    entries_at: usize,
+    caps: Option<&'a str>,
+    video: Option<VideoView<'a>>,
+    crop: Option<Crop>,
+}
+
+impl<'a> MetaView<'a> {
+    /// Checks a whole block. Bytes after the length it states are ignored; no bytes at all are a frame without
+    /// metadata and give what [`Meta::default`] has.
+    ///
+    /// Any bytes give a view or an error. A higher minor version is no error: what this version does not know of is
+    /// skipped, or kept among the [`extensions`](Self::extensions) if it is an entry.
+    ///
+    /// # Errors
+    /// [`MetaError`] says what is wrong, and with another major version names both.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, MetaError> {
+        let block = check_header(if bytes.is_empty() { &NO_BLOCK } else { bytes })?;
+        let mut view = Self {
+            header: block.header,
+            minor: block.minor,
+            bytes: block.bytes,
+            entries_at: block.header_len,
+            caps: None,
+            video: None,
+            crop: None,
+        };
+        for entry in RawEntries::new(view.bytes, view.entries_at) {
+            let entry = entry?;
+            let again = match entry.ty {
+                ENTRY_CAPS => view.caps.replace(read_caps(entry.value, entry.at)?).is_some(),
+                ENTRY_VIDEO => view.video.replace(VideoView::read(entry.value, entry.at)?).is_some(),
+                ENTRY_CROP => view.crop.replace(read_crop(entry.value, entry.at)?).is_some(),
+                _ => false,
+            };
+            if again {
+                return Err(MetaError::Duplicate { ty: entry.ty });
+            }
+        }
+        Ok(view)
+    }
+
+    /// Major and minor version that the block was written with.
+    #[must_use]
+    pub fn version(&self) -> (u16, u16) {
+        (VERSION_MAJOR, self.minor)
+    }
+
+    /// What the payload is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::from_raw(get_u16(self.header, AT_KIND).unwrap_or(0))
+    }
+
+    /// What changes from frame to frame: flags, times, offsets.
+    #[must_use]
+    pub fn per_frame(&self) -> PerFrame {
+        get_per_frame(self.header)
+    }
+
+    /// What is special about the frame.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.per_frame().flags
+    }
+
+    /// The frame's times.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.per_frame().times
+    }
+
+    /// First unit of the frame in the producer's stream.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.per_frame().offset
+    }
+
+    /// Unit after the frame's last one.
+    #[must_use]
+    pub fn offset_end(&self) -> Option<u64> {
+        self.per_frame().offset_end
+    }
+
+    /// The caps text. It was written by the producer: parse it as foreign input.
+    #[must_use]
+    pub fn caps(&self) -> Option<&'a str> {
+        self.caps
+    }
+
+    /// How the video frame lies in the payload. Call [`VideoView::fits`] before touching the payload by it.
+    #[must_use]
+    pub fn video(&self) -> Option<&VideoView<'a>> {
+        self.video.as_ref()
+    }
+
+    /// The visible part of the video frame. Not checked against its size: see [`Crop::within`].
+    #[must_use]
+    pub fn crop(&self) -> Option<Crop> {
+        self.crop
+    }
+
+    /// Type and value of every other entry, in the order of the block.
+    pub fn extensions(&self) -> impl Iterator<Item = (u16, &'a [u8])> + Clone + std::fmt::Debug + use<'a> {
+        RawEntries::new(self.bytes, self.entries_at).filter_map(|entry| match entry {
+            Ok(entry) if entry.ty != ENTRY_PADDING && !has_field(entry.ty) => Some((entry.ty, entry.value)),
+            _ => None,
+        })
+    }
+
+    /// All entries as they lie in the block. As long as these bytes (and [`kind`](Self::kind)) stay equal from frame to
+    /// frame, so do caps, layout, crop and extensions: a reader that keeps them need not parse the caps again.
+    #[must_use]
+    pub fn entry_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.entries_at..).unwrap_or(&[])
+    }
+
+    /// The whole block, without what may lie behind it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The same as an owned value.
+    #[must_use]
+    pub fn to_meta(&self) -> Meta {
+        let PerFrame { flags, times, offset, offset_end } = self.per_frame();
+        Meta {
+            kind: self.kind(),
+            flags,
+            caps: self.caps.map(str::to_owned),
+            video: self.video.as_ref().map(VideoView::to_layout),
+            times,
+            offset,
+            offset_end,
+            crop: self.crop,
+            extensions: self.extensions().map(|(ty, data)| Extension { ty, data: data.to_vec() }).collect(),
+        }
+    }
+}
+
+/// Whether entries of this type have a field of their own in [`Meta`].
+pub(super) fn has_field(ty: u16) -> bool {
+    matches!(ty, ENTRY_CAPS | ENTRY_VIDEO | ENTRY_CROP)
+}
+
+/// What a caps text may not hold, in either direction: C readers would see the rest cut off.
+pub(super) const CAPS_NUL: &str = "the caps text holds a NUL character";
+
+fn read_caps(value: &[u8], at: usize) -> Result<&str, MetaError> {
+    let bad = |why| MetaError::BadEntry { ty: ENTRY_CAPS, at, why };
+    let caps = str::from_utf8(value).map_err(|_| bad("the caps text is not UTF-8"))?;
+    if caps.as_bytes().contains(&0) {
+        return Err(bad(CAPS_NUL));
+    }
+    Ok(caps)
+}
+
+fn read_crop(value: &[u8], at: usize) -> Result<Crop, MetaError> {
+    let short = MetaError::BadEntry { ty: ENTRY_CROP, at, why: "it is shorter than 16 bytes" };
+    let value = value.first_chunk::<CROP_LEN>().ok_or(short)?;
+    let number = |at| get_u32(value, at).unwrap_or(0);
+    Ok(Crop { x: number(0), y: number(4), width: number(8), height: number(12) })
+}
