@@ -1,0 +1,97 @@
+//! The values of the elements' enumerated properties. Nicks are what one types in `gst-launch-1.0`.
+
+use gstreamer::glib;
+
+/// What the sink does with a frame when every slot is still owed to somebody. Names and meaning are `appsrc`'s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowLeakyType")]
+pub enum LeakyType {
+    /// Wait until there is room.
+    #[enum_value(name = "Wait for slow consumers (lossless; not available yet)", nick = "none")]
+    None = 0,
+    /// Drop the newest frame.
+    #[enum_value(
+        name = "Drop the new frame when slow consumers have not taken the old ones",
+        nick = "upstream"
+    )]
+    Upstream = 1,
+    /// Drop the oldest frame.
+    #[default]
+    #[enum_value(name = "Overwrite the oldest frame: slow consumers lose it", nick = "downstream")]
+    Downstream = 2,
+}
+
+/// How several sinks on one topic get on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowProducerMode")]
+pub enum ProducerMode {
+    /// All publish.
+    #[default]
+    #[enum_value(name = "All sinks on the topic publish, their frames interleave", nick = "shared")]
+    Shared = 0,
+    /// One publishes, the others stand by.
+    #[enum_value(
+        name = "One sink publishes, the others stand by and take over when it dies or stops",
+        nick = "primary"
+    )]
+    Primary = 1,
+    /// One only.
+    #[enum_value(
+        name = "No other sink may be on the topic: starting a second one is an error",
+        nick = "exclusive"
+    )]
+    Exclusive = 2,
+}
+
+/// Whether what consumers accept reaches the pipeline in front of the sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowNegotiation")]
+pub enum Negotiation {
+    /// As a wish.
+    #[default]
+    #[enum_value(name = "Offer upstream what consumers like first, then everything else", nick = "prefer")]
+    Prefer = 0,
+    /// As a condition.
+    #[enum_value(
+        name = "Offer upstream only what all consumers accept; may end in not-negotiated behind a capsfilter, tee or decoder",
+        nick = "require"
+    )]
+    Require = 1,
+    /// Not at all.
+    #[enum_value(name = "Ignore what consumers accept", nick = "off")]
+    Off = 2,
+}
+
+/// What the source does when the last producer is gone without an end of stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowOnDisconnect")]
+pub enum OnDisconnect {
+    /// Wait for the next one.
+    #[default]
+    #[enum_value(name = "Wait, and go on with the next producer", nick = "none")]
+    None = 0,
+    /// End the stream.
+    #[enum_value(name = "Send end-of-stream", nick = "eos")]
+    Eos = 1,
+    /// Fail.
+    #[enum_value(name = "Post an error", nick = "error")]
+    Error = 2,
+}
+
+/// Where a source goes on after the ring was overwritten under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowOnLapped")]
+pub enum OnLapped {
+    /// At the newest frame.
+    #[default]
+    #[enum_value(name = "Go on with the newest frame: lowest latency", nick = "newest")]
+    Newest = 0,
+    /// At the oldest frame still there.
+    #[enum_value(name = "Go on with the oldest frame still there: fewest losses", nick = "oldest")]
+    Oldest = 1,
+}

@@ -1,0 +1,120 @@
+//! Checks of property values that cannot work, made when an element leaves NULL.
+//!
+//! A `GParamSpec` range is not enough: a value outside it is only warned about on stderr and then replaced or ignored,
+//! and the pipeline goes on with something the user did not ask for. So ranges are wide, and what is wrong is told
+//! here, in a message that says what to type instead.
+
+use std::path::Path;
+
+/// Permission bits a topic's files may have.
+pub const PERMS_MASK: u32 = 0o777;
+/// The owner's read and write bits, without which a second process of the same user could not join.
+pub const PERMS_OWNER: u32 = 0o600;
+/// A ring of fewer slots cannot hold one frame being written, one being read and one waiting.
+pub const MIN_SLOTS: u32 = 3;
+/// More slots than this are refused: the ring's index has 16 bits for a slot's number.
+pub const MAX_SLOTS: u32 = 4096;
+
+/// Checks that a topic is set and that its name is legal in `directory`.
+///
+/// # Errors
+/// A sentence for people.
+pub fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String> {
+    let Some(name) = topic.filter(|name| !name.is_empty()) else {
+        return Err("No topic is set. Give it a name that both sides use, for example topic=video.".into());
+    };
+    // The ring knows what a legal name is and says so when it is opened.
+    let _ = directory.map(Path::new);
+    if name.chars().any(char::is_control) {
+        return Err(format!("topic={name:?} does not work: control characters are not allowed."));
+    }
+    Ok(())
+}
+
+/// Checks the sink's `perms`.
+///
+/// # Errors
+/// A sentence that shows the value in octal, since the usual mistake is a number that was read as decimal.
+///
+/// ```
+/// use gstshmflow::common::validate;
+///
+/// assert!(validate::perms(0o660).is_ok());
+/// let message = validate::perms(1777).expect_err("decimal by mistake");
+/// assert!(message.contains("03361"));
+/// ```
+pub fn perms(perms: u32) -> Result<(), String> {
+    let hint = "Write it in octal with a leading zero, for example perms=0660: without the zero it is read as decimal.";
+    if perms & !PERMS_MASK != 0 {
+        return Err(format!(
+            "perms={perms} is 0{perms:o} in octal, and only 0 to 0777 are permission bits. {hint}"
+        ));
+    }
+    if perms & PERMS_OWNER != PERMS_OWNER {
+        return Err(format!(
+            "perms={perms} is 0{perms:o} in octal, which denies the owner reading or writing; 0600 is the least. {hint}"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the sink's numbers of slots against each other.
+///
+/// # Errors
+/// A sentence that names the property and the bounds.
+pub fn slots(max_buffers: u32, history: u32, reserve: u32, max_slots: u32) -> Result<(), String> {
+    if !(MIN_SLOTS..=MAX_SLOTS).contains(&max_buffers) {
+        return Err(format!(
+            "max-buffers={max_buffers} does not work: it must be {MIN_SLOTS} to {MAX_SLOTS}."
+        ));
+    }
+    if history > max_buffers {
+        return Err(format!(
+            "history={history} is more than the ring holds: max-buffers is {max_buffers}. Lower history or raise max-buffers."
+        ));
+    }
+    if reserve >= max_buffers {
+        return Err(format!(
+            "reserve={reserve} leaves no slot for consumers: max-buffers is {max_buffers}. Lower reserve or raise max-buffers."
+        ));
+    }
+    if max_slots > MAX_SLOTS {
+        return Err(format!("max-slots={max_slots} does not work: it must be at most {MAX_SLOTS}."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn perms_in_octal_pass_and_decimal_ones_are_explained() {
+        for good in [0o600, 0o660, 0o666, 0o777, 0o644] {
+            assert_eq!(perms(good), Ok(()), "{good:o}");
+        }
+        assert!(perms(1777).is_err_and(|m| m.contains("03361") && m.contains("leading zero")));
+        assert!(perms(0o1777).is_err_and(|m| m.contains("01777")));
+        assert!(perms(0o066).is_err_and(|m| m.contains("066") && m.contains("owner")));
+        // 660 typed without the zero.
+        assert!(perms(660).is_err_and(|m| m.contains("01224")));
+    }
+
+    #[test]
+    fn slot_numbers_are_checked_against_each_other() {
+        assert_eq!(slots(8, 1, 2, 64), Ok(()));
+        assert!(slots(2, 1, 0, 64).is_err_and(|m| m.contains("max-buffers=2")));
+        assert!(slots(8, 9, 2, 64).is_err_and(|m| m.contains("history=9")));
+        assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("reserve=4")));
+        assert!(slots(8, 1, 2, 100_000).is_err_and(|m| m.contains("max-slots")));
+    }
+
+    #[test]
+    fn a_topic_must_be_there_and_legal() {
+        assert!(topic(None, None).is_err_and(|m| m.contains("topic=video")));
+        assert!(topic(Some(""), None).is_err_and(|m| m.contains("topic=video")));
+        assert!(topic(Some("video"), None).is_ok());
+        assert!(topic(Some("robot/cam0"), None).is_ok());
+        assert!(topic(Some("a\u{7}b"), None).is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! GStreamer elements over the `shmflow` ring: `shmflowsink` publishes raw video frames into shared memory under a
+//! topic's name, `shmflowsrc` takes them out again in any number of other processes, without copying on either side.
+//!
+//! ```text
+//! gst-launch-1.0 videotestsrc ! shmflowsink topic=video
+//! gst-launch-1.0 shmflowsrc topic=video ! autovideosink
+//! ```
+//!
+//! How the parts lie: [`sink`] and [`source`] are the two elements, [`common`] what they share: which caps can be
+//! carried and in which order they are liked, how times are translated, how a buffer's metadata becomes a frame's and
+//! back, and how errors are told.
+#![deny(unsafe_code)]
+
+use gstreamer as gst;
+use gstreamer::glib;
+
+pub mod common;
+pub mod sink;
+pub mod source;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    sink::register(plugin)?;
+    source::register(plugin)
+}
+
+/// What GStreamer looks for in the plugin file.
+#[allow(missing_docs, unreachable_pub, reason = "the macro writes functions that only GStreamer calls")]
+mod plugin {
+    use super::{gst, plugin_init};
+
+    gst::plugin_define!(
+        shmflow,
+        "Zero-copy video between processes: a crash-safe shared-memory ring per topic",
+        plugin_init,
+        env!("CARGO_PKG_VERSION"),
+        // GStreamer knows one licence per plugin, from a fixed list; the Apache licence is the other choice.
+        "MIT/X11",
+        "shmflow",
+        "gst-plugin-shmflow",
+        "https://crates.io/crates/gst-plugin-shmflow"
+    );
+}
+
+/// Registers the elements in this process without a plugin file: for applications that link this crate, and for
+/// tests. Calling it again does nothing.
+///
+/// # Errors
+/// When GStreamer refuses the registration.
+///
+/// ```
+/// gstreamer::init().expect("GStreamer starts");
+/// gstshmflow::register_static().expect("the elements register");
+/// assert!(gstreamer::ElementFactory::find("shmflowsink").is_some());
+/// ```
+pub fn register_static() -> Result<(), glib::BoolError> {
+    plugin::plugin_register_static()
+}

@@ -1,0 +1,232 @@
+//! The sink's properties: what they are, their defaults, how they are described and checked.
+
+use std::sync::LazyLock;
+
+use gstreamer as gst;
+use gstreamer::glib;
+
+use gst::prelude::*;
+
+use crate::common::enums::{LeakyType, Negotiation, ProducerMode};
+use crate::common::settings::settings_by_name;
+use crate::common::validate;
+
+/// What the user chose. Fixed while the element is above READY.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) topic: Option<String>,
+    pub(super) directory: Option<String>,
+    pub(super) max_buffers: u32,
+    pub(super) max_slots: u32,
+    /// Bytes; 0 is no limit.
+    pub(super) max_bytes: u64,
+    pub(super) history: u32,
+    pub(super) reserve: u32,
+    pub(super) perms: u32,
+    pub(super) persistent: bool,
+    pub(super) allow_foreign_owner: bool,
+    pub(super) leaky_type: LeakyType,
+    pub(super) producer_mode: ProducerMode,
+    /// Milliseconds; 0 is never.
+    pub(super) takeover_timeout: u32,
+    pub(super) negotiation: Negotiation,
+    pub(super) wait_for_connection: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            topic: None,
+            directory: None,
+            max_buffers: 8,
+            max_slots: 64,
+            max_bytes: 0,
+            history: 1,
+            reserve: 2,
+            perms: 0o600,
+            persistent: false,
+            allow_foreign_owner: false,
+            leaky_type: LeakyType::default(),
+            producer_mode: ProducerMode::default(),
+            takeover_timeout: 1000,
+            negotiation: Negotiation::default(),
+            wait_for_connection: false,
+        }
+    }
+}
+
+settings_by_name!(Settings {
+    "topic" => topic,
+    "directory" => directory,
+    "max-buffers" => max_buffers,
+    "max-slots" => max_slots,
+    "max-bytes" => max_bytes,
+    "history" => history,
+    "reserve" => reserve,
+    "perms" => perms,
+    "persistent" => persistent,
+    "allow-foreign-owner" => allow_foreign_owner,
+    "leaky-type" => leaky_type,
+    "producer-mode" => producer_mode,
+    "takeover-timeout" => takeover_timeout,
+    "negotiation" => negotiation,
+    "wait-for-connection" => wait_for_connection,
+});
+
+impl Settings {
+    /// Checks what no `GParamSpec` can: values against each other, and with an explanation.
+    pub(super) fn check(&self) -> Result<(), String> {
+        validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
+        validate::perms(self.perms)?;
+        validate::slots(self.max_buffers, self.history, self.reserve, self.max_slots)?;
+        if self.leaky_type == LeakyType::None {
+            return Err("leaky-type=none (lossless) is not available yet: use downstream (overwrite the oldest frame) \
+                        or upstream (drop the new one)."
+                .into());
+        }
+        Ok(())
+    }
+}
+
+/// All properties of the sink.
+pub(super) fn properties() -> &'static [glib::ParamSpec] {
+    static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+        let default = Settings::default();
+        vec![
+            glib::ParamSpecString::builder("topic")
+                .nick("Topic")
+                .blurb(
+                    "Name under which the frames are published; consumers give the same one. Any text of up to 200 \
+                     bytes without control characters; slashes are allowed (robot/cam0)",
+                )
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecString::builder("directory")
+                .nick("Directory")
+                .blurb(
+                    "Where the topic's files are: a tmpfs that both sides see (unset = the environment variable \
+                     SHMFLOW_DIR, else /dev/shm)",
+                )
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("max-buffers")
+                .nick("Maximum buffers")
+                .blurb(
+                    "Depth of the ring in frames: how far a consumer may lag before it loses frames. Memory for all of \
+                     them is reserved when the first frame comes",
+                )
+                .default_value(default.max_buffers)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("max-slots")
+                .nick("Maximum slots")
+                .blurb(
+                    "Up to how many frames the ring may be deepened when the elements upstream keep so many buffers \
+                     (a decoder with many threads) that frames have to be copied (0 = never deepen)",
+                )
+                .default_value(default.max_slots)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt64::builder("max-bytes")
+                .nick("Maximum bytes")
+                .blurb(
+                    "Most shared memory for this topic's ring, in bytes: the depth is lowered to fit, and fewer than 3 \
+                     frames are an error (0 = no limit)",
+                )
+                .default_value(default.max_bytes)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("history")
+                .nick("History")
+                .blurb(
+                    "How many of the newest frames stay for consumers that come later, even when every present one has \
+                     taken them. Little keeps the same few slots in the processor's cache",
+                )
+                .default_value(default.history)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("reserve")
+                .nick("Reserve")
+                .blurb(
+                    "Slots that consumers together can never pin, so that a frame can always be published: consumers \
+                     that hold more get copies",
+                )
+                .default_value(default.reserve)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("perms")
+                .nick("Permissions")
+                .blurb(
+                    "Permissions of the topic's files, whatever the umask. Octal needs a leading zero: 0660 lets the \
+                     group join (384 = 0600, owner only)",
+                )
+                .maximum(0o7777)
+                .default_value(default.perms)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecBoolean::builder("persistent")
+                .nick("Persistent")
+                .blurb("Leave the topic and its last frames in place when everybody is gone")
+                .default_value(default.persistent)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecBoolean::builder("allow-foreign-owner")
+                .nick("Allow foreign owner")
+                .blurb(
+                    "Join a topic whose files belong to another user than this one or root. That user can then crash \
+                     this process by truncating them",
+                )
+                .default_value(default.allow_foreign_owner)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("leaky-type", default.leaky_type)
+                .nick("Leaky type")
+                .blurb("Which frame is lost when a consumer is slower than the stream")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("producer-mode", default.producer_mode)
+                .nick("Producer mode")
+                .blurb("How this sink gets on with other sinks on the same topic")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("takeover-timeout")
+                .nick("Take-over timeout")
+                .blurb(
+                    "With producer-mode=primary: for how many milliseconds the primary may publish nothing while its \
+                     process is stopped before this one takes over; a dead one is replaced at once (0 = never)",
+                )
+                .default_value(default.takeover_timeout)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("negotiation", default.negotiation)
+                .nick("Negotiation")
+                .blurb("What the caps that consumers accept mean for the elements upstream")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecBoolean::builder("wait-for-connection")
+                .nick("Wait for a connection")
+                .blurb(
+                    "Hold the stream until a consumer is there; frames that became late meanwhile are skipped",
+                )
+                .default_value(default.wait_for_connection)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("num-clients")
+                .nick("Number of clients")
+                .blurb("How many consumers are there now; notifies, also while no frames flow")
+                .read_only()
+                .build(),
+            glib::ParamSpecUInt64::builder("dropped")
+                .nick("Dropped")
+                .blurb("Frames that were not published: leaky-type=upstream, no free slot, or late after waiting")
+                .read_only()
+                .build(),
+            glib::ParamSpecBoxed::builder::<gst::Structure>("topic-stats")
+                .nick("Topic statistics")
+                .blurb("What happened since READY, see the documentation of shmflowsink for the fields")
+                .read_only()
+                .build(),
+        ]
+    });
+    &PROPERTIES
+}

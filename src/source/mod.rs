@@ -1,0 +1,27 @@
+//! `shmflowsrc`: takes frames of a topic out of shared memory.
+//!
+//! ```text
+//! gst-launch-1.0 shmflowsrc topic=video ! autovideosink
+//! ```
+//!
+//! Its buffers are leased slots of the ring, wrapped read-only: nothing is copied, and a filter that wants to write
+//! copies by itself. It waits for a topic that is not there yet and goes on by itself when its producer comes back.
+
+use gstreamer as gst;
+use gstreamer::glib;
+
+use gst::prelude::*;
+
+mod imp;
+mod settings;
+
+glib::wrapper! {
+    /// The element `shmflowsrc`.
+    pub struct ShmflowSrc(ObjectSubclass<imp::ShmflowSrc>)
+        @extends gstreamer_base::PushSrc, gstreamer_base::BaseSrc, gst::Element, gst::Object;
+}
+
+/// Makes `shmflowsrc` known to GStreamer.
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "shmflowsrc", gst::Rank::NONE, ShmflowSrc::static_type())
+}
