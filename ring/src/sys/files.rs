@@ -1,0 +1,330 @@
+//! The files of a topic: made whole under a temporary name, then named at one stroke; opened with suspicion.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::posix_fallocate;
+use nix::sys::stat::{SFlag, fstat};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::fork::{self, GuardedFd};
+use super::{lock, space};
+use crate::error::{Error, Result, SpaceLimit, is_refusal};
+use crate::topic::{FileKind, Topic};
+
+/// A file in the making: reserved in full, under a temporary name, its lifecycle byte locked so that nobody takes it
+/// for an orphan. Dropped before a commit, it is gone.
+#[derive(Debug)]
+pub(crate) struct TempFile {
+    topic: Topic,
+    fd: GuardedFd,
+    name: TempName,
+}
+
+/// A temporary name, removed when dropped in the process that made it, unless the file has got its real one.
+#[derive(Debug)]
+struct TempName {
+    path: PathBuf,
+    generation: u32,
+    committed: bool,
+}
+
+impl Drop for TempName {
+    fn drop(&mut self) {
+        if !self.committed && self.generation == fork::generation() {
+            // Fails only where nobody could do anything about it; then it is an orphan, which is found later.
+            let _ = unlink(&self.path);
+        }
+    }
+}
+
+/// Makes a file of `len` bytes, all of them reserved, with exactly the permission bits `mode`.
+///
+/// # Errors
+/// [`Error::NoSpace`] says how much is needed and free; [`Error::NotPermitted`] if the directory refuses;
+/// [`Error::Io`] else.
+pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile> {
+    const ATTEMPTS: u32 = 16;
+    check_space(topic, len)?;
+    for _ in 0..ATTEMPTS {
+        let path = topic.path(FileKind::Temp(random()));
+        let fd = match GuardedFd::open(|| create_exclusive(&path)) {
+            Ok(fd) => fd,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(creation_error(topic, len, error)),
+        };
+        let name = TempName { path, generation: fork::generation(), committed: false };
+        let file = TempFile { topic: topic.clone(), fd, name };
+        // Between the creation and the lock it looked like an orphan, and may have been removed as one.
+        let fd = file.fd()?;
+        let is_ours = lock::try_write(fd, lock::LIFECYCLE_BYTE)
+            .and_then(|locked| Ok(locked && same_file(fd, &file.name.path)?))
+            .map_err(|error| Error::io(topic.name(), "lock a new file", error))?;
+        if !is_ours {
+            continue;
+        }
+        set_mode(fd, mode)
+            .map_err(|error| Error::io(topic.name(), "set the permissions of a new file", error))?;
+        reserve(fd, len).map_err(|error| creation_error(topic, len, error))?;
+        return Ok(file);
+    }
+    let error = io::Error::other(format!("{ATTEMPTS} random names were all taken"));
+    Err(Error::io(topic.name(), "make a temporary file", error))
+}
+
+fn create_exclusive(path: &Path) -> io::Result<OwnedFd> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    Ok(file.into())
+}
+
+fn set_mode(fd: impl AsFd, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(fd, rustix::fs::Mode::from_raw_mode(mode))?)
+}
+
+fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
+    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+    if len == 0 {
+        return Ok(());
+    }
+    loop {
+        match posix_fallocate(fd.as_fd(), 0, len) {
+            Err(nix::Error::EINTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn check_space(topic: &Topic, needed: u64) -> Result<()> {
+    match space::check(topic.dir(), needed) {
+        Ok(None) => Ok(()),
+        Ok(Some(shortage)) => Err(no_space(topic, needed, shortage)),
+        Err(error) => Err(directory_error(topic, error)),
+    }
+}
+
+fn no_space(topic: &Topic, needed: u64, shortage: space::Shortage) -> Error {
+    Error::NoSpace {
+        topic: topic.name().into(),
+        dir: topic.dir().into(),
+        needed,
+        free: shortage.free,
+        limit: shortage.limit,
+    }
+}
+
+fn directory_error(topic: &Topic, error: io::Error) -> Error {
+    let what = format!("use the directory {}", topic.dir().display());
+    if is_refusal(&error) { refused(topic, topic.dir(), what) } else { Error::io(topic.name(), what, error) }
+}
+
+fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC) if space::has_no_file_entries(topic.dir()) => {
+            no_space(topic, len, space::Shortage { free: 0, limit: SpaceLimit::FileEntries })
+        }
+        Some(libc::ENOSPC | libc::ENOMEM) => {
+            // Others may have taken the space since we looked.
+            let found = space::free(topic.dir()).ok().flatten();
+            let shortage = found.unwrap_or(space::Shortage { free: 0, limit: SpaceLimit::FileSystem });
+            no_space(topic, len, shortage)
+        }
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => refused(topic, topic.dir(), "make a file"),
+        _ => Error::io(topic.name(), format!("make a file in {}", topic.dir().display()), error),
+    }
+}
+
+/// A refusal, with what can be found out about the file that refuses.
+pub(super) fn refused(topic: &Topic, path: &Path, what: impl Into<String>) -> Error {
+    let found = fs::symlink_metadata(path).ok();
+    Error::NotPermitted {
+        topic: topic.name().into(),
+        path: path.into(),
+        what: what.into(),
+        mode: found.as_ref().map(|found| found.permissions().mode() & 0o7777),
+        owner_uid: found.as_ref().map(MetadataExt::uid),
+    }
+}
+
+/// Unlikely to repeat; `O_EXCL` does the rest.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // Each `RandomState` has new keys, seeded by the system.
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u64(super::clock::monotonic_ns());
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+impl TempFile {
+    /// The descriptor, open for reading and writing.
+    pub(crate) fn fd(&self) -> Result<std::os::fd::BorrowedFd<'_>> {
+        self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
+    }
+
+    /// Gives the file its name unless somebody else was first: then `false`, and this one goes when it is dropped.
+    pub(crate) fn commit_new(&mut self, name: &Path) -> Result<bool> {
+        let error = match renameat_with(CWD, &self.name.path, CWD, name, RenameFlags::NOREPLACE) {
+            Ok(()) => {
+                self.name.committed = true;
+                return Ok(true);
+            }
+            // Some file systems cannot do it in one call; a link does not replace anything either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::hard_link(&self.name.path, name)
+            {
+                Ok(()) => {
+                    self.name.committed = true;
+                    unlink(&self.name.path).map_err(|error| self.commit_error(name, error))?;
+                    return Ok(true);
+                }
+                Err(error) => error,
+            },
+            Err(error) => error.into(),
+        };
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return Ok(false);
+        }
+        Err(self.commit_error(name, error))
+    }
+
+    /// Gives the file its name, in place of whatever has it.
+    pub(crate) fn commit_replace(&mut self, name: &Path) -> Result<()> {
+        fs::rename(&self.name.path, name).map_err(|error| self.commit_error(name, error))?;
+        self.name.committed = true;
+        Ok(())
+    }
+
+    fn commit_error(&self, name: &Path, error: io::Error) -> Error {
+        let what = format!("name a new file {}", name.display());
+        if is_refusal(&error) {
+            refused(&self.topic, name, what)
+        } else {
+            Error::io(self.topic.name(), what, error)
+        }
+    }
+
+    /// The descriptor, its lifecycle byte still locked. Uncommitted, the file loses its name.
+    pub(crate) fn into_fd(self) -> GuardedFd {
+        self.fd
+    }
+}
+
+/// Opens a file of a topic that is there already.
+///
+/// # Errors
+/// [`Error::NoTopic`] if it does not exist, [`Error::NotPermitted`] if its permissions forbid it,
+/// [`Error::ForeignOwner`] if it is neither ours nor root's and `allow_foreign` is not set, [`Error::NotARing`] if it is
+/// no regular file.
+pub(crate) fn open_existing(
+    topic: &Topic,
+    path: &Path,
+    write: bool,
+    allow_foreign: bool,
+) -> Result<GuardedFd> {
+    let not_a_ring =
+        |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
+    let opened = GuardedFd::open(|| {
+        // Without O_NONBLOCK somebody's FIFO under our name would hang us.
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(write)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
+        Ok(file.into())
+    });
+    let fd = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT) => Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() },
+        Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
+        Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is no regular file"),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
+            refused(topic, path, if write { "open for writing" } else { "open for reading" })
+        }
+        _ => Error::io(topic.name(), format!("open {}", path.display()), error),
+    })?;
+    let status = fd
+        .fd()
+        .and_then(|fd| Ok(fstat(fd)?))
+        .map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))?;
+    if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(not_a_ring("it is no regular file"));
+    }
+    if !allow_foreign && status.st_uid != 0 && status.st_uid != nix::unistd::geteuid().as_raw() {
+        return Err(Error::ForeignOwner { topic: topic.name().into(), owner_uid: status.st_uid });
+    }
+    Ok(fd)
+}
+
+/// Whether the name leads to this very file; `false` also if there is no such name any more.
+pub(crate) fn same_file(fd: impl AsFd, path: &Path) -> io::Result<bool> {
+    let ours = fstat(fd)?;
+    match nix::sys::stat::lstat(path) {
+        Ok(found) => Ok((ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino)),
+        Err(nix::Error::ENOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a name; fine if there is none.
+pub(crate) fn unlink(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Gives a file a second name; fine if the name leads to that file already.
+pub(crate) fn link(existing: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(existing, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let (one, two) = (fs::symlink_metadata(existing)?, fs::symlink_metadata(name)?);
+            if (one.dev(), one.ino()) == (two.dev(), two.ino()) { Ok(()) } else { Err(error) }
+        }
+        result => result,
+    }
+}
+
+/// All files of the topic there are, in no order.
+pub(crate) fn files_of(topic: &Topic) -> io::Result<Vec<(FileKind, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(topic.dir())? {
+        let entry = entry?;
+        if let Some((name, kind)) = FileKind::parse(&entry.file_name())
+            && name == topic.name()
+        {
+            found.push((kind, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes temporary files of the topic whose makers are dead; how many those were.
+pub(crate) fn remove_orphaned_temps(topic: &Topic) -> io::Result<usize> {
+    let mut removed = 0;
+    for (kind, path) in files_of(topic)? {
+        if matches!(kind, FileKind::Temp(_)) && remove_if_orphaned(topic, &path)? {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes one temporary file if nobody is making it. What we may not open, or what is no file of ours, stays.
+fn remove_if_orphaned(topic: &Topic, path: &Path) -> io::Result<bool> {
+    let Ok(file) = open_existing(topic, path, true, false) else { return Ok(false) };
+    let fd = file.fd()?;
+    // The name must still lead to what we locked: its maker may have given it its real one meanwhile.
+    if lock::try_write(fd, lock::LIFECYCLE_BYTE)? && same_file(fd, path)? {
+        unlink(path)?;
+        return Ok(true);
+    }
+    Ok(false)
+}

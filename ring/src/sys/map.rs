@@ -1,0 +1,210 @@
+//! Shared memory: the only place that maps it.
+//!
+//! A peer may write this memory at any moment. So nothing here hands out a reference to plain bytes: control words are
+//! atomics, payload is a raw pointer whose user answers for the phase it is in, and whatever may be changing is copied
+//! word by word with atomic loads.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::sys::stat::fstat;
+
+use super::copy;
+
+/// What a mapping may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Loads only; a store is a segmentation fault.
+    ReadOnly,
+    /// Loads and stores.
+    ReadWrite,
+}
+
+/// A shared mapping of the first bytes of a file, from page-aligned memory on.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    raw: MmapRaw,
+    access: Access,
+}
+
+impl Mapping {
+    /// Maps `len` bytes of the file. With `prefault` their page tables are filled now instead of at the first touch of
+    /// each page.
+    ///
+    /// # Errors
+    /// `InvalidData` if the file is shorter: touching the rest would kill the process. Else what `mmap` says.
+    pub(crate) fn new(fd: impl AsFd, len: usize, access: Access, prefault: bool) -> io::Result<Self> {
+        let fd = fd.as_fd();
+        let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
+        if len == 0 || u64::try_from(len).map_or(true, |len| len > size) {
+            let why = format!("the file has {size} bytes where {len} were to be mapped");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let mut options = MmapOptions::new();
+        options.len(len);
+        if prefault {
+            options.populate();
+        }
+        let raw = match access {
+            Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd())?,
+            Access::ReadWrite => options.map_raw(fd.as_raw_fd())?,
+        };
+        Ok(Self { raw, access })
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether stores are possible.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Start of the range if all of it lies within the mapping.
+    fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        if offset.checked_add(len)? > self.raw.len() {
+            return None;
+        }
+        // SAFETY: `offset` is within the mapping or just past its end, as checked.
+        NonNull::new(unsafe { self.raw.as_mut_ptr().add(offset) })
+    }
+
+    /// The control word at a byte offset; `None` outside the mapping or off its natural alignment.
+    ///
+    /// A store to a word of a read-only mapping is a segmentation fault: ask [`access`](Self::access) first.
+    pub(crate) fn u64_at(&self, offset: usize) -> Option<&AtomicU64> {
+        let pointer = self.range(offset, size_of::<AtomicU64>())?.cast::<AtomicU64>();
+        if !pointer.is_aligned() {
+            return None;
+        }
+        // SAFETY: in bounds and aligned (checked), valid for any bit pattern, alive as long as `self`; control words
+        // are only ever accessed as atomics of this size.
+        Some(unsafe { pointer.as_ref() })
+    }
+
+    /// The control word at a byte offset, as [`u64_at`](Self::u64_at).
+    pub(crate) fn u32_at(&self, offset: usize) -> Option<&AtomicU32> {
+        let pointer = self.range(offset, size_of::<AtomicU32>())?.cast::<AtomicU32>();
+        if !pointer.is_aligned() {
+            return None;
+        }
+        // SAFETY: as in `u64_at`.
+        Some(unsafe { pointer.as_ref() })
+    }
+
+    /// Where payload lies. Valid as long as the mapping; whether it may be read or written, and as what, is for the
+    /// holder of the slot to answer.
+    pub(crate) fn bytes_ptr(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        self.range(offset, len)
+    }
+
+    /// Copies out bytes that others may be changing; what comes is then any mixture of old and new. `false`, and
+    /// nothing copied, if the range is not within the mapping.
+    #[must_use]
+    pub(crate) fn copy_out(&self, offset: usize, dst: &mut [u8]) -> bool {
+        let Some(src) = self.range(offset, dst.len()) else { return false };
+        // SAFETY: the source is `dst.len()` mapped bytes; the destination is exclusively ours, so they are apart.
+        unsafe { copy::copy_racy(src.as_ptr(), dst.as_mut_ptr(), dst.len()) };
+        true
+    }
+
+    /// Copies bytes in, around the caches if they are many. `false`, and nothing copied, if the range is not within a
+    /// writable mapping.
+    ///
+    /// # Safety
+    /// No reference to these bytes may exist in this process; the caller owns their slot.
+    #[must_use]
+    pub(crate) unsafe fn copy_in(&self, offset: usize, src: &[u8]) -> bool {
+        if self.access != Access::ReadWrite {
+            return false;
+        }
+        let Some(dst) = self.range(offset, src.len()) else { return false };
+        // SAFETY: the destination is `src.len()` mapped, writable bytes to which nobody here has a reference.
+        unsafe { copy::copy_in(src, dst.as_ptr()) };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TempDir;
+    use super::*;
+    use std::fs::File;
+    use std::sync::atomic::Ordering;
+
+    const LEN: usize = 8192;
+
+    fn file(dir: &TempDir) -> File {
+        let file =
+            File::options().read(true).write(true).create_new(true).open(dir.path().join("m")).unwrap();
+        file.set_len(LEN as u64).unwrap();
+        file
+    }
+
+    #[test]
+    fn words_outside_or_unaligned_do_not_exist() {
+        let dir = TempDir::new();
+        let map = Mapping::new(file(&dir), LEN, Access::ReadWrite, false).unwrap();
+        assert_eq!(map.len(), LEN);
+        for good in [0, 8, LEN - 8] {
+            assert!(map.u64_at(good).is_some() && map.u32_at(good).is_some(), "{good}");
+        }
+        assert!(map.u32_at(LEN - 4).is_some());
+        for bad in [1, 2, 4, LEN - 4, LEN, LEN + 8, usize::MAX, usize::MAX - 7] {
+            assert!(map.u64_at(bad).is_none(), "{bad}");
+        }
+        for bad in [1, 2, LEN - 2, LEN, usize::MAX - 3] {
+            assert!(map.u32_at(bad).is_none(), "{bad}");
+        }
+        assert!(map.bytes_ptr(0, LEN).is_some() && map.bytes_ptr(LEN, 0).is_some());
+        for (offset, len) in [(1, LEN), (LEN, 1), (usize::MAX, 1), (1, usize::MAX)] {
+            assert!(map.bytes_ptr(offset, len).is_none(), "{offset} {len}");
+        }
+    }
+
+    #[test]
+    fn two_mappings_of_a_file_show_the_same() {
+        let dir = TempDir::new();
+        let file = file(&dir);
+        let writer = Mapping::new(&file, LEN, Access::ReadWrite, true).unwrap();
+        let reader = Mapping::new(&file, LEN, Access::ReadOnly, true).unwrap();
+        writer.u64_at(64).unwrap().store(7, Ordering::Release);
+        assert_eq!(reader.u64_at(64).unwrap().load(Ordering::Acquire), 7);
+        // SAFETY: no reference to these bytes exists.
+        assert!(unsafe { writer.copy_in(4099, b"hello") });
+        let mut out = [0; 5];
+        assert!(reader.copy_out(4099, &mut out));
+        assert_eq!(&out, b"hello");
+    }
+
+    #[test]
+    fn copies_outside_the_mapping_or_into_a_read_only_one_do_nothing() {
+        let dir = TempDir::new();
+        let file = file(&dir);
+        let reader = Mapping::new(&file, LEN, Access::ReadOnly, false).unwrap();
+        let mut out = [1; 16];
+        assert!(!reader.copy_out(LEN - 15, &mut out) && !reader.copy_out(usize::MAX, &mut out));
+        assert_eq!(out, [1; 16]);
+        // SAFETY: no reference to these bytes exists.
+        assert!(!unsafe { reader.copy_in(0, &out) });
+        let writer = Mapping::new(&file, LEN, Access::ReadWrite, false).unwrap();
+        // SAFETY: as above.
+        assert!(!unsafe { writer.copy_in(LEN - 15, &out) });
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_is_refused() {
+        let dir = TempDir::new();
+        let file = file(&dir);
+        for len in [0, LEN + 1, usize::MAX] {
+            let error = Mapping::new(&file, len, Access::ReadWrite, false).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The operating system: files, locks, mappings, futexes, and what `fork` does to all of them.
+//!
+//! Nothing here knows the layout of a ring. `unsafe` is confined to `map` (shared memory), `copy` (bulk copies of it)
+//! and `fork` (the handler that runs in a forked child); everything else goes through safe wrappers.
+
+pub(crate) mod clock;
+pub(crate) mod copy;
+pub(crate) mod files;
+pub(crate) mod fork;
+pub(crate) mod futex;
+pub(crate) mod lock;
+pub(crate) mod map;
+pub(crate) mod space;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod unblock;
+pub(crate) mod watch;

@@ -1,0 +1,270 @@
+//! How much memory a directory can still take, before asking for it.
+//!
+//! On a memory file system, running out does not always say so: beyond a control group's limit the kernel kills a
+//! process instead. So this looks first, at the file system, at the limits of every control group this process is in,
+//! and at the memory of the machine; the smallest wins.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::statvfs;
+
+use crate::error::SpaceLimit;
+
+/// Less is free than needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    /// Bytes free.
+    pub(crate) free: u64,
+    /// What limits it.
+    pub(crate) limit: SpaceLimit,
+}
+
+/// Whether `dir` can take `needed` more bytes; if not, how many it can.
+///
+/// # Errors
+/// If `dir` is no directory that can be examined. Limits that cannot be read count as none.
+pub(crate) fn check(dir: &Path, needed: u64) -> io::Result<Option<Shortage>> {
+    let shortage = free(dir)?;
+    Ok(shortage.filter(|shortage| shortage.free < needed))
+}
+
+/// How many bytes `dir` can take, and what limits that; `None` if nothing does.
+pub(crate) fn free(dir: &Path) -> io::Result<Option<Shortage>> {
+    let mut limits = Vec::new();
+    let fs = statvfs(dir)?;
+    // A tmpfs without limits says that it has no blocks at all.
+    #[allow(clippy::useless_conversion, reason = "the types differ between targets")]
+    if fs.blocks() > 0 {
+        let free = u64::from(fs.blocks_available()).saturating_mul(u64::from(fs.fragment_size()));
+        limits.push(Shortage { free, limit: SpaceLimit::FileSystem });
+    }
+    if statfs(dir)?.filesystem_type() == TMPFS_MAGIC {
+        limits.extend(control_group_limit());
+        if let Some(free) = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(memory_available) {
+            limits.push(Shortage { free, limit: SpaceLimit::Memory });
+        }
+    }
+    Ok(limits.into_iter().min_by_key(|shortage| shortage.free))
+}
+
+/// Whether the file system can hold no more files (which says nothing about its room for data).
+pub(crate) fn has_no_file_entries(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|fs| fs.files() > 0 && fs.files_available() == 0)
+}
+
+/// The tightest memory limit of the control groups of this process.
+fn control_group_limit() -> Option<Shortage> {
+    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    group_dirs(&membership, &mounts)
+        .into_iter()
+        .filter_map(|(version, group)| {
+            let free = read_group(version, &group)?;
+            Some(Shortage { free, limit: SpaceLimit::ControlGroup { group } })
+        })
+        .min_by_key(|shortage| shortage.free)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+fn read_group(version: Version, group: &Path) -> Option<u64> {
+    let read = |file: &str| fs::read_to_string(group.join(file)).ok();
+    let (max, current) = match version {
+        Version::One => (read("memory.limit_in_bytes")?, read("memory.usage_in_bytes")?),
+        Version::Two => (read("memory.max")?, read("memory.current")?),
+    };
+    let stat = read("memory.stat").unwrap_or_default();
+    group_free(&max, &current, &stat)
+}
+
+/// What a group with this limit and use can still take; `None` without a limit. Clean and inactive file cache counts
+/// as free: the kernel drops it before it refuses anybody.
+fn group_free(max: &str, current: &str, stat: &str) -> Option<u64> {
+    /// Version 1 says "no limit" with the largest number of whole pages.
+    const NO_LIMIT: u64 = i64::MAX as u64 - 0xFFFF;
+    let max: u64 = max.trim().parse().ok()?; // "max" of version 2 is no number
+    if max >= NO_LIMIT {
+        return None;
+    }
+    let current: u64 = current.trim().parse().ok()?;
+    Some(max.saturating_sub(current.saturating_sub(reclaimable(stat))))
+}
+
+/// File cache in a `memory.stat`. Version 1 has the sums over all groups below under `total_…`, which are meant.
+fn reclaimable(stat: &str) -> u64 {
+    let value = |name: &str| {
+        stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
+    };
+    ["inactive_file", "active_file"]
+        .iter()
+        .map(|name| value(&format!("total_{name}")).or_else(|| value(name)).unwrap_or(0))
+        .fold(0, u64::saturating_add)
+}
+
+/// The directories of all groups with a memory controller that this process is in, from its own up to the root, as
+/// told by the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+fn group_dirs(membership: &str, mounts: &str) -> Vec<(Version, PathBuf)> {
+    let mut dirs = Vec::new();
+    for line in membership.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(group)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let version = match controllers {
+            "" => Version::Two,
+            list if list.split(',').any(|controller| controller == "memory") => Version::One,
+            _ => continue,
+        };
+        for mount in mounts.lines().filter_map(parse_mount).filter(|mount| mount.version == version) {
+            // In a container without a namespace of its own the mount shows a part of the tree only; a group outside
+            // of that part is not visible, but what is mounted limits us as well.
+            let below = Path::new(group).strip_prefix(&mount.root).unwrap_or(Path::new(""));
+            let visible = !below.components().any(|part| part == std::path::Component::ParentDir);
+            let leaf = mount.point.join(if visible { below } else { Path::new("") });
+            for dir in leaf.ancestors().take_while(|dir| dir.starts_with(&mount.point)) {
+                dirs.push((version, dir.components().collect()));
+            }
+        }
+    }
+    dirs
+}
+
+#[derive(Debug)]
+struct Mount {
+    version: Version,
+    root: PathBuf,
+    point: PathBuf,
+}
+
+/// One line of `mountinfo`, if it is a control group file system with the memory controller.
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (place, kind) = line.split_once(" - ")?;
+    let mut place = place.split(' ').skip(3);
+    let (root, point) = (unescape_octal(place.next()?)?, unescape_octal(place.next()?)?);
+    let mut kind = kind.split(' ');
+    let version = match (kind.next()?, kind.nth(1)) {
+        ("cgroup2", _) => Version::Two,
+        ("cgroup", Some(options)) if options.split(',').any(|option| option == "memory") => Version::One,
+        _ => return None,
+    };
+    Some(Mount { version, root, point })
+}
+
+/// `mountinfo` writes space, tab, newline and backslash as `\ooo`.
+fn unescape_octal(text: &str) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'\\' {
+            let mut value = 0u32;
+            for _ in 0..3 {
+                value = value * 8 + char::from(rest.next()?).to_digit(8)?;
+            }
+            bytes.push(u8::try_from(value).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    Some(std::ffi::OsString::from_vec(bytes).into())
+}
+
+/// Bytes that `/proc/meminfo` says can be had without (much) trouble, swap included.
+fn memory_available(meminfo: &str) -> Option<u64> {
+    let value = |name: &str| {
+        let kib = meminfo
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().strip_suffix("kB"))?;
+        kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(value("MemAvailable")?.saturating_add(value("SwapFree").unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_group_can_still_take() {
+        let v2 = "anon 5\ninactive_file 30\nactive_file 20\nfile 99\n";
+        let v1 = "inactive_file 1\nactive_file 1\ntotal_inactive_file 30\ntotal_active_file 20\n";
+        for (max, current, stat, free) in [
+            ("max\n", "100\n", "", None),
+            ("9223372036854771712\n", "100\n", "", None),
+            ("9223372036854710272\n", "100\n", "", None), // 64 KiB pages
+            ("1000\n", "100\n", "", Some(900)),
+            ("1000\n", "100\n", v2, Some(950)),
+            ("1000\n", "100\n", v1, Some(950)),
+            ("1000\n", "40\n", v2, Some(1000)),
+            ("1000\n", "2000\n", "", Some(0)),
+            ("0\n", "0\n", "", Some(0)),
+            ("", "100", "", None),
+            ("1000", "", "", None),
+            ("-1", "100", "", None),
+            ("99999999999999999999999", "1", "", None),
+            ("1000", "100", "inactive_file x\nactive_file\n", Some(900)),
+            ("1000", "1000", "inactive_file 18446744073709551615\nactive_file 5", Some(1000)),
+        ] {
+            assert_eq!(group_free(max, current, stat), free, "{max:?} {current:?} {stat:?}");
+        }
+    }
+
+    #[test]
+    fn groups_are_found_up_to_the_mount_point() {
+        let two = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        let docker = "30 24 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let one = "33 32 0:30 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n\
+                   34 32 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        let spaced = "33 32 0:30 / /mnt/a\\040b rw - cgroup2 none rw\n";
+        for (membership, mounts, expected) in [
+            ("0::/a/b\n", two, &["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"][..]),
+            ("0::/\n", two, &["/sys/fs/cgroup"]),
+            ("0::/../../other\n", two, &["/sys/fs/cgroup"]),
+            ("0::/docker/abc/x\n", docker, &["/sys/fs/cgroup/x", "/sys/fs/cgroup"]),
+            ("0::/docker/other\n", docker, &["/sys/fs/cgroup"]),
+            (
+                "9:name=systemd:/s\n5:cpu,cpuacct:/c\n4:memory:/box\n0::/\n",
+                one,
+                &["/sys/fs/cgroup/memory/box", "/sys/fs/cgroup/memory"],
+            ),
+            ("0::/x:y\n", two, &["/sys/fs/cgroup/x:y", "/sys/fs/cgroup"]),
+            ("0::/a\n", spaced, &["/mnt/a b/a", "/mnt/a b"]),
+            ("", two, &[]),
+            ("0::/a\n", "", &[]),
+            ("garbage\n:\n", two, &[]),
+            ("0::/a\n", "1 2 3 - cgroup2\nx - cgroup\n - \n", &[]),
+        ] {
+            let dirs: Vec<PathBuf> = group_dirs(membership, mounts).into_iter().map(|(_, dir)| dir).collect();
+            assert_eq!(dirs, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{membership:?}");
+        }
+    }
+
+    #[test]
+    fn memory_of_the_machine() {
+        for (text, bytes) in [
+            ("MemTotal: 9 kB\nMemAvailable:   2 kB\nSwapFree:  1 kB\n", Some(3072)),
+            ("MemAvailable: 2 kB\n", Some(2048)),
+            ("MemTotal: 9 kB\n", None),
+            ("MemAvailable: x kB\n", None),
+            ("MemAvailable: 18446744073709551615 kB\n", None),
+        ] {
+            assert_eq!(memory_available(text), bytes, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_real_directory_can_take_a_page_but_not_everything() {
+        let dir = Path::new("/dev/shm");
+        assert_eq!(check(dir, 4096).unwrap(), None);
+        let shortage = check(dir, u64::MAX).unwrap().unwrap();
+        assert!(shortage.free > 0 && shortage.free < u64::MAX);
+        assert!(check(Path::new("/no/such/dir"), 1).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! Ending a wait from another thread.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::futex;
+
+/// Ends waits from another thread: a blocked call, and every later one, returns
+/// [`Error::Unblocked`](crate::Error::Unblocked) until [`reset`](Self::reset).
+///
+/// Clones are the same unblocker, and it may serve several handles.
+///
+/// ```
+/// let unblocker = shmflow::Unblocker::new();
+/// let other = unblocker.clone();
+/// std::thread::spawn(move || other.unblock()).join().unwrap();
+/// assert!(unblocker.is_set());
+/// unblocker.reset();
+/// assert!(!unblocker.is_set());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Unblocker {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// 1 while waits are to end. A futex of this process.
+    word: AtomicU32,
+    /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
+    event: OnceLock<OwnedFd>,
+}
+
+impl Unblocker {
+    /// One that lets waits go on.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the waits under way and to come. Never blocks.
+    pub fn unblock(&self) {
+        self.inner.word.store(1, Ordering::Release);
+        // Pairs with the fence in `event`: either we see the descriptor, or its maker sees the word.
+        fence(Ordering::SeqCst);
+        self.signal();
+        // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
+        let _ = futex::wake_all_private(&self.inner.word);
+    }
+
+    /// Lets waits go on.
+    pub fn reset(&self) {
+        self.inner.word.store(0, Ordering::Release);
+        self.drain();
+    }
+
+    /// Whether waits end at once.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.inner.word.load(Ordering::Acquire) != 0
+    }
+
+    /// The word to wait on, while it is 0, together with a shared one.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.inner.word
+    }
+
+    /// A descriptor that polls as readable once waits are to end. Look at [`is_set`](Self::is_set) after this call
+    /// and before polling.
+    pub(crate) fn event(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.inner.event.get().is_none() {
+            let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            // Somebody else may have been first: then theirs is as good.
+            let _ = self.inner.event.set(made);
+        }
+        fence(Ordering::SeqCst);
+        let event = self.inner.event.get().ok_or_else(|| io::Error::other("no event descriptor"))?;
+        Ok(event.as_fd())
+    }
+
+    /// After the descriptor polled as readable: whether waits are to end. If not, it is a leftover (of a forked child
+    /// that shares the descriptor, or of a reset at the same moment), which is cleared away.
+    pub(crate) fn confirm(&self) -> bool {
+        if self.is_set() {
+            return true;
+        }
+        self.drain();
+        fence(Ordering::SeqCst);
+        if self.is_set() {
+            // What we cleared was meant, and others may be waiting for it.
+            self.signal();
+            return true;
+        }
+        false
+    }
+
+    fn signal(&self) {
+        if let Some(event) = self.inner.event.get() {
+            // Fails only when the counter is at its maximum, and then it is readable.
+            let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn drain(&self) {
+        if let Some(event) = self.inner.event.get() {
+            // Fails only when there is nothing to read.
+            let _ = rustix::io::read(event, &mut [0u8; 8]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn readable(unblocker: &Unblocker) -> bool {
+        let event = unblocker.event().unwrap();
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&none)).unwrap() == 1
+    }
+
+    #[test]
+    fn the_descriptor_follows_the_word() {
+        let unblocker = Unblocker::new();
+        assert!(!readable(&unblocker));
+        unblocker.unblock();
+        unblocker.unblock();
+        assert!(readable(&unblocker) && unblocker.confirm() && readable(&unblocker));
+        unblocker.reset();
+        assert!(!readable(&unblocker) && !unblocker.confirm());
+    }
+
+    #[test]
+    fn a_leftover_event_is_cleared_away() {
+        let unblocker = Unblocker::new();
+        unblocker.event().unwrap();
+        unblocker.signal();
+        assert!(readable(&unblocker));
+        assert!(!unblocker.confirm());
+        assert!(!readable(&unblocker));
+    }
+
+    #[test]
+    fn unblocking_before_anybody_polls_is_seen_by_the_word() {
+        let unblocker = Unblocker::new();
+        unblocker.unblock();
+        assert!(unblocker.event().is_ok());
+        assert!(unblocker.is_set());
+    }
+}
