@@ -118,8 +118,7 @@ impl fmt::Display for MetaError {
             ),
             Self::Version { found, expected } => write!(
                 f,
-                "the frame metadata has version {}.{}, this shmflow reads {}.x up to minor {} completely; \
-                 update the older of the two programs",
+                "the frame metadata has version {}.{}, this shmflow reads version {}.{}: update the older of the two programs",
                 found.0, found.1, expected.0, expected.1
             ),
             Self::BadHeader { why } => write!(f, "the header of the frame metadata is corrupt: {why}"),

@@ -1,6 +1,7 @@
 //! How many bytes the planes of a video format need, for the formats that GStreamer and OpenCV users meet.
 //!
-//! The names are GStreamer's. A test compares every line with what GStreamer itself computes.
+//! The names are GStreamer's; a test compares the table with what GStreamer itself computes. Tiled formats and the
+//! one with a palette (`RGB8P`) are left out: their planes are no plain rows.
 
 /// One plane: `width` is cut into groups of `pixels` pixels that take `bytes` bytes each, and one row of the plane
 /// stands for `lines` rows of the picture.
@@ -46,9 +47,11 @@ fn shapes(name: &str) -> Option<&'static [PlaneShape]> {
         | "r210" | "Y410" | "BGR10A2_LE" | "RGB10A2_LE" => shapes![(1, 4, 1)],
         "ARGB64" | "AYUV64" | "ARGB64_LE" | "ARGB64_BE" | "RGBA64_LE" | "RGBA64_BE" | "BGRA64_LE"
         | "BGRA64_BE" | "ABGR64_LE" | "ABGR64_BE" | "Y412_LE" | "Y412_BE" => shapes![(1, 8, 1)],
+        "GRAY10_LE32" => shapes![(3, 4, 1)],
         "YUY2" | "UYVY" | "YVYU" | "VYUY" => shapes![(2, 4, 1)],
         "Y210" | "Y212_LE" | "Y212_BE" => shapes![(2, 8, 1)],
         "UYVP" => shapes![(2, 5, 1)],
+        "IYU1" => shapes![(4, 6, 1)],
         "v210" => shapes![(6, 16, 1)],
         "v216" => shapes![(2, 8, 1)],
         "I420" | "YV12" => shapes![(1, 1, 1), (2, 1, 2), (2, 1, 2)],
@@ -61,6 +64,9 @@ fn shapes(name: &str) -> Option<&'static [PlaneShape]> {
         "NV12" | "NV21" => shapes![(1, 1, 1), (2, 2, 2)],
         "NV16" | "NV61" => shapes![(1, 1, 1), (2, 2, 1)],
         "NV24" => shapes![(1, 1, 1), (1, 2, 1)],
+        "NV12_10LE32" => shapes![(3, 4, 1), (3, 4, 2)],
+        "NV16_10LE32" => shapes![(3, 4, 1), (3, 4, 1)],
+        "NV12_10LE40" => shapes![(4, 5, 1), (4, 5, 2)],
         "AV12" => shapes![(1, 1, 1), (2, 2, 2), (1, 1, 1)],
         "P010_10LE" | "P010_10BE" | "P012_LE" | "P012_BE" | "P016_LE" | "P016_BE" => {
             shapes![(1, 2, 1), (2, 4, 2)]

@@ -1,0 +1,63 @@
+//! What must hold for any bytes read as a metadata block. The fuzz target, the replay of its corpus and the property
+//! tests all call this.
+
+use shmflow::meta::{EncodedMeta, Meta, MetaError, MetaView, VideoView, plane_extents};
+
+/// Reads `bytes` in every way there is and panics if two ways disagree. Says whether they were a block.
+pub(crate) fn check(bytes: &[u8]) -> bool {
+    let view = match MetaView::parse(bytes) {
+        Ok(view) => view,
+        Err(error) => {
+            assert_eq!(Meta::decode(bytes), Err(error.clone()), "the owned reader disagrees");
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
+    };
+    let meta = view.to_meta();
+    assert_eq!(Meta::decode(bytes).as_ref(), Ok(&meta), "the owned reader disagrees");
+    assert!(view.as_bytes().len() <= bytes.len().max(128), "the block reaches beyond its bytes");
+    assert_eq!(view.per_frame(), meta.per_frame());
+    assert_eq!(view.extensions().count(), meta.extensions.len());
+
+    // What was read can be written, is not longer than what was read, and reads the same again.
+    let again = meta.to_vec().expect("a block that was read can be written");
+    assert!(again.len() <= view.as_bytes().len(), "writing it again made it longer");
+    assert_eq!(Meta::decode(&again).as_ref(), Ok(&meta), "the block changed on its way");
+
+    // A block taken over as it is means the same.
+    let encoded = EncodedMeta::from(&view);
+    let mut copy = vec![0xa5; encoded.len() + 8];
+    let len = encoded.write_to(&mut copy).expect("there is room");
+    let (copy, behind) = copy.split_at(len);
+    assert_eq!(Meta::decode(copy), Ok(meta), "the taken-over block differs");
+    assert_eq!(behind, [0xa5; 8], "it wrote behind its end");
+    assert_eq!(encoded.entry_bytes(), view.entry_bytes());
+
+    if let Some(video) = view.video() {
+        for len in [0, 1, 4096, 8 << 20, usize::MAX] {
+            check_fits(video, len);
+        }
+    }
+    true
+}
+
+/// A layout that fits has the first and the last row of each plane inside, in arithmetic too wide to overflow.
+fn check_fits(video: &VideoView<'_>, len: usize) {
+    match video.fits(len) {
+        Ok(()) => {
+            let extents = plane_extents(video.format(), video.width(), video.height()).expect("it was known");
+            assert_eq!(extents.len(), video.planes().len());
+            for (plane, extent) in video.planes().iter().zip(extents) {
+                let first = i128::from(plane.offset);
+                let last = first + i128::from(plane.stride) * (i128::from(extent.rows) - 1);
+                assert!(first >= 0 && last >= 0, "a row starts before the payload");
+                let end = first.max(last) + i128::from(extent.row_bytes);
+                assert!(end <= len as i128, "a row ends behind the payload");
+            }
+        }
+        Err(MetaError::UnknownFormat { .. }) => {
+            assert!(plane_extents(video.format(), video.width(), video.height()).is_none());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}

@@ -1,0 +1,73 @@
+//! The table of formats against what GStreamer computes.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use shmflow::meta::{Plane, VideoLayout, plane_extents};
+
+/// A line of `video_formats.txt`; its first comment says how it is made.
+struct Line<'a> {
+    format: &'a str,
+    width: u32,
+    height: u32,
+    planes: Vec<[u64; 4]>,
+}
+
+fn parse(line: &str) -> Line<'_> {
+    let mut words = line.split(' ');
+    let format = words.next().unwrap();
+    let mut number = || words.next().unwrap().parse().unwrap();
+    let (width, height) = (number(), number());
+    let planes = words.map(|plane| {
+        let numbers: Vec<u64> = plane.split(':').map(|number| number.parse().unwrap()).collect();
+        numbers.try_into().unwrap()
+    });
+    Line { format, width, height, planes: planes.collect() }
+}
+
+/// Two pixels of UYVP share five bytes. GStreamer lets a row of odd width end within the last five (and at width 3 with
+/// fewer bytes than it reads itself); here it takes them whole.
+fn ends_within_a_pair(line: &Line<'_>) -> bool {
+    line.format == "UYVP" && line.width % 2 == 1
+}
+
+#[test]
+fn every_format_of_gstreamer_has_the_planes_that_gstreamer_gives_it() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/video_formats.txt");
+    let text = fs::read_to_string(path).unwrap();
+    let mut formats = BTreeSet::new();
+    for line in text.lines() {
+        let parsed = parse(line);
+        formats.insert(parsed.format);
+        let extents = plane_extents(parsed.format, parsed.width, parsed.height);
+        let extents: Vec<_> = extents.unwrap_or_else(|| panic!("{line}: unknown")).collect();
+        assert_eq!(extents.len(), parsed.planes.len(), "{line}");
+        if ends_within_a_pair(&parsed) {
+            continue;
+        }
+        for (extent, &[_, stride, rows, bytes]) in extents.iter().zip(&parsed.planes) {
+            assert_eq!(u64::from(extent.rows), rows, "{line}");
+            assert!(extent.row_bytes <= stride, "{line}: {} bytes in a row", extent.row_bytes);
+            assert!(extent.row_bytes >= bytes, "{line}: {} bytes in a row", extent.row_bytes);
+            // Not more than GStreamer's own rounding away from the stride it gives a packed picture.
+            let rounding = if parsed.format == "v210" { 128 } else { 4 };
+            assert!(stride - extent.row_bytes < rounding, "{line}: {} bytes in a row", extent.row_bytes);
+        }
+        let layout = VideoLayout {
+            format: parsed.format.into(),
+            width: parsed.width,
+            height: parsed.height,
+            planes: parsed
+                .planes
+                .iter()
+                .map(|&[offset, stride, ..]| Plane { offset, stride: stride.try_into().unwrap() })
+                .collect(),
+            fps: (0, 1),
+        };
+        let size: u64 =
+            parsed.planes.iter().map(|[offset, stride, rows, _]| offset + stride * rows).max().unwrap();
+        assert_eq!(layout.fits(size.try_into().unwrap()), Ok(()), "{line}");
+        assert!(layout.fits(0).is_err(), "{line}");
+    }
+    assert_eq!(formats.len(), 104, "formats in video_formats.txt");
+}

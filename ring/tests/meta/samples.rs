@@ -1,0 +1,264 @@
+//! Blocks as real programs write them; the golden files hold each of them.
+
+use shmflow::meta::{Clock, Crop, Extension, Flags, Kind, Meta, Plane, Times, VideoLayout};
+
+/// Name of the golden file, and what it holds.
+pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
+    vec![
+        ("bare", Meta::default()),
+        ("bgrx", bgrx()),
+        ("nv12_padded_cropped", nv12_padded_cropped()),
+        ("i420_interlaced", i420_interlaced()),
+        ("bottom_up", bottom_up()),
+        ("h264_caps_only", h264_caps_only()),
+        ("extremes", extremes()),
+        ("private", private()),
+    ]
+}
+
+fn bgrx() -> Meta {
+    Meta {
+        kind: Kind::Video,
+        flags: Flags::DISCONT,
+        caps: Some(
+            "video/x-raw, format=(string)BGRx, width=(int)640, height=(int)480, framerate=(fraction)30/1"
+                .into(),
+        ),
+        video: Some(VideoLayout {
+            format: "BGRx".into(),
+            width: 640,
+            height: 480,
+            planes: vec![Plane { offset: 0, stride: 2560 }],
+            fps: (30, 1),
+        }),
+        times: Times {
+            capture_ns: Some(86_400_000_000_123),
+            clock: Clock::Monotonic,
+            pts: Some(33_333_333),
+            dts: None,
+            duration: Some(33_333_333),
+            latency_ns: Some(0),
+        },
+        offset: Some(1),
+        offset_end: Some(2),
+        ..Meta::default()
+    }
+}
+
+fn nv12_padded_cropped() -> Meta {
+    Meta {
+        kind: Kind::Video,
+        caps: Some("video/x-raw, format=NV12, width=1920, height=1080, framerate=30000/1001".into()),
+        video: Some(VideoLayout {
+            format: "NV12".into(),
+            width: 1920,
+            height: 1080,
+            planes: vec![
+                Plane { offset: 4096, stride: 2048 },
+                Plane { offset: 4096 + 2048 * 1088, stride: 2048 },
+            ],
+            fps: (30_000, 1001),
+        }),
+        times: Times { pts: Some(0), duration: Some(33_366_666), ..Times::default() },
+        crop: Some(Crop { x: 8, y: 16, width: 1904, height: 1048 }),
+        ..Meta::default()
+    }
+}
+
+fn i420_interlaced() -> Meta {
+    Meta {
+        kind: Kind::Video,
+        flags: Flags::INTERLACED | Flags::TFF | Flags::LIVE | Flags::MARKER,
+        caps: Some("video/x-raw, format=I420, width=720, height=576, interlace-mode=interleaved".into()),
+        video: Some(VideoLayout {
+            format: "I420".into(),
+            width: 720,
+            height: 576,
+            planes: vec![
+                Plane { offset: 0, stride: 720 },
+                Plane { offset: 414_720, stride: 360 },
+                Plane { offset: 518_400, stride: 360 },
+            ],
+            fps: (25, 1),
+        }),
+        times: Times {
+            capture_ns: Some(1_700_000_000_000_000_000),
+            clock: Clock::Tai,
+            pts: Some(40_000_000),
+            dts: Some(0),
+            duration: Some(40_000_000),
+            latency_ns: Some(20_000_000),
+        },
+        ..Meta::default()
+    }
+}
+
+fn bottom_up() -> Meta {
+    Meta {
+        kind: Kind::Video,
+        video: Some(VideoLayout {
+            format: "BGR".into(),
+            width: 3,
+            height: 2,
+            planes: vec![Plane { offset: 12, stride: -12 }],
+            fps: (0, 1),
+        }),
+        ..Meta::default()
+    }
+}
+
+fn h264_caps_only() -> Meta {
+    Meta {
+        flags: Flags::DELTA_UNIT | Flags::HEADER,
+        caps: Some("video/x-h264, stream-format=byte-stream, alignment=au, title=\"Größe ≥ 1\"".into()),
+        times: Times {
+            pts: Some(80_000_000),
+            dts: Some(40_000_000),
+            clock: Clock::Realtime,
+            ..Times::default()
+        },
+        ..Meta::default()
+    }
+}
+
+fn extremes() -> Meta {
+    Meta {
+        kind: Kind::Other(u16::MAX),
+        flags: Flags::from_bits(u32::MAX),
+        caps: Some(String::new()),
+        video: Some(VideoLayout {
+            format: "A_FORMAT_OF_24_CHARACTER".into(),
+            width: u32::MAX,
+            height: u32::MAX,
+            planes: vec![Plane { offset: u64::MAX, stride: i32::MIN }; 4],
+            fps: (u32::MAX, u32::MAX),
+        }),
+        times: Times {
+            capture_ns: Some(u64::MAX),
+            clock: Clock::Other(u16::MAX),
+            pts: Some(u64::MAX),
+            dts: Some(u64::MAX),
+            duration: Some(u64::MAX),
+            latency_ns: Some(u64::MAX),
+        },
+        offset: Some(u64::MAX),
+        offset_end: Some(u64::MAX),
+        crop: Some(Crop { x: u32::MAX, y: u32::MAX, width: u32::MAX, height: u32::MAX }),
+        extensions: vec![Extension { ty: u16::MAX, data: vec![0xff; 9] }],
+    }
+}
+
+fn private() -> Meta {
+    Meta {
+        extensions: vec![
+            Extension { ty: 0x8000, data: vec![] },
+            Extension { ty: 0x8001, data: b"exposure=12ms".to_vec() },
+            Extension { ty: 0x8001, data: b"gain=4".to_vec() },
+            Extension { ty: 5, data: vec![1, 2, 3, 4, 5, 6, 7, 8] },
+        ],
+        ..Meta::default()
+    }
+}
+
+/// Blocks of versions to come, and what this version makes of them.
+pub(crate) fn foreign() -> Vec<(&'static str, Vec<u8>, Meta)> {
+    let meta = nv12_padded_cropped();
+    let block = meta.to_vec().unwrap();
+    let (header, entries) = block.split_at(128);
+
+    // Version 1.7: a header of 144 bytes, unknown bits, an unknown entry of the common range, a longer video entry.
+    let mut newer = header.to_vec();
+    newer[6] = 7;
+    newer[12] = 144;
+    newer[23] = 0x80;
+    newer[28..32].fill(0xee);
+    newer[88..].fill(0xee);
+    newer.extend([0xee; 16]);
+    let caps_len = 8 + meta.caps.as_ref().unwrap().len().next_multiple_of(8);
+    newer.extend(entry(0x1234, b"of a later version"));
+    newer.extend(&entries[..caps_len]);
+    let video = &entries[caps_len + 8..caps_len + 8 + 112];
+    newer.extend(entry(2, &[video, &[0xee; 12]].concat()));
+    newer.extend(&entries[caps_len + 8 + 112..]);
+    let mut newer_meta = meta.clone();
+    newer_meta.extensions.push(Extension { ty: 0x1234, data: b"of a later version".to_vec() });
+
+    // Padding entries, entry flags, an unusual order, and bytes behind the block.
+    let mut padded = header.to_vec();
+    padded.extend(entry(0, &[0xee; 24]));
+    padded.extend(&entries[caps_len..]);
+    padded.extend(entry(0, &[]));
+    let caps_at = padded.len();
+    padded.extend(&entries[..caps_len]);
+    padded[caps_at + 2..caps_at + 4].fill(0xee);
+    let mut padded = with_total(padded);
+    padded.extend([0xee; 5]);
+
+    vec![("newer_minor", with_total(newer), newer_meta), ("padded_reordered", padded, meta)]
+}
+
+/// One entry with its header and padding, as any program would write it.
+pub(crate) fn entry(ty: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = ty.to_le_bytes().to_vec();
+    bytes.extend([0, 0]);
+    bytes.extend((value.len() as u32).to_le_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+/// The block with its total length set.
+pub(crate) fn with_total(mut block: Vec<u8>) -> Vec<u8> {
+    let len = block.len() as u32;
+    block[8..12].copy_from_slice(&len.to_le_bytes());
+    block
+}
+
+/// Blocks with one fault each.
+pub(crate) fn faulty() -> Vec<(&'static str, Vec<u8>)> {
+    let good = bgrx().to_vec().unwrap();
+    let edit = |at: usize, bytes: &[u8]| {
+        let mut block = good.clone();
+        block[at..at + bytes.len()].copy_from_slice(bytes);
+        block
+    };
+    let append = |entry: Vec<u8>| with_total([good.clone(), entry].concat());
+    let caps_len = 8 + bgrx().caps.unwrap().len().next_multiple_of(8);
+    let video_at = 128 + caps_len + 8;
+    let header = |entries: Vec<u8>| with_total([good[..128].to_vec(), entries].concat());
+    vec![
+        ("bad_magic", edit(0, b"RIFF")),
+        ("bad_major", edit(4, &[2, 0, 3, 0])),
+        ("bad_major_short", edit(4, &[2, 0, 3, 0])[..16].to_vec()),
+        ("bad_truncated_header", good[..127].to_vec()),
+        ("bad_truncated_block", good[..good.len() - 1].to_vec()),
+        ("bad_header_length", edit(12, &[120, 0])),
+        ("bad_header_alignment", edit(12, &[129, 0])),
+        ("bad_header_beyond_total", edit(12, &[0xf8, 0xff])),
+        ("bad_total_less_than_header", edit(8, &[64, 0, 0, 0])),
+        ("bad_total_alignment", edit(8, &[132, 0, 0, 0])),
+        ("bad_total_huge", edit(8, &[0xf8, 0xff, 0xff, 0xff])),
+        ("bad_entry_length", edit(132, &[0xff, 0xff, 0xff, 0xff])),
+        (
+            "bad_entry_one_too_long",
+            append({
+                let mut entry = entry(0x8000, &[1; 8]);
+                entry[4] = 9;
+                entry
+            }),
+        ),
+        ("bad_caps_utf8", edit(136, &[0xc3, 0x28])),
+        ("bad_caps_nul", edit(136, &[0])),
+        ("bad_caps_twice", append(entry(1, b"video/x-raw"))),
+        ("bad_video_short", header(entry(2, &[0; 111]))),
+        ("bad_video_width", edit(video_at, &[0; 4])),
+        ("bad_video_rate", edit(video_at + 12, &[0; 4])),
+        ("bad_video_no_plane", edit(video_at + 16, &[0; 4])),
+        ("bad_video_planes", edit(video_at + 16, &[5])),
+        ("bad_video_many_planes", edit(video_at + 16, &[0xff; 4])),
+        ("bad_video_no_format", edit(video_at + 24, &[0])),
+        ("bad_video_format", edit(video_at + 24, b"BG x")),
+        ("bad_crop_short", append(entry(3, &[0; 15]))),
+        ("bad_too_many_entries", header(entry(0x8000, &[]).repeat(257))),
+    ]
+}
