@@ -44,13 +44,70 @@ unsafe fn copy_bytes(src: *const u8, dst: *mut u8, len: usize) {
     }
 }
 
-/// Copies private bytes into shared memory.
+/// Copies private bytes into shared memory; many of them around the caches.
+///
+/// Ordinary stores first read each line that they are about to overwrite whole, and push out of the caches what is
+/// still wanted there; non-temporal stores do neither, but the reader then finds nothing in the caches. Measured (Zen 4,
+/// 1 MiB of L2 per core, 32 MiB of L3 shared with others), microseconds for ordinary, non-temporal stores:
+///
+/// | frame | slots in rotation | copy in | read once | both |
+/// |---|---|---|---|---|
+/// | 1 MiB | 1 | 22, 37 | 16, 29 | **37**, 66 |
+/// | 1 MiB | 8 | 33, 25 | 16, 30 | **49**, 54 |
+/// | 3 MiB | 1 | 67, 65 | 48, 86 | **115**, 151 |
+/// | 3 MiB | 8 | 241, 160 | 61, 91 | 302, **251** |
+/// | 8.3 MB | 1 | 494, 339 | 148, 239 | 643, **577** |
+/// | 8.3 MB | 8 | 1048, 564 | 261, 342 | 1309, **906** |
 ///
 /// # Safety
 /// `dst` must be valid for writes of `src.len()` bytes, and no reference to them may exist.
 pub(super) unsafe fn copy_in(src: &[u8], dst: *mut u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if src.len() >= STREAM_FROM && is_x86_feature_detected!("avx") {
+        // SAFETY: AVX is there; the rest as the caller promises.
+        return unsafe { stream(src, dst) };
+    }
     // SAFETY: as the caller promises; `src` is a reference to other memory.
     unsafe { std::ptr::copy_nonoverlapping(src.as_ptr(), dst, src.len()) };
+}
+
+/// From how many bytes on [`copy_in`] goes around the caches; see there.
+#[cfg(target_arch = "x86_64")]
+const STREAM_FROM: usize = 4 << 20;
+
+/// # Safety
+/// As [`copy_in`]; the processor must have AVX.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+unsafe fn stream(src: &[u8], dst: *mut u8) {
+    use std::arch::x86_64::{__m256i, _mm_sfence, _mm256_loadu_si256, _mm256_stream_si256};
+    const VECTOR: usize = size_of::<__m256i>();
+    const STEP: usize = 4 * VECTOR;
+    let from = src.as_ptr();
+    let head = dst.align_offset(VECTOR).min(src.len());
+    let steps = (src.len() - head) / STEP;
+    let tail = head + steps * STEP;
+    // SAFETY: all offsets are below `src.len()`; `head` made the stores aligned, the loads need not be.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from, dst, head);
+        for step in 0..steps {
+            let at = head + step * STEP;
+            let (from, to) = (from.add(at).cast::<__m256i>(), dst.add(at).cast::<__m256i>());
+            let lines = [
+                _mm256_loadu_si256(from),
+                _mm256_loadu_si256(from.add(1)),
+                _mm256_loadu_si256(from.add(2)),
+                _mm256_loadu_si256(from.add(3)),
+            ];
+            _mm256_stream_si256(to, lines[0]);
+            _mm256_stream_si256(to.add(1), lines[1]);
+            _mm256_stream_si256(to.add(2), lines[2]);
+            _mm256_stream_si256(to.add(3), lines[3]);
+        }
+        std::ptr::copy_nonoverlapping(from.add(tail), dst.add(tail), src.len() - tail);
+        // These stores are not ordered by the release store that publishes the frame: this fence does it.
+        _mm_sfence();
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +130,22 @@ mod tests {
                     );
                     assert!(out[..shift].iter().chain(&out[shift + len..]).all(|b| *b == 0xEE));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn copies_in_of_every_alignment_arrive_whole_and_nothing_else_changes() {
+        let many = if cfg!(miri) { 1 << 10 } else { 4 << 20 };
+        let source: Vec<u8> =
+            (0..many as u32 + 300).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for len in [0, 1, 63, 4096.min(many), many - 1, many, many + 1, many + 129, many + 255] {
+            for (offset, shift) in [(0, 0), (1, 0), (0, 1), (3, 31), (32, 33), (31, 127)] {
+                let mut out = vec![0xEE_u8; len + 200];
+                // SAFETY: both ranges lie within their buffers, which nobody else has.
+                unsafe { copy_in(&source[offset..offset + len], out.as_mut_ptr().add(shift)) };
+                assert!(out[shift..shift + len] == source[offset..offset + len], "{len} {offset} {shift}");
+                assert!(out[..shift].iter().chain(&out[shift + len..]).all(|b| *b == 0xEE));
             }
         }
     }

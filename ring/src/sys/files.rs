@@ -328,3 +328,7 @@ fn remove_if_orphaned(topic: &Topic, path: &Path) -> io::Result<bool> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

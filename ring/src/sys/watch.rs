@@ -165,3 +165,116 @@ fn exists(topic: &Topic, path: &Path) -> Result<bool> {
         Err(error) => Err(Error::io(topic.name(), format!("examine {}", path.display()), error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TempDir;
+    use super::*;
+    use std::ffi::OsString;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn setup() -> (TempDir, Topic, OsString, Unblocker) {
+        let dir = TempDir::new();
+        let topic = Topic::new("cam", Some(dir.path())).unwrap();
+        let name = topic.peers_path().file_name().unwrap().to_owned();
+        (dir, topic, name, Unblocker::new())
+    }
+
+    fn soon() -> Option<Deadline> {
+        Some(Deadline::after(Duration::from_millis(30)))
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_found_at_once() {
+        let (_dir, topic, name, unblocker) = setup();
+        fs::write(topic.peers_path(), "x").unwrap();
+        assert_eq!(wait_for_file(&topic, &name, None, &unblocker).unwrap(), Appeared::Changed);
+    }
+
+    #[test]
+    fn creating_renaming_linking_and_permitting_all_count() {
+        let (dir, topic, name, unblocker) = setup();
+        let path = topic.peers_path();
+        let other = dir.path().join("other");
+        let watch = Watch::new(&topic).unwrap();
+        let changed = |what: &str, change: &dyn Fn()| {
+            change();
+            assert_eq!(
+                watch.wait(&name, Some(Deadline::after(LONG)), &unblocker).unwrap(),
+                Appeared::Changed,
+                "{what}"
+            );
+            assert_eq!(watch.wait(&name, soon(), &unblocker).unwrap(), Appeared::TimedOut, "{what}");
+        };
+        changed("create", &|| fs::write(&path, "x").unwrap());
+        changed("permit", &|| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap());
+        fs::remove_file(&path).unwrap();
+        let _ = watch.wait(&name, soon(), &unblocker).unwrap();
+        changed("rename", &|| {
+            fs::write(&other, "x").unwrap();
+            fs::rename(&other, &path).unwrap();
+        });
+        fs::rename(&path, &other).unwrap();
+        let _ = watch.wait(&name, soon(), &unblocker).unwrap();
+        changed("link", &|| fs::hard_link(&other, &path).unwrap());
+    }
+
+    #[test]
+    fn other_files_do_not_count_and_the_time_limit_holds() {
+        let (dir, topic, name, unblocker) = setup();
+        let start = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait_for_file(&topic, &name, soon(), &unblocker).unwrap());
+            while !waiter.is_finished() {
+                fs::write(dir.path().join("shmflow.other.peers"), "x").unwrap();
+            }
+            assert_eq!(waiter.join().unwrap(), Appeared::TimedOut);
+        });
+        assert!(start.elapsed() >= Duration::from_millis(30) && start.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_file_that_comes_while_waiting_ends_the_wait() {
+        let (_dir, topic, name, unblocker) = setup();
+        std::thread::scope(|scope| {
+            let waiter = scope
+                .spawn(|| wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &unblocker).unwrap());
+            fs::write(topic.peers_path(), "x").unwrap();
+            assert_eq!(waiter.join().unwrap(), Appeared::Changed);
+        });
+    }
+
+    #[test]
+    fn the_unblocker_ends_the_wait_of_everybody() {
+        let (_dir, topic, name, unblocker) = setup();
+        std::thread::scope(|scope| {
+            let wait = || wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &unblocker).unwrap();
+            let waiters = [scope.spawn(wait), scope.spawn(wait), scope.spawn(wait)];
+            unblocker.unblock();
+            for waiter in waiters {
+                assert_eq!(waiter.join().unwrap(), Appeared::Unblocked);
+            }
+        });
+        assert_eq!(wait_for_file(&topic, &name, None, &unblocker).unwrap(), Appeared::Unblocked);
+        unblocker.reset();
+        assert_eq!(wait_for_file(&topic, &name, soon(), &unblocker).unwrap(), Appeared::TimedOut);
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_or_goes_away_is_an_error_that_names_it() {
+        let missing = Topic::new("cam", Some(Path::new("/no/such/dir"))).unwrap();
+        let error = Watch::new(&missing).unwrap_err().to_string();
+        assert!(error.contains("/no/such/dir") && error.contains("cam"), "{error}");
+        let (dir, topic, name, unblocker) = setup();
+        let watch = Watch::new(&topic).unwrap();
+        fs::remove_dir(dir.path()).unwrap();
+        match watch.wait(&name, Some(Deadline::after(LONG)), &unblocker) {
+            Err(Error::NoTopic { dir: gone, .. }) => assert_eq!(gone, dir.path()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
