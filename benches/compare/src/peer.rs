@@ -1,0 +1,146 @@
+//! The ways from one process to another that are compared.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::Result;
+use crate::line;
+
+/// Buffers that each peer may use.
+pub(crate) const BUFFERS: u32 = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum Peer {
+    /// Nothing: what the measuring producer costs by itself (a fakesink)
+    None,
+    /// shmsink and shmsrc
+    Shm,
+    /// unixfdsink and unixfdsrc (GStreamer 1.24 and newer)
+    Unixfd,
+    /// shmflowsink and shmflowsrc
+    Shmflow,
+}
+
+pub(crate) const PEERS: [Peer; 4] = [Peer::None, Peer::Shm, Peer::Unixfd, Peer::Shmflow];
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Shm => "shm",
+            Self::Unixfd => "unixfd",
+            Self::Shmflow => "shmflow",
+        }
+    }
+
+    fn elements(self) -> (&'static str, &'static str) {
+        match self {
+            Self::None => ("fakesink", "fakesrc"),
+            Self::Shm => ("shmsink", "shmsrc"),
+            Self::Unixfd => ("unixfdsink", "unixfdsrc"),
+            Self::Shmflow => ("shmflowsink", "shmflowsrc"),
+        }
+    }
+
+    /// Whether this GStreamer has both elements.
+    pub(crate) fn is_here(self) -> bool {
+        let (sink, source) = self.elements();
+        [sink, source].iter().all(|name| gst::ElementFactory::find(name).is_some())
+    }
+
+    /// Nobody receives from a fakesink.
+    pub(crate) fn has_consumers(self) -> bool {
+        self != Self::None
+    }
+
+    /// What both sides meet at, unique to this measurement.
+    pub(crate) fn address(self, directory: &Path, number: u32) -> String {
+        match self {
+            Self::Shmflow => format!("compare-{}-{number}", std::process::id()),
+            _ => directory.join(format!("{}-{number}", self.name())).to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The sink, pushing as soon as it gets a frame, with room for the same number of frames as every other peer's.
+    pub(crate) fn sink(self, address: &str, frame_bytes: u64) -> Result<gst::Element> {
+        let builder = gst::ElementFactory::make(self.elements().0)
+            .property("sync", false)
+            .property("enable-last-sample", false);
+        let builder = match self {
+            Self::None => builder,
+            Self::Shm => {
+                let area = frame_bytes.saturating_mul(u64::from(BUFFERS)).saturating_add(1 << 20);
+                builder
+                    .property("socket-path", address)
+                    .property("wait-for-connection", false)
+                    .property("shm-size", u32::try_from(area).unwrap_or(u32::MAX))
+            }
+            Self::Unixfd => builder.property("socket-path", address),
+            Self::Shmflow => builder.property("topic", address).property("max-buffers", BUFFERS),
+        };
+        Ok(builder.build()?)
+    }
+
+    pub(crate) fn source(self, address: &str) -> Result<gst::Element> {
+        let builder = gst::ElementFactory::make(self.elements().1);
+        let builder = match self {
+            Self::None => builder,
+            Self::Shm => builder.property("socket-path", address).property("is-live", true),
+            Self::Unixfd => builder.property("socket-path", address),
+            Self::Shmflow => builder.property("topic", address),
+        };
+        Ok(builder.build()?)
+    }
+}
+
+/// Removes what a shmsink leaves behind when its process had to be killed.
+pub(crate) fn sweep(pid: u32) {
+    let prefix = format!("shmpipe.{pid}.");
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Initialises GStreamer and loads the plugin to be measured.
+///
+/// # Errors
+/// If GStreamer cannot be used, or a plugin that was asked for cannot be loaded. Without a plugin, shmflow's rows are
+/// left out.
+pub(crate) fn initialise(plugin: Option<&Path>) -> Result<()> {
+    gst::init()?;
+    let beside = std::env::current_exe()?.with_file_name("libgstshmflow.so");
+    let path = match plugin {
+        Some(path) => path,
+        None if beside.exists() => beside.as_path(),
+        None => return Ok(()),
+    };
+    let plugin = gst::Plugin::load_file(path)
+        .map_err(|error| format!("the plugin {} cannot be loaded: {error}", path.display()))?;
+    gst::Registry::get().add_plugin(&plugin)?;
+    Ok(())
+}
+
+/// The first error on a pipeline's bus, told as a person would want it.
+pub(crate) fn bus_error(pipeline: &gst::Pipeline) -> Option<String> {
+    let message = pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+    match message.view() {
+        gst::MessageView::Error(error) => {
+            let source = error.src().map_or_else(String::new, |object| object.path_string().to_string());
+            let details = error.debug().map_or_else(String::new, |text| format!(" ({text})"));
+            Some(format!("{source}: {}{details}", error.error()))
+        }
+        _ => None,
+    }
+}
+
+/// Stops a pipeline; says so when that fails, as nothing else can be done.
+pub(crate) fn stop(pipeline: &gst::Pipeline) {
+    if let Err(error) = pipeline.set_state(gst::State::Null) {
+        line::complain(&format!("a pipeline did not stop: {error}"));
+    }
+}
