@@ -10,6 +10,7 @@
 mod any_bytes;
 #[path = "../../../fuzz/checks/meta.rs"]
 mod check;
+mod document;
 mod formats;
 mod golden;
 mod layout;
