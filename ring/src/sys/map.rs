@@ -6,13 +6,15 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
-use std::ptr::NonNull;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
-use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::stat::fstat;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
+use super::clock::Deadline;
 use super::copy;
 
 /// What a mapping may be used for.
@@ -24,10 +26,10 @@ pub(crate) enum Access {
     ReadWrite,
 }
 
-/// A shared mapping of the first bytes of a file, from page-aligned memory on.
+/// A shared mapping of the first bytes of a file. It starts at a page, and if it is large at a huge page.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    raw: MmapRaw,
+    region: Region,
     access: Access,
 }
 
@@ -44,21 +46,12 @@ impl Mapping {
             let why = format!("the file has {size} bytes where {len} were to be mapped");
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        let mut options = MmapOptions::new();
-        options.len(len);
-        if prefault {
-            options.populate();
-        }
-        let raw = match access {
-            Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd())?,
-            Access::ReadWrite => options.map_raw(fd.as_raw_fd())?,
-        };
-        Ok(Self { raw, access })
+        Ok(Self { region: Region::new(fd, len, access, prefault)?, access })
     }
 
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.raw.len()
+        self.region.len
     }
 
     /// Whether stores are possible.
@@ -66,13 +59,38 @@ impl Mapping {
         self.access
     }
 
+    /// Asks the kernel to move the range into huge pages, in all processes that map it, for at most so long; how many
+    /// bytes that were. It may well be none: then everything works as before, with more misses in the translation
+    /// buffers. Huge pages make filling 8 MiB frames in three or eight slots a third faster (measured on Zen 4: 282
+    /// and 431 µs against 173 and 283), and cost some 0.7 ms per huge page once.
+    ///
+    /// Only whole huge pages within the range count, so nothing is allocated that was not reserved.
+    pub(crate) fn gather_huge_pages(&self, offset: usize, len: usize, limit: Duration) -> usize {
+        let Some(end) = offset.checked_add(len).filter(|end| *end <= self.region.len) else { return 0 };
+        let deadline = Deadline::after(limit);
+        let mut gathered = 0;
+        let mut at = offset.checked_next_multiple_of(HUGE_PAGE).unwrap_or(end);
+        while end.saturating_sub(at) >= HUGE_PAGE && !deadline.has_passed() {
+            let Some(start) = self.range(at, HUGE_PAGE) else { break };
+            // SAFETY: the range is mapped and ours; the advice changes where its bytes lie, not what they are.
+            if unsafe { libc::madvise(start.as_ptr().cast(), HUGE_PAGE, libc::MADV_COLLAPSE) } == 0 {
+                gathered += HUGE_PAGE;
+            } else if !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) {
+                // Kernels before 6.1 do not know how, and without memory the next would fail as well.
+                break;
+            }
+            at += HUGE_PAGE;
+        }
+        gathered
+    }
+
     /// Start of the range if all of it lies within the mapping.
     fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
-        if offset.checked_add(len)? > self.raw.len() {
+        if offset.checked_add(len)? > self.region.len {
             return None;
         }
         // SAFETY: `offset` is within the mapping or just past its end, as checked.
-        NonNull::new(unsafe { self.raw.as_mut_ptr().add(offset) })
+        Some(unsafe { self.region.start.add(offset) })
     }
 
     /// The control word at a byte offset; `None` outside the mapping or off its natural alignment.
@@ -131,11 +149,101 @@ impl Mapping {
     }
 }
 
+/// The size of a huge page where pages have 4 KiB; elsewhere an alignment as good as any.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Mapped memory, unmapped when dropped.
+#[derive(Debug)]
+struct Region {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: it owns the mapping as a `Box` owns its memory; who may access which bytes is settled above.
+unsafe impl Send for Region {}
+// SAFETY: as above; a shared `Region` gives away nothing but its address.
+unsafe impl Sync for Region {}
+
+impl Region {
+    fn new(fd: BorrowedFd<'_>, len: usize, access: Access, prefault: bool) -> io::Result<Self> {
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let mut flags = MapFlags::SHARED;
+        flags.set(MapFlags::POPULATE, prefault);
+        let start = if len < HUGE_PAGE {
+            // SAFETY: a new mapping at an address of the kernel's choice.
+            unsafe { mmap(null_mut(), len, protection, flags, fd, 0)? }
+        } else {
+            let place = Reservation::new(len)?;
+            // SAFETY: replaces `len` bytes of the reservation, which nobody else knows.
+            let start =
+                unsafe { mmap(place.aligned.cast(), len, protection, flags | MapFlags::FIXED, fd, 0)? };
+            place.give_back_the_rest();
+            start
+        };
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        Ok(Self { start, len })
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: ours, and nothing that borrows from the mapping outlives it. It fails only for what is not mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Addresses, and nothing behind them, that hold `len` bytes from a multiple of a huge page on.
+struct Reservation {
+    start: *mut u8,
+    whole: usize,
+    /// Where the mapping is to be; `len` bytes from here on belong to it once it is.
+    aligned: *mut u8,
+    len: usize,
+}
+
+impl Reservation {
+    fn new(len: usize) -> io::Result<Self> {
+        let too_long = || io::Error::from_raw_os_error(libc::ENOMEM);
+        // Whole pages, as a mapping takes them, so that what is left over is exactly what was not mapped.
+        let len = len.checked_next_multiple_of(rustix::param::page_size()).ok_or_else(too_long)?;
+        let whole = len.checked_add(HUGE_PAGE).ok_or_else(too_long)?;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start: *mut u8 = unsafe { mmap_anonymous(null_mut(), whole, ProtFlags::empty(), flags)? }.cast();
+        let aligned = start.wrapping_add(start.align_offset(HUGE_PAGE).min(HUGE_PAGE));
+        Ok(Self { start, whole, aligned, len })
+    }
+
+    /// Forgets the part that has been mapped, and unmaps what is before and behind it.
+    fn give_back_the_rest(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        let before = this.aligned.addr().saturating_sub(this.start.addr());
+        let behind = this.whole.saturating_sub(before).saturating_sub(this.len);
+        for (start, len) in [(this.start, before), (this.aligned.wrapping_add(this.len), behind)] {
+            if len > 0 {
+                // SAFETY: a part of the reservation that nobody has been given.
+                let _ = unsafe { munmap(start.cast(), len) };
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: all of it is still ours.
+        let _ = unsafe { munmap(self.start.cast(), self.whole) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TempDir;
+    use super::super::testing::{Role, TempDir};
     use super::*;
     use std::fs::File;
+    use std::path::Path;
     use std::sync::atomic::Ordering;
 
     const LEN: usize = 8192;
@@ -196,6 +304,80 @@ mod tests {
         let writer = Mapping::new(&file, LEN, Access::ReadWrite, false).unwrap();
         // SAFETY: as above.
         assert!(!unsafe { writer.copy_in(LEN - 15, &out) });
+    }
+
+    /// How many separate mappings this process has, and how many lead to `path`.
+    fn mappings_of(path: &Path) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
+    }
+
+    #[test]
+    fn a_large_mapping_is_aligned_for_huge_pages_keeps_its_bytes_in_them_and_goes_whole() {
+        const LARGE: usize = 3 * HUGE_PAGE + 12288;
+        let dir = TempDir::new();
+        let file = file(&dir);
+        file.set_len(LARGE as u64).unwrap();
+        let path = dir.path().join("m");
+        let map = Mapping::new(&file, LARGE, Access::ReadWrite, true).unwrap();
+        let reader = Mapping::new(&file, LARGE, Access::ReadOnly, false).unwrap();
+        assert_eq!(map.bytes_ptr(0, 1).unwrap().addr().get() % HUGE_PAGE, 0);
+        let words = (0..LARGE - 8).step_by(4096);
+        for at in words.clone() {
+            map.u64_at(at).unwrap().store(at as u64 + 1, Ordering::Relaxed);
+        }
+        assert_eq!(map.gather_huge_pages(1, LARGE, Duration::MAX), 0, "beyond the end");
+        assert_eq!(map.gather_huge_pages(0, LARGE, Duration::ZERO), 0, "no time");
+        assert_eq!(map.gather_huge_pages(1, HUGE_PAGE, Duration::MAX), 0, "no whole huge page");
+        // Whether the kernel can is its business.
+        let gathered = map.gather_huge_pages(4096, LARGE - 4096, Duration::MAX);
+        assert!([0, HUGE_PAGE, 2 * HUGE_PAGE].contains(&gathered), "{gathered}");
+        assert!(words.clone().all(|at| reader.u64_at(at).unwrap().load(Ordering::Relaxed) == at as u64 + 1));
+        assert_eq!(file.metadata().unwrap().len(), LARGE as u64);
+        assert_eq!(mappings_of(&path), 2);
+        drop((map, reader));
+        assert_eq!(mappings_of(&path), 0);
+    }
+
+    #[test]
+    fn mapping_again_and_again_uses_up_no_addresses() {
+        assert!(Role::start("sys::map::tests::role_of_a_mapper", Path::new("/")).passes());
+    }
+
+    #[test]
+    #[ignore = "runs as a process of another test"]
+    fn role_of_a_mapper() {
+        if Role::argument().is_none() {
+            return;
+        }
+        /// Size of all mappings of this process, in pages.
+        fn addresses_used() -> u64 {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').next().unwrap().parse().unwrap()
+        }
+        const ODD: usize = HUGE_PAGE + 4096;
+        let dir = TempDir::new();
+        let file = file(&dir);
+        file.set_len(ODD as u64).unwrap();
+        let read_only = File::open(dir.path().join("m")).unwrap();
+        let before = addresses_used();
+        for _ in 0..2000 {
+            Mapping::new(&file, ODD - 1, Access::ReadWrite, false).unwrap();
+            assert!(Mapping::new(&read_only, ODD, Access::ReadWrite, false).is_err());
+        }
+        assert!(addresses_used() < before + 1000, "{before} {}", addresses_used());
+    }
+
+    #[test]
+    fn a_mapping_that_fails_leaves_no_reservation() {
+        let dir = TempDir::new();
+        let file = file(&dir);
+        file.set_len(4 * HUGE_PAGE as u64).unwrap();
+        let reader = File::open(dir.path().join("m")).unwrap();
+        let error = Mapping::new(&reader, 4 * HUGE_PAGE, Access::ReadWrite, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        let error = Mapping::new(&file, usize::MAX, Access::ReadWrite, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
