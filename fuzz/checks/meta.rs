@@ -1,13 +1,16 @@
 //! What must hold for any bytes read as a metadata block. The fuzz target, the replay of its corpus and the property
 //! tests all call this.
 
-use shmflow::meta::{EncodedMeta, Meta, MetaError, MetaView, VideoView, plane_extents};
+use shmflow::meta::{EncodedMeta, Meta, MetaError, MetaHeader, MetaView, VideoView, plane_extents};
 
 /// Reads `bytes` in every way there is and panics if two ways disagree. Says whether they were a block.
 pub(crate) fn check(bytes: &[u8]) -> bool {
+    let header = MetaHeader::parse(bytes);
     let view = match MetaView::parse(bytes) {
         Ok(view) => view,
         Err(error) => {
+            let from_header = header.and_then(MetaHeader::view).map(|view| view.to_meta());
+            assert_eq!(from_header, Err(error.clone()), "the reader in two steps disagrees");
             assert_eq!(Meta::decode(bytes), Err(error.clone()), "the owned reader disagrees");
             assert!(!error.to_string().is_empty());
             return false;
@@ -16,7 +19,9 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
     let meta = view.to_meta();
     assert_eq!(Meta::decode(bytes).as_ref(), Ok(&meta), "the owned reader disagrees");
     assert!(view.as_bytes().len() <= bytes.len().max(128), "the block reaches beyond its bytes");
-    assert_eq!(view.per_frame(), meta.per_frame());
+    let header = header.expect("the header of a block is in order");
+    assert_eq!((header.kind(), header.per_frame()), (meta.kind, meta.per_frame()));
+    assert_eq!(header.entry_bytes(), view.entry_bytes());
     assert_eq!(view.extensions().count(), meta.extensions.len());
 
     // What was read can be written, is not longer than what was read, and reads the same again.

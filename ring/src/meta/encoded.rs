@@ -72,7 +72,8 @@ impl EncodedMeta {
         Ok(self.len())
     }
 
-    /// The block's entries: equal for equal caps, layout, crop and extensions; see [`MetaView::entry_bytes`].
+    /// The block's entries: equal for equal caps, layout, crop and extensions; see
+    /// [`MetaHeader::entry_bytes`](super::MetaHeader::entry_bytes).
     #[must_use]
     pub fn entry_bytes(&self) -> &[u8] {
         &self.entries

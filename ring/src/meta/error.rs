@@ -6,7 +6,8 @@ use super::wire::{MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR};
 
 /// Why a metadata block could not be encoded, decoded, or applied to a payload.
 ///
-/// Nothing here names a topic: the block knows none. `Frame::meta` and `Claim::set_meta` are called with the topic at hand.
+/// Nothing here names a topic: the block knows none. `Frame::meta` and `Claim::set_meta` are called with the topic
+/// at hand.
 ///
 /// ```
 /// use shmflow::meta::{Meta, MetaError};

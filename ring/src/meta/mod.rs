@@ -6,7 +6,7 @@
 //!
 //! - [`Meta`] owns everything and is what most programs use.
 //! - [`EncodedMeta`] is a block encoded once, of which a producer changes only times and flags per frame.
-//! - [`MetaView`] reads a block in place, without allocating.
+//! - [`MetaView`] reads a block in place, without allocating; [`MetaHeader`] reads only what changes per frame.
 //!
 //! A block comes from another process: decoding takes any bytes and gives a value or an error, in time and memory
 //! bounded by the block's length. A value that was decoded is well-formed, not true: check a layout with
@@ -16,6 +16,7 @@ mod encoded;
 mod error;
 mod flags;
 mod format;
+mod header;
 mod types;
 mod video;
 mod view;
@@ -25,6 +26,7 @@ pub use encoded::EncodedMeta;
 pub use error::MetaError;
 pub use flags::Flags;
 pub use format::{PlaneExtent, plane_extents};
+pub use header::MetaHeader;
 pub use types::{Clock, Crop, Extension, Kind, PerFrame, Times};
 pub use video::{Plane, VideoLayout, VideoView};
 pub use view::MetaView;
@@ -95,7 +97,8 @@ impl Meta {
     /// bytes up to that length are written, whatever was there, and none behind them.
     ///
     /// # Errors
-    /// [`MetaError::NoRoom`] if `buffer` is too small; otherwise what cannot be said in a block. Nothing is written then.
+    /// [`MetaError::NoRoom`] if `buffer` is too small; otherwise what cannot be said in a block. Nothing is written
+    /// then.
     pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, MetaError> {
         let needed = self.encoded_len()?;
         let have = buffer.len();
@@ -196,7 +199,8 @@ impl Meta {
     }
 }
 
-/// Writes one entry with its padding to the start of `rest` and moves `rest` behind it. `encoded_len` has made sure of the room.
+/// Writes one entry with its padding to the start of `rest` and moves `rest` behind it. `encoded_len` has made sure
+/// of the room.
 fn put_entry(rest: &mut &mut [u8], ty: u16, value: &[u8]) {
     let (Some(len), Ok(value_len)) = (entry_len(value.len()), u32::try_from(value.len())) else {
         return;

@@ -1,28 +1,11 @@
 //! A block read in place.
 
 use super::error::MetaError;
+use super::header::MetaHeader;
 use super::types::{Crop, Extension, Kind, PerFrame};
 use super::video::VideoView;
-use super::wire::{
-    AT_KIND, CROP_LEN, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, HEADER_LEN, MAGIC, RawEntries,
-    VERSION_MAJOR, VERSION_MINOR, check_header, get_per_frame, get_u16, get_u32,
-};
+use super::wire::{CROP_LEN, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, RawEntries, get_u32};
 use super::{Flags, Meta, Times};
-
-/// What a frame without a block has: bytes of no particular kind.
-const NO_BLOCK: [u8; HEADER_LEN] = {
-    let mut bytes = [0; HEADER_LEN];
-    let mut at = 0;
-    while at < MAGIC.len() {
-        bytes[at] = MAGIC[at];
-        at += 1;
-    }
-    bytes[4] = VERSION_MAJOR.to_le_bytes()[0];
-    bytes[6] = VERSION_MINOR.to_le_bytes()[0];
-    bytes[8] = HEADER_LEN as u8;
-    bytes[12] = HEADER_LEN as u8;
-    bytes
-};
 
 /// A metadata block, checked once and read in place: nothing is copied or allocated.
 ///
@@ -46,11 +29,7 @@ const NO_BLOCK: [u8; HEADER_LEN] = {
 /// ```
 #[derive(Debug, Clone)]
 pub struct MetaView<'a> {
-    header: &'a [u8; HEADER_LEN],
-    minor: u16,
-    /// The whole block, and where its entries start.
-    bytes: &'a [u8],
-    entries_at: usize,
+    header: MetaHeader<'a>,
     caps: Option<&'a str>,
     video: Option<VideoView<'a>>,
     crop: Option<Crop>,
@@ -66,17 +45,13 @@ impl<'a> MetaView<'a> {
     /// # Errors
     /// [`MetaError`] says what is wrong, and with another major version names both.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MetaError> {
-        let block = check_header(if bytes.is_empty() { &NO_BLOCK } else { bytes })?;
-        let mut view = Self {
-            header: block.header,
-            minor: block.minor,
-            bytes: block.bytes,
-            entries_at: block.header_len,
-            caps: None,
-            video: None,
-            crop: None,
-        };
-        for entry in RawEntries::new(view.bytes, view.entries_at) {
+        Self::with_header(MetaHeader::parse(bytes)?)
+    }
+
+    /// Checks and reads the entries behind `header`.
+    pub(super) fn with_header(header: MetaHeader<'a>) -> Result<Self, MetaError> {
+        let mut view = Self { header, caps: None, video: None, crop: None };
+        for entry in RawEntries::new(header.as_bytes(), header.entries_at()) {
             let entry = entry?;
             let again = match entry.ty {
                 ENTRY_CAPS => view.caps.replace(read_caps(entry.value, entry.at)?).is_some(),
@@ -94,19 +69,19 @@ impl<'a> MetaView<'a> {
     /// Major and minor version that the block was written with.
     #[must_use]
     pub fn version(&self) -> (u16, u16) {
-        (VERSION_MAJOR, self.minor)
+        self.header.version()
     }
 
     /// What the payload is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        Kind::from_raw(get_u16(self.header, AT_KIND).unwrap_or(0))
+        self.header.kind()
     }
 
     /// What changes from frame to frame: flags, times, offsets.
     #[must_use]
     pub fn per_frame(&self) -> PerFrame {
-        get_per_frame(self.header)
+        self.header.per_frame()
     }
 
     /// What is special about the frame.
@@ -153,23 +128,22 @@ impl<'a> MetaView<'a> {
 
     /// Type and value of every other entry, in the order of the block.
     pub fn extensions(&self) -> impl Iterator<Item = (u16, &'a [u8])> + Clone + std::fmt::Debug + use<'a> {
-        RawEntries::new(self.bytes, self.entries_at).filter_map(|entry| match entry {
+        RawEntries::new(self.header.as_bytes(), self.header.entries_at()).filter_map(|entry| match entry {
             Ok(entry) if entry.ty != ENTRY_PADDING && !has_field(entry.ty) => Some((entry.ty, entry.value)),
             _ => None,
         })
     }
 
-    /// All entries as they lie in the block. As long as these bytes (and [`kind`](Self::kind)) stay equal from frame to
-    /// frame, so do caps, layout, crop and extensions: a reader that keeps them need not parse the caps again.
+    /// All entries as they lie in the block; see [`MetaHeader::entry_bytes`].
     #[must_use]
     pub fn entry_bytes(&self) -> &'a [u8] {
-        self.bytes.get(self.entries_at..).unwrap_or(&[])
+        self.header.entry_bytes()
     }
 
     /// The whole block, without what may lie behind it.
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
-        self.bytes
+        self.header.as_bytes()
     }
 
     /// The same as an owned value.

@@ -100,7 +100,8 @@ pub(super) fn get_u64(bytes: &[u8], at: usize) -> Option<u64> {
     get(bytes, at).map(u64::from_le_bytes)
 }
 
-/// Writes `value` at `at`. The callers' offsets are constants within the buffer (asserted above), so nothing is ever left out.
+/// Writes `value` at `at`. The callers' offsets are constants within the buffer (asserted above), so nothing is ever
+/// left out.
 #[inline]
 pub(super) fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
     let target = bytes.get_mut(at..).and_then(|tail| tail.first_chunk_mut::<N>());
@@ -170,51 +171,6 @@ pub(super) fn get_per_frame(header: &[u8; HEADER_LEN]) -> PerFrame {
         offset: number(AT_OFFSET, HAS_OFFSET),
         offset_end: number(AT_OFFSET_END, HAS_OFFSET_END),
     }
-}
-
-/// What the header says about the block: where entries start and end, and the writer's minor version.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
-    pub(super) header: &'a [u8; HEADER_LEN],
-    pub(super) header_len: usize,
-    pub(super) bytes: &'a [u8],
-    pub(super) minor: u16,
-}
-
-/// Checks magic, version and lengths. Bytes beyond the block's own length are left out.
-pub(super) fn check_header(bytes: &[u8]) -> Result<Frame<'_>, MetaError> {
-    let have = bytes.len();
-    // Magic and version come before the length: a later version may have a shorter header, and must be named as such.
-    if let Some(found) = get::<4>(bytes, 0)
-        && found != MAGIC
-    {
-        return Err(MetaError::BadMagic { found });
-    }
-    if let (Some(major), Some(minor)) = (get_u16(bytes, AT_MAJOR), get_u16(bytes, AT_MINOR))
-        && major != VERSION_MAJOR
-    {
-        return Err(MetaError::version(major, minor));
-    }
-    let header =
-        bytes.first_chunk::<HEADER_LEN>().ok_or(MetaError::Truncated { needed: HEADER_LEN, have })?;
-    let minor = get_u16(header, AT_MINOR).unwrap_or(0);
-    let header_len = usize::from(get_u16(header, AT_HEADER_LEN).unwrap_or(0));
-    if header_len < HEADER_LEN {
-        return Err(MetaError::BadHeader { why: "its header length is less than 128" });
-    }
-    if !header_len.is_multiple_of(ALIGN) {
-        return Err(MetaError::BadHeader { why: "its header length is not a multiple of 8" });
-    }
-    let total =
-        usize::try_from(get_u32(header, AT_TOTAL_LEN).unwrap_or(0)).map_err(|_| MetaError::TooLarge)?;
-    if total < header_len {
-        return Err(MetaError::BadHeader { why: "its total length is less than its header length" });
-    }
-    if !total.is_multiple_of(ALIGN) {
-        return Err(MetaError::BadHeader { why: "its total length is not a multiple of 8" });
-    }
-    let bytes = bytes.get(..total).ok_or(MetaError::Truncated { needed: total, have })?;
-    Ok(Frame { header, header_len, bytes, minor })
 }
 
 /// One entry as it lies in the block.
