@@ -179,6 +179,11 @@ pub enum Error {
         /// The topic.
         topic: String,
     },
+    /// In primary mode another producer is the primary; this one's frame was not taken.
+    Standby {
+        /// The topic.
+        topic: String,
+    },
     /// The handle was made before a `fork` and belongs to the parent process.
     Forked {
         /// The topic.

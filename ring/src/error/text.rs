@@ -120,6 +120,10 @@ impl fmt::Display for Error {
                 "the ring of topic `{topic}` is full of frames that a consumer has not read yet; the new frame was \
                  not taken"
             ),
+            Self::Standby { topic } => write!(
+                f,
+                "another producer is the primary of topic `{topic}`; this one stands by and takes over when it is gone"
+            ),
             Self::Forked { topic } => write!(
                 f,
                 "this handle on topic `{topic}` was opened before a fork and belongs to the parent process; open the \

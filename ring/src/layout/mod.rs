@@ -1,3 +1,9 @@
 //! The bytes of the three shared files, as `docs/layout.md` specifies them.
 
+pub(crate) mod peers;
+pub(crate) mod ring;
+pub(crate) mod view;
 pub(crate) mod words;
+
+/// Version of the layout of all three files. Any change of a byte's meaning raises it.
+pub(crate) const VERSION: u64 = 1;

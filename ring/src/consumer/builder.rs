@@ -1,0 +1,218 @@
+//! Settings of a consumer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pool::Pool;
+use super::wait::Pace;
+use super::{Consumer, ConsumerStats};
+use crate::error::{Error, Result};
+use crate::lifecycle::Options;
+use crate::lifecycle::files::Mode;
+use crate::lifecycle::open::{self, Opened, Start};
+use crate::sys::clock::Deadline;
+use crate::sys::unblock::Unblocker;
+use crate::sys::watch::{Appeared, Watch};
+use crate::topic::{FileKind, Topic};
+
+/// Where a consumer goes on when frames that it had not read were overwritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLapped {
+    /// At the oldest frame that is still there: the fewest are lost.
+    #[default]
+    Oldest,
+    /// At the newest: the least delay.
+    Newest,
+}
+
+/// Settings to open a topic with as a consumer.
+#[derive(Clone, Debug)]
+#[must_use = "settings do nothing until `open` is called"]
+pub struct ConsumerBuilder {
+    topic: String,
+    dir: Option<PathBuf>,
+    name: Option<String>,
+    start: Start,
+    on_lapped: OnLapped,
+    max_leases: Option<u32>,
+    read_only: bool,
+    /// `None`: do not wait; `Some(None)`: for ever.
+    wait: Option<Option<Duration>>,
+    unblocker: Unblocker,
+    allow_foreign: bool,
+    prefault: bool,
+    wish: String,
+}
+
+impl ConsumerBuilder {
+    pub(super) fn new(topic: &str) -> Self {
+        Self {
+            topic: topic.into(),
+            dir: None,
+            name: None,
+            start: Start::default(),
+            on_lapped: OnLapped::default(),
+            max_leases: None,
+            read_only: false,
+            wait: None,
+            unblocker: Unblocker::new(),
+            allow_foreign: false,
+            prefault: true,
+            wish: String::new(),
+        }
+    }
+
+    /// The directory of the topic's files. Default: `$SHMFLOW_DIR`, or else `/dev/shm`.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().into());
+        self
+    }
+
+    /// A name for people to see; at most 64 bytes. Default: the name of the process.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Where to start. Default: at the oldest frame that is still there.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Where to go on when frames were overwritten. Default: at the oldest.
+    pub fn on_lapped(mut self, on_lapped: OnLapped) -> Self {
+        self.on_lapped = on_lapped;
+        self
+    }
+
+    /// How many frames this consumer may hold without copies, at least 1. Beyond it, and when producers would run
+    /// short of slots, it receives copies. Default: half the depth.
+    pub fn max_leases(mut self, frames: u32) -> Self {
+        self.max_leases = Some(frames.max(1));
+        self
+    }
+
+    /// Write nothing into shared memory: no registration, copies only. Works without permission to write, and in any
+    /// number, on topics whose permissions admit readers. Default false.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// If the topic is not there, wait for it: at most so long, or for ever (`None`). Default: do not wait.
+    pub fn wait_for_topic(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.wait = Some(timeout.into());
+        self
+    }
+
+    /// An unblocker made earlier, which ends the wait for the topic too.
+    pub fn unblocker(mut self, unblocker: &Unblocker) -> Self {
+        self.unblocker = unblocker.clone();
+        self
+    }
+
+    /// Allow a topic that belongs to another user than ourselves or root. Whoever owns its files can end this
+    /// process by truncating them.
+    pub fn allow_foreign_owner(mut self, allow: bool) -> Self {
+        self.allow_foreign = allow;
+        self
+    }
+
+    /// Touch all of the memory when it is mapped, and not frame by frame. Default true.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// What this consumer would like to receive; see [`Consumer::set_wish`].
+    pub fn wish(mut self, caps: &str) -> Self {
+        self.wish = caps.into();
+        self
+    }
+
+    /// Opens the topic.
+    ///
+    /// # Errors
+    /// [`Error::NoTopic`] if it is not there and was not to be waited for, [`Error::Timeout`] if it did not come in
+    /// time, [`Error::Unblocked`]; [`Error::BadName`]; [`Error::NotPermitted`], [`Error::ForeignOwner`];
+    /// [`Error::ReadOnlyNotAdmitted`]; [`Error::NotARing`], [`Error::LayoutVersion`], [`Error::Corrupt`];
+    /// [`Error::Busy`] if a stopped process is in the way.
+    pub fn open(self) -> Result<Consumer> {
+        let topic = Topic::new(&self.topic, self.dir.as_deref())?;
+        let options = Options {
+            name: self.name.clone().unwrap_or_else(crate::info::process_name),
+            allow_foreign: self.allow_foreign,
+            prefault: self.prefault,
+            perms: 0,
+            persistent: false,
+        };
+        let attempt = || {
+            if self.read_only {
+                open::reader(&topic, &options, self.start)
+            } else {
+                open::consumer(&topic, &options, self.start)
+            }
+        };
+        let opened = match (attempt(), self.wait) {
+            (Err(Error::NoTopic { .. }), Some(timeout)) => self.wait_and_open(&topic, timeout, attempt)?,
+            (result, _) => result?,
+        };
+        self.consumer(opened)
+    }
+
+    fn wait_and_open(
+        &self,
+        topic: &Topic,
+        timeout: Option<Duration>,
+        attempt: impl Fn() -> Result<Opened>,
+    ) -> Result<Opened> {
+        let deadline = timeout.map(Deadline::after);
+        // The ring gets its name last: before that there is nothing to open.
+        let file = topic.file_name(FileKind::Ring);
+        let watch = Watch::new(topic)?;
+        loop {
+            match attempt() {
+                Err(Error::NoTopic { .. }) => {}
+                result => return result,
+            }
+            match watch.wait(file.as_ref(), deadline, &self.unblocker)? {
+                Appeared::Changed => {}
+                Appeared::TimedOut => return Err(Error::Timeout { topic: topic.name().into() }),
+                Appeared::Unblocked => return Err(Error::Unblocked { topic: topic.name().into() }),
+            }
+        }
+    }
+
+    fn consumer(self, opened: Opened) -> Result<Consumer> {
+        let Opened { epoch, cursor } = opened;
+        let mode = Mode {
+            write_ring: false,
+            write_holds: !self.read_only,
+            allow_foreign: self.allow_foreign,
+            prefault: self.prefault,
+        };
+        let max_leases = self.max_leases.unwrap_or((epoch.shape.depth / 2).max(1));
+        let mut consumer = Consumer {
+            epoch,
+            old: Vec::new(),
+            mode,
+            cursor,
+            lost: 0,
+            on_lapped: self.on_lapped,
+            max_leases,
+            leases: Arc::default(),
+            pool: Pool::default(),
+            unblocker: self.unblocker,
+            stats: ConsumerStats::default(),
+            ended_before: None,
+            pace: Pace::default(),
+        };
+        consumer.note_earlier_end();
+        if !self.wish.is_empty() {
+            consumer.set_wish(&self.wish)?;
+        }
+        Ok(consumer)
+    }
+}

@@ -1,0 +1,194 @@
+//! A received frame: a lease on a slot, or a copy.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::pool::Pooled;
+use crate::info::ParticipantId;
+use crate::meta::{Meta, MetaError};
+use crate::protocol::lease;
+use crate::shm::epoch::Epoch;
+
+/// A frame. Dereferences to its bytes; clones are the same frame.
+///
+/// Usually a lease: the bytes are the producer's, in shared memory, and stay as they are until the last clone is
+/// dropped, on any thread, even after the consumer is gone. See [`is_copy`](Self::is_copy) for when they are not.
+#[derive(Clone)]
+pub struct Frame {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    body: Body,
+    seq: u64,
+    lost_before: u64,
+    producer: ParticipantId,
+    epoch: u64,
+}
+
+pub(super) enum Body {
+    Leased(Leased),
+    Copied { payload: Pooled, meta: Vec<u8> },
+}
+
+/// A slot that this consumer's bit protects.
+pub(super) struct Leased {
+    epoch: Arc<Epoch>,
+    slot: u16,
+    id: u8,
+    payload: NonNull<u8>,
+    len: usize,
+    meta_len: usize,
+    count: Arc<AtomicU32>,
+}
+
+// SAFETY: `payload` points to bytes that nobody writes while the lease lives, in memory that `epoch` keeps mapped.
+unsafe impl Send for Leased {}
+// SAFETY: as above; nothing in it changes.
+unsafe impl Sync for Leased {}
+
+impl Leased {
+    /// Takes over a bit that was set; `None`, the bit cleared, if the slot's lengths are out of range.
+    pub(super) fn new(epoch: Arc<Epoch>, slot: u16, id: u8, count: &Arc<AtomicU32>) -> Option<Self> {
+        let header = epoch.slot(slot);
+        let (len, meta_len) = (header.len.load(Relaxed), header.meta_len.load(Relaxed));
+        let payload = epoch.payload(slot, len).filter(|_| meta_len <= epoch.shape.meta_capacity);
+        let (Some(payload), Ok(len), Ok(meta_len)) =
+            (payload, usize::try_from(len), usize::try_from(meta_len))
+        else {
+            lease::release(&*epoch, id, slot);
+            return None;
+        };
+        count.fetch_add(1, Relaxed);
+        Some(Self { epoch, slot, id, payload, len, meta_len, count: Arc::clone(count) })
+    }
+
+    /// Generation of the producer.
+    pub(super) fn generation(&self) -> u64 {
+        self.epoch.slot(self.slot).generation.load(Relaxed)
+    }
+
+    pub(super) fn slot(&self) -> u16 {
+        self.slot
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The payload and the metadata, copied.
+    pub(super) fn copy(&self, mut payload: Pooled) -> Body {
+        payload.bytes.copy_from_slice(self.bytes());
+        Body::Copied { payload, meta: self.meta() }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: published, and our bit keeps it from being claimed; producers keep to the protocol by the trust that
+        // write permission is.
+        unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len) }
+    }
+
+    fn meta(&self) -> Vec<u8> {
+        let mut block = vec![0; self.meta_len];
+        let copied = self.epoch.copy_meta(self.slot, &mut block);
+        debug_assert!(copied, "the length was checked");
+        block
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+        if self.epoch.member.peers.is_mine() {
+            lease::release(&*self.epoch, self.id, self.slot);
+        }
+    }
+}
+
+impl Frame {
+    pub(super) fn new(body: Body, seq: u64, lost_before: u64, producer: ParticipantId, epoch: u64) -> Self {
+        Self { inner: Arc::new(Inner { body, seq, lost_before, producer, epoch }) }
+    }
+
+    /// Its sequence number: rises by one with each frame of the topic, from 1.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.inner.seq
+    }
+
+    /// How many frames this consumer lost between the one before and this.
+    #[must_use]
+    pub fn lost_before(&self) -> u64 {
+        self.inner.lost_before
+    }
+
+    /// The producer that wrote it.
+    #[must_use]
+    pub fn producer(&self) -> ParticipantId {
+        self.inner.producer
+    }
+
+    /// The epoch it was published in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    /// Whether the bytes are a private copy: because the consumer only reads, or came as the 57th, or holds as many
+    /// leases as it may, or producers would run short of slots.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        matches!(self.inner.body, Body::Copied { .. })
+    }
+
+    /// The metadata block as it was written; empty if there is none.
+    #[must_use]
+    pub fn meta_bytes(&self) -> Vec<u8> {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.meta(),
+            Body::Copied { meta, .. } => meta.clone(),
+        }
+    }
+
+    /// The metadata; `None` for bare bytes.
+    ///
+    /// # Errors
+    /// If the block cannot be understood.
+    pub fn meta(&self) -> Result<Option<Meta>, MetaError> {
+        let block = self.meta_bytes();
+        if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) }
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.bytes(),
+            Body::Copied { payload, .. } => &payload.bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("seq", &self.seq())
+            .field("len", &self.len())
+            .field("lost_before", &self.lost_before())
+            .field("producer", &self.producer())
+            .field("is_copy", &self.is_copy())
+            .finish_non_exhaustive()
+    }
+}

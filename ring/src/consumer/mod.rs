@@ -1,0 +1,261 @@
+//! Reading frames from a topic.
+
+mod builder;
+mod frame;
+mod pool;
+mod receive;
+mod wait;
+
+pub use builder::{ConsumerBuilder, OnLapped};
+pub use frame::Frame;
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::info::{Geometry, ParticipantId, Wish};
+use crate::layout::peers::WISH_BYTES;
+use crate::lifecycle::files::Mode;
+use crate::protocol::Step;
+use crate::protocol::lease::{newest_readable, next_seq};
+use crate::protocol::step::reached;
+use crate::shm::epoch::Epoch;
+use crate::sys::clock::Deadline;
+use crate::sys::unblock::Unblocker;
+use pool::Pool;
+
+/// Reads frames from a topic, each once and in order. `Send`; several threads need a consumer each.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-c-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("doc/consumer").dir(&dir).open()?;
+/// let mut consumer = shmflow::Consumer::builder("doc/consumer").dir(&dir).open()?;
+/// producer.write(b"hello")?;
+/// let frame = consumer.recv()?;             // a lease: no copy was made
+/// assert_eq!((&*frame, frame.seq(), frame.lost_before()), (&b"hello"[..], 1, 0));
+/// producer.end();
+/// assert!(matches!(consumer.recv(), Err(shmflow::Error::Ended { .. })));
+/// # drop((frame, consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Consumer {
+    epoch: Arc<Epoch>,
+    /// Epochs left behind, which leases may keep mapped.
+    old: Vec<Weak<Epoch>>,
+    mode: Mode,
+    cursor: u64,
+    /// Lost since the last frame that was given out.
+    lost: u64,
+    on_lapped: OnLapped,
+    max_leases: u32,
+    /// Leases given out and not dropped yet.
+    leases: Arc<AtomicU32>,
+    pool: Pool,
+    unblocker: Unblocker,
+    stats: ConsumerStats,
+    /// An end that was there before us is not ours to report: the generation of the topic then.
+    ended_before: Option<u64>,
+    pace: wait::Pace,
+}
+
+/// What a consumer has received so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerStats {
+    /// Frames received.
+    pub received: u64,
+    /// Frames lost: overwritten before they were read.
+    pub lost: u64,
+    /// Frames received as copies.
+    pub copied: u64,
+    /// Payload bytes received.
+    pub bytes: u64,
+    /// Leases held now.
+    pub leased: u32,
+}
+
+/// Who produces into a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Presence {
+    /// Producers that are alive.
+    pub producers: u32,
+    /// The stream has ended: every producer has said so, or the last one did before it left.
+    pub ended: bool,
+}
+
+impl Consumer {
+    /// Opens a topic that is there, with default settings.
+    ///
+    /// # Errors
+    /// Those of [`ConsumerBuilder::open`].
+    pub fn open(topic: &str) -> Result<Self> {
+        Self::builder(topic).open()
+    }
+
+    /// Settings to open a topic with.
+    #[must_use]
+    pub fn builder(topic: &str) -> ConsumerBuilder {
+        ConsumerBuilder::new(topic)
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.epoch.member.topic_name()
+    }
+
+    /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies.
+    #[must_use]
+    pub fn id(&self) -> Option<ParticipantId> {
+        let member = &self.epoch.member;
+        member.id().map(|id| ParticipantId { id, generation: member.generation() })
+    }
+
+    /// The next frame, waiting for it as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when everything was read and the producers ended the stream (it may go on later);
+    /// [`Error::Unblocked`]; [`Error::Removed`] if the topic was removed: open it again; [`Error::Corrupt`].
+    pub fn recv(&mut self) -> Result<Frame> {
+        self.recv_until(None)
+    }
+
+    /// The next frame, waiting at most so long.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and [`Error::Timeout`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Frame> {
+        self.recv_until(Some(Deadline::after(timeout)))
+    }
+
+    /// The next frame if there is one. Makes no system call.
+    ///
+    /// # Errors
+    /// [`Error::Removed`] if the topic moved to a new epoch and is gone; [`Error::Corrupt`].
+    pub fn try_recv(&mut self) -> Result<Option<Frame>> {
+        self.epoch.member.check_fork()?;
+        self.poll()
+    }
+
+    /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item.
+    pub fn iter(&mut self) -> Iter<'_> {
+        Iter { consumer: self, done: false }
+    }
+
+    /// Ends waits from other threads.
+    #[must_use]
+    pub fn unblocker(&self) -> Unblocker {
+        self.unblocker.clone()
+    }
+
+    /// Leaves out everything but the newest frame that is there. What is left out does not count as lost.
+    ///
+    /// # Errors
+    /// [`Error::Removed`], [`Error::Corrupt`].
+    pub fn skip_to_newest(&mut self) -> Result<()> {
+        loop {
+            let corrupt = |epoch: &Epoch, corruption| epoch.corrupt(corruption);
+            let (next, sealed) = next_seq(&*self.epoch).map_err(|c| corrupt(&self.epoch, c))?;
+            let newest =
+                newest_readable(&*self.epoch, self.cursor.max(1)).map_err(|c| corrupt(&self.epoch, c))?;
+            if sealed && newest.is_none() {
+                self.advance(next);
+                self.follow()?;
+                continue;
+            }
+            self.advance(newest.unwrap_or(next).max(self.cursor));
+            return Ok(());
+        }
+    }
+
+    /// Tells producers what this consumer would like to receive: caps, as GStreamer writes them; empty for none.
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`] beyond 8192 bytes.
+    pub fn set_wish(&mut self, caps: &str) -> Result<()> {
+        if caps.len() > WISH_BYTES {
+            let what = format!("a wish of {} bytes (at most {WISH_BYTES})", caps.len());
+            return Err(Error::BadSetting { what });
+        }
+        self.epoch.member.check_fork()?;
+        if let Some(id) = self.epoch.member.id() {
+            Wish::write(&self.epoch.member.peers, id, caps);
+        }
+        Ok(())
+    }
+
+    /// Who produces into the topic.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        Presence { producers: self.epoch.member.peers.producers().count_ones(), ended: self.stream_ended() }
+    }
+
+    /// The shape of the ring now being read.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        Geometry::of(&self.epoch.shape)
+    }
+
+    /// The sequence number of the next frame to be received.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.cursor
+    }
+
+    /// What this consumer has received so far.
+    #[must_use]
+    pub fn stats(&self) -> ConsumerStats {
+        ConsumerStats { leased: self.leases.load(Relaxed), ..self.stats }
+    }
+
+    /// The next wanted sequence, for us and for the producers that choose slots.
+    fn advance(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        if let Some(entry) = self.epoch.member.entry() {
+            entry.cursor.store(cursor, SeqCst);
+            reached(Step::LeaseCursor);
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.epoch.member.retire();
+    }
+}
+
+/// Frames of a consumer, from [`Consumer::iter`].
+#[derive(Debug)]
+pub struct Iter<'a> {
+    consumer: &'a mut Consumer,
+    done: bool,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Result<Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let item = self.consumer.recv();
+        self.done = item.is_err();
+        match item {
+            Err(Error::Ended { .. }) => None,
+            item => Some(item),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Consumer {
+    type Item = Result<Frame>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}

@@ -1,0 +1,54 @@
+//! Buffers for copies, used again: a fresh one of a few megabytes costs more page faults than its copy takes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Buffers kept for later; more are freed.
+const KEPT: usize = 4;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pool {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Pool {
+    /// A buffer of `len` bytes of unspecified content.
+    pub(super) fn take(&self, len: usize) -> Pooled {
+        let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut bytes = recycled.filter(|bytes| bytes.capacity() >= len).unwrap_or_default();
+        bytes.resize(len, 0);
+        Pooled { bytes, pool: self.clone() }
+    }
+}
+
+/// A buffer that goes back to its pool.
+#[derive(Debug)]
+pub(super) struct Pooled {
+    pub(super) bytes: Vec<u8>,
+    pool: Pool,
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < KEPT {
+            free.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_and_not_hoarded() {
+        let pool = Pool::default();
+        let first = pool.take(4096);
+        let address = first.bytes.as_ptr();
+        drop(first);
+        let again = pool.take(1000);
+        assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (address, 1000));
+        drop((0..10).map(|_| pool.take(64)).collect::<Vec<_>>());
+        assert_eq!(pool.free.lock().unwrap().len(), KEPT);
+    }
+}

@@ -1,0 +1,126 @@
+//! The bytes of `peers`: who takes part in a topic. It outlives every epoch.
+
+use std::mem::{offset_of, size_of};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::words::PARTICIPANTS;
+
+/// `SHMFLPRS`, little-endian.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMFLPRS");
+
+/// Bits of [`Header::flags`].
+pub(crate) mod flags {
+    /// The files stay when the last participant leaves.
+    pub(crate) const PERSISTENT: u64 = 1;
+    /// More consumers came than there are bits: those without one cannot say that they sleep, so that
+    /// every publication makes the wake-up call.
+    pub(crate) const OVERCROWDED: u64 = 1 << 1;
+}
+
+/// The first page.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) magic: AtomicU64,
+    pub(crate) version: AtomicU64,
+    pub(crate) flags: AtomicU64,
+    /// Not 0: the topic is gone, these files have no names any more.
+    pub(crate) removed: AtomicU64,
+    /// The newest epoch, once its predecessor is sealed.
+    pub(crate) epoch: AtomicU64,
+    /// Counts participants that ever joined; each gets its value as generation.
+    pub(crate) generation: AtomicU64,
+    _pad0: [AtomicU64; 2],
+
+    /// One bit per active participant: the commit of a join, the first step of a leave.
+    pub(crate) active: AtomicU64,
+    _pad1: [AtomicU64; 7],
+
+    /// One bit per participant that sleeps, or is about to.
+    pub(crate) sleepers: AtomicU64,
+    _pad2: [AtomicU64; 7],
+
+    /// Futex word for producers that watch who comes, goes, and wishes what.
+    pub(crate) events: AtomicU32,
+    _pad3: AtomicU32,
+    /// One bit per producer that watches it.
+    pub(crate) watchers: AtomicU64,
+    _pad4: [AtomicU64; 6],
+
+    /// The last producer to leave ended its stream here (next sequence), or 0.
+    pub(crate) ended: AtomicU64,
+    /// Producer in charge (`generation << 8 | id`, id + 1 so that 0 means none), for stand-by producers.
+    pub(crate) primary: AtomicU64,
+    /// Producer that excludes others, coded alike.
+    pub(crate) exclusive: AtomicU64,
+    /// Generation of the last producer to go.
+    pub(crate) last_producer: AtomicU64,
+    _pad5: [AtomicU64; 4],
+}
+
+/// One participant.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Participant {
+    /// Generation of the owner; 0 is a free entry.
+    pub(crate) generation: AtomicU64,
+    /// Process id in its own PID namespace: for people, never for liveness.
+    pub(crate) pid: AtomicU64,
+    /// When it joined, CLOCK_MONOTONIC in nanoseconds.
+    pub(crate) joined: AtomicU64,
+    /// Sequence lock of the wish: odd while it is being written.
+    pub(crate) wish_lock: AtomicU64,
+    /// Bytes of the wish.
+    pub(crate) wish_len: AtomicU64,
+    _pad0: [AtomicU64; 3],
+
+    /// UTF-8, padded with zeros.
+    pub(crate) name: [AtomicU64; NAME_BYTES / 8],
+
+    /// Consumer: the next sequence it wants. Producer: unused.
+    pub(crate) cursor: AtomicU64,
+    /// Frames published or received.
+    pub(crate) frames: AtomicU64,
+    /// Payload bytes published or received.
+    pub(crate) bytes: AtomicU64,
+    /// Frames lost (consumer) or dropped (producer).
+    pub(crate) lost: AtomicU64,
+    /// Frames that a consumer got as copies.
+    pub(crate) copied: AtomicU64,
+    /// The epoch it works in.
+    pub(crate) epoch: AtomicU64,
+    /// Producer: its stream ended before this sequence; 0 while it goes on.
+    pub(crate) ended: AtomicU64,
+    _pad1: AtomicU64,
+}
+
+/// Longest name of a participant.
+pub(crate) const NAME_BYTES: usize = 64;
+/// Longest wish (caps text) of a consumer.
+pub(crate) const WISH_BYTES: usize = 8192;
+
+/// Offset of the participant table.
+pub(crate) const PARTICIPANTS_AT: usize = 4096;
+/// Distance between participants.
+pub(crate) const PARTICIPANT_STRIDE: usize = size_of::<Participant>();
+/// Offset of the wishes.
+pub(crate) const WISHES_AT: usize = PARTICIPANTS_AT + PARTICIPANTS as usize * PARTICIPANT_STRIDE;
+/// Length of the file.
+pub(crate) const FILE_LEN: usize = WISHES_AT + PARTICIPANTS as usize * WISH_BYTES;
+
+const _: () = {
+    assert!(size_of::<Header>() == 320 && size_of::<Header>() <= PARTICIPANTS_AT);
+    assert!(offset_of!(Header, removed) == 24);
+    assert!(offset_of!(Header, generation) == 40);
+    assert!(offset_of!(Header, active) == 64);
+    assert!(offset_of!(Header, sleepers) == 128);
+    assert!(offset_of!(Header, events) == 192);
+    assert!(offset_of!(Header, watchers) == 200);
+    assert!(offset_of!(Header, ended) == 256);
+    assert!(offset_of!(Header, exclusive) == 256 + 16);
+    assert!(size_of::<Participant>() == 192);
+    assert!(offset_of!(Participant, name) == 64);
+    assert!(offset_of!(Participant, cursor) == 128);
+    assert!(offset_of!(Participant, ended) == 176);
+    assert!(WISHES_AT % 8192 == 0 && FILE_LEN % 4096 == 0);
+};

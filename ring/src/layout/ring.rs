@@ -1,0 +1,340 @@
+//! The bytes of `ring` and `holds`: one epoch of a topic.
+
+use std::mem::{offset_of, size_of};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::VERSION;
+
+/// `SHMFRING`, little-endian.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMFRING");
+/// `SHMFHOLD`, little-endian.
+pub(crate) const HOLDS_MAGIC: u64 = u64::from_le_bytes(*b"SHMFHOLD");
+
+/// Most slots of a ring. One page of holder words for every 64 of them.
+pub(crate) const MAX_SLOTS: u32 = 16_384;
+/// Most bytes of a frame.
+pub(crate) const MAX_CAPACITY: u64 = 1 << 38;
+/// Most bytes of a frame's metadata.
+pub(crate) const MAX_META: u64 = 1 << 20;
+/// Payloads begin at multiples of this, as pages do.
+pub(crate) const PAGE: u64 = 4096;
+/// Distance between holder words, and between slot headers: a cache line each.
+pub(crate) const LINE: usize = 64;
+
+/// Bits of [`Header::flags`].
+pub(crate) mod flags {
+    /// The permissions let somebody read who may not write: such consumers cannot say that they sleep.
+    pub(crate) const ADMITS_READERS: u64 = 1;
+}
+
+/// The first page of `ring`. All but `first`, `head` and `wake` is written before the file gets its name, and never
+/// again.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) magic: AtomicU64,
+    pub(crate) version: AtomicU64,
+    pub(crate) epoch: AtomicU64,
+    /// Name of the `holds` file that belongs to this epoch.
+    pub(crate) holds: AtomicU64,
+    pub(crate) slots: AtomicU64,
+    pub(crate) depth: AtomicU64,
+    pub(crate) history: AtomicU64,
+    pub(crate) capacity: AtomicU64,
+
+    pub(crate) meta_capacity: AtomicU64,
+    pub(crate) flags: AtomicU64,
+    /// Derived from the above; for programs that do not want to compute them.
+    pub(crate) index_len: AtomicU64,
+    pub(crate) index_at: AtomicU64,
+    pub(crate) slots_at: AtomicU64,
+    pub(crate) meta_at: AtomicU64,
+    pub(crate) payload_at: AtomicU64,
+    pub(crate) payload_stride: AtomicU64,
+
+    /// First sequence of the epoch; 0 until its predecessor is sealed.
+    pub(crate) first: AtomicU64,
+    _pad0: [AtomicU64; 7],
+
+    /// Next sequence, or a little behind it. On one line with `wake`: a publication writes both.
+    pub(crate) head: AtomicU64,
+    /// Futex word, changed with each publication.
+    pub(crate) wake: AtomicU32,
+    _pad1: AtomicU32,
+    _pad2: [AtomicU64; 6],
+}
+
+/// What is known of one slot.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// See [`super::words::State`].
+    pub(crate) state: AtomicU64,
+    /// Bytes of payload.
+    pub(crate) len: AtomicU64,
+    /// Bytes of metadata.
+    pub(crate) meta_len: AtomicU64,
+    /// Generation of the producer that wrote the frame.
+    pub(crate) generation: AtomicU64,
+    _pad: [AtomicU64; 4],
+}
+
+/// The first page of `holds`; the holder words follow, a cache line each.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct HoldsHeader {
+    pub(crate) magic: AtomicU64,
+    pub(crate) version: AtomicU64,
+    pub(crate) epoch: AtomicU64,
+    pub(crate) id: AtomicU64,
+    pub(crate) slots: AtomicU64,
+    _pad0: [AtomicU64; 3],
+    /// Reserved for the lossless policy: futex word that tells that a slot became free, and who waits for it.
+    pub(crate) freed: AtomicU32,
+    _pad1: AtomicU32,
+    pub(crate) waiters: AtomicU64,
+    _pad2: [AtomicU64; 6],
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 256);
+    assert!(offset_of!(Header, meta_capacity) == 64);
+    assert!(offset_of!(Header, first) == 128);
+    assert!(offset_of!(Header, head) == 192);
+    assert!(offset_of!(Header, wake) == 200);
+    assert!(size_of::<Slot>() == LINE);
+    assert!(size_of::<HoldsHeader>() == 128);
+    assert!(offset_of!(HoldsHeader, freed) == 64);
+};
+
+/// The shape of an epoch: fixed for its life, checked once against the file, kept in private memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) epoch: u64,
+    pub(crate) holds: u64,
+    pub(crate) slots: u16,
+    pub(crate) depth: u32,
+    pub(crate) history: u32,
+    pub(crate) capacity: u64,
+    pub(crate) meta_capacity: u64,
+    pub(crate) flags: u64,
+}
+
+/// Where things lie in `ring`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    pub(crate) index_len: u64,
+    pub(crate) index_at: u64,
+    pub(crate) slots_at: u64,
+    pub(crate) meta_at: u64,
+    pub(crate) payload_at: u64,
+    pub(crate) payload_stride: u64,
+    pub(crate) file_len: u64,
+}
+
+impl Shape {
+    /// The offsets that follow from the shape. No overflow: every input is bounded by [`Shape::check`].
+    pub(crate) fn offsets(&self) -> Offsets {
+        let slots = u64::from(self.slots);
+        let index_len = (2 * slots).next_power_of_two();
+        let index_at = PAGE;
+        let slots_at = index_at + (index_len * 8).next_multiple_of(LINE as u64);
+        let meta_at = slots_at + slots * LINE as u64;
+        let payload_at = (meta_at + slots * self.meta_capacity).next_multiple_of(PAGE);
+        let payload_stride = self.capacity.next_multiple_of(PAGE);
+        let file_len = payload_at + slots * payload_stride;
+        Offsets { index_len, index_at, slots_at, meta_at, payload_at, payload_stride, file_len }
+    }
+
+    /// Bytes of the `holds` file.
+    pub(crate) fn holds_len(&self) -> u64 {
+        PAGE + (u64::from(self.slots) * LINE as u64).next_multiple_of(PAGE)
+    }
+
+    /// Whether others may read the ring who cannot register.
+    pub(crate) fn admits_readers(&self) -> bool {
+        self.flags & flags::ADMITS_READERS != 0
+    }
+
+    /// Why no ring can have this shape.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.slots == 0 || u32::from(self.slots) > MAX_SLOTS {
+            Err("its number of slots is out of range")
+        } else if self.depth == 0 || self.depth > u32::from(self.slots) {
+            Err("its depth is out of range")
+        } else if self.history > self.depth {
+            Err("its history is longer than its depth")
+        } else if self.capacity == 0 || self.capacity > MAX_CAPACITY {
+            Err("its slot capacity is out of range")
+        } else if self.meta_capacity > MAX_META || !self.meta_capacity.is_multiple_of(LINE as u64) {
+            Err("its metadata capacity is out of range")
+        } else if self.epoch == 0 {
+            Err("it has no epoch")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes the shape into a new file.
+    pub(crate) fn write(&self, header: &Header) {
+        let o = self.offsets();
+        for (word, value) in [
+            (&header.magic, MAGIC),
+            (&header.version, VERSION),
+            (&header.epoch, self.epoch),
+            (&header.holds, self.holds),
+            (&header.slots, self.slots.into()),
+            (&header.depth, self.depth.into()),
+            (&header.history, self.history.into()),
+            (&header.capacity, self.capacity),
+            (&header.meta_capacity, self.meta_capacity),
+            (&header.flags, self.flags),
+            (&header.index_len, o.index_len),
+            (&header.index_at, o.index_at),
+            (&header.slots_at, o.slots_at),
+            (&header.meta_at, o.meta_at),
+            (&header.payload_at, o.payload_at),
+            (&header.payload_stride, o.payload_stride),
+        ] {
+            word.store(value, Relaxed);
+        }
+    }
+
+    /// Reads the shape of a file of `file_len` bytes, each word once, and checks it.
+    pub(crate) fn read(header: &Header, file_len: u64) -> Result<Self, BadShape> {
+        if header.magic.load(Relaxed) != MAGIC {
+            return Err(BadShape::Other("it does not begin like a ring"));
+        }
+        let version = header.version.load(Relaxed);
+        if version != VERSION {
+            return Err(BadShape::Version(version));
+        }
+        let narrow =
+            |word: &AtomicU64, what| u32::try_from(word.load(Relaxed)).map_err(|_| BadShape::Other(what));
+        let slots = narrow(&header.slots, "its number of slots is out of range")?;
+        let shape = Self {
+            epoch: header.epoch.load(Relaxed),
+            holds: header.holds.load(Relaxed),
+            slots: u16::try_from(slots)
+                .map_err(|_| BadShape::Other("its number of slots is out of range"))?,
+            depth: narrow(&header.depth, "its depth is out of range")?,
+            history: narrow(&header.history, "its history is out of range")?,
+            capacity: header.capacity.load(Relaxed),
+            meta_capacity: header.meta_capacity.load(Relaxed),
+            flags: header.flags.load(Relaxed),
+        };
+        shape.check().map_err(BadShape::Other)?;
+        let o = shape.offsets();
+        let stated = [
+            (&header.index_len, o.index_len),
+            (&header.index_at, o.index_at),
+            (&header.slots_at, o.slots_at),
+            (&header.meta_at, o.meta_at),
+            (&header.payload_at, o.payload_at),
+            (&header.payload_stride, o.payload_stride),
+        ];
+        if stated.iter().any(|(word, value)| word.load(Relaxed) != *value) {
+            return Err(BadShape::Other("its offsets do not follow from its geometry"));
+        }
+        if file_len != o.file_len {
+            return Err(BadShape::Other("its length does not follow from its geometry"));
+        }
+        Ok(shape)
+    }
+}
+
+/// Why a file is not a ring of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadShape {
+    Version(u64),
+    Other(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn zeroed() -> Header {
+        // Atomics of zeros are what a new file holds.
+        let z = || AtomicU64::new(0);
+        Header {
+            magic: z(),
+            version: z(),
+            epoch: z(),
+            holds: z(),
+            slots: z(),
+            depth: z(),
+            history: z(),
+            capacity: z(),
+            meta_capacity: z(),
+            flags: z(),
+            index_len: z(),
+            index_at: z(),
+            slots_at: z(),
+            meta_at: z(),
+            payload_at: z(),
+            payload_stride: z(),
+            first: z(),
+            _pad0: Default::default(),
+            head: z(),
+            wake: AtomicU32::new(0),
+            _pad1: AtomicU32::new(0),
+            _pad2: Default::default(),
+        }
+    }
+
+    fn shapes() -> impl Strategy<Value = Shape> {
+        (1..=MAX_SLOTS as u16, 1..=MAX_CAPACITY, 0..=MAX_META / 64, 1..u64::MAX).prop_flat_map(
+            |(slots, capacity, meta, epoch)| {
+                (1..=u32::from(slots)).prop_flat_map(move |depth| {
+                    (0..=depth).prop_map(move |history| Shape {
+                        epoch,
+                        holds: 7,
+                        slots,
+                        depth,
+                        history,
+                        capacity,
+                        meta_capacity: meta * 64,
+                        flags: 0,
+                    })
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_shape_survives_its_file(shape in shapes()) {
+            let header = zeroed();
+            shape.write(&header);
+            prop_assert_eq!(Shape::read(&header, shape.offsets().file_len), Ok(shape));
+        }
+
+        #[test]
+        fn regions_follow_each_other_without_overlap(shape in shapes()) {
+            let o = shape.offsets();
+            let slots = u64::from(shape.slots);
+            prop_assert!(o.index_len >= 2 * slots && o.index_len.is_power_of_two());
+            prop_assert!(o.slots_at >= o.index_at + 8 * o.index_len);
+            prop_assert!(o.meta_at >= o.slots_at + 64 * slots);
+            prop_assert!(o.payload_at >= o.meta_at + shape.meta_capacity * slots);
+            prop_assert!(o.payload_at % PAGE == 0 && o.payload_stride % PAGE == 0);
+            prop_assert!(o.payload_stride >= shape.capacity);
+        }
+
+        #[test]
+        fn any_header_is_a_shape_or_an_error(words in proptest::array::uniform16(any::<u64>()), len: u64) {
+            let header = zeroed();
+            let fields = [&header.magic, &header.version, &header.epoch, &header.holds, &header.slots, &header.depth,
+                &header.history, &header.capacity, &header.meta_capacity, &header.flags];
+            for (field, word) in fields.iter().zip(words) {
+                field.store(word, Relaxed);
+            }
+            prop_assert!(Shape::read(&header, len).is_err());
+            header.magic.store(MAGIC, Relaxed);
+            header.version.store(VERSION, Relaxed);
+            let _ = Shape::read(&header, len);
+        }
+    }
+}

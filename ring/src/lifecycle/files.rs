@@ -1,0 +1,144 @@
+//! Making and mapping the files of an epoch.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::stat::fstat;
+
+use super::ring_perms;
+use crate::error::{Error, Result};
+use crate::layout::VERSION;
+use crate::layout::ring::{BadShape, PAGE, Shape};
+use crate::protocol::Step;
+use crate::protocol::step::reached;
+use crate::shm::epoch::{Epoch, read_progress, read_shape};
+use crate::shm::member::Member;
+use crate::sys::files::{TempFile, create_temp, open_existing};
+use crate::sys::map::{Access, Mapping};
+use crate::topic::{FileKind, Topic};
+
+/// The files of a new epoch: `holds` has its name, `ring` waits for it.
+#[derive(Debug)]
+pub(crate) struct NewEpoch {
+    pub(crate) shape: Shape,
+    pub(crate) ring: TempFile,
+    ring_map: Mapping,
+    holds_map: Mapping,
+}
+
+/// Makes the files of an epoch, all of their memory reserved and mapped. `first` is 0 if a predecessor decides it.
+pub(crate) fn create(
+    topic: &Topic,
+    shape: Shape,
+    first: u64,
+    perms: u32,
+    [holds_step, ring_step]: [Step; 2],
+) -> Result<NewEpoch> {
+    let io = |e| Error::io(topic.name(), "map the new ring", e);
+    let broken = |why: &'static str| Error::Io {
+        topic: topic.name().into(),
+        what: "lay out the new ring".into(),
+        source: std::io::Error::other(why),
+    };
+    // The large one first: if there is no room for it, nothing else was done.
+    let ring = create_temp(topic, ring_perms(perms), shape.offsets().file_len)?;
+    let ring_map = Mapping::new(ring.fd()?, len(topic, shape.offsets().file_len)?, Access::ReadWrite, true)
+        .map_err(io)?;
+    Epoch::initialise(&shape, &ring_map, first).map_err(broken)?;
+    let mut holds = create_temp(topic, perms, shape.holds_len())?;
+    let holds_map =
+        Mapping::new(holds.fd()?, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?;
+    Epoch::initialise_holds(&shape, &holds_map).map_err(broken)?;
+    if !holds.commit_new(&topic.path(FileKind::Holds(shape.holds)))? {
+        return Err(broken("the name of its holder words is taken"));
+    }
+    reached(holds_step);
+    reached(ring_step);
+    Ok(NewEpoch { shape, ring, ring_map, holds_map })
+}
+
+impl NewEpoch {
+    /// The epoch, once its ring has its name.
+    pub(crate) fn into_epoch(self, member: Arc<Member>) -> Result<Epoch> {
+        let topic = member.topic_name().to_owned();
+        Epoch::new(member, self.shape, self.ring_map, Some(self.holds_map)).map_err(|why| Error::Io {
+            topic,
+            what: "lay out the new ring".into(),
+            source: std::io::Error::other(why),
+        })
+    }
+}
+
+/// How an existing epoch is to be mapped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    pub(crate) write_ring: bool,
+    pub(crate) write_holds: bool,
+    pub(crate) allow_foreign: bool,
+    pub(crate) prefault: bool,
+}
+
+/// Maps the epoch whose ring has this name.
+pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch> {
+    let topic = member.peers.topic();
+    let not_a_ring =
+        |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
+    let fd = open_existing(topic, path, mode.write_ring, mode.allow_foreign)?;
+    let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
+    let shape = shape_of(topic, fd, path)?;
+    let access = if mode.write_ring { Access::ReadWrite } else { Access::ReadOnly };
+    let io = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::InvalidData => not_a_ring(&e.to_string()),
+        _ => Error::io(topic.name(), "map the ring", e),
+    };
+    let ring = Mapping::new(fd, len(topic, shape.offsets().file_len)?, access, mode.prefault).map_err(io)?;
+    let holds = if mode.write_holds {
+        let fd = open_existing(topic, &topic.path(FileKind::Holds(shape.holds)), true, mode.allow_foreign)?;
+        let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
+        Some(Mapping::new(fd, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?)
+    } else {
+        None
+    };
+    Epoch::new(Arc::clone(member), shape, ring, holds).map_err(not_a_ring)
+}
+
+/// The shape of an open ring.
+fn shape_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<Shape> {
+    let not_a_ring =
+        |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
+    let size = fstat(fd.as_fd()).map_err(|e| Error::io(topic.name(), "examine the ring", e))?.st_size;
+    let size = u64::try_from(size).unwrap_or(0);
+    if size < PAGE {
+        return Err(not_a_ring("it is too short"));
+    }
+    let page = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
+        .map_err(|e| Error::io(topic.name(), "map the ring", e))?;
+    read_shape(&page, size).map_err(|bad| match bad {
+        BadShape::Version(found) => Error::LayoutVersion {
+            topic: topic.name().into(),
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+            expected: VERSION as u32,
+        },
+        BadShape::Other(why) => not_a_ring(why),
+    })
+}
+
+/// A ring as somebody sees it who only looks: its shape, first and next sequence.
+pub(crate) fn peek(topic: &Topic, path: &Path, allow_foreign: bool) -> Result<(Shape, u64, u64)> {
+    let fd = open_existing(topic, path, false, allow_foreign)?;
+    let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
+    let shape = shape_of(topic, fd, path)?;
+    let page = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
+        .map_err(|e| Error::io(topic.name(), "map the ring", e))?;
+    let (first, head) = read_progress(&page).unwrap_or_default();
+    Ok((shape, first, head))
+}
+
+fn len(topic: &Topic, bytes: u64) -> Result<usize> {
+    usize::try_from(bytes).map_err(|_| Error::TooLarge {
+        topic: topic.name().into(),
+        needed: bytes,
+        max: usize::MAX as u64,
+    })
+}

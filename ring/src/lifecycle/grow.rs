@@ -1,0 +1,68 @@
+//! Growing: a topic moves to a new epoch with another geometry.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::files::{self, Mode};
+use super::open::perms;
+use super::repair::{purge, repair, succeed};
+use super::{PATIENCE, Wanted, follow};
+use crate::error::{Error, Result};
+use crate::protocol::Step;
+use crate::protocol::step::reached;
+use crate::shm::epoch::Epoch;
+use crate::sys::files::{link, random, same_file};
+use crate::topic::FileKind;
+
+/// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to go on in.
+pub(crate) fn grow(
+    mine: &Arc<Epoch>,
+    want: impl Fn(&Epoch) -> Option<Wanted>,
+    allow_foreign: bool,
+) -> Result<Arc<Epoch>> {
+    let member = &mine.member;
+    let topic = member.peers.topic();
+    let locked = member.peers.lock(PATIENCE, "enlarge")?;
+    let there = same_file(member.peers.fd()?, &topic.peers_path())
+        .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
+    if !there || member.peers.header().removed.load(SeqCst) != 0 {
+        return Err(Error::Removed { topic: topic.name().into() });
+    }
+    repair(member, allow_foreign)?;
+    let current = follow::newest(mine, allow_foreign)?.unwrap_or_else(|| Arc::clone(mine));
+    let grown = match want(&current) {
+        Some(wanted) => replace(&current, &wanted, allow_foreign)?,
+        None => current,
+    };
+    drop(locked);
+    Ok(grown)
+}
+
+/// Replaces the current epoch. Under the lifecycle lock.
+///
+/// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
+/// its index. A death in between leaves an epoch that is committed and not started, which [`repair`] starts; until
+/// then everybody goes on in the old one.
+pub(crate) fn replace(old: &Arc<Epoch>, wanted: &Wanted, _allow_foreign: bool) -> Result<Arc<Epoch>> {
+    let member = &old.member;
+    let topic = member.peers.topic();
+    let perms = perms(member)?;
+    let shape = wanted.shape(old.shape.epoch.saturating_add(1), random(), perms)?;
+    let mut new = files::create(topic, shape, 0, perms, [Step::GrowHolds, Step::GrowTemp])?;
+    link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.shape.epoch)))
+        .map_err(|e| Error::io(topic.name(), "keep the old ring for those who still read it", e))?;
+    reached(Step::GrowKeepOld);
+    new.ring.commit_replace(&topic.ring_path())?;
+    reached(Step::GrowCommit);
+    let new = Arc::new(new.into_epoch(Arc::clone(member))?);
+    succeed(old, &new)?;
+    member.peers.header().epoch.store(shape.epoch, SeqCst);
+    reached(Step::GrowEpoch);
+    purge(member, &shape)?;
+    Ok(new)
+}
+
+/// How an epoch of a producer is mapped.
+pub(crate) const fn writing(allow_foreign: bool) -> Mode {
+    Mode { write_ring: true, write_holds: true, allow_foreign, prefault: true }
+}

@@ -1,0 +1,267 @@
+//! Opening a topic: create it, join it, or adopt what the dead left.
+
+use std::sync::Arc;
+
+use nix::sys::stat::fstat;
+
+use super::files::{self, Mode};
+use super::repair::{remove_but_peers, repair};
+use super::{Options, PATIENCE, Wanted, grow};
+use crate::error::{Error, Result};
+use crate::layout::peers::{FILE_LEN, flags};
+use crate::layout::words::bit;
+use crate::protocol::lease::{next_seq, start_of_history};
+use crate::protocol::step::reached;
+use crate::protocol::{Memory, Step, reap};
+use crate::shm::epoch::Epoch;
+use crate::shm::member::{Member, Role, owner_id, owner_word};
+use crate::shm::peers::Peers;
+use crate::sys::files::{create_temp, open_existing, random, same_file, unlink};
+use crate::sys::map::Access;
+use crate::topic::{FileKind, Topic};
+
+/// How often an open starts again because the topic was removed or made under its hands.
+const ATTEMPTS: usize = 100;
+
+/// Where a consumer starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest frame that is still there.
+    #[default]
+    Oldest,
+    /// At the newest frame that is there, or else the next.
+    Newest,
+    /// At the next frame to be published.
+    Next,
+}
+
+/// Opens a topic as a producer, making it if it is not there.
+pub(crate) fn producer(
+    topic: &Topic,
+    options: &Options,
+    wanted: &Wanted,
+    exclusive: bool,
+) -> Result<Arc<Epoch>> {
+    wanted.shape(1, 1, options.perms)?; // before anything is made
+    for _ in 0..ATTEMPTS {
+        let peers = match open_existing(topic, &topic.peers_path(), true, options.allow_foreign) {
+            Ok(fd) => Peers::map(topic, fd, Access::ReadWrite)?,
+            Err(Error::NoTopic { .. }) => {
+                create_peers(topic, options)?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let member = Arc::new(Member::new(peers));
+        let locked = member.peers.lock(PATIENCE, "open")?;
+        if !is_current(&member)? {
+            continue;
+        }
+        reached(Step::OpenLocked);
+        repair(&member, options.allow_foreign)?;
+        if options.persistent {
+            member.peers.header().flags.fetch_or(flags::PERSISTENT, std::sync::atomic::Ordering::SeqCst);
+        }
+        check_exclusive(&member, exclusive)?;
+        let others = member.peers.producers() != 0;
+        let Some(id) = member.reserve(Role::Producer)? else {
+            return Err(Error::ProducersFull { topic: topic.name().into() });
+        };
+        let mut epoch = open_ring(&member, options, wanted)?;
+        reap::reap(&*epoch, id, true);
+        reached(Step::JoinCleaned);
+        if !satisfies(&epoch, wanted, others) {
+            let wanted = if others { union(&epoch, wanted) } else { *wanted };
+            epoch = grow::replace(&epoch, &wanted, options.allow_foreign)?;
+        }
+        member.activate(&options.name, epoch.shape.epoch, 0);
+        if exclusive {
+            let word = owner_word(id, member.generation());
+            member.peers.header().exclusive.store(word, std::sync::atomic::Ordering::SeqCst);
+        }
+        drop(locked);
+        return Ok(epoch);
+    }
+    Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
+}
+
+/// Opens a topic as a consumer that registers. [`Error::NoTopic`] if there is none.
+pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
+    for _ in 0..ATTEMPTS {
+        let fd = open_existing(topic, &topic.peers_path(), true, options.allow_foreign)?;
+        let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadWrite)?));
+        let locked = member.peers.lock(PATIENCE, "open")?;
+        if !is_current(&member)? {
+            continue;
+        }
+        reached(Step::OpenLocked);
+        let id = member.reserve(Role::Consumer)?;
+        let mode = Mode {
+            write_ring: false,
+            write_holds: true,
+            allow_foreign: options.allow_foreign,
+            prefault: options.prefault,
+        };
+        let epoch = Arc::new(map_started(&member, mode)?);
+        if let Some(id) = id {
+            reap::clear_bits(&*epoch, id);
+            reached(Step::JoinCleaned);
+        } else {
+            // Without a bit it cannot say that it sleeps.
+            let flags_word = &member.peers.header().flags;
+            flags_word.fetch_or(flags::OVERCROWDED, std::sync::atomic::Ordering::SeqCst);
+        }
+        let cursor = start_at(&epoch, start)?;
+        member.activate(&options.name, epoch.shape.epoch, cursor);
+        drop(locked);
+        return Ok(Opened { epoch, cursor });
+    }
+    Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
+}
+
+/// Opens a topic without writing anything anywhere. [`Error::NoTopic`] if there is none.
+pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
+    let fd = open_existing(topic, &topic.peers_path(), false, options.allow_foreign)?;
+    let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadOnly)?));
+    let mode = Mode {
+        write_ring: false,
+        write_holds: false,
+        allow_foreign: options.allow_foreign,
+        prefault: options.prefault,
+    };
+    let epoch = Arc::new(map_started(&member, mode)?);
+    if !epoch.shape.admits_readers() {
+        return Err(Error::ReadOnlyNotAdmitted { topic: topic.name().into() });
+    }
+    let cursor = start_at(&epoch, start)?;
+    Ok(Opened { epoch, cursor })
+}
+
+/// A consumer's view of a topic.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) epoch: Arc<Epoch>,
+    pub(crate) cursor: u64,
+}
+
+/// Whether the locked `peers` is still the topic's. One whose removal began is removed to the end here.
+fn is_current(member: &Arc<Member>) -> Result<bool> {
+    let topic = member.peers.topic();
+    let io = |e| Error::io(topic.name(), "examine the list of participants", e);
+    if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
+        return Ok(false);
+    }
+    if member.peers.header().removed.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+        remove_but_peers(member)?;
+        unlink(&topic.peers_path()).map_err(io)?;
+        reached(Step::RemovePeers);
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn create_peers(topic: &Topic, options: &Options) -> Result<()> {
+    let mut file = create_temp(topic, options.perms, FILE_LEN as u64)?;
+    Peers::initialise(topic, file.fd()?, options.persistent)?;
+    reached(Step::OpenPeersTemp);
+    // Somebody else may have been faster; then theirs is the topic.
+    file.commit_new(&topic.peers_path())?;
+    reached(Step::OpenPeersCommit);
+    Ok(())
+}
+
+/// The current ring for a producer; a new one if the topic has none.
+fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result<Arc<Epoch>> {
+    let topic = member.peers.topic();
+    let mode = Mode {
+        write_ring: true,
+        write_holds: true,
+        allow_foreign: options.allow_foreign,
+        prefault: options.prefault,
+    };
+    match files::map(member, &topic.ring_path(), mode) {
+        Err(Error::NoTopic { .. }) => {}
+        other => return other.map(Arc::new),
+    }
+    let shape = wanted.shape(1, random(), perms(member)?)?;
+    let mut new = files::create(topic, shape, 1, perms(member)?, [Step::OpenHolds, Step::OpenRingTemp])?;
+    if !new.ring.commit_new(&topic.ring_path())? {
+        // Impossible under the lock, unless somebody meddles.
+        return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
+    }
+    reached(Step::OpenRingCommit);
+    Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
+}
+
+/// The topic's permissions: those its maker chose.
+pub(crate) fn perms(member: &Member) -> Result<u32> {
+    let status = fstat(member.peers.fd()?)
+        .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
+    Ok(status.st_mode & 0o777)
+}
+
+/// The ring to start reading in. One that has not started yet (its maker stopped or died before it sealed the one
+/// before) is entered through its predecessor, where the frames still are.
+fn map_started(member: &Arc<Member>, mode: Mode) -> Result<Epoch> {
+    let topic = member.peers.topic();
+    let epoch = files::map(member, &topic.ring_path(), mode)?;
+    if epoch.first().load(std::sync::atomic::Ordering::Acquire) != 0 {
+        return Ok(epoch);
+    }
+    match files::map(member, &topic.path(FileKind::OldRing(epoch.shape.epoch.saturating_sub(1))), mode) {
+        Ok(old) => Ok(old),
+        Err(Error::NoTopic { .. }) => Ok(epoch),
+        Err(error) => Err(error),
+    }
+}
+
+fn start_at(epoch: &Epoch, start: Start) -> Result<u64> {
+    let corrupt = |corruption| epoch.corrupt(corruption);
+    let history = u64::from(epoch.shape.history);
+    let next = next_seq(epoch).map_err(corrupt)?.0;
+    let seq = match start {
+        Start::Oldest => start_of_history(epoch, history).map_err(corrupt)?,
+        Start::Newest => start_of_history(epoch, history.min(1)).map_err(corrupt)?,
+        Start::Next => next,
+    };
+    Ok(seq.max(1))
+}
+
+fn check_exclusive(member: &Member, exclusive: bool) -> Result<()> {
+    let producers = member.peers.producers();
+    let owner = owner_id(member.peers.header().exclusive.load(std::sync::atomic::Ordering::SeqCst))
+        .filter(|&id| producers & bit(id) != 0);
+    let first = (producers != 0).then(|| producers.trailing_zeros() as u8).filter(|_| exclusive);
+    match owner.or(first) {
+        Some(id) => Err(Error::InUse {
+            topic: member.topic_name().into(),
+            by: format!(
+                "producer `{}` (pid {})",
+                member.peers.name_of(id),
+                member.peers.participant(id).pid.load(std::sync::atomic::Ordering::Relaxed)
+            ),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the ring that is there will do. With other producers at work only a frame that does not fit is a reason
+/// to change it: who came first chose the geometry.
+fn satisfies(epoch: &Epoch, wanted: &Wanted, others: bool) -> bool {
+    let shape = &epoch.shape;
+    let fits = shape.capacity >= wanted.capacity && shape.meta_capacity >= wanted.meta_capacity;
+    let same = wanted.shape(shape.epoch, shape.holds, if shape.admits_readers() { 0o644 } else { 0o600 });
+    let same = same.is_ok_and(|w| (w.slots, w.depth, w.history) == (shape.slots, shape.depth, shape.history));
+    fits && (others || same)
+}
+
+fn union(epoch: &Epoch, wanted: &Wanted) -> Wanted {
+    let shape = &epoch.shape;
+    Wanted {
+        depth: shape.depth,
+        reserve: u32::from(shape.slots).saturating_sub(shape.depth),
+        history: shape.history,
+        capacity: shape.capacity.max(wanted.capacity),
+        meta_capacity: shape.meta_capacity.max(wanted.meta_capacity),
+    }
+}

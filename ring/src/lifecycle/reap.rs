@@ -1,0 +1,76 @@
+//! Reaping across a topic: finds the dead, keeps their ids from being taken meanwhile, clears what they left.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use crate::error::Result;
+use crate::layout::words::{PARTICIPANTS, bit};
+use crate::protocol::step::reached;
+use crate::protocol::{Step, publish, reap};
+use crate::shm::epoch::Epoch;
+use crate::shm::member::{Role, owner_id};
+use crate::sys::lock;
+
+/// Reaps every dead participant that is listed as active, or holds something in this epoch. How many there were.
+///
+/// Nobody is reaped from an epoch that has a successor: their entries may own slots there.
+pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
+    let peers = &epoch.member.peers;
+    let fd = peers.fd()?;
+    if !peers.writable() {
+        return Ok(0);
+    }
+    let mine = epoch.member.id().map_or(0, bit);
+    let suspects = (peers.active() | reap::holding(epoch)) & !mine;
+    let mut reaped = 0;
+    for id in (0..PARTICIPANTS).filter(|&id| suspects & bit(id) != 0) {
+        // A read lock: refused while the owner lives, shared by those who reap, and no newcomer gets the id meanwhile.
+        if !matches!(lock::try_read(fd, lock::participant_byte(id)), Ok(true)) {
+            continue;
+        }
+        reached(Step::ReapLocked);
+        bury(epoch, id);
+        reaped += 1;
+        // Closing the descriptor does it too.
+        let _ = lock::unlock(fd, lock::participant_byte(id));
+    }
+    if reaped != 0 {
+        peers.notify();
+        if epoch.ring_writable() {
+            publish::wake(epoch, true);
+        } else {
+            use crate::protocol::Memory;
+            epoch.wake_all();
+        }
+    }
+    Ok(reaped)
+}
+
+/// Clears what the dead participant `id` left. Its byte is read-locked.
+fn bury(epoch: &Epoch, id: u8) {
+    let peers = &epoch.member.peers;
+    let header = peers.header();
+    reap::reap(epoch, id, epoch.ring_writable());
+    let entry = peers.participant(id);
+    // A consumer cannot free the slots that a producer was writing into: its entry stays, for a producer to find.
+    let whole = epoch.ring_writable() || Role::of(id) == Role::Consumer;
+    if !whole || header.epoch.load(SeqCst) > epoch.shape.epoch {
+        return;
+    }
+    if Role::of(id) == Role::Producer && header.active.load(SeqCst) & bit(id) != 0 {
+        // Killed after its end of stream, it has ended; otherwise it is gone.
+        header.ended.store(entry.ended.load(SeqCst), SeqCst);
+        header.last_producer.store(entry.generation.load(SeqCst), SeqCst);
+        for word in [&header.primary, &header.exclusive] {
+            let found = word.load(SeqCst);
+            if owner_id(found) == Some(id) {
+                let _ = word.compare_exchange(found, 0, SeqCst, SeqCst);
+            }
+        }
+        header.watchers.fetch_and(!bit(id), SeqCst);
+    }
+    header.active.fetch_and(!bit(id), SeqCst);
+    reached(Step::ReapMask);
+    entry.cursor.store(u64::MAX, SeqCst);
+    entry.generation.store(0, SeqCst);
+    reached(Step::ReapEntry);
+}

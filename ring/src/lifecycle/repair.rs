@@ -1,0 +1,105 @@
+//! Repair: whoever holds the lifecycle lock completes or clears away what a dead holder left half done.
+
+use std::sync::Arc;
+
+use super::files::{self, Mode};
+use crate::error::{Error, Result};
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::protocol::publish::wake;
+use crate::protocol::step::reached;
+use crate::protocol::{Memory, Step, seal};
+use crate::shm::epoch::Epoch;
+use crate::shm::member::Member;
+use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
+use crate::topic::FileKind;
+
+/// Names of old epochs that are kept for consumers who have not followed yet; more are not, whoever lags.
+const KEPT_EPOCHS: u64 = 4;
+
+/// Repairs the topic's files. For those who may write the ring.
+pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
+    let topic = member.peers.topic();
+    let io = |e| Error::io(topic.name(), "clear away what a dead process left", e);
+    remove_orphaned_temps(topic).map_err(io)?;
+    let (shape, first, head) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
+        Ok(seen) => seen,
+        Err(Error::NoTopic { .. }) => return remove_but_peers(member),
+        Err(error) => return Err(error),
+    };
+    if first == 0 || head == 0 {
+        // Somebody died between the commit of this epoch and the seal of the one before.
+        let mode = Mode { write_ring: true, write_holds: true, allow_foreign, prefault: false };
+        let new = files::map(member, &topic.ring_path(), mode)?;
+        let old = topic.path(FileKind::OldRing(shape.epoch.saturating_sub(1)));
+        match files::map(member, &old, mode) {
+            Ok(old) => {
+                succeed(&old, &new)?;
+            }
+            Err(Error::NoTopic { .. }) if first != 0 => {
+                seal::start(&new, first).map_err(|corruption| new.corrupt(corruption))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    member.peers.header().epoch.store(shape.epoch, std::sync::atomic::Ordering::SeqCst);
+    reached(Step::GrowEpoch);
+    purge(member, &shape)
+}
+
+/// Ends `old` and starts `new` where it ended. Idempotent; by whoever comes by.
+pub(crate) fn succeed(old: &Epoch, new: &Epoch) -> Result<u64> {
+    let first = seal::seal(old).map_err(|corruption| old.corrupt(corruption))?;
+    seal::start(new, first).map_err(|corruption| new.corrupt(corruption))?;
+    wake(old, true);
+    old.at(Step::SealWake);
+    Ok(first)
+}
+
+/// Removes the names of old epochs that no registered consumer has yet to follow into, and holder words without a ring.
+pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Result<()> {
+    let topic = member.peers.topic();
+    let io = |e| Error::io(topic.name(), "clear away old epochs", e);
+    let consumers = member.peers.active() & !(bit(PRODUCERS) - 1);
+    let behind = (PRODUCERS..PARTICIPANTS)
+        .filter(|&id| consumers & bit(id) != 0)
+        .map(|id| member.peers.participant(id).epoch.load(std::sync::atomic::Ordering::SeqCst))
+        .min()
+        .unwrap_or(u64::MAX);
+    let mut holds = vec![current.holds];
+    let files = files_of(topic).map_err(io)?;
+    for (kind, path) in &files {
+        let FileKind::OldRing(epoch) = *kind else { continue };
+        let wanted = epoch > behind && epoch < current.epoch && epoch + KEPT_EPOCHS >= current.epoch;
+        match files::peek(topic, path, true) {
+            Ok((shape, ..)) if wanted => holds.push(shape.holds),
+            _ => unlink(path).map_err(io)?,
+        }
+    }
+    for (kind, path) in &files {
+        if matches!(kind, FileKind::Holds(id) if !holds.contains(id)) {
+            unlink(path).map_err(io)?;
+        }
+    }
+    reached(Step::GrowPurge);
+    Ok(())
+}
+
+/// Removes everything of the topic but `peers`.
+pub(crate) fn remove_but_peers(member: &Member) -> Result<()> {
+    let topic = member.peers.topic();
+    let io = |e| Error::io(topic.name(), "remove its files", e);
+    let files = files_of(topic).map_err(io)?;
+    for (kind, path) in &files {
+        if matches!(kind, FileKind::Ring | FileKind::OldRing(_)) {
+            unlink(path).map_err(io)?;
+        }
+    }
+    reached(Step::RemoveRing);
+    for (kind, path) in &files {
+        if matches!(kind, FileKind::Holds(_)) {
+            unlink(path).map_err(io)?;
+        }
+    }
+    reached(Step::RemoveHolds);
+    Ok(())
+}

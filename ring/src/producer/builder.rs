@@ -1,0 +1,194 @@
+//! Settings of a producer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Producer;
+use super::inner::Inner;
+use crate::error::{Error, Result};
+use crate::lifecycle::{Options, Wanted, open};
+use crate::topic::Topic;
+
+/// What happens to a frame for which there is no free slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// It overwrites the oldest frame that nobody holds, whether consumers have read it or not.
+    #[default]
+    OverwriteOldest,
+    /// It is dropped while registered consumers have not read what is there ([`Error::Full`]). Dead ones do not count.
+    DropNew,
+}
+
+/// How several producers share a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProducerMode {
+    /// Frames of all producers are interleaved in one sequence.
+    #[default]
+    Shared,
+    /// One producer's frames count; others stand by and take over when it dies, or when it publishes nothing for longer
+    /// than `takeover` although they have frames (zero: only when it dies).
+    Primary {
+        /// How long a primary may stand still; 1 s is a good choice.
+        takeover: Duration,
+    },
+    /// No other producer may be there ([`Error::InUse`]).
+    Exclusive,
+}
+
+/// Settings to open a topic with as a producer.
+///
+/// Who comes first chooses depth, reserve, history and permissions; a later producer joins what is there, and
+/// enlarges the slots if its frames need it.
+#[derive(Clone, Debug)]
+#[must_use = "settings do nothing until `open` is called"]
+pub struct ProducerBuilder {
+    topic: String,
+    dir: Option<PathBuf>,
+    name: Option<String>,
+    depth: u32,
+    reserve: u32,
+    history: Option<u32>,
+    capacity: usize,
+    meta_capacity: usize,
+    perms: u32,
+    persistent: bool,
+    allow_foreign: bool,
+    prefault: bool,
+    policy: Policy,
+    mode: ProducerMode,
+}
+
+impl ProducerBuilder {
+    pub(super) fn new(topic: &str) -> Self {
+        Self {
+            topic: topic.into(),
+            dir: None,
+            name: None,
+            depth: 8,
+            reserve: 2,
+            history: None,
+            capacity: 64 << 10,
+            meta_capacity: 4096,
+            perms: 0o600,
+            persistent: false,
+            allow_foreign: false,
+            prefault: true,
+            policy: Policy::default(),
+            mode: ProducerMode::default(),
+        }
+    }
+
+    /// How many frames the ring holds for its consumers, at least 1. Default 8.
+    pub fn depth(mut self, frames: u32) -> Self {
+        self.depth = frames;
+        self
+    }
+
+    /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
+    pub fn reserve(mut self, slots: u32) -> Self {
+        self.reserve = slots;
+        self
+    }
+
+    /// How many of the newest frames stay for late joiners, up to the depth. Frames beyond it are overwritten as soon as
+    /// every registered consumer is past them, which keeps the memory in the cache. Default: the depth.
+    pub fn history(mut self, frames: u32) -> Self {
+        self.history = Some(frames);
+        self
+    }
+
+    /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 64 KiB.
+    pub fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity = bytes;
+        self
+    }
+
+    /// Bytes of metadata that a frame may have. Default 4096.
+    pub fn meta_capacity(mut self, bytes: usize) -> Self {
+        self.meta_capacity = bytes;
+        self
+    }
+
+    /// Permissions of the topic's files, whatever the umask: who may write can register and lease, who may only read
+    /// receives copies. At most `0o777`. Default `0o600`.
+    pub fn perms(mut self, mode: u32) -> Self {
+        self.perms = mode;
+        self
+    }
+
+    /// Keep the topic when its last participant leaves. Default: it is removed.
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// A name for people to see; at most 64 bytes. Default: the name of the process.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The directory of the topic's files. Default: `$SHMFLOW_DIR`, or else `/dev/shm`.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().into());
+        self
+    }
+
+    /// What happens to a frame for which there is no free slot.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How several producers share the topic.
+    pub fn mode(mut self, mode: ProducerMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Allow a topic that belongs to another user than ourselves or root. Whoever owns its files can end this
+    /// process by truncating them.
+    pub fn allow_foreign_owner(mut self, allow: bool) -> Self {
+        self.allow_foreign = allow;
+        self
+    }
+
+    /// Touch all of the memory when it is mapped, and not frame by frame. Default true.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Opens the topic, making it if it is not there, and adopting what dead processes left.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::BadSetting`]; [`Error::NoSpace`] if its memory cannot be reserved;
+    /// [`Error::NotPermitted`], [`Error::ForeignOwner`]; [`Error::NotARing`], [`Error::LayoutVersion`];
+    /// [`Error::ProducersFull`], [`Error::InUse`]; [`Error::Busy`] if a stopped process is in the way.
+    pub fn open(self) -> Result<Producer> {
+        if self.perms > 0o777 {
+            let what = format!("permissions of {:#o} (at most 0o777; was it meant to be octal?)", self.perms);
+            return Err(Error::BadSetting { what });
+        }
+        let topic = Topic::new(&self.topic, self.dir.as_deref())?;
+        let options = Options {
+            name: self.name.unwrap_or_else(crate::info::process_name),
+            allow_foreign: self.allow_foreign,
+            prefault: self.prefault,
+            perms: self.perms,
+            persistent: self.persistent,
+        };
+        let wanted = Wanted {
+            depth: self.depth,
+            reserve: self.reserve,
+            history: self.history.unwrap_or(self.depth),
+            capacity: self.capacity as u64,
+            meta_capacity: self.meta_capacity as u64,
+        };
+        let epoch = open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive)?;
+        Ok(Producer { inner: Arc::new(Inner::new(epoch, self.policy, self.mode, self.allow_foreign)?) })
+    }
+}

@@ -1,0 +1,229 @@
+//! What a producer, its claims and its published frames share.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::lead::Watch;
+use super::{Policy, ProducerMode};
+use crate::error::{Error, Result};
+use crate::layout::peers::flags;
+use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
+use crate::lifecycle::{Wanted, follow, grow, reap};
+use crate::protocol::claim::{Hint, Passed, claim_oldest, claim_passed};
+use crate::protocol::publish;
+use crate::shm::epoch::Epoch;
+use crate::shm::member::Member;
+use crate::sys::clock::monotonic_coarse_ns;
+
+/// Below this many bytes the whole ring stays in the cache, and keeping to warm slots gains nothing.
+const WARM_FROM: u64 = 512 << 10;
+/// At most so often a producer looks whether a laggard, or a sleeper that does not wake, is dead.
+const PROBE_EVERY_NS: u64 = 50_000_000;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) member: Arc<Member>,
+    pub(super) id: u8,
+    pub(super) mode: ProducerMode,
+    pub(super) watch: Mutex<Watch>,
+    policy: Policy,
+    allow_foreign: bool,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    epoch: Arc<Epoch>,
+    hint: Hint,
+    probed: u64,
+}
+
+impl Inner {
+    pub(super) fn new(
+        epoch: Arc<Epoch>,
+        policy: Policy,
+        mode: ProducerMode,
+        allow_foreign: bool,
+    ) -> Result<Self> {
+        let member = Arc::clone(&epoch.member);
+        let Some(id) = member.id() else {
+            return Err(Error::ProducersFull { topic: member.topic_name().into() });
+        };
+        let current = Mutex::new(Current { epoch, hint: Hint::default(), probed: 0 });
+        Ok(Self { member, id, mode, watch: Mutex::default(), policy, allow_foreign, current })
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // Nothing under this lock can panic half-way; if it did, the hints would be wrong at worst.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The epoch now in use.
+    pub(super) fn epoch(&self) -> Arc<Epoch> {
+        Arc::clone(&self.current().epoch)
+    }
+
+    /// Takes a slot for `len` bytes.
+    pub(super) fn take(&self, len: u64) -> Result<(Arc<Epoch>, u16)> {
+        self.member.check_fork()?;
+        let mut current = self.current();
+        let result = self.take_slot(&mut current, len);
+        if result.is_err()
+            && let Some(entry) = self.member.entry()
+        {
+            entry.lost.fetch_add(1, Relaxed);
+        }
+        result
+    }
+
+    fn take_slot(&self, current: &mut Current, len: u64) -> Result<(Arc<Epoch>, u16)> {
+        if self.member.peers.header().epoch.load(Acquire) > current.epoch.shape.epoch {
+            self.follow(current)?;
+        }
+        if len > current.epoch.shape.capacity {
+            self.grow_to(current, len, 0)?;
+        }
+        for attempt in 0..3 {
+            let Current { epoch, hint, probed } = current;
+            let shape = &epoch.shape;
+            let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
+            // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
+            let owed_from = match self.policy {
+                Policy::DropNew => cursor,
+                Policy::OverwriteOldest => cursor.max(head.saturating_sub(shape.depth.into())),
+            };
+            let passed = Passed { cursor: owed_from, history: shape.history.into() };
+            if let Some(slot) = claim_passed(&**epoch, self.id, passed, hint) {
+                return Ok((Arc::clone(epoch), slot));
+            }
+            let now = monotonic_coarse_ns();
+            if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
+                // Somebody lags: the dead are owed nothing.
+                *probed = now;
+                if reap::reap_dead(epoch)? != 0 {
+                    hint.reset();
+                    continue;
+                }
+            }
+            let below = if self.policy == Policy::DropNew { cursor } else { u64::MAX };
+            if let Some(slot) = claim_oldest(&**epoch, self.id, below, hint) {
+                return Ok((Arc::clone(epoch), slot));
+            }
+            if attempt == 0 || reap::reap_dead(epoch)? != 0 {
+                // A consumer that backs off has its bit set for a moment.
+                std::thread::yield_now();
+                hint.reset();
+            }
+        }
+        if self.policy == Policy::DropNew && self.slowest(&current.epoch) < u64::MAX {
+            return Err(Error::Full { topic: self.member.topic_name().into() });
+        }
+        Err(self.no_slot(&current.epoch))
+    }
+
+    /// The cursor of the slowest registered consumer; `u64::MAX` if there is none, 0 where it does not matter.
+    fn slowest(&self, epoch: &Epoch) -> u64 {
+        let shape = &epoch.shape;
+        let large = u64::from(shape.depth) * shape.capacity >= WARM_FROM;
+        if self.policy == Policy::OverwriteOldest && (shape.history >= shape.depth || !large) {
+            // Every frame within the depth is kept, so that nobody's cursor needs to be read.
+            return 0;
+        }
+        let peers = &self.member.peers;
+        let consumers = peers.active() & CONSUMER_BITS;
+        (PRODUCERS..PARTICIPANTS)
+            .filter(|&id| consumers & bit(id) != 0)
+            .map(|id| peers.participant(id).cursor.load(Relaxed))
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    fn no_slot(&self, epoch: &Epoch) -> Error {
+        use crate::protocol::Memory;
+        let held = |bits: u64| {
+            (0..epoch.shape.slots).filter(|&s| epoch.holders(s).load(Relaxed) & bits != 0).count()
+        };
+        let why = format!("consumers hold {}, producers {}", held(CONSUMER_BITS), held(!CONSUMER_BITS));
+        Error::NoSlot { topic: self.member.topic_name().into(), slots: epoch.shape.slots.into(), why }
+    }
+
+    /// Goes on in the newest epoch.
+    fn follow(&self, current: &mut Current) -> Result<()> {
+        if let Some(new) = follow::newest(&current.epoch, self.allow_foreign)? {
+            *current = Current { epoch: new, hint: Hint::default(), probed: 0 };
+        }
+        Ok(())
+    }
+
+    /// The epoch after `sealed`, for a claim that was made there.
+    pub(super) fn after(&self, sealed: &Epoch) -> Result<()> {
+        let mut current = self.current();
+        if current.epoch.shape.epoch <= sealed.shape.epoch { self.follow(&mut current) } else { Ok(()) }
+    }
+
+    pub(super) fn grow(&self, capacity: u64, depth: u32) -> Result<()> {
+        self.member.check_fork()?;
+        let mut current = self.current();
+        let shape = &current.epoch.shape;
+        if shape.capacity >= capacity && shape.depth >= depth {
+            return Ok(());
+        }
+        self.grow_to(&mut current, capacity, depth)
+    }
+
+    fn grow_to(&self, current: &mut Current, capacity: u64, depth: u32) -> Result<()> {
+        let enlarged = |epoch: &Epoch| {
+            let shape = &epoch.shape;
+            if shape.capacity >= capacity && shape.depth >= depth {
+                return None;
+            }
+            let step = shape.capacity.saturating_add(shape.capacity / 4);
+            let reserve = u32::from(shape.slots).saturating_sub(shape.depth);
+            let whole = shape.history == shape.depth;
+            let new_depth = shape.depth.max(depth);
+            Some(Wanted {
+                depth: new_depth,
+                reserve,
+                history: if whole { new_depth } else { shape.history },
+                // By a quarter at least, so that slowly growing frames do not make an epoch each.
+                capacity: if capacity > shape.capacity { capacity.max(step) } else { shape.capacity },
+                meta_capacity: shape.meta_capacity,
+            })
+        };
+        let new = grow::grow(&current.epoch, enlarged, self.allow_foreign)?;
+        if let Some(entry) = self.member.entry() {
+            entry.epoch.store(new.shape.epoch, Relaxed);
+        }
+        *current = Current { epoch: new, hint: Hint::default(), probed: 0 };
+        Ok(())
+    }
+
+    /// Wakes those who wait, after a publication.
+    pub(super) fn wake(&self, epoch: &Epoch) {
+        let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
+        let always = crowded || epoch.shape.admits_readers();
+        if publish::wake(epoch, always) {
+            // Bits of sleepers, and nobody sleeps: one of them may be dead.
+            self.reap_sometimes();
+        }
+    }
+
+    fn reap_sometimes(&self) {
+        let mut current = self.current();
+        let now = monotonic_coarse_ns();
+        if now.wrapping_sub(current.probed) > PROBE_EVERY_NS {
+            current.probed = now;
+            let epoch = Arc::clone(&current.epoch);
+            drop(current);
+            // What cannot be reaped now will be, when a slot is wanted.
+            let _ = reap::reap_dead(&epoch);
+        }
+    }
+
+    /// Looks for dead participants.
+    pub(super) fn reap(&self) {
+        let epoch = self.epoch();
+        // As above.
+        let _ = reap::reap_dead(&epoch);
+    }
+}

@@ -1,0 +1,49 @@
+//! Primary and stand-by: which of several producers' frames count.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::ProducerMode;
+use super::inner::Inner;
+use crate::shm::member::{owner_id, owner_word};
+use crate::sys::clock::monotonic_ns;
+
+/// What a stand-by producer has seen of the primary.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    primary: u64,
+    frames: u64,
+    since: u64,
+}
+
+impl Inner {
+    /// Whether this producer's frames count now; takes over if the primary is gone.
+    ///
+    /// Two stand-by producers decide by a CAS. A stopped primary that goes on later finds itself replaced at its next
+    /// frame; one that it was just publishing takes its place in the sequence, harmlessly.
+    pub(super) fn lead(&self) -> bool {
+        let ProducerMode::Primary { takeover } = self.mode else { return true };
+        let peers = &self.member.peers;
+        let me = owner_word(self.id, self.member.generation());
+        let word = &peers.header().primary;
+        let found = word.load(SeqCst);
+        if found == me {
+            return true;
+        }
+        let gone = owner_id(found).is_none_or(|id| {
+            let generation = peers.participant(id).generation.load(SeqCst);
+            owner_word(id, generation) != found || !peers.is_alive(id)
+        });
+        let gone = gone
+            || owner_id(found).is_some_and(|id| {
+                let frames = peers.participant(id).frames.load(Relaxed);
+                let now = monotonic_ns();
+                let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+                if (watch.primary, watch.frames) != (found, frames) {
+                    *watch = Watch { primary: found, frames, since: now };
+                }
+                !takeover.is_zero() && u128::from(now.saturating_sub(watch.since)) > takeover.as_nanos()
+            });
+        gone && word.compare_exchange(found, me, SeqCst, SeqCst).is_ok()
+    }
+}

@@ -1,0 +1,226 @@
+//! Writing frames into a topic.
+
+mod builder;
+mod claim;
+mod inner;
+mod lead;
+mod slot;
+
+pub use builder::{Policy, ProducerBuilder, ProducerMode};
+pub use claim::{Claim, Published, SlotBuffer, Ticket};
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::info::{Geometry, ParticipantId, Wish};
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::meta::Meta;
+use crate::protocol::lease::next_seq;
+use crate::protocol::publish;
+use crate::sys::futex;
+use crate::sys::unblock::Unblocker;
+use inner::Inner;
+
+/// Writes frames into a topic. `Send + Sync`: all methods take `&self`.
+///
+/// A producer never waits for a consumer. When it is dropped it leaves the topic; claims and published frames
+/// that its process still references stay protected until they are dropped too.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("doc/producer").dir(&dir).depth(4).open()?;
+/// let mut slot = producer.claim(5)?;         // memory shared with every consumer
+/// slot.copy_from_slice(b"hello");
+/// assert_eq!(slot.publish()?.seq(), 1);      // no copy was made
+/// assert_eq!(producer.write(b"world")?, 2);  // for those who have bytes already: one copy
+/// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Producer {
+    inner: Arc<Inner>,
+}
+
+/// What a producer has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProducerStats {
+    /// Frames published.
+    pub published: u64,
+    /// Frames dropped because no slot could be had, or the policy forbade to overwrite.
+    pub dropped: u64,
+    /// Payload bytes published.
+    pub bytes: u64,
+}
+
+impl Producer {
+    /// Opens a topic with default settings, making it if it is not there.
+    ///
+    /// # Errors
+    /// Those of [`ProducerBuilder::open`].
+    pub fn open(topic: &str) -> Result<Self> {
+        Self::builder(topic).open()
+    }
+
+    /// Settings to open a topic with.
+    #[must_use]
+    pub fn builder(topic: &str) -> ProducerBuilder {
+        ProducerBuilder::new(topic)
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.inner.member.topic_name()
+    }
+
+    /// This producer among the topic's participants.
+    #[must_use]
+    pub fn id(&self) -> ParticipantId {
+        ParticipantId { id: self.inner.id, generation: self.inner.member.generation() }
+    }
+
+    /// Takes a slot to write `len` bytes into. A frame that is larger than the slots moves the topic to a new epoch.
+    ///
+    /// # Errors
+    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite what is there (both
+    /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot.
+    pub fn claim(&self, len: usize) -> Result<Claim> {
+        Claim::new(&self.inner, len)
+    }
+
+    /// Publishes a copy of `bytes`; the frame's sequence number.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim) and [`Claim::publish`].
+    pub fn write(&self, bytes: &[u8]) -> Result<u64> {
+        let mut claim = self.claim(bytes.len())?;
+        claim.fill(bytes);
+        Ok(claim.publish()?.seq())
+    }
+
+    /// As [`write`](Self::write), with metadata.
+    ///
+    /// # Errors
+    /// Also [`Error::Meta`] if the metadata is larger than the topic has room for.
+    pub fn write_with(&self, bytes: &[u8], meta: &Meta) -> Result<u64> {
+        let mut claim = self.claim(bytes.len())?;
+        claim.fill(bytes);
+        claim.set_meta(meta)?;
+        Ok(claim.publish()?.seq())
+    }
+
+    /// Moves the topic to slots of at least `capacity` bytes and a depth of at least `depth`, ahead of need.
+    /// Nothing happens if it has them.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] if there is no room beside the old ones; [`Error::Busy`] if a stopped process is in the way.
+    pub fn grow(&self, capacity: usize, depth: u32) -> Result<()> {
+        self.inner.grow(capacity as u64, depth)
+    }
+
+    /// The shape of the ring now in use.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        Geometry::of(&self.inner.epoch().shape)
+    }
+
+    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
+    /// every producer has said it or left. Publishing again revokes it.
+    pub fn end(&self) {
+        let epoch = self.inner.epoch();
+        if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
+            entry.ended.store(next.max(1), SeqCst);
+            publish::wake(&*epoch, true);
+        }
+    }
+
+    /// Registered consumers that are alive. Those who only read are not registered.
+    #[must_use]
+    pub fn consumers(&self) -> usize {
+        self.inner.member.peers.consumers().count_ones() as usize
+    }
+
+    /// What the registered consumers wish to receive; those without a wish are left out.
+    #[must_use]
+    pub fn wishes(&self) -> Vec<Wish> {
+        let peers = &self.inner.member.peers;
+        let alive = peers.consumers();
+        (PRODUCERS..PARTICIPANTS)
+            .filter(|&id| alive & bit(id) != 0)
+            .filter_map(|id| Wish::read(peers, id))
+            .collect()
+    }
+
+    /// A counter that changes whenever a participant comes, goes or changes its wish.
+    #[must_use]
+    pub fn events(&self) -> u32 {
+        self.inner.member.peers.header().events.load(SeqCst)
+    }
+
+    /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
+    /// `unblocker` is used; its value then. Also wakes once a second to see whether a participant died.
+    ///
+    /// # Errors
+    /// [`Error::Unblocked`], [`Error::Timeout`].
+    pub fn wait_event(&self, last: u32, timeout: Option<Duration>, unblocker: &Unblocker) -> Result<u32> {
+        self.inner.wait_event(last, timeout, unblocker)
+    }
+
+    /// Whether this producer is the one whose frames count: always in shared and exclusive mode; in primary mode only
+    /// for the primary. A stand-by producer that asks takes over if the primary is dead, or stands for longer
+    /// than its time-out.
+    #[must_use]
+    pub fn lead(&self) -> bool {
+        self.inner.lead()
+    }
+
+    /// What this producer has done so far.
+    #[must_use]
+    pub fn stats(&self) -> ProducerStats {
+        let Some(entry) = self.inner.member.entry() else { return ProducerStats::default() };
+        ProducerStats {
+            published: entry.frames.load(Relaxed),
+            dropped: entry.lost.load(Relaxed),
+            bytes: entry.bytes.load(Relaxed),
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.inner.member.retire();
+    }
+}
+
+impl Inner {
+    fn wait_event(&self, last: u32, timeout: Option<Duration>, unblocker: &Unblocker) -> Result<u32> {
+        let tick = Duration::from_secs(1);
+        let topic = || self.member.topic_name().to_owned();
+        let deadline = timeout.map(crate::sys::clock::Deadline::after);
+        let header = self.member.peers.header();
+        header.watchers.fetch_or(bit(self.id), SeqCst);
+        let result = loop {
+            self.member.check_fork()?;
+            let now = header.events.load(SeqCst);
+            if unblocker.is_set() {
+                break Err(Error::Unblocked { topic: topic() });
+            } else if now != last {
+                break Ok(now);
+            } else if deadline.is_some_and(|d| d.has_passed()) {
+                break Err(Error::Timeout { topic: topic() });
+            }
+            let left = deadline.map_or(tick, |d| d.remaining().min(tick));
+            // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
+            let woken = futex::wait_two(&header.events, last, unblocker.word(), 0, Some(left));
+            if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
+                self.reap();
+            }
+        };
+        header.watchers.fetch_and(!bit(self.id), SeqCst);
+        result
+    }
+}

@@ -1,0 +1,288 @@
+//! One epoch as mapped by one handle: the real memory that the protocol runs on.
+#![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, Ordering::Relaxed, fence};
+
+use super::member::Member;
+use crate::error::{Error, Result};
+use crate::layout::VERSION;
+use crate::layout::ring::{BadShape, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, Shape, Slot};
+use crate::layout::view::Array;
+use crate::protocol::{Corruption, Fence, Memory, Step, Word};
+use crate::sys::futex;
+use crate::sys::map::{Access, Mapping};
+use crate::topic::Topic;
+
+/// The mapped files of an epoch, and the registration on whose behalf they are used.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    header: Array<Header>,
+    index: Array<AtomicU64>,
+    slots: Array<Slot>,
+    holders: Option<Array<AtomicU64>>,
+    /// Stands in for words that this handle may not write and never does.
+    nothing: AtomicU64,
+    ring: Mapping,
+    _holds: Option<Mapping>,
+    pub(crate) shape: Shape,
+    pub(crate) offsets: Offsets,
+    pub(crate) member: Arc<Member>,
+}
+
+impl Epoch {
+    /// Puts together mapped files, whose shape was read by [`read_shape`].
+    pub(crate) fn new(
+        member: Arc<Member>,
+        shape: Shape,
+        ring: Mapping,
+        holds: Option<Mapping>,
+    ) -> Result<Self, &'static str> {
+        let offsets = shape.offsets();
+        let slots = usize::from(shape.slots);
+        let at = |offset: u64| usize::try_from(offset).map_err(|_| "it is larger than this machine's memory");
+        if let Some(holds) = &holds {
+            check_holds(holds, &shape)?;
+        }
+        // SAFETY: the views live beside the mappings, in one structure.
+        let (header, index, slots_view, holders) = unsafe {
+            (
+                Array::new(&ring, 0, PAGE as usize, 1),
+                Array::new(&ring, at(offsets.index_at)?, 8, at(offsets.index_len)?),
+                Array::new(&ring, at(offsets.slots_at)?, LINE, slots),
+                holds.as_ref().map(|holds| Array::new(holds, PAGE as usize, LINE, slots)),
+            )
+        };
+        let (Some(header), Some(index), Some(slots)) = (header, index, slots_view) else {
+            return Err("it is too short");
+        };
+        let holders = match holders {
+            Some(None) => return Err("its holder words are too few"),
+            Some(holders) => holders,
+            None => None,
+        };
+        let nothing = AtomicU64::new(0);
+        Ok(Self { header, index, slots, holders, nothing, ring, _holds: holds, shape, offsets, member })
+    }
+
+    /// Writes the headers of new files that have no names yet.
+    pub(crate) fn initialise(shape: &Shape, ring: &Mapping, first: u64) -> Result<(), &'static str> {
+        // SAFETY: used only within this function.
+        let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
+        shape.write(header.get(0));
+        header.get(0).first.store(first, Relaxed);
+        header.get(0).head.store(first, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// As [`initialise`](Self::initialise), for `holds`.
+    pub(crate) fn initialise_holds(shape: &Shape, holds: &Mapping) -> Result<(), &'static str> {
+        // SAFETY: used only within this function.
+        let header =
+            unsafe { Array::<HoldsHeader>::new(holds, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
+        let header = header.get(0);
+        header.version.store(VERSION, Relaxed);
+        header.epoch.store(shape.epoch, Relaxed);
+        header.id.store(shape.holds, Relaxed);
+        header.slots.store(shape.slots.into(), Relaxed);
+        header.magic.store(HOLDS_MAGIC, Ordering::SeqCst);
+        Ok(())
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.header.get(0)
+    }
+
+    pub(crate) fn slot(&self, slot: u16) -> &Slot {
+        self.slots.get(usize::from(slot))
+    }
+
+    pub(crate) fn topic(&self) -> &Topic {
+        self.member.peers.topic()
+    }
+
+    /// The futex word of this epoch.
+    pub(crate) fn wake_word(&self) -> &std::sync::atomic::AtomicU32 {
+        &self.header().wake
+    }
+
+    /// Whether this handle may write the ring: producers may, consumers never do.
+    pub(crate) fn ring_writable(&self) -> bool {
+        self.ring.access() == Access::ReadWrite
+    }
+
+    /// Where slot `slot`'s payload of `len` bytes lies; `None` if it is longer than the capacity.
+    pub(crate) fn payload(&self, slot: u16, len: u64) -> Option<NonNull<u8>> {
+        if slot >= self.shape.slots || len > self.shape.capacity {
+            return None;
+        }
+        self.ring.bytes_ptr(self.payload_at(slot)?, usize::try_from(len).ok()?)
+    }
+
+    /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
+    pub(crate) fn copy_payload(&self, slot: u16, at: usize, dst: &mut [u8]) -> bool {
+        let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
+        end && self.payload_at(slot).is_some_and(|from| self.ring.copy_out(from + at, dst))
+    }
+
+    /// Copies `src` into the payload at `at`.
+    ///
+    /// # Safety
+    /// The caller owns the slot, and no reference to its bytes exists.
+    pub(crate) unsafe fn write_payload(&self, slot: u16, at: usize, src: &[u8]) -> bool {
+        let end = at.checked_add(src.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
+        // SAFETY: passed on to the caller.
+        end && self.payload_at(slot).is_some_and(|from| unsafe { self.ring.copy_in(from + at, src) })
+    }
+
+    /// Copies out a slot's metadata block, which may be changing meanwhile.
+    pub(crate) fn copy_meta(&self, slot: u16, dst: &mut [u8]) -> bool {
+        let fits = dst.len() as u64 <= self.shape.meta_capacity;
+        fits && self.meta_at(slot).is_some_and(|from| self.ring.copy_out(from, dst))
+    }
+
+    /// Writes a slot's metadata block.
+    ///
+    /// # Safety
+    /// The caller owns the slot.
+    pub(crate) unsafe fn write_meta(&self, slot: u16, src: &[u8]) -> bool {
+        let fits = src.len() as u64 <= self.shape.meta_capacity;
+        // SAFETY: passed on to the caller; nobody ever makes a reference to metadata.
+        fits && self.meta_at(slot).is_some_and(|to| unsafe { self.ring.copy_in(to, src) })
+    }
+
+    /// Lets `fill` write a slot's metadata block in place.
+    ///
+    /// # Safety
+    /// The caller owns the slot, and no other reference to its metadata exists.
+    pub(crate) unsafe fn with_meta<R>(&self, slot: u16, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let len = usize::try_from(self.shape.meta_capacity).ok()?;
+        let block = self.ring.bytes_ptr(self.meta_at(slot)?, len).filter(|_| self.ring_writable())?;
+        // SAFETY: mapped and writable; exclusive by the caller's word; initialised, because files are.
+        Some(fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), len) }))
+    }
+
+    fn payload_at(&self, slot: u16) -> Option<usize> {
+        usize::try_from(self.offsets.payload_at + u64::from(slot) * self.offsets.payload_stride).ok()
+    }
+
+    fn meta_at(&self, slot: u16) -> Option<usize> {
+        usize::try_from(self.offsets.meta_at + u64::from(slot) * self.shape.meta_capacity).ok()
+    }
+
+    /// An error about words that no honest participant leaves.
+    pub(crate) fn corrupt(&self, what: Corruption) -> Error {
+        Error::Corrupt { topic: self.topic().name().into(), what: what.what().into() }
+    }
+}
+
+/// Reads and checks the shape of a ring of which at least the first page is mapped.
+pub(crate) fn read_shape(ring: &Mapping, file_len: u64) -> Result<Shape, BadShape> {
+    // SAFETY: used only within this function.
+    let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) };
+    Shape::read(header.ok_or(BadShape::Other("it is too short"))?.get(0), file_len)
+}
+
+/// First sequence, next sequence and futex value of a ring of which at least the first page is mapped.
+pub(crate) fn read_progress(ring: &Mapping) -> Option<(u64, u64)> {
+    // SAFETY: used only within this function.
+    let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }?;
+    let header = header.get(0);
+    Some((header.first.load(Ordering::Acquire), header.head.load(Ordering::Acquire)))
+}
+
+fn check_holds(holds: &Mapping, shape: &Shape) -> Result<(), &'static str> {
+    // SAFETY: used only within this function.
+    let header = unsafe { Array::<HoldsHeader>::new(holds, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
+    let header = header.get(0);
+    let right = header.magic.load(Relaxed) == HOLDS_MAGIC
+        && header.version.load(Relaxed) == VERSION
+        && header.epoch.load(Relaxed) == shape.epoch
+        && header.id.load(Relaxed) == shape.holds
+        && header.slots.load(Relaxed) == u64::from(shape.slots);
+    if right { Ok(()) } else { Err("its holder words belong to another ring") }
+}
+
+impl Word for AtomicU64 {
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> u64 {
+        Self::load(self, order)
+    }
+    #[inline(always)]
+    fn store(&self, value: u64, order: Ordering) {
+        Self::store(self, value, order);
+    }
+    #[inline(always)]
+    fn cas(&self, from: u64, to: u64, order: Ordering) -> Result<(), u64> {
+        self.compare_exchange(from, to, order, Ordering::Acquire).map(|_| ())
+    }
+    #[inline(always)]
+    fn or(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_or(bits, order)
+    }
+    #[inline(always)]
+    fn and(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_and(bits, order)
+    }
+}
+
+impl Memory for Epoch {
+    type Word = AtomicU64;
+
+    #[inline(always)]
+    fn slots(&self) -> u16 {
+        self.shape.slots
+    }
+    #[inline(always)]
+    fn index_len(&self) -> u64 {
+        self.offsets.index_len
+    }
+    #[inline(always)]
+    fn head(&self) -> &AtomicU64 {
+        &self.header().head
+    }
+    #[inline(always)]
+    fn first(&self) -> &AtomicU64 {
+        &self.header().first
+    }
+    #[inline(always)]
+    fn index(&self, seq: u64) -> &AtomicU64 {
+        self.index.get((seq & (self.offsets.index_len - 1)) as usize)
+    }
+    #[inline(always)]
+    fn state(&self, slot: u16) -> &AtomicU64 {
+        &self.slot(slot).state
+    }
+    #[inline(always)]
+    fn holders(&self, slot: u16) -> &AtomicU64 {
+        match &self.holders {
+            Some(holders) => holders.get(usize::from(slot)),
+            None => &self.nothing,
+        }
+    }
+    #[inline(always)]
+    fn sleepers(&self) -> &AtomicU64 {
+        if self.member.peers.writable() { &self.member.peers.header().sleepers } else { &self.nothing }
+    }
+    #[inline(always)]
+    fn wake_value(&self) -> u32 {
+        self.wake_word().load(Ordering::Acquire)
+    }
+    #[inline(always)]
+    fn bump_wake(&self) {
+        self.wake_word().fetch_add(1, Ordering::AcqRel);
+    }
+    fn wake_all(&self) -> usize {
+        // It fails only for addresses that are not mapped.
+        futex::wake_all(self.wake_word()).unwrap_or(0)
+    }
+    #[inline(always)]
+    fn fence(&self, _which: Fence) {
+        fence(Ordering::SeqCst);
+    }
+    #[inline(always)]
+    fn at(&self, step: Step) {
+        crate::protocol::step::reached(step);
+    }
+}

@@ -1,0 +1,165 @@
+//! A registration: one handle's entry in `peers`, kept alive by everything that still owns a lease or a slot.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+
+use super::peers::Peers;
+use crate::error::{Error, Result};
+use crate::layout::peers::Participant;
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::protocol::Step;
+use crate::protocol::step::reached;
+use crate::sys::lock;
+
+/// What a participant does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Writes frames.
+    Producer,
+    /// Reads frames.
+    Consumer,
+}
+
+impl Role {
+    /// The ids of this role.
+    pub(crate) const fn ids(self) -> std::ops::Range<u8> {
+        match self {
+            Self::Producer => 0..PRODUCERS,
+            Self::Consumer => PRODUCERS..PARTICIPANTS,
+        }
+    }
+
+    /// The role of a participant id.
+    pub(crate) const fn of(id: u8) -> Self {
+        if id < PRODUCERS { Self::Producer } else { Self::Consumer }
+    }
+}
+
+/// A participant, from the lock on its byte to the close of its descriptor.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) peers: Peers,
+    id: OnceLock<u8>,
+    generation: AtomicU64,
+    retired: AtomicBool,
+}
+
+impl Member {
+    pub(crate) fn new(peers: Peers) -> Self {
+        Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
+    }
+
+    /// The participant id; `None` for those who only read.
+    pub(crate) fn id(&self) -> Option<u8> {
+        self.id.get().copied()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// The entry in the table.
+    pub(crate) fn entry(&self) -> Option<&Participant> {
+        self.id().map(|id| self.peers.participant(id))
+    }
+
+    pub(crate) fn topic_name(&self) -> &str {
+        self.peers.topic().name()
+    }
+
+    /// An error in a forked child, whose copy of a handle is not a participant.
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        if self.peers.is_mine() { Ok(()) } else { Err(Error::Forked { topic: self.topic_name().into() }) }
+    }
+
+    /// Locks the byte of a free id of `role`; `None` if there is no free one. Under the lifecycle lock.
+    pub(crate) fn reserve(&self, role: Role) -> Result<Option<u8>> {
+        let fd = self.peers.fd()?;
+        for id in role.ids() {
+            let locked = lock::try_write(fd, lock::participant_byte(id))
+                .map_err(|e| Error::io(self.topic_name(), "lock an entry of the list of participants", e))?;
+            if locked {
+                reached(Step::JoinLocked);
+                self.peers.set_own(id);
+                return Ok(Some(*self.id.get_or_init(|| id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fills the entry and makes it active. Under the lifecycle lock, what a dead owner left being cleaned away.
+    pub(crate) fn activate(&self, name: &str, epoch: u64, cursor: u64) {
+        let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
+        let header = self.peers.header();
+        let generation = header.generation.fetch_add(1, SeqCst) + 1;
+        self.generation.store(generation, Relaxed);
+        for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
+            counter.store(0, Relaxed);
+        }
+        for word in [&entry.wish_len, &entry.wish_lock] {
+            word.store(0, Relaxed);
+        }
+        entry.pid.store(std::process::id().into(), Relaxed);
+        entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
+        self.peers.set_name(id, name);
+        entry.epoch.store(epoch, Relaxed);
+        entry.generation.store(generation, SeqCst);
+        reached(Step::JoinEntry);
+        entry.cursor.store(cursor, SeqCst);
+        reached(Step::JoinCursor);
+        if Role::of(id) == Role::Producer {
+            header.ended.store(0, SeqCst);
+        }
+        header.active.fetch_or(bit(id), SeqCst);
+        reached(Step::JoinActive);
+        self.peers.notify();
+    }
+
+    /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
+    /// protected until the last lease or slot is dropped.
+    pub(crate) fn retire(&self) {
+        let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
+        if !self.peers.is_mine() || self.retired.swap(true, SeqCst) || entry.generation.load(Relaxed) == 0 {
+            return;
+        }
+        let header = self.peers.header();
+        if Role::of(id) == Role::Producer {
+            // The last one to go decides: an orderly end, or just gone.
+            header.ended.store(entry.ended.load(SeqCst), SeqCst);
+            header.last_producer.store(self.generation(), SeqCst);
+            let me = owner_word(id, self.generation());
+            for word in [&header.primary, &header.exclusive] {
+                let _ = word.compare_exchange(me, 0, SeqCst, Relaxed);
+            }
+            header.watchers.fetch_and(!bit(id), SeqCst);
+            reached(Step::LeaveEnded);
+        }
+        header.active.fetch_and(!bit(id), SeqCst);
+        reached(Step::LeaveMask);
+        header.sleepers.fetch_and(!bit(id), SeqCst);
+        reached(Step::LeaveBits);
+        self.peers.notify();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.peers.is_mine() {
+            self.retire();
+            crate::lifecycle::leave::leave(self);
+        }
+    }
+}
+
+/// How `primary` and `exclusive` name a producer.
+pub(crate) const fn owner_word(id: u8, generation: u64) -> u64 {
+    generation << 8 | (id as u64 + 1)
+}
+
+/// The id in such a word.
+pub(crate) const fn owner_id(word: u64) -> Option<u8> {
+    match (word as u8).checked_sub(1) {
+        Some(id) if id < PRODUCERS => Some(id),
+        _ => None,
+    }
+}

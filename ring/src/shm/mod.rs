@@ -1,0 +1,5 @@
+//! The shared files as this process sees them: mapped, checked, typed.
+
+pub(crate) mod epoch;
+pub(crate) mod member;
+pub(crate) mod peers;

@@ -1,0 +1,217 @@
+//! `peers` as mapped by one handle: participants, liveness, the lifecycle lock.
+#![allow(unsafe_code)]
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::layout::peers::{
+    FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant,
+};
+use crate::layout::peers::{WISH_BYTES, WISHES_AT};
+use crate::layout::view::Array;
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::layout::{VERSION, peers};
+use crate::sys::fork::GuardedFd;
+use crate::sys::futex;
+use crate::sys::lock::{self, Probe};
+use crate::sys::map::{Access, Mapping};
+use crate::topic::Topic;
+
+/// The table of participants, through a descriptor of this handle's own: locks belong to descriptors.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    header: Array<Header>,
+    participants: Array<Participant>,
+    wishes: Array<AtomicU64>,
+    map: Mapping,
+    fd: GuardedFd,
+    topic: Topic,
+    /// The id whose byte this descriptor locks: its own locks are invisible to it.
+    own: AtomicU8,
+}
+
+impl Peers {
+    /// Maps and checks an open `peers` file.
+    pub(crate) fn map(topic: &Topic, fd: GuardedFd, access: Access) -> Result<Self> {
+        let map =
+            Mapping::new(fd.fd().map_err(|e| Error::io(topic.name(), "use", e))?, FILE_LEN, access, true);
+        let map = match map {
+            Ok(map) => map,
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(not_a_ring(topic, &e.to_string()));
+            }
+            Err(e) => return Err(Error::io(topic.name(), "map the list of participants", e)),
+        };
+        let ids = usize::from(PARTICIPANTS);
+        // SAFETY: the views live beside the mapping, in one structure.
+        let views = unsafe {
+            Array::new(&map, 0, PARTICIPANTS_AT, 1)
+                .zip(Array::new(&map, PARTICIPANTS_AT, PARTICIPANT_STRIDE, ids))
+                .zip(Array::new(&map, WISHES_AT, 8, ids * WISH_BYTES / 8))
+        };
+        let Some(((header, participants), wishes)) = views else {
+            return Err(not_a_ring(topic, "it is too short"));
+        };
+        let peers =
+            Self { header, participants, wishes, map, fd, topic: topic.clone(), own: AtomicU8::new(u8::MAX) };
+        if peers.header().magic.load(Relaxed) != MAGIC {
+            return Err(not_a_ring(topic, "it does not begin like a list of participants"));
+        }
+        let version = peers.header().version.load(Relaxed);
+        if version != VERSION {
+            let found = u32::try_from(version).unwrap_or(u32::MAX);
+            return Err(Error::LayoutVersion { topic: topic.name().into(), found, expected: VERSION as u32 });
+        }
+        Ok(peers)
+    }
+
+    /// Fills a new file that has no name yet.
+    pub(crate) fn initialise(topic: &Topic, fd: BorrowedFd<'_>, persistent: bool) -> Result<()> {
+        let io = |e| Error::io(topic.name(), "map the list of participants", e);
+        let map = Mapping::new(fd, FILE_LEN, Access::ReadWrite, true).map_err(io)?;
+        // SAFETY: used only within this function.
+        let Some(header) = (unsafe { Array::<Header>::new(&map, 0, PARTICIPANTS_AT, 1) }) else {
+            return Err(not_a_ring(topic, "it is too short"));
+        };
+        let header = header.get(0);
+        header.flags.store(if persistent { peers::flags::PERSISTENT } else { 0 }, Relaxed);
+        header.version.store(VERSION, Relaxed);
+        header.magic.store(MAGIC, SeqCst);
+        Ok(())
+    }
+
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.header.get(0)
+    }
+
+    pub(crate) fn writable(&self) -> bool {
+        self.map.access() == Access::ReadWrite
+    }
+
+    pub(crate) fn participant(&self, id: u8) -> &Participant {
+        self.participants.get(usize::from(id))
+    }
+
+    /// The descriptor, unless this process is a fork of the one that opened it.
+    pub(crate) fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
+    }
+
+    pub(crate) fn is_mine(&self) -> bool {
+        self.fd.is_mine()
+    }
+
+    /// Whether participant `id` is alive; one that cannot be probed counts as alive, because taking a living one's
+    /// slots is worse than waiting.
+    pub(crate) fn is_alive(&self, id: u8) -> bool {
+        if id == self.own.load(Relaxed) {
+            return true;
+        }
+        let Ok(fd) = self.fd() else { return true };
+        !matches!(lock::probe(fd, lock::participant_byte(id)), Ok(Probe::Free | Probe::ReadLocked))
+    }
+
+    /// Notes which id this descriptor locks.
+    pub(crate) fn set_own(&self, id: u8) {
+        self.own.store(id, Relaxed);
+    }
+
+    /// Tells producers that watch: somebody came, went, or changed a wish.
+    pub(crate) fn notify(&self) {
+        self.header().events.fetch_add(1, SeqCst);
+        if self.header().watchers.load(SeqCst) != 0 {
+            // It fails only for addresses that are not mapped.
+            let _ = futex::wake_all(&self.header().events);
+        }
+    }
+
+    /// Those of `ids` that are alive.
+    pub(crate) fn alive(&self, ids: u64) -> u64 {
+        (0..PARTICIPANTS)
+            .filter(|&id| ids & bit(id) != 0 && self.is_alive(id))
+            .fold(0, |set, id| set | bit(id))
+    }
+
+    /// Active participants, alive or not.
+    pub(crate) fn active(&self) -> u64 {
+        self.header().active.load(SeqCst)
+    }
+
+    /// Active producers that are alive.
+    pub(crate) fn producers(&self) -> u64 {
+        self.alive(self.active() & (bit(PRODUCERS) - 1))
+    }
+
+    /// Active registered consumers that are alive.
+    pub(crate) fn consumers(&self) -> u64 {
+        self.alive(self.active() & !(bit(PRODUCERS) - 1))
+    }
+
+    /// Takes the lifecycle lock; what is `what`ed may take so long.
+    pub(crate) fn lock(&self, patience: Duration, what: &str) -> Result<Lifecycle<'_>> {
+        let fd = self.fd()?;
+        match lock::lock_within(fd, lock::LIFECYCLE_BYTE, patience) {
+            Ok(true) => Ok(Lifecycle { peers: self }),
+            Ok(false) => {
+                Err(Error::Busy { topic: self.topic.name().into(), waited: patience, what: what.into() })
+            }
+            Err(e) => Err(Error::io(self.topic.name(), format!("lock, to {what},"), e)),
+        }
+    }
+
+    /// The name of a participant as it gave it.
+    pub(crate) fn name_of(&self, id: u8) -> String {
+        let mut bytes = [0; NAME_BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(&self.participant(id).name) {
+            chunk.copy_from_slice(&word.load(Relaxed).to_le_bytes());
+        }
+        let len = bytes.iter().position(|&b| b == 0).unwrap_or(NAME_BYTES);
+        String::from_utf8_lossy(bytes.get(..len).unwrap_or_default())
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect()
+    }
+
+    /// Writes the name of a participant, cut at a character boundary if it is too long.
+    pub(crate) fn set_name(&self, id: u8, name: &str) {
+        let mut bytes = [0; NAME_BYTES];
+        let cut = name.floor_char_boundary(NAME_BYTES);
+        if let (Some(to), Some(from)) = (bytes.get_mut(..cut), name.as_bytes().get(..cut)) {
+            to.copy_from_slice(from);
+        }
+        for (chunk, word) in bytes.chunks_exact(8).zip(&self.participant(id).name) {
+            word.store(chunk.try_into().map_or(0, u64::from_le_bytes), Relaxed);
+        }
+    }
+
+    /// The words of a participant's wish.
+    pub(crate) fn wish_words(&self, id: u8) -> impl Iterator<Item = &AtomicU64> {
+        let at = usize::from(id) * WISH_BYTES / 8;
+        (at..at + WISH_BYTES / 8).map(|i| self.wishes.get(i))
+    }
+}
+
+/// The lifecycle lock of a topic, held.
+#[derive(Debug)]
+pub(crate) struct Lifecycle<'a> {
+    peers: &'a Peers,
+}
+
+impl Drop for Lifecycle<'_> {
+    fn drop(&mut self) {
+        if let Ok(fd) = self.peers.fd() {
+            // Closing the descriptor does it too; nothing to be done about a failure.
+            let _ = lock::unlock(fd, lock::LIFECYCLE_BYTE);
+        }
+    }
+}
+
+fn not_a_ring(topic: &Topic, why: &str) -> Error {
+    Error::NotARing { topic: topic.name().into(), path: topic.peers_path(), why: why.into() }
+}
