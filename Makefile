@@ -18,9 +18,9 @@ package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
 has_bench   := $(call package,shmflow-bench,benches)
 has_compare := $(call package,shmflow-compare,benches/compare)
 has_demo    := $(wildcard examples/demo/main.rs)
-has_loom    := $(wildcard ring/tests/loom*.rs)
-loom_tests  := $(patsubst ring/tests/%.rs,--test %,$(has_loom))
-loom_command = $(CARGO) test --release --locked -p shmflow $(loom_tests)
+has_models  := $(wildcard ring/src/protocol/models)
+# Tests that stop or kill a process at a named point need the points compiled in.
+has_points  := $(shell grep -ls 'feature = "stop-points"\|features = \["stop-points"\]' ring/tests/*.rs ring/Cargo.toml)
 has_python  := $(wildcard python/pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
@@ -57,15 +57,15 @@ doc: deps ## the API documentation, warnings denied
 test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
-	$(if $(has_loom),$(loom_command))
 	$(if $(has_python),tools/test-python.sh)
+	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features stop-points)
 	$(CARGO) test --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models
 	$(CARGO) test --locked
 
 loom: deps ## the protocol under the loom model checker, on the real code
-	$(if $(has_loom),$(loom_command),@echo "loom: there are no models yet.")
+	$(if $(has_models),$(CARGO) test --release --locked -p shmflow --lib models,@echo "loom: there are no models yet.")
 
 miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri component)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || { \
