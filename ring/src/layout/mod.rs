@@ -1,5 +1,7 @@
 //! The bytes of the three shared files, as `docs/layout.md` specifies them.
 
+#[cfg(test)]
+mod document;
 pub(crate) mod peers;
 pub(crate) mod ring;
 pub(crate) mod view;

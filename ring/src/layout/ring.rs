@@ -251,14 +251,11 @@ pub(crate) enum BadShape {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn zeroed() -> Header {
-        // Atomics of zeros are what a new file holds.
-        let z = || AtomicU64::new(0);
-        Header {
+impl Header {
+    /// As in a new file.
+    pub(crate) fn zeroed() -> Self {
+        let z = AtomicU64::default;
+        Self {
             magic: z(),
             version: z(),
             epoch: z(),
@@ -278,11 +275,40 @@ mod tests {
             first: z(),
             _pad0: Default::default(),
             head: z(),
-            wake: AtomicU32::new(0),
-            _pad1: AtomicU32::new(0),
+            wake: AtomicU32::default(),
+            _pad1: AtomicU32::default(),
             _pad2: Default::default(),
         }
     }
+
+    /// The words that never change.
+    pub(crate) fn words(&self) -> [u64; 16] {
+        [
+            &self.magic,
+            &self.version,
+            &self.epoch,
+            &self.holds,
+            &self.slots,
+            &self.depth,
+            &self.history,
+            &self.capacity,
+            &self.meta_capacity,
+            &self.flags,
+            &self.index_len,
+            &self.index_at,
+            &self.slots_at,
+            &self.meta_at,
+            &self.payload_at,
+            &self.payload_stride,
+        ]
+        .map(|word| word.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
     fn shapes() -> impl Strategy<Value = Shape> {
         (1..=MAX_SLOTS as u16, 1..=MAX_CAPACITY, 0..=MAX_META / 64, 1..u64::MAX).prop_flat_map(
@@ -306,7 +332,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_shape_survives_its_file(shape in shapes()) {
-            let header = zeroed();
+            let header = Header::zeroed();
             shape.write(&header);
             prop_assert_eq!(Shape::read(&header, shape.offsets().file_len), Ok(shape));
         }
@@ -325,7 +351,7 @@ mod tests {
 
         #[test]
         fn any_header_is_a_shape_or_an_error(words in proptest::array::uniform16(any::<u64>()), len: u64) {
-            let header = zeroed();
+            let header = Header::zeroed();
             let fields = [&header.magic, &header.version, &header.epoch, &header.holds, &header.slots, &header.depth,
                 &header.history, &header.capacity, &header.meta_capacity, &header.flags];
             for (field, word) in fields.iter().zip(words) {

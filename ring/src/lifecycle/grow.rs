@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::files::{self, Mode};
 use super::open::perms;
 use super::repair::{purge, repair, succeed};
-use super::{PATIENCE, Wanted, follow};
+use super::{GROWING_PATIENCE, Wanted, follow};
 use crate::error::{Error, Result};
 use crate::protocol::Step;
 use crate::protocol::step::reached;
@@ -22,7 +22,7 @@ pub(crate) fn grow(
 ) -> Result<Arc<Epoch>> {
     let member = &mine.member;
     let topic = member.peers.topic();
-    let locked = member.peers.lock(PATIENCE, "enlarge")?;
+    let locked = member.peers.lock(GROWING_PATIENCE, "enlarge")?;
     let there = same_file(member.peers.fd()?, &topic.peers_path())
         .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
     if !there || member.peers.header().removed.load(SeqCst) != 0 {

@@ -15,6 +15,8 @@ use crate::layout::ring::{MAX_CAPACITY, MAX_META, MAX_SLOTS, Shape, flags};
 
 /// How long open and grow wait for somebody else who opens, grows or closes. Longer means a stopped process.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a growth waits, which happens in the flow of frames.
+pub(crate) const GROWING_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a close waits: it must not hold up whoever closes; the next to come collects what is left.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_millis(40);
 

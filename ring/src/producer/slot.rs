@@ -3,7 +3,9 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
+};
 
 use super::inner::Inner;
 use crate::error::{Error, Result};
@@ -63,7 +65,7 @@ impl OwnSlot {
 
     /// The sequence, once published.
     pub(super) fn seq(&self) -> Option<u64> {
-        Some(self.seq.load(SeqCst)).filter(|&seq| seq != 0)
+        Some(self.seq.load(Acquire)).filter(|&seq| seq != 0)
     }
 
     /// Copies bytes to the start of the payload.
@@ -132,12 +134,12 @@ impl OwnSlot {
         }
         let seq = match self.commit(len)? {
             Published::At(seq) => {
-                self.in_place.store(true, SeqCst);
+                self.in_place.store(true, Release);
                 seq
             }
             Published::Sealed(_) => self.migrate(len)?,
         };
-        self.seq.store(seq, SeqCst);
+        self.seq.store(seq, Release);
         if let Some(entry) = self.inner.member.entry() {
             entry.frames.fetch_add(1, Relaxed);
             entry.bytes.fetch_add(len, Relaxed);
@@ -182,7 +184,7 @@ impl OwnSlot {
             }
             if let Published::At(seq) = new.commit(len)? {
                 // `new` lets go of its slot: nobody here refers to the copy.
-                new.in_place.store(true, SeqCst);
+                new.in_place.store(true, Release);
                 return Ok(seq);
             }
             self.inner.after(&new.epoch)?;
@@ -200,7 +202,7 @@ impl Drop for OwnSlot {
         if !self.inner.member.peers.is_mine() {
             return; // a forked child's copy
         }
-        if self.in_place.load(SeqCst) {
+        if self.in_place.load(Acquire) {
             claim::let_go(&*self.epoch, self.inner.id, self.slot);
         } else {
             claim::abandon(&*self.epoch, self.inner.id, self.slot);
