@@ -1,6 +1,8 @@
 //! Sends and receives between two processes: `cargo run --example hello`, then the same again in another terminal
 //! with `-- recv`, in either order.
 
+#![allow(clippy::print_stdout)]
+
 use shmflow::{Consumer, Producer, Result};
 
 fn main() -> Result<()> {

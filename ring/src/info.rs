@@ -77,7 +77,7 @@ impl Wish {
                 .collect();
             text.truncate(len);
             std::sync::atomic::fence(Acquire);
-            if before % 2 == 0 && entry.wish_lock.load(Relaxed) == before {
+            if before.is_multiple_of(2) && entry.wish_lock.load(Relaxed) == before {
                 let caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty())?;
                 return Some(Self {
                     participant: ParticipantId { id, generation },

@@ -8,10 +8,9 @@
 //! ```
 //! # let dir = std::env::temp_dir().join(format!("shmflow-doc-l-{}", std::process::id()));
 //! # std::fs::create_dir_all(&dir).unwrap();
-//! # // SAFETY: a doctest has one thread.
-//! # unsafe { std::env::set_var("SHMFLOW_DIR", &dir) };
-//! let producer = shmflow::Producer::open("greetings")?;
-//! let mut consumer = shmflow::Consumer::open("greetings")?; // in this process or any other
+//! let producer = shmflow::Producer::builder("greetings").dir(&dir).open()?;
+//! // In this process or any other:
+//! let mut consumer = shmflow::Consumer::builder("greetings").dir(&dir).open()?;
 //! producer.write(b"hello")?;
 //! assert_eq!(&*consumer.recv()?, b"hello");
 //! # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();

@@ -97,7 +97,6 @@ impl Consumer {
     }
 
     /// Settings to open a topic with.
-    #[must_use]
     pub fn builder(topic: &str) -> ConsumerBuilder {
         ConsumerBuilder::new(topic)
     }

@@ -122,5 +122,5 @@ const _: () = {
     assert!(offset_of!(Participant, name) == 64);
     assert!(offset_of!(Participant, cursor) == 128);
     assert!(offset_of!(Participant, ended) == 176);
-    assert!(WISHES_AT % 8192 == 0 && FILE_LEN % 4096 == 0);
+    assert!(WISHES_AT.is_multiple_of(8192) && FILE_LEN.is_multiple_of(4096));
 };

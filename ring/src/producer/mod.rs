@@ -66,7 +66,6 @@ impl Producer {
     }
 
     /// Settings to open a topic with.
-    #[must_use]
     pub fn builder(topic: &str) -> ProducerBuilder {
         ProducerBuilder::new(topic)
     }
