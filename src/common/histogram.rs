@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gstreamer as gst;
+
 /// Buckets per doubling, as a power of two.
 const SUB_BITS: u32 = 3;
 const SUB: u64 = 1 << SUB_BITS;
@@ -121,6 +123,14 @@ impl Snapshot {
     pub fn filled(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(bucket, n)| (upper_bound(bucket), *n))
     }
+}
+
+/// A snapshot as a statistics field: an array of `bucket` structures with `up-to` (nanoseconds) and `count`.
+#[must_use]
+pub fn to_array(snapshot: &Snapshot) -> gst::Array {
+    gst::Array::new(snapshot.filled().map(|(upper, count)| {
+        gst::Structure::builder("bucket").field("up-to", upper).field("count", count).build()
+    }))
 }
 
 #[cfg(test)]

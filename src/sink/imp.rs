@@ -1,21 +1,31 @@
 //! The element itself: what GStreamer calls, and how the parts work together.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer_base as gst_base;
+use gstreamer_video as gst_video;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use crate::common::formats;
+use crate::common::clock::{ClockBridge, monotonic_ns};
+use crate::common::{error, formats, tell, timing};
 
+use super::encode::{Encoder, Moment};
+use super::gate::Gate;
+use super::link::{Link, Outcome};
+use super::negotiation::Negotiator;
+use super::pool::RingPool;
 use super::settings::{self, Settings};
+use super::stats::Stats;
+use super::watcher::Watcher;
+use super::{announce, clients};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsink", gst::DebugColorFlags::empty(), Some("Shared-memory video sink"))
 });
 
@@ -23,11 +33,114 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Debug, Default)]
 pub struct ShmflowSink {
     settings: Mutex<Settings>,
+    /// From NULL→READY to READY→NULL.
+    link: Mutex<Option<Arc<Link>>>,
+    watcher: Mutex<Option<Watcher>>,
+    negotiator: Mutex<Negotiator>,
+    /// Where the streaming thread waits for a consumer.
+    gate: Gate,
+    /// What only the streaming thread uses.
+    stream: Mutex<Stream>,
+    stats: Arc<Stats>,
+}
+
+/// What the streaming thread remembers from frame to frame.
+#[derive(Debug, Default)]
+struct Stream {
+    encoder: Option<Encoder>,
+    clock: ClockBridge,
+    /// Frames whose time was before this moment of `CLOCK_MONOTONIC` became late while waiting for a consumer.
+    skip_before: Option<u64>,
+    losses: tell::Limiter,
+}
+
+/// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ShmflowSink {
-    fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn link(&self) -> Option<Arc<Link>> {
+        lock(&self.link).clone()
+    }
+
+    pub(super) fn negotiator(&self) -> MutexGuard<'_, Negotiator> {
+        lock(&self.negotiator)
+    }
+
+    pub(super) fn negotiation(&self) -> crate::common::enums::Negotiation {
+        lock(&self.settings).negotiation
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The statistics property.
+    fn topic_stats(&self) -> gst::Structure {
+        let mut structure = self.stats.to_structure();
+        structure.set("clients", self.gate.clients());
+        if let Some(link) = self.link() {
+            let geometry = link.producer.geometry();
+            structure.set("epoch", geometry.epoch);
+            structure.set("slots", geometry.slots);
+            structure.set("depth", geometry.depth);
+            structure.set("slot-bytes", geometry.capacity as u64);
+            structure.set("reserved-bytes", geometry.reserved_bytes);
+            structure.set("slots-upstream", link.held() as u64);
+        }
+        structure
+    }
+
+    /// When `buffer` was captured, and how late the pipeline is by design.
+    fn moment(&self, stream: &mut Stream, buffer: &gst::BufferRef) -> Moment {
+        let sink = self.obj();
+        let segment = sink.segment();
+        let running = buffer.pts().or(buffer.dts()).and_then(|time| {
+            // Frames of a segment that does not count time were captured now, as far as anyone can say.
+            let running = segment.downcast_ref::<gst::ClockTime>()?.to_running_time_full(time)?;
+            Some(match running {
+                gst::Signed::Positive(time) => i128::from(time.nseconds()),
+                gst::Signed::Negative(time) => -i128::from(time.nseconds()),
+            })
+        });
+        let capture_ns = match (sink.clock(), sink.base_time()) {
+            (Some(clock), Some(base)) => {
+                timing::capture_ns(running, base.nseconds(), stream.clock.offset(&clock))
+            }
+            _ => None,
+        };
+        Moment {
+            capture_ns: Some(capture_ns.unwrap_or_else(monotonic_ns)),
+            latency_ns: sink.latency().nseconds(),
+        }
+    }
+
+    /// Waits for a consumer if that is wanted; `unlock` ends the wait, and it starts again with the same frame.
+    fn wait_for_connection(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
+        while !self.gate.wait() {
+            self.obj().wait_preroll()?;
+        }
+        stream.skip_before = Some(monotonic_ns());
+        Ok(())
+    }
+
+    /// Whether a frame became late while the stream was held, so that showing it now would be a burst.
+    fn is_stale(&self, stream: &mut Stream, moment: Moment) -> bool {
+        let Some(until) = stream.skip_before else {
+            return false;
+        };
+        let stale = self.obj().is_sync()
+            && moment.capture_ns.is_some_and(|capture| capture.saturating_add(moment.latency_ns) < until);
+        if !stale {
+            stream.skip_before = None;
+        }
+        stale
+    }
+
+    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+        self.post_error_message(message);
+        gst::FlowError::Error
     }
 }
 
@@ -43,6 +156,10 @@ impl ObjectImpl for ShmflowSink {
         settings::properties()
     }
 
+    fn signals() -> &'static [glib::subclass::Signal] {
+        announce::signals()
+    }
+
     fn constructed(&self) {
         self.parent_constructed();
         let sink = self.obj();
@@ -53,13 +170,18 @@ impl ObjectImpl for ShmflowSink {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if !self.settings().set(pspec.name(), value) {
+        if !lock(&self.settings).set(pspec.name(), value) {
             gst::warning!(CAT, imp = self, "property {} cannot be set", pspec.name());
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        self.settings().get(pspec.name()).unwrap_or_else(|| pspec.default_value().clone())
+        match pspec.name() {
+            "num-clients" => self.gate.clients().to_value(),
+            "dropped" => self.stats.dropped.get().to_value(),
+            "topic-stats" => self.topic_stats().to_value(),
+            name => lock(&self.settings).get(name).unwrap_or_else(|| pspec.default_value().clone()),
+        }
     }
 }
 
@@ -71,8 +193,8 @@ impl ElementImpl for ShmflowSink {
             gst::subclass::ElementMetadata::new(
                 "Shared-memory video sink",
                 "Sink/Video",
-                "Publishes raw video under a topic's name for any number of other processes, without copying. Example: \
-                 gst-launch-1.0 videotestsrc ! shmflowsink topic=video",
+                "Publishes raw video under a topic's name for any number of other processes, without copying. \
+                 Example: gst-launch-1.0 videotestsrc ! shmflowsink topic=video",
                 "The shmflow authors",
             )
         });
@@ -87,6 +209,179 @@ impl ElementImpl for ShmflowSink {
         });
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::NullToReady
+            && let Err(why) = lock(&self.settings).check()
+        {
+            self.post_error_message(gst::error_msg!(gst::ResourceError::Settings, ("{why}")));
+            return Err(gst::StateChangeError);
+        }
+        self.parent_change_state(transition)
+    }
 }
 
-impl BaseSinkImpl for ShmflowSink {}
+impl BaseSinkImpl for ShmflowSink {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        self.stats.clear();
+        let name = tell::own_name(self.obj().upcast_ref());
+        let link = Link::open(&settings, &name, Arc::clone(&self.stats))
+            .map_err(|error| error::message(&error, "opening the topic for writing"))?;
+        let link = Arc::new(link);
+        *lock(&self.link) = Some(Arc::clone(&link));
+        clients::refresh(self, &link);
+        let weak = self.obj().downgrade();
+        let watched = Arc::downgrade(&link);
+        let watcher = Watcher::start(&link, move || {
+            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
+                return false;
+            };
+            clients::refresh(sink.imp(), &link);
+            true
+        });
+        *lock(&self.watcher) = Some(watcher.map_err(|error| {
+            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
+        })?);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
+        let watcher = lock(&self.watcher).take();
+        drop(watcher);
+        let link = lock(&self.link).take();
+        drop(link);
+        *lock(&self.stream) = Stream::default();
+        *self.negotiator() = Negotiator::default();
+        if self.gate.set_clients(0) {
+            self.obj().notify("num-clients");
+        }
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.gate.set_flushing(true);
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.gate.set_flushing(false);
+        Ok(())
+    }
+
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        let mode = self.negotiation();
+        Some(self.negotiator().offer(mode, filter.map(|caps| caps.as_ref())))
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::AcceptCaps(query) = query.view_mut() {
+            // Whatever fits into the ring is accepted: the base class would answer from `caps`, where wishes count.
+            let accepted = formats::check(query.caps()).is_ok();
+            query.set_result(accepted);
+            return true;
+        }
+        BaseSinkImplExt::parent_query(self, query)
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = match formats::check(caps) {
+            Ok(info) => info,
+            Err(why) => {
+                self.post_error_message(gst::error_msg!(gst::StreamError::Format, ("{why}")));
+                return Err(gst::loggable_error!(CAT, "{why}"));
+            }
+        };
+        gst::debug!(CAT, imp = self, "frames are now {caps}");
+        let changed = self.negotiator().current.replace(caps.clone()).is_some_and(|before| before != *caps);
+        if changed {
+            tell::post(self.obj().upcast_ref(), tell::format_changed(caps));
+        }
+        lock(&self.stream).encoder = Some(Encoder::new(caps, info));
+        Ok(())
+    }
+
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        let (caps, need_pool) = query.get_owned();
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
+        let (Some(caps), true, Some(link)) = (caps, need_pool, self.link()) else {
+            return Ok(());
+        };
+        let Ok(info) = formats::check(&caps) else {
+            return Ok(());
+        };
+        let Ok(size) = u32::try_from(info.size()) else {
+            return Ok(());
+        };
+        let pool = RingPool::new(&link);
+        let mut config = pool.config();
+        config.set_params(Some(&caps), size, 0, 0);
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
+        pool.set_config(config).map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
+        // No maximum: decoders refuse a bounded pool, and this one gives out other memory rather than run dry.
+        query.add_allocation_pool(Some(&pool), size, 0, 0);
+        Ok(())
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let link = self.link().ok_or(gst::FlowError::Flushing)?;
+        let mut stream = lock(&self.stream);
+        if lock(&self.settings).wait_for_connection && self.gate.clients() == 0 {
+            self.wait_for_connection(&mut stream)?;
+        }
+        let moment = self.moment(&mut stream, buffer);
+        if self.is_stale(&mut stream, moment) {
+            self.stats.dropped.add(1);
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        let stream = &mut *stream;
+        let Some(encoder) = &mut stream.encoder else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let meta = encoder
+            .encode(buffer, moment)
+            .map_err(|why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}"))))?;
+        match link.publish(buffer, meta) {
+            Ok(Outcome::Dropped(why)) => {
+                let total = self.stats.dropped.add(1);
+                gst::log!(CAT, imp = self, "frame not published: {why}");
+                if let Some(count) = stream.losses.count(1) {
+                    tell::post(self.obj().upcast_ref(), tell::lost(count, total, why));
+                }
+            }
+            Ok(outcome) => {
+                self.stats.published.add(1);
+                self.stats.bytes.add(buffer.size() as u64);
+                let counter = if matches!(outcome, Outcome::InPlace) {
+                    &self.stats.zero_copy
+                } else {
+                    &self.stats.copied
+                };
+                counter.add(1);
+                if let Some(capture) = moment.capture_ns {
+                    self.stats.latency.record(monotonic_ns().saturating_sub(capture));
+                }
+            }
+            Err(error) => return Err(self.fail(error::message(&error, "publishing a frame"))),
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        let ends = matches!(event.view(), gst::EventView::Eos(_));
+        // For an end of stream this returns when its time has come, and fails when it was flushed away.
+        let handled = self.parent_event(event);
+        if ends
+            && handled
+            && let Some(link) = self.link()
+        {
+            link.producer.end();
+        }
+        handled
+    }
+}

@@ -12,8 +12,18 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
+mod announce;
+mod clients;
+mod encode;
+mod gate;
 mod imp;
+mod link;
+mod negotiation;
+mod pool;
 mod settings;
+mod slots;
+mod stats;
+mod watcher;
 
 glib::wrapper! {
     /// The element `shmflowsink`.

@@ -12,8 +12,12 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
+mod decode;
 mod imp;
+mod reader;
 mod settings;
+mod stats;
+mod wish;
 
 glib::wrapper! {
     /// The element `shmflowsrc`.

@@ -1,0 +1,29 @@
+//! The ring's errors as GStreamer's: the sentence for people stays, and the code tells applications what kind it is.
+
+use gstreamer as gst;
+
+use shmflow::Error;
+
+/// An element error for `error`. The debug text names the element's doing and the error's variant.
+#[must_use]
+pub fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
+    let debug = format!("while {doing}: {error:?}");
+    match error {
+        Error::BadName { .. } | Error::BadSetting { .. } => {
+            gst::error_msg!(gst::ResourceError::Settings, ("{error}"), ["{debug}"])
+        }
+        Error::NoTopic { .. } | Error::NoProducer { .. } | Error::Removed { .. } => {
+            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"), ["{debug}"])
+        }
+        Error::NotPermitted { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAdmitted { .. } => {
+            gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}"), ["{debug}"])
+        }
+        Error::NoSpace { .. } | Error::TooLarge { .. } | Error::NoSlot { .. } => {
+            gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"), ["{debug}"])
+        }
+        Error::InUse { .. } | Error::Busy { .. } | Error::ProducersFull { .. } => {
+            gst::error_msg!(gst::ResourceError::Busy, ("{error}"), ["{debug}"])
+        }
+        _ => gst::error_msg!(gst::ResourceError::Failed, ("{error}"), ["{debug}"]),
+    }
+}

@@ -1,0 +1,169 @@
+//! Where the planes of a video frame lie: GStreamer's `VideoInfo` and `VideoMeta` ↔ the frame's `VideoLayout`.
+
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use shmflow::meta::{Crop, MetaError, Plane, PlaneExtent, VideoLayout, VideoView};
+
+/// The layout that caps alone imply.
+#[must_use]
+pub fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
+    VideoLayout {
+        format: info.name().to_owned(),
+        width: info.width(),
+        height: info.height(),
+        planes: planes(info.offset(), info.stride()).collect(),
+        fps: rate(info),
+    }
+}
+
+/// The layout that a buffer's `VideoMeta` says.
+#[must_use]
+pub fn of_meta(meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> VideoLayout {
+    VideoLayout {
+        format: meta.format().to_str().to_string(),
+        width: meta.width(),
+        height: meta.height(),
+        planes: planes(meta.offset(), meta.stride()).collect(),
+        fps: rate(info),
+    }
+}
+
+/// Whether a `VideoMeta` still says the same; allocates nothing.
+#[must_use]
+pub fn is_of_meta(layout: &VideoLayout, meta: &gst_video::VideoMeta) -> bool {
+    layout.width == meta.width()
+        && layout.height == meta.height()
+        && layout.planes.iter().copied().eq(planes(meta.offset(), meta.stride()))
+        && layout.format == meta.format().to_str().as_str()
+}
+
+/// Offsets and strides as planes.
+fn planes<'a>(offsets: &'a [usize], strides: &'a [i32]) -> impl Iterator<Item = Plane> + 'a {
+    offsets.iter().zip(strides).map(|(offset, stride)| Plane { offset: *offset as u64, stride: *stride })
+}
+
+/// Frames per second; 0/1 when unknown.
+fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
+    let fps = info.fps();
+    match (u32::try_from(fps.numer()), u32::try_from(fps.denom())) {
+        (Ok(numerator), Ok(denominator)) if denominator > 0 => (numerator, denominator),
+        _ => (0, 1),
+    }
+}
+
+/// Checks that a layout lies within `len` bytes, whatever the format.
+///
+/// # Errors
+/// Which plane does not.
+pub fn check_fits(layout: &VideoLayout, info: &gst_video::VideoInfo, len: usize) -> Result<(), MetaError> {
+    match layout.fits(len) {
+        Err(MetaError::UnknownFormat { .. }) => layout.fits_extents(extents(info), len),
+        result => result,
+    }
+}
+
+/// [`check_fits`] for a layout that is still in the frame's metadata.
+///
+/// # Errors
+/// Which plane does not fit.
+pub fn check_view_fits(
+    view: &VideoView<'_>,
+    info: &gst_video::VideoInfo,
+    len: usize,
+) -> Result<(), MetaError> {
+    match view.fits(len) {
+        Err(MetaError::UnknownFormat { .. }) => view.fits_extents(extents(info), len),
+        result => result,
+    }
+}
+
+/// Sizes of the planes as GStreamer lays them out by default, for formats that the ring's own table leaves out (tiled
+/// and packed ones). A default row is never shorter than what is accessed of it, so this errs on the safe side.
+fn extents(info: &gst_video::VideoInfo) -> impl ExactSizeIterator<Item = PlaneExtent> {
+    let offsets: Vec<u64> = info.offset().iter().map(|offset| *offset as u64).collect();
+    let ends = offsets.iter().skip(1).copied().chain([info.size() as u64]).collect::<Vec<_>>();
+    let sizes: Vec<PlaneExtent> = offsets
+        .iter()
+        .zip(ends)
+        .zip(info.stride())
+        .map(|((start, end), stride)| {
+            let size = end.saturating_sub(*start);
+            // Tiled formats keep tile counts in the stride; the plane then counts as one long row.
+            match u64::try_from(*stride) {
+                Ok(stride)
+                    if !info.format_info().flags().contains(gst_video::VideoFormatFlags::TILED)
+                        && stride > 0 =>
+                {
+                    PlaneExtent {
+                        rows: u32::try_from(size.div_ceil(stride)).unwrap_or(u32::MAX),
+                        row_bytes: stride,
+                    }
+                }
+                _ => PlaneExtent { rows: 1, row_bytes: size },
+            }
+        })
+        .collect();
+    sizes.into_iter()
+}
+
+/// Whether a layout is what caps alone imply, so that nobody needs to be told.
+#[must_use]
+pub fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
+    view.width() == info.width()
+        && view.height() == info.height()
+        && view.planes().iter().copied().eq(planes(info.offset(), info.stride()))
+}
+
+/// Whether a layout is of a picture with these caps. It may be larger: a decoder that leaves cropping to others says so.
+#[must_use]
+pub fn agrees(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
+    view.format() == info.name()
+        && view.width() >= info.width()
+        && view.height() >= info.height()
+        && view.planes().len() == info.n_planes() as usize
+}
+
+/// A buffer's crop rectangle.
+#[must_use]
+pub fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
+    buffer.meta::<gst_video::VideoCropMeta>().map(|crop| {
+        let (x, y, width, height) = crop.rect();
+        Crop { x, y, width, height }
+    })
+}
+
+/// Adds a frame's layout to a buffer as `VideoMeta`.
+///
+/// # Errors
+/// When an offset does not fit this machine's address space, or GStreamer refuses.
+pub fn add_to_buffer(
+    buffer: &mut gst::BufferRef,
+    view: &VideoView<'_>,
+    info: &gst_video::VideoInfo,
+    flags: gst_video::VideoFrameFlags,
+) -> Result<(), String> {
+    let mut offsets = [0_usize; 4];
+    let mut strides = [0_i32; 4];
+    let planes = view.planes();
+    for ((offset, stride), plane) in offsets.iter_mut().zip(&mut strides).zip(planes) {
+        *offset =
+            usize::try_from(plane.offset).map_err(|_| "a plane lies beyond the address space".to_owned())?;
+        *stride = plane.stride;
+    }
+    let count = planes.len().min(offsets.len());
+    let (Some(offsets), Some(strides)) = (offsets.get(..count), strides.get(..count)) else {
+        return Err("more planes than GStreamer has".to_owned());
+    };
+    gst_video::VideoMeta::add_full(
+        buffer,
+        flags,
+        info.format(),
+        info.width(),
+        info.height(),
+        offsets,
+        strides,
+    )
+    .map(drop)
+    .map_err(|error| error.to_string())
+}

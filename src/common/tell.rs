@@ -1,0 +1,55 @@
+//! Element messages that both elements post, and that tell applications what they may want to show.
+
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+
+use gst::prelude::*;
+
+/// Posts an element message.
+pub(crate) fn post(element: &gst::Element, structure: gst::Structure) {
+    // Without a bus there is nobody to tell.
+    let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+}
+
+/// Frames have other caps from now on.
+pub(crate) fn format_changed(caps: &gst::Caps) -> gst::Structure {
+    gst::Structure::builder("shmflow-format-changed").field("caps", caps).build()
+}
+
+/// `count` frames were lost since the message before, `total` in all.
+pub(crate) fn lost(count: u64, total: u64, why: &str) -> gst::Structure {
+    gst::Structure::builder("shmflow-lost")
+        .field("count", count)
+        .field("total", total)
+        .field("reason", why)
+        .build()
+}
+
+/// How an element's participant is called in the eyes of others: program and element.
+pub(crate) fn own_name(element: &gst::Element) -> String {
+    match gst::glib::prgname() {
+        Some(program) => format!("{program}:{}", element.name()),
+        None => element.name().to_string(),
+    }
+}
+
+/// Adds up losses so that one message a second tells of them.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    pending: u64,
+    last: Option<Instant>,
+}
+
+impl Limiter {
+    /// Counts `n` losses; the number to tell now, if it is time.
+    pub(crate) fn count(&mut self, n: u64) -> Option<u64> {
+        self.pending = self.pending.saturating_add(n);
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.pending))
+    }
+}

@@ -1,0 +1,69 @@
+//! Keeps the sink's list of consumers like the topic's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gstreamer as gst;
+use gstreamer_base as gst_base;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+
+use super::announce;
+use super::imp::{CAT, ShmflowSink};
+use super::link::Link;
+use super::negotiation::{Client, ClientId};
+
+/// Looks at who is there, tells the application who came and went, and has upstream choose another format if nobody
+/// can use the present one.
+pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
+    let present: BTreeMap<ClientId, (String, String)> = link
+        .producer
+        .wishes()
+        .into_iter()
+        .map(|wish| ((wish.participant.id, wish.participant.generation), (wish.name, wish.caps)))
+        .collect();
+    let mut came = Vec::new();
+    let mut went = Vec::new();
+    let mut wishes_changed = false;
+    let reconfigure = {
+        let mut negotiator = sink.negotiator();
+        negotiator.clients.retain(|id, client| {
+            let stays = present.contains_key(id);
+            if !stays {
+                went.push((*id, client.name.clone()));
+            }
+            stays
+        });
+        for (id, (name, caps)) in present {
+            if let Some(client) = negotiator.clients.get_mut(&id) {
+                wishes_changed |= client.set_wish(&caps);
+            } else {
+                negotiator.clients.insert(id, Client::new(name.clone(), &caps));
+                came.push((id, name));
+            }
+        }
+        wishes_changed |= !came.is_empty() || !went.is_empty();
+        wishes_changed && negotiator.should_reconfigure(sink.negotiation())
+    };
+    // From here on no lock is held: handlers may do anything, even stop this element.
+    let count = u32::try_from(link.producer.consumers()).unwrap_or(u32::MAX);
+    let changed = sink.gate().set_clients(count);
+    let element = sink.obj();
+    for (id, name) in came {
+        gst::info!(CAT, imp = sink, "consumer {name} came");
+        announce::client(&element, "connected", id, &name, count);
+    }
+    for (id, name) in went {
+        gst::info!(CAT, imp = sink, "consumer {name} went");
+        announce::client(&element, "disconnected", id, &name, count);
+    }
+    if changed {
+        element.notify("num-clients");
+    }
+    if reconfigure {
+        gst::info!(CAT, imp = sink, "no consumer takes the present format: asking upstream for another");
+        element.sink_pad().push_event(gst::event::Reconfigure::new());
+    }
+}

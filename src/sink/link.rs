@@ -1,0 +1,236 @@
+//! The sink's hold on its topic: the producer, its slots in upstream's hands, and the ring's size.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gstreamer as gst;
+
+use shmflow::{Error, Policy, Producer, ProducerMode as RingMode};
+
+use crate::common::enums::{LeakyType, ProducerMode};
+use crate::common::validate::MIN_SLOTS;
+
+use super::settings::Settings;
+use super::slots::Slots;
+use super::stats::Stats;
+
+/// Buffers of ordinary memory in a row after which the ring is deepened: one or two are a passing shortage.
+const SHORTAGE: u32 = 3;
+
+/// Room for the frames of a topic that nobody has described yet. The first frame's size replaces it.
+const INITIAL_CAPACITY: usize = 4096;
+
+/// An open topic.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) producer: Producer,
+    pub(super) stats: Arc<Stats>,
+    slots: Arc<Slots>,
+    /// Buffers of ordinary memory that the pool gave out in a row.
+    shortage: AtomicU32,
+    size: Mutex<Size>,
+}
+
+/// How large the ring may be and is wanted.
+#[derive(Debug)]
+struct Size {
+    depth: u32,
+    max_depth: u32,
+    /// Bytes; 0 is no limit.
+    max_bytes: u64,
+    reserve: u32,
+}
+
+/// What became of a frame.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Published without a copy.
+    InPlace,
+    /// Copied once and published.
+    Copied,
+    /// Not published; why.
+    Dropped(&'static str),
+}
+
+impl Link {
+    pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
+        let topic = settings.topic.as_deref().unwrap_or_default();
+        let mut builder = Producer::builder(topic)
+            .depth(settings.max_buffers)
+            .reserve(settings.reserve)
+            .history(settings.history)
+            .capacity(INITIAL_CAPACITY)
+            .perms(settings.perms)
+            .persistent(settings.persistent)
+            .allow_foreign_owner(settings.allow_foreign_owner)
+            .name(name)
+            .policy(match settings.leaky_type {
+                LeakyType::Upstream => Policy::DropNew,
+                LeakyType::Downstream | LeakyType::None => Policy::OverwriteOldest,
+            })
+            .mode(match settings.producer_mode {
+                ProducerMode::Shared => RingMode::Shared,
+                ProducerMode::Exclusive => RingMode::Exclusive,
+                ProducerMode::Primary => RingMode::Primary {
+                    takeover: Duration::from_millis(u64::from(settings.takeover_timeout)),
+                },
+            });
+        if let Some(directory) = &settings.directory {
+            builder = builder.dir(Path::new(directory));
+        }
+        Ok(Self {
+            producer: builder.open()?,
+            stats,
+            slots: Arc::default(),
+            shortage: AtomicU32::new(0),
+            size: Mutex::new(Size {
+                depth: settings.max_buffers,
+                max_depth: settings.max_slots.max(settings.max_buffers),
+                max_bytes: settings.max_bytes,
+                reserve: settings.reserve,
+            }),
+        })
+    }
+
+    /// A slot as memory of `len` bytes for upstream to write into; `None` when none can be had now. Never waits for
+    /// anybody (making a ring takes the time to reserve its memory).
+    pub(super) fn memory(&self, len: usize) -> Option<gst::Memory> {
+        let claim = self.make_room(len).and_then(|()| self.producer.claim(len));
+        if let Ok(claim) = claim {
+            self.shortage.store(0, Ordering::Relaxed);
+            return Some(self.slots.wrap(claim));
+        }
+        self.stats.pool_fallbacks.add(1);
+        self.shortage.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Publishes a frame: in place if it lies in one of our slots, else with one copy.
+    pub(super) fn publish(
+        &self,
+        buffer: &gst::BufferRef,
+        meta: &shmflow::meta::Meta,
+    ) -> Result<Outcome, Error> {
+        if !self.producer.lead() {
+            return Ok(Outcome::Dropped("standing by for the primary producer"));
+        }
+        let result = match self.slots.take(buffer) {
+            Some(ready) => ready.publish(meta).map(|_| Outcome::InPlace),
+            None => self.copy(buffer, meta).map(|()| Outcome::Copied),
+        };
+        self.deepen_if_short();
+        match result {
+            Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not taken the frames before it")),
+            Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is being read or kept upstream")),
+            Err(Error::Standby { .. }) => Ok(Outcome::Dropped("standing by for the primary producer")),
+            result => result,
+        }
+    }
+
+    fn copy(&self, buffer: &gst::BufferRef, meta: &shmflow::meta::Meta) -> Result<(), Error> {
+        let len = buffer.size();
+        self.make_room(len)?;
+        let mut claim = self.producer.claim(len).inspect_err(|error| {
+            if matches!(error, Error::NoSlot { .. }) {
+                self.shortage.fetch_add(1, Ordering::Relaxed);
+            }
+        })?;
+        let unreadable =
+            || Error::BadSetting { what: "a buffer whose memory cannot be mapped for reading".into() };
+        if buffer.n_memory() == 1 {
+            let bytes = buffer.peek_memory(0).map_readable().map_err(|_| unreadable())?;
+            claim.copy_from(&bytes);
+        } else {
+            let mut rest: &mut [u8] = &mut claim;
+            for memory in buffer.iter_memories() {
+                let bytes = memory.map_readable().map_err(|_| unreadable())?;
+                let (here, behind) = rest.split_at_mut_checked(bytes.size()).ok_or_else(unreadable)?;
+                here.copy_from_slice(&bytes);
+                rest = behind;
+            }
+        }
+        claim.set_meta(meta)?;
+        claim.publish().map(drop)
+    }
+
+    /// Makes the ring's slots large enough for frames of `len` bytes, as deep as `max-bytes` allows.
+    fn make_room(&self, len: usize) -> Result<(), Error> {
+        if self.producer.geometry().capacity >= len {
+            return Ok(());
+        }
+        let size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let depth = size.depth_within(len)?;
+        self.producer.grow(len, depth)
+    }
+
+    /// Deepens the ring when upstream keeps more buffers than there are slots.
+    fn deepen_if_short(&self) {
+        if self.shortage.load(Ordering::Relaxed) < SHORTAGE {
+            return;
+        }
+        self.shortage.store(0, Ordering::Relaxed);
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let geometry = self.producer.geometry();
+        let wanted = size.depth.saturating_mul(2).min(size.max_depth);
+        if wanted <= size.depth {
+            return;
+        }
+        let before = std::mem::replace(&mut size.depth, wanted);
+        // No room for more is no reason to stop: frames go on being copied.
+        let grown = size.depth_within(geometry.capacity).and_then(|depth| {
+            if depth > before { self.producer.grow(geometry.capacity, depth) } else { Ok(()) }
+        });
+        if grown.is_err() {
+            size.depth = before;
+            size.max_depth = before;
+        }
+    }
+
+    /// How many slots upstream has in hand.
+    pub(super) fn held(&self) -> usize {
+        self.slots.held()
+    }
+}
+
+impl Size {
+    /// The depth for frames of `len` bytes.
+    fn depth_within(&self, len: usize) -> Result<u32, Error> {
+        if self.max_bytes == 0 {
+            return Ok(self.depth);
+        }
+        let frame = (len as u64).max(1).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
+        let slots = u32::try_from(self.max_bytes / frame).unwrap_or(u32::MAX);
+        let depth = slots.saturating_sub(self.reserve).min(self.depth);
+        if slots < MIN_SLOTS.max(self.reserve.saturating_add(1)) {
+            let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.reserve.saturating_add(1))));
+            return Err(Error::BadSetting {
+                what: format!(
+                    "max-bytes={}, which is room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
+                    self.max_bytes
+                ),
+            });
+        }
+        Ok(depth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(max_bytes: u64) -> Size {
+        Size { depth: 8, max_depth: 64, max_bytes, reserve: 2 }
+    }
+
+    #[test]
+    fn a_limit_in_bytes_lowers_the_depth_and_too_low_a_one_is_an_error_with_numbers() {
+        assert!(matches!(size(0).depth_within(1 << 40), Ok(8)));
+        assert!(matches!(size(10 * 4096).depth_within(4096), Ok(8)));
+        assert!(matches!(size(9 * 4096).depth_within(4000), Ok(7)));
+        assert!(matches!(size(3 * 4096).depth_within(1), Ok(1)));
+        let error = size(2 * 4096).depth_within(4096).expect_err("two frames are not enough").to_string();
+        assert!(error.contains("8192") && error.contains("12288"), "{error}");
+    }
+}

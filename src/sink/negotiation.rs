@@ -1,0 +1,262 @@
+//! What consumers accept, and what that means for the elements upstream.
+//!
+//! A consumer's caps are a *wish*: they decide what is offered first, and under `negotiation=require` what is offered
+//! at all, but never what a running stream looks like: a newcomer cannot change the format that others are served.
+
+use std::collections::BTreeMap;
+
+use gstreamer as gst;
+
+use crate::common::enums::Negotiation;
+use crate::common::formats;
+
+/// A consumer, for as long as it lives: the ring's number for it and how often that number was given out.
+pub(super) type ClientId = (u8, u64);
+
+/// One consumer, as the sink knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) name: String,
+    /// The caps text as it was last read, to notice changes without parsing.
+    text: String,
+    /// What it accepts, of what can be carried at all; `None` for one that did not say, which takes anything.
+    wish: Option<gst::Caps>,
+}
+
+impl Client {
+    pub(super) fn new(name: String, text: &str) -> Self {
+        let mut client = Self { name, text: String::new(), wish: None };
+        client.set_wish(text);
+        client
+    }
+
+    /// Takes a new caps text, which may be anything; whether it changed.
+    pub(super) fn set_wish(&mut self, text: &str) -> bool {
+        if self.text == text {
+            return false;
+        }
+        self.text = text.to_owned();
+        self.wish = formats::parse(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
+        true
+    }
+
+    fn accepts(&self, caps: &gst::CapsRef) -> bool {
+        self.wish.as_ref().is_none_or(|wish| caps.is_subset(wish) || caps.can_intersect(wish))
+    }
+}
+
+/// All consumers and the caps in use.
+#[derive(Debug, Default)]
+pub(super) struct Negotiator {
+    pub(super) clients: BTreeMap<ClientId, Client>,
+    /// The caps that frames have now.
+    pub(super) current: Option<gst::Caps>,
+}
+
+impl Negotiator {
+    /// What to answer an upstream element that asks which caps are accepted.
+    pub(super) fn offer(&self, mode: Negotiation, filter: Option<&gst::CapsRef>) -> gst::Caps {
+        let offer = self.offer_unfiltered(mode);
+        match filter {
+            // Our order, not the filter's: the first format offered is the one that gets chosen.
+            Some(filter) => offer.intersect_with_mode(filter, gst::CapsIntersectMode::First),
+            None => offer,
+        }
+    }
+
+    fn offer_unfiltered(&self, mode: Negotiation) -> gst::Caps {
+        let all = formats::all();
+        let wishes: Vec<&gst::Caps> =
+            self.clients.values().filter_map(|client| client.wish.as_ref()).collect();
+        let Some((first, others)) = wishes.split_first() else {
+            return all.clone();
+        };
+        let common = others.iter().fold((*first).clone(), |common, wish| {
+            common.intersect_with_mode(wish, gst::CapsIntersectMode::First)
+        });
+        match mode {
+            Negotiation::Off => all.clone(),
+            Negotiation::Require => common,
+            Negotiation::Prefer => {
+                let mut offer = gst::Caps::new_empty();
+                // The format in use stays the first choice as long as it serves somebody.
+                if let Some(current) = self.format_in_use() {
+                    offer.merge(current);
+                }
+                offer.merge(common);
+                for wish in wishes {
+                    offer.merge(wish.clone());
+                }
+                offer.merge(all.clone());
+                offer
+            }
+        }
+    }
+
+    /// The format of the frames now, of any size, if a consumer takes it.
+    fn format_in_use(&self) -> Option<gst::Caps> {
+        let current = self.current.as_ref()?;
+        let format = current.structure(0)?.get::<&str>("format").ok()?;
+        self.serves_somebody()
+            .then(|| gst::Caps::builder("video/x-raw").field("format", format).build())
+            .map(|any_size| formats::all().intersect_with_mode(&any_size, gst::CapsIntersectMode::First))
+    }
+
+    /// Whether a consumer that said what it accepts takes the caps in use.
+    fn serves_somebody(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| {
+            self.clients.values().any(|client| client.wish.is_some() && client.accepts(current))
+        })
+    }
+
+    /// Whether upstream should choose again: frames flow, consumers are there, and not one of them takes the frames.
+    pub(super) fn should_reconfigure(&self, mode: Negotiation) -> bool {
+        let Some(current) = &self.current else {
+            return false;
+        };
+        mode != Negotiation::Off
+            && !self.clients.is_empty()
+            && !self.clients.values().any(|client| client.accepts(current))
+    }
+}
+
+/// The part of `wish` that can be carried: the consumer's preference between its structures, ours between the formats
+/// of one. (An element that takes anything lists all formats, in an order that means nothing.)
+fn in_our_order(wish: &gst::Caps) -> gst::Caps {
+    if wish.is_any() {
+        return formats::all().clone();
+    }
+    let mut ordered = gst::Caps::new_empty();
+    for (structure, features) in wish.iter_with_features() {
+        let one = gst::Caps::builder_full()
+            .structure_with_features(structure.to_owned(), features.to_owned())
+            .build();
+        ordered.merge(formats::all().intersect_with_mode(&one, gst::CapsIntersectMode::First));
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURRENT: &str = "video/x-raw,format=I420,width=320,height=240,framerate=30/1";
+
+    fn negotiator(wishes: &[&str], current: Option<&str>) -> Negotiator {
+        gst::init().expect("GStreamer starts");
+        Negotiator {
+            clients: wishes
+                .iter()
+                .zip(8..)
+                .map(|(wish, id)| ((id, 1), Client::new(format!("client {id}"), wish)))
+                .collect(),
+            current: current.map(caps),
+        }
+    }
+
+    fn caps(text: &str) -> gst::Caps {
+        text.parse().expect("caps of the test")
+    }
+
+    /// What a source that can make anything, or only what `filter` says, would choose.
+    fn chosen(negotiator: &Negotiator, mode: Negotiation, filter: &str) -> Option<String> {
+        let mut offer = negotiator.offer(mode, Some(&caps(filter)));
+        if offer.is_empty() {
+            return None;
+        }
+        offer.fixate();
+        offer.structure(0)?.get("format").ok()
+    }
+
+    #[test]
+    fn without_consumers_our_own_order_decides_whatever_the_filters_is() {
+        let nobody = negotiator(&[], None);
+        for mode in [Negotiation::Prefer, Negotiation::Require, Negotiation::Off] {
+            assert_eq!(chosen(&nobody, mode, "video/x-raw").as_deref(), Some("BGRx"));
+            let reversed = "video/x-raw,format={ABGR64_LE,NV12,I420,BGRx}";
+            assert_eq!(chosen(&nobody, mode, reversed).as_deref(), Some("BGRx"));
+        }
+    }
+
+    #[test]
+    fn a_wish_comes_first_but_excludes_nothing_unless_required() {
+        let one = negotiator(&["video/x-raw,format=NV12"], None);
+        assert_eq!(chosen(&one, Negotiation::Prefer, "video/x-raw").as_deref(), Some("NV12"));
+        assert_eq!(chosen(&one, Negotiation::Prefer, "video/x-raw,format=I420").as_deref(), Some("I420"));
+        assert_eq!(chosen(&one, Negotiation::Require, "video/x-raw,format=I420"), None);
+        assert_eq!(chosen(&one, Negotiation::Off, "video/x-raw").as_deref(), Some("BGRx"));
+    }
+
+    #[test]
+    fn what_all_want_comes_before_what_one_wants() {
+        let two = negotiator(&["video/x-raw,format={BGRx,NV12}", "video/x-raw,format={I420,NV12}"], None);
+        assert_eq!(chosen(&two, Negotiation::Prefer, "video/x-raw").as_deref(), Some("NV12"));
+        assert_eq!(chosen(&two, Negotiation::Require, "video/x-raw").as_deref(), Some("NV12"));
+        assert_eq!(
+            chosen(&two, Negotiation::Prefer, "video/x-raw,format={BGRx,I420}").as_deref(),
+            Some("BGRx")
+        );
+        assert_eq!(chosen(&two, Negotiation::Require, "video/x-raw,format={BGRx,I420}"), None);
+    }
+
+    #[test]
+    fn a_converters_own_preference_between_structures_is_kept_and_its_long_list_is_not() {
+        let list = "video/x-raw,format=I420;video/x-raw,format={ABGR64_LE,BGRx,I420,NV12}";
+        assert_eq!(
+            chosen(&negotiator(&[list], None), Negotiation::Prefer, "video/x-raw").as_deref(),
+            Some("I420")
+        );
+        let list = "video/x-raw,format={ABGR64_LE,NV12,BGRx}";
+        assert_eq!(
+            chosen(&negotiator(&[list], None), Negotiation::Prefer, "video/x-raw").as_deref(),
+            Some("BGRx")
+        );
+    }
+
+    #[test]
+    fn the_format_in_use_stays_first_while_it_serves_somebody() {
+        let mut two =
+            negotiator(&["video/x-raw,format={BGRx,I420}", "video/x-raw,format=BGRx"], Some(CURRENT));
+        assert_eq!(chosen(&two, Negotiation::Prefer, "video/x-raw").as_deref(), Some("I420"));
+        assert!(!two.should_reconfigure(Negotiation::Prefer), "the first consumer is served");
+        two.clients.remove(&(8, 1));
+        assert_eq!(chosen(&two, Negotiation::Prefer, "video/x-raw").as_deref(), Some("BGRx"));
+        assert!(two.should_reconfigure(Negotiation::Prefer), "nobody is served");
+        assert!(!two.should_reconfigure(Negotiation::Off));
+        two.clients.clear();
+        assert!(!two.should_reconfigure(Negotiation::Prefer), "nobody is there");
+    }
+
+    #[test]
+    fn one_who_says_nothing_takes_anything() {
+        let silent = negotiator(&["", "video/x-raw,format=BGRx"], Some(CURRENT));
+        assert!(!silent.should_reconfigure(Negotiation::Prefer));
+        assert_eq!(chosen(&silent, Negotiation::Prefer, "video/x-raw").as_deref(), Some("BGRx"));
+    }
+
+    #[test]
+    fn hostile_or_useless_wishes_count_as_none() {
+        for wish in [
+            "audio/x-raw",
+            "video/x-raw(memory:GLMemory),format=RGBA",
+            "{{{{",
+            "\0",
+            "video/x-raw,format=WAT",
+        ] {
+            let one = negotiator(&[wish], Some(CURRENT));
+            assert_eq!(chosen(&one, Negotiation::Require, "video/x-raw").as_deref(), Some("BGRx"), "{wish}");
+            assert!(!one.should_reconfigure(Negotiation::Prefer), "{wish}");
+        }
+        let any = negotiator(&["ANY"], Some(CURRENT));
+        assert!(!any.should_reconfigure(Negotiation::Require));
+    }
+
+    #[test]
+    fn a_wish_is_parsed_only_when_it_changed() {
+        gst::init().expect("GStreamer starts");
+        let mut client = Client::new("viewer".into(), "video/x-raw,format=BGRx");
+        assert!(!client.set_wish("video/x-raw,format=BGRx"));
+        assert!(client.set_wish("video/x-raw,format=I420"));
+        assert!(client.accepts(&caps(CURRENT)));
+    }
+}

@@ -1,0 +1,210 @@
+//! The source's hold on its topic: attaching, waiting, noticing that producers went and came.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use shmflow::{Consumer, Error, Frame, OnLapped as RingOnLapped, Start, Unblocker};
+
+use crate::common::enums::OnLapped;
+
+use super::settings::Settings;
+
+/// How often to look whether the producers are still there while no frame comes. Their death wakes nobody.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A frame came.
+    Frame(Frame),
+    /// The topic is there and has a producer.
+    Connected,
+    /// The last producer is gone without having ended the stream, or the topic was removed.
+    Disconnected,
+    /// Producers are there, and no frame has come for a second.
+    Stalled,
+    /// Everything was read, and the producers ended the stream in order.
+    Ended,
+    /// The wait was ended from outside.
+    Unblocked,
+    /// No producer came within the connection timeout.
+    TimedOut,
+    /// Nothing more can be read.
+    Failed(Error),
+    /// Nothing to tell: ask again.
+    Quiet,
+}
+
+/// Reads a topic, whether or not it is there now.
+#[derive(Debug)]
+pub(super) struct Reader {
+    settings: Settings,
+    name: String,
+    unblocker: Unblocker,
+    wish: String,
+    consumer: Option<Consumer>,
+    /// A producer was seen, and its going not yet told.
+    connected: bool,
+    stalled: bool,
+    /// Since when there is no producer; `None` while there is one.
+    waiting_since: Option<Instant>,
+    /// A frame that came together with the news of its producer.
+    pending: Option<Frame>,
+}
+
+impl Reader {
+    pub(super) fn new(settings: Settings, name: String, unblocker: Unblocker) -> Self {
+        Self {
+            settings,
+            name,
+            unblocker,
+            wish: String::new(),
+            consumer: None,
+            connected: false,
+            stalled: false,
+            waiting_since: None,
+            pending: None,
+        }
+    }
+
+    /// Tells producers what is accepted downstream.
+    pub(super) fn set_wish(&mut self, wish: String) -> Result<(), Error> {
+        if self.wish == wish {
+            return Ok(());
+        }
+        self.wish = wish;
+        match &mut self.consumer {
+            Some(consumer) => consumer.set_wish(&self.wish),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves out everything but the newest frame.
+    pub(super) fn skip_to_newest(&mut self) {
+        // If the topic is gone the next read notices.
+        if let Some(consumer) = &mut self.consumer {
+            let _ = consumer.skip_to_newest();
+        }
+    }
+
+    /// Slots beyond which frames are lost, once known.
+    pub(super) fn depth(&self) -> u32 {
+        self.consumer.as_ref().map_or(0, |consumer| consumer.geometry().depth)
+    }
+
+    /// Waits for something to happen, for about a second at most.
+    pub(super) fn next(&mut self) -> Event {
+        if self.unblocker.is_set() {
+            return Event::Unblocked;
+        }
+        if let Some(frame) = self.pending.take() {
+            return Event::Frame(frame);
+        }
+        let left = self.time_left();
+        if left == Some(Duration::ZERO) {
+            return Event::TimedOut;
+        }
+        let Some(consumer) = &mut self.consumer else {
+            return self.attach(left);
+        };
+        if !self.connected && consumer.presence().producers > 0 {
+            return self.connected();
+        }
+        match consumer.recv_timeout(left.map_or(LOOK, |left| left.min(LOOK))) {
+            Ok(frame) => {
+                self.stalled = false;
+                if self.connected {
+                    return Event::Frame(frame);
+                }
+                self.pending = Some(frame);
+                self.connected()
+            }
+            Err(Error::Timeout { .. }) => self.quiet(),
+            Err(Error::Unblocked { .. }) => Event::Unblocked,
+            Err(Error::Removed { .. }) => {
+                self.consumer = None;
+                self.disconnected()
+            }
+            Err(Error::Ended { .. }) => Event::Ended,
+            Err(error) => Event::Failed(error),
+        }
+    }
+
+    /// After an end of stream that is to be ignored: waits for the next producer. (A consumer that joins anew is not
+    /// told of an end that was there before it.)
+    pub(super) fn forget_end(&mut self) {
+        self.consumer = None;
+        self.connected = false;
+        self.waiting_since = Some(Instant::now());
+    }
+
+    /// Nothing came for a while: who is there?
+    fn quiet(&mut self) -> Event {
+        if self.consumer.as_ref().is_none_or(|consumer| consumer.presence().producers == 0) {
+            return self.disconnected();
+        }
+        if self.connected && !std::mem::replace(&mut self.stalled, true) {
+            return Event::Stalled;
+        }
+        Event::Quiet
+    }
+
+    fn connected(&mut self) -> Event {
+        self.connected = true;
+        self.waiting_since = None;
+        Event::Connected
+    }
+
+    /// No producer is there: told once.
+    fn disconnected(&mut self) -> Event {
+        self.waiting_since.get_or_insert_with(Instant::now);
+        if std::mem::take(&mut self.connected) { Event::Disconnected } else { Event::Quiet }
+    }
+
+    /// What is left of the connection timeout; `None` if there is none, or it does not run now.
+    fn time_left(&mut self) -> Option<Duration> {
+        let timeout = Some(self.settings.connection_timeout).filter(|timeout| *timeout > 0)?;
+        if self.connected {
+            return None;
+        }
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        Some(Duration::from_millis(u64::from(timeout)).saturating_sub(since.elapsed()))
+    }
+
+    fn attach(&mut self, left: Option<Duration>) -> Event {
+        match self.open(left) {
+            Ok(consumer) => {
+                self.consumer = Some(consumer);
+                Event::Quiet
+            }
+            Err(Error::Timeout { .. }) => Event::TimedOut,
+            Err(Error::Unblocked { .. }) => Event::Unblocked,
+            // Removed between being found and being opened: whoever removed it was not the last to make it.
+            Err(Error::Removed { .. }) => Event::Quiet,
+            Err(error) => Event::Failed(error),
+        }
+    }
+
+    fn open(&self, wait: Option<Duration>) -> Result<Consumer, Error> {
+        let settings = &self.settings;
+        let mut builder = Consumer::builder(settings.topic.as_deref().unwrap_or_default())
+            .start(if settings.is_live { Start::Newest } else { Start::Oldest })
+            .on_lapped(match settings.on_lapped {
+                OnLapped::Newest => RingOnLapped::Newest,
+                OnLapped::Oldest => RingOnLapped::Oldest,
+            })
+            .read_only(settings.read_only)
+            .allow_foreign_owner(settings.allow_foreign_owner)
+            .name(&self.name)
+            .wish(&self.wish)
+            .unblocker(&self.unblocker)
+            .wait_for_topic(wait);
+        if settings.max_leases > 0 {
+            builder = builder.max_leases(settings.max_leases);
+        }
+        if let Some(directory) = &settings.directory {
+            builder = builder.dir(Path::new(directory));
+        }
+        builder.open()
+    }
+}
