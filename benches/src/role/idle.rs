@@ -1,0 +1,34 @@
+//! Processes that do nothing: they only hold what they opened, or wait for a frame that never comes.
+
+use crate::Res;
+use crate::child::Control;
+use crate::machine::{cpu_ns, now_ns};
+use crate::spec::Spec;
+use crate::transport::{Receiver, Transport};
+use serde_json::json;
+use std::time::Duration;
+
+/// Opens the sender (no receivers asked for) or so many receivers and keeps them until told to go.
+pub(super) fn hold<T: Transport>(spec: &Spec, control: &mut Control) -> Res<()> {
+    let tx = if spec.receivers == 0 { Some(T::sender(spec)?) } else { None };
+    control.ready()?;
+    let rx = (0..spec.receivers).map(|_| T::receiver(spec)).collect::<Res<Vec<_>>>()?;
+    control.ready()?;
+    control.finish(&json!({}))?;
+    drop((tx, rx));
+    Ok(())
+}
+
+/// Sleeps for a frame that does not come and says what that cost.
+pub(super) fn idle<T: Transport>(spec: &Spec, control: &mut Control) -> Res<()> {
+    control.ready()?;
+    let mut rx = T::receiver(spec)?;
+    control.ready()?;
+    let (from, cpu) = (now_ns(), cpu_ns());
+    let got = rx.wait(Duration::from_millis(spec.millis), |_| ())?;
+    let (ns, cpu) = (now_ns().saturating_sub(from), cpu_ns().saturating_sub(cpu));
+    if got {
+        return Err("a frame came although nobody sent one".into());
+    }
+    control.finish(&json!({ "ns": ns, "cpu": cpu }))
+}
