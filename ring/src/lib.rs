@@ -36,6 +36,7 @@ mod shm;
 pub mod stop;
 mod sys;
 mod topic;
+mod upkeep;
 
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, Presence};
 pub use error::{Error, Result, SpaceLimit};
@@ -48,3 +49,7 @@ pub use protocol::Step;
 pub use shm::member::Role;
 pub use sys::unblock::Unblocker;
 pub use topic::Topic;
+pub use upkeep::{
+    Collected, Kept, KeptBecause, Liveness, ParticipantInfo, Rate, TopicInfo, collect, inspect, remove,
+    topics,
+};

@@ -99,6 +99,7 @@ pub(crate) struct HoldsHeader {
 const _: () = {
     assert!(size_of::<Header>() == 256);
     assert!(offset_of!(Header, meta_capacity) == 64);
+    assert!(offset_of!(Header, payload_stride) == 8 * (SHAPE_WORDS - 1));
     assert!(offset_of!(Header, first) == 128);
     assert!(offset_of!(Header, head) == 192);
     assert!(offset_of!(Header, wake) == 200);
@@ -202,38 +203,63 @@ impl Shape {
 
     /// Reads the shape of a file of `file_len` bytes, each word once, and checks it.
     pub(crate) fn read(header: &Header, file_len: u64) -> Result<Self, BadShape> {
-        if header.magic.load(Relaxed) != MAGIC {
+        let words = [
+            &header.magic,
+            &header.version,
+            &header.epoch,
+            &header.holds,
+            &header.slots,
+            &header.depth,
+            &header.history,
+            &header.capacity,
+            &header.meta_capacity,
+            &header.flags,
+            &header.index_len,
+            &header.index_at,
+            &header.slots_at,
+            &header.meta_at,
+            &header.payload_at,
+            &header.payload_stride,
+        ];
+        Self::parse(words.map(|word| word.load(Relaxed)), file_len)
+    }
+
+    /// As [`read`](Self::read), from the words that the file begins with.
+    pub(crate) fn parse(words: [u64; SHAPE_WORDS], file_len: u64) -> Result<Self, BadShape> {
+        let [
+            magic,
+            version,
+            epoch,
+            holds,
+            slots,
+            depth,
+            history,
+            capacity,
+            meta_capacity,
+            flags,
+            offsets @ ..,
+        ] = words;
+        if magic != MAGIC {
             return Err(BadShape::Other("it does not begin like a ring"));
         }
-        let version = header.version.load(Relaxed);
         if version != VERSION {
             return Err(BadShape::Version(version));
         }
-        let narrow =
-            |word: &AtomicU64, what| u32::try_from(word.load(Relaxed)).map_err(|_| BadShape::Other(what));
-        let slots = narrow(&header.slots, "its number of slots is out of range")?;
+        let narrow = |word: u64, what| u32::try_from(word).map_err(|_| BadShape::Other(what));
         let shape = Self {
-            epoch: header.epoch.load(Relaxed),
-            holds: header.holds.load(Relaxed),
+            epoch,
+            holds,
             slots: u16::try_from(slots)
                 .map_err(|_| BadShape::Other("its number of slots is out of range"))?,
-            depth: narrow(&header.depth, "its depth is out of range")?,
-            history: narrow(&header.history, "its history is out of range")?,
-            capacity: header.capacity.load(Relaxed),
-            meta_capacity: header.meta_capacity.load(Relaxed),
-            flags: header.flags.load(Relaxed),
+            depth: narrow(depth, "its depth is out of range")?,
+            history: narrow(history, "its history is out of range")?,
+            capacity,
+            meta_capacity,
+            flags,
         };
         shape.check().map_err(BadShape::Other)?;
         let o = shape.offsets();
-        let stated = [
-            (&header.index_len, o.index_len),
-            (&header.index_at, o.index_at),
-            (&header.slots_at, o.slots_at),
-            (&header.meta_at, o.meta_at),
-            (&header.payload_at, o.payload_at),
-            (&header.payload_stride, o.payload_stride),
-        ];
-        if stated.iter().any(|(word, value)| word.load(Relaxed) != *value) {
+        if offsets != [o.index_len, o.index_at, o.slots_at, o.meta_at, o.payload_at, o.payload_stride] {
             return Err(BadShape::Other("its offsets do not follow from its geometry"));
         }
         if file_len != o.file_len {
@@ -242,6 +268,9 @@ impl Shape {
         Ok(shape)
     }
 }
+
+/// Words at the start of a ring that say its shape, in the order of [`Header`].
+pub(crate) const SHAPE_WORDS: usize = 16;
 
 /// Why a file is not a ring of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

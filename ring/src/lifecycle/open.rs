@@ -47,7 +47,7 @@ pub(crate) fn producer(
         let peers = match open_existing(topic, &topic.peers_path(), true, options.allow_foreign) {
             Ok(fd) => Peers::map(topic, fd, Access::ReadWrite)?,
             Err(Error::NoTopic { .. }) => {
-                create_peers(topic, options)?;
+                create_peers(topic, options.perms, options.persistent)?;
                 continue;
             }
             Err(error) => return Err(error),
@@ -160,9 +160,10 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
     Ok(true)
 }
 
-fn create_peers(topic: &Topic, options: &Options) -> Result<()> {
-    let mut file = create_temp(topic, options.perms, FILE_LEN as u64)?;
-    Peers::initialise(topic, file.fd()?, options.persistent)?;
+/// Makes an empty list of participants, unless the topic has one.
+pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Result<()> {
+    let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
+    Peers::initialise(topic, file.fd()?, persistent)?;
     reached(Step::OpenPeersTemp);
     // Somebody else may have been faster; then theirs is the topic.
     file.commit_new(&topic.peers_path())?;

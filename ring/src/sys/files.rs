@@ -144,7 +144,7 @@ fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error {
 }
 
 /// A refusal, with what can be found out about the file that refuses.
-pub(super) fn refused(topic: &Topic, path: &Path, what: impl Into<String>) -> Error {
+pub(crate) fn refused(topic: &Topic, path: &Path, what: impl Into<String>) -> Error {
     let found = fs::symlink_metadata(path).ok();
     Error::NotPermitted {
         topic: topic.name().into(),
@@ -279,6 +279,31 @@ pub(crate) fn unlink(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Whether this process may remove names of files of user `owner` in a directory, which in one that is sticky, as
+/// `/dev/shm` is, only their owner and that of the directory may.
+pub(crate) fn may_unlink(dir: &Path, owner: u32) -> io::Result<bool> {
+    use rustix::fs::{Access, AtFlags, accessat};
+    match accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+        Ok(()) => {}
+        Err(Errno::ACCESS | Errno::ROFS) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    let status = fs::metadata(dir)?;
+    let me = nix::unistd::geteuid().as_raw();
+    let sticky = status.mode() & libc::S_ISVTX != 0;
+    Ok(!sticky || me == owner || me == status.uid() || has_cap_fowner())
+}
+
+/// Whether this thread may do what only a file's owner may.
+fn has_cap_fowner() -> bool {
+    const CAP_FOWNER: u64 = 1 << 3;
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .is_some_and(|bits| bits & CAP_FOWNER != 0)
 }
 
 /// Gives a file a second name; fine if the name leads to that file already.

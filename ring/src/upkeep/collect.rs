@@ -1,0 +1,142 @@
+//! Collecting what dead processes left behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::hold::{Held, removal_error};
+use super::scan;
+use crate::error::{Error, Result};
+use crate::layout::peers::flags;
+use crate::sys::files::{open_existing, same_file, unlink};
+use crate::sys::lock;
+use crate::topic::{FileKind, Topic, directory};
+
+/// A topic whose lock somebody holds for longer is in use, whatever its state.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a collection did. From [`collect`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Collected {
+    /// Topics that were removed: nobody took part any more.
+    pub removed: Vec<String>,
+    /// Files that dead processes had been making, for any topic.
+    pub temporary_files: u32,
+    /// Bytes of shared memory given back.
+    pub bytes: u64,
+    /// Topics that stay, and why.
+    pub kept: Vec<Kept>,
+}
+
+/// A topic that a collection did not remove.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Its name.
+    pub topic: String,
+    /// Why it stays.
+    pub why: KeptBecause,
+}
+
+/// Why a topic stays.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum KeptBecause {
+    /// So many participants live, or somebody is opening or closing it (0).
+    InUse(u32),
+    /// Nobody takes part, but it was made to stay.
+    Persistent,
+    /// It could not be removed, or is not what its name says.
+    Failed(Error),
+}
+
+/// Removes what dead processes left in `dir` (`None`: `$SHMFLOW_DIR`, or else `/dev/shm`): topics whose participants are
+/// all dead, unless they are persistent; topics that were never finished; files that were being made.
+///
+/// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not keep
+/// a topic: without producers it would wait in vain.
+///
+/// A topic that cannot be removed is reported in [`Collected::kept`] and does not hinder the others.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-gc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("doc/gc").dir(&dir).open()?;
+/// let collected = shmflow::collect(Some(&dir))?;
+/// assert!(collected.removed.is_empty() && collected.kept.len() == 1);
+/// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+///
+/// # Errors
+/// Only if the directory cannot be read.
+pub fn collect(dir: Option<&Path>) -> Result<Collected> {
+    let dir = directory(dir);
+    let mut collected = Collected::default();
+    for (name, files) in scan(&dir)? {
+        let Ok(topic) = Topic::new(&name, Some(&dir)) else { continue };
+        if let Err(why) = collect_topic(&topic, &files, &mut collected) {
+            collected.kept.push(Kept { topic: name, why });
+        }
+    }
+    Ok(collected)
+}
+
+fn collect_topic(
+    topic: &Topic,
+    files: &[(FileKind, PathBuf)],
+    collected: &mut Collected,
+) -> Result<(), KeptBecause> {
+    let mut refused = None;
+    for (kind, path) in files {
+        if matches!(kind, FileKind::Temp(_)) {
+            match remove_orphan(topic, path) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
+                    collected.temporary_files = collected.temporary_files.saturating_add(1);
+                    collected.bytes = collected.bytes.saturating_add(bytes);
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+    }
+    if files.iter().any(|(kind, _)| !matches!(kind, FileKind::Temp(_))) {
+        let held = match Held::take(topic, PATIENCE, "collect") {
+            Ok(held) => held,
+            Err(Error::NoTopic { .. }) => return Ok(()), // removed meanwhile
+            Err(Error::Busy { .. }) => return Err(KeptBecause::InUse(0)),
+            Err(error) => return Err(KeptBecause::Failed(error)),
+        };
+        let alive = held.alive().map_err(KeptBecause::Failed)?.len();
+        if alive != 0 {
+            return Err(KeptBecause::InUse(u32::try_from(alive).unwrap_or(u32::MAX)));
+        }
+        let peers = held.peers().map_err(KeptBecause::Failed)?;
+        let persistent = peers.flags() & flags::PERSISTENT != 0;
+        if persistent && held.has_ring() && peers.removed() == 0 {
+            return Err(KeptBecause::Persistent);
+        }
+        let removal = held.remove().map_err(KeptBecause::Failed)?;
+        collected.removed.push(topic.name().into());
+        collected.bytes = collected.bytes.saturating_add(removal.bytes);
+    }
+    refused.map_or(Ok(()), |error| Err(KeptBecause::Failed(error)))
+}
+
+/// Removes a temporary file if nobody is making it; its size.
+fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
+    let file = match open_existing(topic, path, true, true) {
+        Ok(file) => file,
+        Err(Error::NoTopic { .. }) => return Ok(None), // it has its real name by now
+        Err(error) => return Err(error),
+    };
+    let io = |error: std::io::Error| Error::io(topic.name(), "examine a temporary file", error);
+    let fd = file.fd().map_err(io)?;
+    // The name must still lead to what we locked: its maker may have given it its real one meanwhile.
+    if lock::try_write(fd, lock::LIFECYCLE_BYTE).map_err(io)? && same_file(fd, path).map_err(io)? {
+        let blocks = nix::sys::stat::fstat(fd).map_err(|error| io(error.into()))?.st_blocks;
+        unlink(path).map_err(|error| removal_error(topic, path, error))?;
+        return Ok(Some(u64::try_from(blocks).unwrap_or(0).saturating_mul(512)));
+    }
+    Ok(None)
+}

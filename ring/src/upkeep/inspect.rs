@@ -1,0 +1,214 @@
+//! Looking at a topic without touching it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::snapshot::{Entered, File, PeersSnapshot, RingSnapshot, wish};
+use super::types::{Liveness, ParticipantInfo, TopicInfo};
+use crate::error::{Error, Result};
+use crate::info::{Geometry, ParticipantId};
+use crate::layout::peers::flags;
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::shm::member::{Role, owner_id};
+use crate::sys::clock::monotonic_ns;
+use crate::sys::files::files_of;
+use crate::sys::lock::{self, Probe};
+use crate::topic::{FileKind, Topic};
+
+/// Looks at a topic: its geometry, who takes part, how far each is, and what it takes of the memory. `dir` is where the
+/// topic lives; `None` for `$SHMFLOW_DIR`, or else `/dev/shm`.
+///
+/// It reads and never writes, needs permission to read only, and nobody notices. Whether a participant lives is told
+/// by the lock that it holds; for who may not even ask for that it is [`Liveness::Unknown`].
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-inspect-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("doc/inspect").dir(&dir).name("camera").open()?;
+/// let mut consumer = shmflow::Consumer::builder("doc/inspect").dir(&dir).open()?;
+/// producer.write(b"1")?;
+/// producer.write(b"2")?;
+/// let held = consumer.recv()?;
+/// let info = shmflow::inspect("doc/inspect", Some(&dir))?;
+/// assert_eq!(info.published(), 2);
+/// assert_eq!(info.producers().next().unwrap().name, "camera");
+/// let consumer = info.consumers().next().unwrap();
+/// assert_eq!((consumer.lag, consumer.holding), (Some(1), Some(1)));
+/// # drop((held, producer)); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NoTopic`]; [`Error::NotPermitted`] without permission to read its files; [`Error::NotARing`],
+/// [`Error::LayoutVersion`] and [`Error::Corrupt`] for files that are not what their names say.
+pub fn inspect(topic: &str, dir: Option<&Path>) -> Result<TopicInfo> {
+    inspect_topic(&Topic::new(topic, dir)?)
+}
+
+/// How often an inspection starts again because the topic changed its ring meanwhile.
+const ATTEMPTS: usize = 5;
+
+pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
+    let file = File::open(topic, &topic.peers_path())?;
+    let peers = PeersSnapshot::read(&file)?;
+    let mut rings = Vec::new();
+    for _ in 0..ATTEMPTS {
+        rings = read_rings(topic)?;
+        if rings.iter().all(|ring| ring.held().is_some()) {
+            break;
+        }
+    }
+    let (shared_bytes, epochs) = usage(topic)?;
+    let newest = rings.iter().max_by_key(|ring| ring.shape.epoch);
+    // An epoch that was made and not started yet has no sequence of its own.
+    let next_seq = rings.iter().map(|ring| ring.next.max(ring.first)).max().unwrap_or(0).max(1);
+    let now = monotonic_ns();
+    let alive = liveness(&file);
+    let active = peers.active();
+    let mut participants = Vec::new();
+    for id in 0..PARTICIPANTS {
+        let entry = peers.entry(id);
+        let holding = sum(&rings, id);
+        let writing = rings.iter().map(|ring| at(&ring.writing(), id)).fold(0, u32::saturating_add);
+        let is_active = active & bit(id) != 0;
+        // One that left holds its lock, or what it died with, until the last of its frames is dropped.
+        let lingers = at(&alive, id) == Liveness::Alive || holding.unwrap_or(0) != 0 || writing != 0;
+        if is_active || lingers {
+            let mut found = describe(&peers, id, entry, next_seq, now);
+            (found.active, found.liveness) = (is_active, at(&alive, id));
+            (found.holding, found.writing) = (holding, writing);
+            if found.role == Role::Consumer && is_active {
+                found.wish = wish(&file, id)?;
+            }
+            participants.push(found);
+        }
+    }
+    Ok(TopicInfo {
+        topic: topic.name().into(),
+        dir: topic.dir().into(),
+        geometry: newest.map(|ring| Geometry::of(&ring.shape)),
+        ended: has_ended(&peers, &participants),
+        writing: participants.iter().map(|p| p.writing).fold(0, u32::saturating_add),
+        participants,
+        next_seq,
+        permissions: file.status.st_mode & 0o777,
+        owner_uid: file.status.st_uid,
+        owner_gid: file.status.st_gid,
+        shared_bytes,
+        epochs,
+        persistent: peers.flags() & flags::PERSISTENT != 0,
+        removed: peers.removed() != 0,
+        admits_readers: newest.is_some_and(|ring| ring.shape.admits_readers()),
+        taken: now,
+        identity: (file.status.st_dev, file.status.st_ino),
+    })
+}
+
+/// The rings of all epochs that have names, each once.
+fn read_rings(topic: &Topic) -> Result<Vec<RingSnapshot>> {
+    let mut rings = BTreeMap::new();
+    match RingSnapshot::read(topic, &topic.ring_path()) {
+        Ok(ring) => drop(rings.insert(ring.shape.epoch, ring)),
+        // Not made yet, or its maker died before.
+        Err(Error::NoTopic { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let files = files_of(topic).map_err(|error| Error::io(topic.name(), "list its files", error))?;
+    for (kind, path) in files {
+        if matches!(kind, FileKind::OldRing(_))
+            // One that cannot be read, or is gone by now, concerns nobody any more.
+            && let Ok(ring) = RingSnapshot::read(topic, &path)
+        {
+            rings.entry(ring.shape.epoch).or_insert(ring);
+        }
+    }
+    Ok(rings.into_values().collect())
+}
+
+/// Bytes that the topic's files take, each file once however many names it has, and how many of them are rings.
+fn usage(topic: &Topic) -> Result<(u64, u32)> {
+    let files = files_of(topic).map_err(|error| Error::io(topic.name(), "list its files", error))?;
+    let mut found = BTreeMap::new();
+    for (kind, path) in files {
+        // Gone between the listing and now: no memory of this topic.
+        let Ok(status) = fs::symlink_metadata(&path) else { continue };
+        let is_ring = matches!(kind, FileKind::Ring | FileKind::OldRing(_));
+        found.insert((status.dev(), status.ino()), (status.blocks().saturating_mul(512), is_ring));
+    }
+    let bytes = found.values().map(|(bytes, _)| *bytes).fold(0, u64::saturating_add);
+    let rings = found.values().filter(|(_, is_ring)| *is_ring).count();
+    Ok((bytes, u32::try_from(rings).unwrap_or(u32::MAX)))
+}
+
+/// Whether each participant lives. Asking for a lock, other than taking one, works on a descriptor that only reads.
+fn liveness(file: &File) -> [Liveness; PARTICIPANTS as usize] {
+    let mut found = [Liveness::Unknown; PARTICIPANTS as usize];
+    let Ok(fd) = file.fd() else { return found };
+    for (id, liveness) in (0..PARTICIPANTS).zip(&mut found) {
+        *liveness = match lock::probe(fd, lock::participant_byte(id)) {
+            Ok(Probe::WriteLocked) => Liveness::Alive,
+            // Read-locked: others clean up behind it.
+            Ok(Probe::Free | Probe::ReadLocked) => Liveness::Dead,
+            Err(_) => Liveness::Unknown,
+        };
+    }
+    found
+}
+
+fn at<T: Copy>(table: &[T; PARTICIPANTS as usize], id: u8) -> T {
+    // Ids are below the length of the table, everywhere here.
+    let [first, ..] = table;
+    *table.get(usize::from(id)).unwrap_or(first)
+}
+
+/// Slots that a participant holds in all epochs; `None` if that cannot be read of one.
+fn sum(rings: &[RingSnapshot], id: u8) -> Option<u32> {
+    rings.iter().try_fold(0, |sum: u32, ring| Some(sum.saturating_add(at(&ring.held()?, id))))
+}
+
+/// What an entry says.
+fn describe(peers: &PeersSnapshot, id: u8, entry: Entered, next_seq: u64, now: u64) -> ParticipantInfo {
+    let role = Role::of(id);
+    let consumer = role == Role::Consumer;
+    // The word that marks those who are gone is no position.
+    let cursor = Some(entry.cursor).filter(|cursor| consumer && *cursor != u64::MAX);
+    ParticipantInfo {
+        id: ParticipantId { id, generation: entry.generation },
+        role,
+        name: entry.name,
+        pid: u32::try_from(entry.pid).unwrap_or(0),
+        liveness: Liveness::Unknown,
+        active: false,
+        age: Duration::from_nanos(now.saturating_sub(entry.joined)),
+        epoch: entry.epoch,
+        cursor,
+        lag: cursor.map(|cursor| next_seq.saturating_sub(cursor)),
+        frames: entry.frames,
+        bytes: entry.bytes,
+        lost: entry.lost,
+        copied: entry.copied,
+        holding: None,
+        writing: 0,
+        wish: None,
+        waiting: consumer && peers.sleepers() & bit(id) != 0,
+        ended: Some(entry.ended).filter(|ended| !consumer && *ended != 0),
+        primary: !consumer && names(peers.primary(), id, entry.generation),
+        exclusive: !consumer && names(peers.exclusive(), id, entry.generation),
+    }
+}
+
+/// Whether a word that names a producer means this one.
+fn names(word: u64, id: u8, generation: u64) -> bool {
+    owner_id(word) == Some(id) && word >> 8 == generation & (u64::MAX >> 8)
+}
+
+/// Every active producer has ended its stream, or the last one had when it left.
+fn has_ended(peers: &PeersSnapshot, participants: &[ParticipantInfo]) -> bool {
+    if peers.active() & (bit(PRODUCERS) - 1) == 0 {
+        return peers.ended() != 0;
+    }
+    participants.iter().filter(|p| p.role == Role::Producer && p.active).all(|p| p.ended.is_some())
+}

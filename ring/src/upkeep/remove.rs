@@ -1,0 +1,65 @@
+//! Removing one topic by its name.
+
+use std::path::Path;
+
+use super::hold::{Held, listing, remove_files};
+use crate::error::{Error, Result};
+use crate::lifecycle::PATIENCE;
+use crate::shm::member::Role;
+use crate::sys::files::files_of;
+use crate::topic::Topic;
+
+/// Removes a topic's files and gives back its memory; the bytes of it. `dir` is where the topic lives; `None` for
+/// `$SHMFLOW_DIR`, or else `/dev/shm`.
+///
+/// While somebody takes part it refuses, unless `force` is set: then consumers that wait get
+/// [`Error::Removed`] at once, producers at their next frame, and frames that are still held stay valid until they are
+/// dropped. `force` also removes files that are no ring at all.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-rm-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("doc/rm").dir(&dir).open()?;
+/// assert!(matches!(shmflow::remove("doc/rm", Some(&dir), false), Err(shmflow::Error::InUse { .. })));
+/// shmflow::remove("doc/rm", Some(&dir), true)?;
+/// assert!(matches!(producer.write(b"x"), Err(shmflow::Error::Removed { .. })));
+/// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NoTopic`]; [`Error::InUse`] unless `force` is set; [`Error::NotPermitted`];
+/// [`Error::NotARing`] or [`Error::LayoutVersion`] unless `force` is set; [`Error::Busy`] if a stopped process is in the
+/// middle of opening or closing it, even if `force` is set: what it goes on with later could hit the next topic of this
+/// name.
+pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {
+    let topic = Topic::new(topic, dir)?;
+    let held = match Held::take(&topic, PATIENCE, "remove") {
+        Ok(held) => held,
+        Err(Error::NotARing { .. }) if force => return remove_anything(&topic),
+        Err(error) => return Err(error),
+    };
+    if !force {
+        let peers = held.peers()?;
+        let alive = held.alive()?;
+        if let Some((first, others)) = alive.split_first() {
+            let entry = peers.entry(*first);
+            let role = match Role::of(*first) {
+                Role::Producer => "producer",
+                Role::Consumer => "consumer",
+            };
+            let mut by = format!("{role} `{}` (pid {})", entry.name, entry.pid);
+            if !others.is_empty() {
+                by.push_str(&format!(" and {} more", others.len()));
+            }
+            return Err(Error::InUse { topic: topic.name().into(), by });
+        }
+    }
+    Ok(held.remove()?.bytes)
+}
+
+/// Removes what has the topic's names and is no regular file: a link, say. Nothing of it can be in use.
+fn remove_anything(topic: &Topic) -> Result<u64> {
+    let files = files_of(topic).map_err(|error| listing(topic, error))?;
+    remove_files(topic, &files).map(|removal| removal.bytes).map_err(|(error, _)| error)
+}

@@ -1,0 +1,345 @@
+//! The control words of a topic's files as they were at one moment, read and not mapped.
+//!
+//! Whoever may write a file may also truncate it, and that kills those who have it mapped. Somebody who only looks, or
+//! clears away what others left, has no need to risk that: this reads the few pages of control words with `pread`, so
+//! that the worst that any content of any file can do is an error.
+
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{FileStat, fstat};
+use nix::sys::uio::pread;
+
+use crate::error::{Error, Result};
+use crate::layout::VERSION;
+use crate::layout::peers::{
+    FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant, WISH_BYTES,
+    WISHES_AT,
+};
+use crate::layout::ring::{
+    BadShape, HOLDS_MAGIC, Header as RingHeader, HoldsHeader, LINE, PAGE, SHAPE_WORDS, Shape, Slot,
+};
+use crate::layout::words::{Entry, MAX_SEQ, PARTICIPANTS, State};
+use crate::sys::files::open_existing;
+use crate::sys::fork::GuardedFd;
+use crate::topic::Topic;
+
+/// A part of a file, as private bytes.
+#[derive(Debug)]
+struct Part(Vec<u8>);
+
+impl Part {
+    /// Reads `len` bytes at `at`, or as many as there are.
+    fn read(fd: BorrowedFd<'_>, at: usize, len: usize) -> std::io::Result<Self> {
+        let mut bytes = vec![0; len];
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let offset = libc::off_t::try_from(at.saturating_add(done)).unwrap_or(libc::off_t::MAX);
+            match pread(fd, rest, offset) {
+                Ok(0) => break,
+                Ok(read) => done = done.saturating_add(read),
+                Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(done);
+        Ok(Self(bytes))
+    }
+
+    /// The word at a byte offset; 0, as in a file that nobody wrote to, behind the end.
+    fn word(&self, at: usize) -> u64 {
+        let bytes = at.checked_add(8).and_then(|end| self.0.get(at..end));
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+    }
+}
+
+/// An open file of a topic, read-only.
+#[derive(Debug)]
+pub(super) struct File {
+    topic: Topic,
+    path: PathBuf,
+    fd: GuardedFd,
+    pub(super) status: FileStat,
+}
+
+impl File {
+    /// Opens a file to look at it, whoever owns it.
+    pub(super) fn open(topic: &Topic, path: &Path) -> Result<Self> {
+        Self::new(topic, path, open_existing(topic, path, false, true)?)
+    }
+
+    pub(super) fn new(topic: &Topic, path: &Path, fd: GuardedFd) -> Result<Self> {
+        let io =
+            |error: std::io::Error| Error::io(topic.name(), format!("examine {}", path.display()), error);
+        let status = fstat(fd.fd().map_err(io)?).map_err(|error| io(error.into()))?;
+        Ok(Self { topic: topic.clone(), path: path.into(), fd, status })
+    }
+
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
+    }
+
+    pub(super) fn not_a_ring(&self, why: &str) -> Error {
+        Error::NotARing { topic: self.topic.name().into(), path: self.path.clone(), why: why.into() }
+    }
+
+    fn len(&self) -> u64 {
+        u64::try_from(self.status.st_size).unwrap_or(0)
+    }
+
+    fn part(&self, at: usize, len: usize) -> Result<Part> {
+        Part::read(self.fd()?.as_fd(), at, len)
+            .map_err(|error| Error::io(self.topic.name(), format!("read {}", self.path.display()), error))
+    }
+
+    fn version(&self, found: u64) -> Error {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        Error::LayoutVersion { topic: self.topic.name().into(), found, expected: VERSION as u32 }
+    }
+}
+
+/// `peers` at one moment, but for the wishes.
+#[derive(Debug)]
+pub(super) struct PeersSnapshot {
+    part: Part,
+}
+
+/// One entry of it.
+#[derive(Clone, Debug)]
+pub(super) struct Entered {
+    pub(super) generation: u64,
+    pub(super) pid: u64,
+    pub(super) joined: u64,
+    pub(super) name: String,
+    pub(super) cursor: u64,
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: u64,
+    pub(super) copied: u64,
+    pub(super) epoch: u64,
+    pub(super) ended: u64,
+}
+
+macro_rules! header_words {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        impl PeersSnapshot {
+            $($(#[doc = $doc])+ pub(super) fn $name(&self) -> u64 { self.part.word(offset_of!(Header, $name)) })+
+        }
+    };
+}
+
+header_words! {
+    /// See [`Header::flags`].
+    flags,
+    /// See [`Header::removed`].
+    removed,
+    /// See [`Header::generation`].
+    generation,
+    /// See [`Header::active`].
+    active,
+    /// See [`Header::sleepers`].
+    sleepers,
+    /// See [`Header::ended`].
+    ended,
+    /// See [`Header::primary`].
+    primary,
+    /// See [`Header::exclusive`].
+    exclusive,
+}
+
+impl PeersSnapshot {
+    /// Reads and checks an open `peers`.
+    pub(super) fn read(file: &File) -> Result<Self> {
+        if file.len() < FILE_LEN as u64 {
+            return Err(file.not_a_ring(&format!("it has {} bytes instead of {FILE_LEN}", file.len())));
+        }
+        let part = file.part(0, WISHES_AT)?;
+        if part.word(offset_of!(Header, magic)) != MAGIC {
+            return Err(file.not_a_ring("it does not begin like a list of participants"));
+        }
+        let version = part.word(offset_of!(Header, version));
+        if version != VERSION { Err(file.version(version)) } else { Ok(Self { part }) }
+    }
+
+    /// The entry of a participant.
+    pub(super) fn entry(&self, id: u8) -> Entered {
+        let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
+        let word = |offset: usize| self.part.word(at + offset);
+        let name: Vec<u8> = (0..NAME_BYTES / 8)
+            .flat_map(|i| word(offset_of!(Participant, name) + 8 * i).to_le_bytes())
+            .take_while(|byte| *byte != 0)
+            .collect();
+        Entered {
+            generation: word(offset_of!(Participant, generation)),
+            pid: word(offset_of!(Participant, pid)),
+            joined: word(offset_of!(Participant, joined)),
+            name: String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect(),
+            cursor: word(offset_of!(Participant, cursor)),
+            frames: word(offset_of!(Participant, frames)),
+            bytes: word(offset_of!(Participant, bytes)),
+            lost: word(offset_of!(Participant, lost)),
+            copied: word(offset_of!(Participant, copied)),
+            epoch: word(offset_of!(Participant, epoch)),
+            ended: word(offset_of!(Participant, ended)),
+        }
+    }
+}
+
+/// A participant's wish; `None` without one, or while it keeps changing.
+pub(super) fn wish(file: &File, id: u8) -> Result<Option<String>> {
+    const TRIES: usize = 10;
+    let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
+    for _ in 0..TRIES {
+        let before = file.part(at, size_of::<Participant>())?;
+        let lock = before.word(offset_of!(Participant, wish_lock));
+        let len = before.word(offset_of!(Participant, wish_len));
+        let len = usize::try_from(len).unwrap_or(WISH_BYTES).min(WISH_BYTES);
+        if len == 0 {
+            return Ok(None);
+        }
+        let text = file.part(WISHES_AT + usize::from(id) * WISH_BYTES, len)?;
+        let after = file.part(at, size_of::<Participant>())?;
+        if lock % 2 == 0 && after.word(offset_of!(Participant, wish_lock)) == lock {
+            return Ok(String::from_utf8(text.0).ok());
+        }
+        std::thread::yield_now();
+    }
+    Ok(None)
+}
+
+/// The control words of one epoch at one moment.
+#[derive(Debug)]
+pub(super) struct RingSnapshot {
+    pub(super) shape: Shape,
+    pub(super) first: u64,
+    /// Next sequence to be published.
+    pub(super) next: u64,
+    slots: Part,
+    holders: Option<Part>,
+}
+
+impl RingSnapshot {
+    /// Reads and checks the ring of this name, and its holder words if they can be read.
+    pub(super) fn read(topic: &Topic, path: &Path) -> Result<Self> {
+        let file = File::open(topic, path)?;
+        if file.len() < PAGE {
+            return Err(file.not_a_ring("it is too short"));
+        }
+        let header = file.part(0, size_of::<RingHeader>())?;
+        let mut words = [0; SHAPE_WORDS];
+        for (i, word) in words.iter_mut().enumerate() {
+            *word = header.word(8 * i);
+        }
+        let shape = Shape::parse(words, file.len()).map_err(|bad| match bad {
+            BadShape::Version(found) => file.version(found),
+            BadShape::Other(why) => file.not_a_ring(why),
+        })?;
+        let o = shape.offsets();
+        let too_large = |_| file.not_a_ring("it is larger than this machine's memory");
+        let index = file.part(
+            usize::try_from(o.index_at).map_err(too_large)?,
+            usize::try_from(o.index_len.saturating_mul(8)).map_err(too_large)?,
+        )?;
+        // After the index: a slot whose frame is newer by now shows as newer, never as older.
+        let slots = file.part(
+            usize::try_from(o.slots_at).map_err(too_large)?,
+            usize::from(shape.slots).saturating_mul(LINE),
+        )?;
+        let head = header.word(offset_of!(RingHeader, head));
+        let next = next_seq(head, o.index_len, |seq| {
+            let entry = usize::try_from(seq & o.index_len.saturating_sub(1)).unwrap_or(0);
+            Entry::unpack(index.word(entry.saturating_mul(8)))
+        });
+        let next = next.ok_or_else(|| Error::Corrupt {
+            topic: topic.name().into(),
+            what: crate::protocol::Corruption::Head.what().into(),
+        })?;
+        let holders = read_holders(topic, &shape).ok().flatten();
+        Ok(Self { shape, first: header.word(offset_of!(RingHeader, first)), next, slots, holders })
+    }
+
+    /// How many slots each participant holds; `None` if the holder words cannot be read.
+    pub(super) fn held(&self) -> Option<[u32; PARTICIPANTS as usize]> {
+        let holders = self.holders.as_ref()?;
+        let mut held = [0_u32; PARTICIPANTS as usize];
+        for slot in 0..usize::from(self.shape.slots) {
+            let word = holders.word(slot.saturating_mul(LINE));
+            for (id, count) in held.iter_mut().enumerate() {
+                *count = count.saturating_add((word >> id & 1) as u32);
+            }
+        }
+        Some(held)
+    }
+
+    /// How many slots each participant is writing into.
+    pub(super) fn writing(&self) -> [u32; PARTICIPANTS as usize] {
+        let mut writing = [0_u32; PARTICIPANTS as usize];
+        for slot in 0..usize::from(self.shape.slots) {
+            let word = self.slots.word(slot.saturating_mul(LINE).saturating_add(offset_of!(Slot, state)));
+            if let State::Writing { owner } = State::unpack(word)
+                && let Some(count) = writing.get_mut(usize::from(owner))
+            {
+                *count = count.saturating_add(1);
+            }
+        }
+        writing
+    }
+}
+
+/// The next sequence as the index tells it: `head` lags by the frames whose producers died or stand between the two.
+/// `None` if it is out of range.
+fn next_seq(head: u64, index_len: u64, entry: impl Fn(u64) -> Entry) -> Option<u64> {
+    let mut next = head;
+    for _ in 0..index_len {
+        let found = entry(next);
+        if next == 0 || next >= MAX_SEQ || found.seq != next || found.is_seal() {
+            break;
+        }
+        next = next.saturating_add(1);
+    }
+    (next < MAX_SEQ).then_some(next)
+}
+
+fn read_holders(topic: &Topic, shape: &Shape) -> Result<Option<Part>> {
+    let file = File::open(topic, &topic.path(crate::topic::FileKind::Holds(shape.holds)))?;
+    let header = file.part(0, size_of::<HoldsHeader>())?;
+    let right = header.word(offset_of!(HoldsHeader, magic)) == HOLDS_MAGIC
+        && header.word(offset_of!(HoldsHeader, id)) == shape.holds
+        && header.word(offset_of!(HoldsHeader, slots)) == u64::from(shape.slots);
+    if !right {
+        return Ok(None);
+    }
+    file.part(PAGE as usize, usize::from(shape.slots).saturating_mul(LINE)).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_sequence_comes_from_the_index_where_head_lags() {
+        let index = |seq: u64| Entry::new(if seq < 8 { seq } else { 0 }, 1);
+        assert_eq!(next_seq(1, 16, index), Some(8));
+        assert_eq!(next_seq(8, 16, index), Some(8));
+        assert_eq!(next_seq(0, 16, index), Some(0), "an epoch that has not started");
+        assert_eq!(next_seq(5, 16, |seq| if seq == 6 { Entry::seal(6) } else { index(seq) }), Some(6));
+    }
+
+    #[test]
+    fn no_index_makes_the_search_long_or_wrong() {
+        assert_eq!(next_seq(1, 16, |seq| Entry::new(seq, 0)), Some(17));
+        for head in [MAX_SEQ - 1, MAX_SEQ, u64::MAX] {
+            assert_eq!(next_seq(head, 16, |seq| Entry::new(seq, 0)), None, "{head}");
+        }
+    }
+
+    #[test]
+    fn words_behind_the_end_are_zero() {
+        let part = Part(vec![0xff; 12]);
+        assert_eq!(part.word(4), u64::MAX);
+        for at in [5, 8, 12, 1 << 40, usize::MAX] {
+            assert_eq!(part.word(at), 0, "{at}");
+        }
+    }
+}

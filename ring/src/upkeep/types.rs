@@ -1,0 +1,190 @@
+//! What an inspection tells.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::info::{Geometry, ParticipantId};
+use crate::shm::member::Role;
+
+/// Whether a participant lives, as the lock says that it holds as long as it does. Never judged by its pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Liveness {
+    /// It holds its lock; it may be stopped.
+    Alive,
+    /// Nobody holds its lock: it died, and others have not cleaned up behind it yet.
+    Dead,
+    /// The lock could not be examined.
+    Unknown,
+}
+
+/// A topic at one moment. From [`inspect`](super::inspect).
+///
+/// What is read of a running topic is from slightly different moments; no number is older than the call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TopicInfo {
+    /// Its name.
+    pub topic: String,
+    /// The directory of its files.
+    pub dir: PathBuf,
+    /// The shape of its ring; `None` if its maker has not made one, or died before it could.
+    pub geometry: Option<Geometry>,
+    /// Who takes part, by id. Those who only read do not register, and are not known.
+    pub participants: Vec<ParticipantInfo>,
+    /// Sequence number of the next frame: one more than the frames that were ever published.
+    pub next_seq: u64,
+    /// Slots in which a frame is being written.
+    pub writing: u32,
+    /// Permission bits of the files; `ring` never has the write bits of group and others.
+    pub permissions: u32,
+    /// User id of the owner.
+    pub owner_uid: u32,
+    /// Group id of the files.
+    pub owner_gid: u32,
+    /// Bytes of shared memory that its files take, those of old epochs included.
+    pub shared_bytes: u64,
+    /// Epochs whose rings have names: 1, and one more for each that a consumer has not read to its end.
+    pub epochs: u32,
+    /// It stays when its last participant leaves.
+    pub persistent: bool,
+    /// Its producers have ended the stream.
+    pub ended: bool,
+    /// Somebody removed it; those who have it open are being told.
+    pub removed: bool,
+    /// Its permissions admit consumers who only read.
+    pub admits_readers: bool,
+    /// When this was read, CLOCK_MONOTONIC in nanoseconds.
+    pub(super) taken: u64,
+    /// Device and inode of `peers`: another topic of the same name has others.
+    pub(super) identity: (u64, u64),
+}
+
+/// A participant of a topic at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ParticipantInfo {
+    /// Its id and generation.
+    pub id: ParticipantId,
+    /// What it does.
+    pub role: Role,
+    /// The name it gave itself.
+    pub name: String,
+    /// Its process, as numbered in its own PID namespace: for people.
+    pub pid: u32,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// `false` for one that has closed its handle and still holds frames.
+    pub active: bool,
+    /// How long ago it joined.
+    pub age: Duration,
+    /// The epoch it works in.
+    pub epoch: u64,
+    /// Consumer: the sequence that it wants next.
+    pub cursor: Option<u64>,
+    /// Consumer: how many published frames it has not read.
+    pub lag: Option<u64>,
+    /// Frames received, or published.
+    pub frames: u64,
+    /// Payload bytes received, or published.
+    pub bytes: u64,
+    /// Frames that it lost because they were overwritten, or dropped for want of a slot.
+    pub lost: u64,
+    /// Consumer: frames received as copies.
+    pub copied: u64,
+    /// Slots that it holds: leases of a consumer; claims and frames still in use of a producer. `None` if the holder
+    /// words may not be read.
+    pub holding: Option<u32>,
+    /// Producer: slots into which it is writing.
+    pub writing: u32,
+    /// Consumer: what it would like to receive.
+    pub wish: Option<String>,
+    /// Consumer: it waits for a frame. (One that was killed while it waited shows it, too.)
+    pub waiting: bool,
+    /// Producer: its stream ended before this sequence.
+    pub ended: Option<u64>,
+    /// Producer: the one of several whose frames count.
+    pub primary: bool,
+    /// Producer: it excludes others.
+    pub exclusive: bool,
+}
+
+/// How fast a topic, or a participant, goes. From [`TopicInfo::rate_since`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Rate {
+    /// Frames per second.
+    pub frames: f64,
+    /// Payload bytes per second.
+    pub bytes: f64,
+}
+
+impl TopicInfo {
+    /// Frames that were ever published.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.next_seq.saturating_sub(1)
+    }
+
+    /// The producers, dead ones included.
+    pub fn producers(&self) -> impl Iterator<Item = &ParticipantInfo> {
+        self.participants.iter().filter(|p| p.role == Role::Producer)
+    }
+
+    /// The registered consumers, dead ones included.
+    pub fn consumers(&self) -> impl Iterator<Item = &ParticipantInfo> {
+        self.participants.iter().filter(|p| p.role == Role::Consumer)
+    }
+
+    /// Whether somebody takes part who lives, or may live.
+    #[must_use]
+    pub fn in_use(&self) -> bool {
+        self.participants.iter().any(|p| p.liveness != Liveness::Dead)
+    }
+
+    /// How fast frames were published between two inspections. `None` if no time lies between them, or the topic was
+    /// made anew meanwhile.
+    ///
+    /// Bytes are those of the producers that took part at both moments or joined in between; what one published that
+    /// has left meanwhile is not known any more.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-rate-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// let producer = shmflow::Producer::builder("doc/rate").dir(&dir).open()?;
+    /// let before = shmflow::inspect("doc/rate", Some(&dir))?;
+    /// producer.write(b"0123456789")?;
+    /// let rate = shmflow::inspect("doc/rate", Some(&dir))?.rate_since(&before).unwrap();
+    /// assert!((rate.bytes / rate.frames - 10.0).abs() < 1e-6);
+    /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn rate_since(&self, earlier: &Self) -> Option<Rate> {
+        let seconds = self.seconds_since(earlier)?;
+        let frames = self.next_seq.checked_sub(earlier.next_seq)?;
+        let bytes = self.producers().map(|now| gained(earlier, now).1).fold(0, u64::saturating_add);
+        Some(Rate { frames: frames as f64 / seconds, bytes: bytes as f64 / seconds })
+    }
+
+    /// How fast one participant of this inspection published or received, as [`rate_since`](Self::rate_since).
+    #[must_use]
+    pub fn rate_of(&self, participant: &ParticipantInfo, earlier: &Self) -> Option<Rate> {
+        let seconds = self.seconds_since(earlier)?;
+        let (frames, bytes) = gained(earlier, participant);
+        Some(Rate { frames: frames as f64 / seconds, bytes: bytes as f64 / seconds })
+    }
+
+    fn seconds_since(&self, earlier: &Self) -> Option<f64> {
+        let same = self.identity == earlier.identity && self.topic == earlier.topic;
+        let elapsed = self.taken.checked_sub(earlier.taken).filter(|ns| *ns != 0 && same)?;
+        Some(Duration::from_nanos(elapsed).as_secs_f64())
+    }
+}
+
+/// Frames and bytes that a participant has gained since an earlier inspection.
+fn gained(earlier: &TopicInfo, now: &ParticipantInfo) -> (u64, u64) {
+    let before = earlier.participants.iter().find(|p| p.id == now.id);
+    let (frames, bytes) = before.map_or((0, 0), |p| (p.frames, p.bytes));
+    (now.frames.saturating_sub(frames), now.bytes.saturating_sub(bytes))
+}
