@@ -134,10 +134,14 @@ impl Consumer {
     /// The next frame if there is one. Makes no system call.
     ///
     /// # Errors
-    /// [`Error::Removed`] if the topic moved to a new epoch and is gone; [`Error::Corrupt`].
+    /// [`Error::Removed`] if the topic is gone and every frame of it was read; [`Error::Corrupt`].
     pub fn try_recv(&mut self) -> Result<Option<Frame>> {
         self.epoch.member.check_fork()?;
-        self.poll()
+        let frame = self.poll()?;
+        if frame.is_none() && self.epoch.member.peers.header().removed.load(SeqCst) != 0 {
+            return Err(Error::Removed { topic: self.topic().into() });
+        }
+        Ok(frame)
     }
 
     /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use nix::sys::stat::fstat;
+
 use super::CLOSING_PATIENCE;
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
@@ -9,7 +11,7 @@ use crate::layout::words::PARTICIPANTS;
 use crate::protocol::Step;
 use crate::protocol::step::reached;
 use crate::shm::member::Member;
-use crate::sys::files::{same_file, unlink};
+use crate::sys::files::{may_unlink, same_file, unlink};
 
 /// Frees the participant's entry, and removes the topic if nobody else is left. Never blocks for long: what it cannot do
 /// now, the next to open the topic does, or `gc`.
@@ -41,6 +43,11 @@ pub(crate) fn remove(member: &Member) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
+        return Ok(());
+    }
+    let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
+    if !may_unlink(topic.dir(), owner).map_err(io)? {
+        // Unmarked, it can be adopted.
         return Ok(());
     }
     member.peers.header().removed.store(1, SeqCst);

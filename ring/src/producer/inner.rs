@@ -77,7 +77,12 @@ impl Inner {
     }
 
     fn take_slot(&self, current: &mut Current, len: u64) -> Result<(Arc<Epoch>, u16)> {
-        if self.member.peers.header().epoch.load(Acquire) > current.epoch.shape.epoch {
+        // Both on one line that hardly ever changes.
+        let header = self.member.peers.header();
+        if header.removed.load(Acquire) != 0 {
+            return Err(Error::Removed { topic: self.member.topic_name().into() });
+        }
+        if header.epoch.load(Acquire) > current.epoch.shape.epoch {
             self.follow(current)?;
         }
         if len > current.epoch.shape.capacity {

@@ -86,7 +86,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite what is there (both
-    /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot.
+    /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
+    /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
         Claim::new(&self.inner, len)
     }
