@@ -44,7 +44,7 @@ pub struct TopicInfo {
     pub owner_gid: u32,
     /// Bytes of shared memory that its files take, those of old epochs included.
     pub shared_bytes: u64,
-    /// Epochs whose rings have names: 1, and one more for each that a consumer has not read to its end.
+    /// Epochs whose rings have names: the current one, and those between it and the consumer that is furthest behind.
     pub epochs: u32,
     /// It stays when its last participant leaves.
     pub persistent: bool,
