@@ -17,13 +17,16 @@ const TICK: Duration = Duration::from_secs(1);
 /// The shortest, when frames are overdue.
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
 
+/// Every so many ticks of an idle consumer it looks whether its peers are alive and its topic is there.
+const LOOK_UP_TICKS: u32 = 5;
+
 /// How frames have come so far, to know when they are overdue.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     last: u64,
     interval: u64,
-    /// Nothing came in a whole tick: no hurry until the next frame.
-    idle: bool,
+    /// Ticks since anything came: after the first there is no hurry.
+    idle: u32,
 }
 
 impl Pace {
@@ -34,12 +37,12 @@ impl Pace {
             let gap = now.saturating_sub(self.last);
             self.interval = (self.interval.saturating_mul(7).saturating_add(gap)) / 8;
         }
-        (self.last, self.idle) = (now, false);
+        (self.last, self.idle) = (now, 0);
     }
 
     /// How long to sleep before looking up: four frames' time once, then the whole tick.
     fn tick(&self) -> Duration {
-        if self.idle {
+        if self.idle != 0 {
             TICK
         } else {
             Duration::from_nanos(self.interval.saturating_mul(4)).clamp(SHORTEST_TICK, TICK)
@@ -103,9 +106,14 @@ impl Consumer {
         }
     }
 
-    /// Nothing came for a tick: is somebody dead, or the topic gone?
+    /// Nothing came for a tick: is somebody dead, or the topic gone? The frame that a producer did not live to wake us
+    /// for is seen in any case; this costs system calls, and is done when frames are overdue and seldom afterwards.
     fn look_up(&mut self) -> Result<()> {
-        self.pace.idle = true;
+        let ticks = self.pace.idle;
+        self.pace.idle = ticks.wrapping_add(1);
+        if !ticks.is_multiple_of(LOOK_UP_TICKS) {
+            return Ok(());
+        }
         let member = &self.epoch.member;
         let there = same_file(member.peers.fd()?, &member.peers.topic().peers_path());
         if matches!(there, Ok(false)) {
