@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -14,7 +14,9 @@ use crate::Result;
 pub(crate) struct Process {
     name: String,
     child: Child,
-    lines: Option<JoinHandle<Vec<String>>>,
+    lines: Receiver<String>,
+    /// Those that were waited for
+    read: Vec<String>,
 }
 
 impl Process {
@@ -46,11 +48,33 @@ impl Process {
             .spawn()
             .map_err(|error| format!("{name} could not be started: {error}"))?;
         let output = child.stdout.take().ok_or("a process without output")?;
-        // Read from the beginning: a full pipe would stop the process.
-        let lines = std::thread::spawn(move || {
-            BufReader::new(output).lines().map_while(std::result::Result::ok).collect()
+        let (sender, lines) = channel();
+        // Read at once, whether somebody waits for it or not: a full pipe would stop the process.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
         });
-        Ok(Self { name: name.to_owned(), child, lines: Some(lines) })
+        Ok(Self { name: name.to_owned(), child, lines, read: Vec::new() })
+    }
+
+    /// Waits until it writes a line that begins like this.
+    pub(crate) fn expect(&mut self, beginning: &str, patience: Duration) -> Result<()> {
+        let end = Instant::now().checked_add(patience).ok_or("patience without end")?;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .map_err(|reason| format!("the {} did not say `{beginning}`: {reason}", self.name))?;
+            let found = line.starts_with(beginning);
+            self.read.push(line);
+            if found {
+                return Ok(());
+            }
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -70,8 +94,10 @@ impl Process {
         if !status.success() {
             return Err(format!("the {} ended with {status}", self.name).into());
         }
-        let lines = self.lines.take().ok_or("finished twice")?;
-        lines.join().map_err(|_| "a reading thread failed".into())
+        let mut lines = std::mem::take(&mut self.read);
+        // To the end of the pipe, which is there or about to come.
+        lines.extend(self.lines.iter());
+        Ok(lines)
     }
 
     fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {

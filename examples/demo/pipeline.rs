@@ -22,15 +22,27 @@ pub(crate) fn parse(text: &str) -> Result<gst::Pipeline> {
 /// # Errors
 /// If an element posts an error, or if the end does not come in time.
 pub(crate) fn play(pipeline: &gst::Pipeline, patience: Duration) -> Result<()> {
-    let outcome = until_end(pipeline, patience);
+    play_and_tell(pipeline, patience, || ())
+}
+
+/// The same; calls `started` when the pipeline has been started.
+pub(crate) fn play_and_tell(
+    pipeline: &gst::Pipeline,
+    patience: Duration,
+    started: impl FnOnce(),
+) -> Result<()> {
+    let outcome = until_end(pipeline, patience, started);
     pipeline.set_state(gst::State::Null)?;
     outcome
 }
 
-fn until_end(pipeline: &gst::Pipeline, patience: Duration) -> Result<()> {
+fn until_end(pipeline: &gst::Pipeline, patience: Duration, started: impl FnOnce()) -> Result<()> {
     let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
     // If this fails, the bus knows better why.
-    let started = pipeline.set_state(gst::State::Playing);
+    let start = pipeline.set_state(gst::State::Playing);
+    if start.is_ok() {
+        started();
+    }
     let wait = gst::ClockTime::try_from(patience)?;
     let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Eos, gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {
@@ -41,7 +53,7 @@ fn until_end(pipeline: &gst::Pipeline, patience: Duration) -> Result<()> {
             Err(format!("{source}: {} ({details})", error.error()).into())
         }
         _ => {
-            started?;
+            start?;
             Err(format!("the stream did not end within {patience:?}").into())
         }
     }

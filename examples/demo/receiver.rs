@@ -10,6 +10,10 @@ use gstreamer::prelude::*;
 use crate::Result;
 use crate::{frames, pipeline};
 
+/// What a receiver says when its pipeline runs, with or without a topic.
+pub(crate) const WAITING: &str = "waiting";
+/// What a viewer says when there is something to see.
+pub(crate) const SHOWING: &str = "showing";
 const PATIENCE: Duration = Duration::from_secs(700);
 
 /// Takes every frame of a topic until its end, then writes a line about each.
@@ -60,6 +64,14 @@ fn note(
 /// Shows a topic in a window, or takes it at its pace without one, until its end.
 pub(crate) fn viewer(topic: &str, window: bool) -> Result<()> {
     let pipeline = pipeline::parse(&viewer_text(topic, window))?;
+    let mut frames = 0_u64;
+    pipeline::tap(&pipeline, "source", "src", move |_, _| {
+        frames = frames.saturating_add(1);
+        // With the second frame, the first has been drawn.
+        if frames == 2 {
+            println!("{SHOWING}");
+        }
+    })?;
     finish(&pipeline)
 }
 
@@ -96,7 +108,7 @@ fn finish(pipeline: &gst::Pipeline) -> Result<()> {
         }
         gst::BusSyncReply::Pass
     });
-    let outcome = pipeline::play(pipeline, PATIENCE);
+    let outcome = pipeline::play_and_tell(pipeline, PATIENCE, || println!("{WAITING}"));
     bus.unset_sync_handler();
     outcome
 }

@@ -75,7 +75,7 @@ fn save(sheet: &[u8], width: usize, height: usize, work: &Path, path: &Path) -> 
     std::fs::write(&raw, sheet)?;
     let pipeline = pipeline::parse(&format!(
         "filesrc name=raw ! rawvideoparse format=bgrx width={width} height={height} framerate=1/1 ! videoconvert \
-         ! textoverlay valignment=top halignment=left font-desc=\"Sans 9\" draw-shadow=false \
+         ! textoverlay valignment=top halignment=left font-desc=\"Sans 9\" draw-shadow=false ypad=14 \
            text=\"left of each pair: what the producer sent      right: what the consumer, another process, saw\" \
          ! videoconvert ! pngenc ! filesink name=png"
     ))?;
