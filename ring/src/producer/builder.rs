@@ -189,6 +189,9 @@ impl ProducerBuilder {
             meta_capacity: self.meta_capacity as u64,
         };
         let epoch = open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive)?;
-        Ok(Producer { inner: Arc::new(Inner::new(epoch, self.policy, self.mode, self.allow_foreign)?) })
+        let inner = Arc::new(Inner::new(epoch, self.policy, self.mode, self.allow_foreign)?);
+        // What others left who died while no producer was there.
+        inner.reap();
+        Ok(Producer { inner })
     }
 }
