@@ -70,7 +70,11 @@ impl Slots {
     }
 
     /// The right to publish `buffer` in place, if it has it: it is exactly one whole memory, made here from a slot of
-    /// the current epoch, not published before, and nobody is writing to it. From then on nobody can.
+    /// the current epoch, and not published before. From then on nobody can map it for writing.
+    ///
+    /// A mapping that is open already is no obstacle: libav's decoders keep a read-write mapping of every reference
+    /// frame, and only read it once it was pushed. That upstream does not write to what it has pushed is the rule of
+    /// every GStreamer pipeline.
     pub(super) fn take(&self, buffer: &gst::BufferRef) -> Option<Ready> {
         if buffer.n_memory() != 1 {
             return None;
@@ -80,20 +84,20 @@ impl Slots {
             return None;
         }
         let address = memory.as_ptr() as usize;
-        let current = self.lock().get(&address).map(Ticket::is_current)?;
-        // Fails while upstream still has it mapped for writing.
-        let readable = memory.map_readable().ok()?;
-        let len = readable.size();
-        let ticket = current.then(|| self.lock().remove(&address)).flatten()?;
-        // SAFETY: the memory is alive, the buffer holds it. The flag keeps every later attempt to map it for writing,
-        // by whoever kept a reference, from succeeding: GStreamer makes a copy then. GStreamer itself sets such flags
-        // without synchronisation; the read mapping held here excludes a writer at this moment.
+        let ticket = {
+            let mut tickets = self.lock();
+            if !tickets.get(&address)?.is_current() {
+                return None;
+            }
+            tickets.remove(&address)?
+        };
+        // SAFETY: the memory is alive, the buffer holds it. GStreamer itself sets such flags without synchronisation. From
+        // here on every attempt to map it for writing, by whoever kept a reference, fails, and GStreamer makes a copy.
         unsafe {
             let object = memory.as_ptr().cast_mut().cast::<gst::ffi::GstMiniObject>();
             (*object).flags |= gst::ffi::GST_MINI_OBJECT_FLAG_LOCK_READONLY;
         }
-        drop(readable);
-        Some(Ready { ticket, len })
+        Some(Ready { ticket, len: memory.size() })
     }
 
     /// How many slots upstream has.
@@ -102,7 +106,7 @@ impl Slots {
     }
 }
 
-/// A slot whose memory nobody can write to any more.
+/// A slot whose memory nobody can map for writing any more.
 #[derive(Debug)]
 pub(super) struct Ready {
     ticket: Ticket,
@@ -112,7 +116,7 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn publish(mut self, meta: &shmflow::meta::Meta) -> shmflow::Result<u64> {
         self.ticket.set_meta(meta)?;
-        // SAFETY: a `Ready` exists only for a memory that is marked read-only and was not mapped for writing.
+        // SAFETY: a `Ready` exists only for a memory that is marked read-only; see `Slots::take` for mappings made before.
         unsafe { self.ticket.publish(self.len) }
     }
 }

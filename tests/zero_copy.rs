@@ -1,0 +1,248 @@
+//! Nothing is copied that need not be, and everything that must be is copied once, whole.
+
+mod support;
+
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use gst::prelude::*;
+use support::{Running, Topic, checksum, have, until};
+
+/// Runs a producer to its end and gives what its sink counted: in place, copied, buffers of ordinary memory.
+fn counts(text: &str, more: &str) -> (u64, u64, u64) {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!("{text} ! {}", topic.sink(&format!("sync=false {more}"))));
+    producer.wait_eos();
+    let counts = ["zero-copy", "copied", "pool-fallbacks"].map(|field| producer.stat("sink", field));
+    (counts[0], counts[1], counts[2])
+}
+
+#[test]
+fn producers_that_take_a_pool_write_straight_into_the_ring() {
+    for (text, frames) in [
+        ("videotestsrc num-buffers=40", 40),
+        ("videotestsrc num-buffers=40 ! video/x-raw,format=NV12,width=319,height=241", 40),
+        (
+            "videotestsrc num-buffers=40 ! video/x-raw,format=I420 ! videoconvert ! video/x-raw,format=BGRx",
+            40,
+        ),
+        ("videotestsrc num-buffers=40 ! timeoverlay ! videoflip method=clockwise", 40),
+    ] {
+        assert_eq!(counts(text, ""), (frames, 0, 0), "{text}");
+    }
+}
+
+#[test]
+fn a_queue_that_keeps_more_frames_than_there_are_slots_deepens_the_ring() {
+    let (in_place, copied, fallbacks) =
+        counts("videotestsrc num-buffers=400 ! queue max-size-buffers=20", "");
+    assert_eq!(in_place + copied, 400);
+    assert_eq!(copied, fallbacks, "only what the pool could not serve is copied");
+    assert!(copied <= 40, "{copied} of 400 frames were copied");
+    let (_, copied, _) = counts("videotestsrc num-buffers=400 ! queue max-size-buffers=20", "max-slots=0");
+    assert!(copied > 0, "not deepened, some must be copied");
+}
+
+#[test]
+fn decoders_write_straight_into_the_ring() {
+    for (elements, text) in [
+        (["jpegenc", "jpegdec", "identity"], "jpegenc ! jpegdec"),
+        (
+            ["x264enc", "openh264dec", "h264parse"],
+            "x264enc ! video/x-h264,profile=baseline ! h264parse ! openh264dec",
+        ),
+    ] {
+        if have(&elements) {
+            let text = format!(
+                "videotestsrc num-buffers=120 ! video/x-raw,format=I420,width=640,height=362 ! {text}"
+            );
+            assert_eq!(counts(&text, ""), (120, 0, 0), "{text}");
+        }
+    }
+}
+
+#[test]
+fn libavs_decoder_takes_the_pool_whatever_it_then_does_with_its_buffers() {
+    if !have(&["x264enc", "h264parse", "avdec_h264"]) {
+        return;
+    }
+    // GStreamer 1.22's avdec_h264 copies each frame itself before it pushes it, in front of any sink: it still has the
+    // frame mapped for writing when the base class wants the buffer for itself. What the sink can assure is that its
+    // pool serves the decoder, unbounded, and that all frames arrive.
+    let text = "videotestsrc num-buffers=120 ! video/x-raw,format=I420,width=640,height=362 ! x264enc ! h264parse ! avdec_h264";
+    let (in_place, copied, _) = counts(text, "");
+    assert_eq!(in_place + copied, 120);
+    assert!(in_place > 0, "not one frame came from the pool");
+    if gst::version() >= (1, 26, 0, 0) {
+        assert!(copied <= 30, "{copied} of 120 frames were copied");
+    }
+}
+
+#[test]
+fn the_consumer_gets_the_very_memory_read_only_and_a_filter_copies_by_itself() {
+    let topic = Topic::new();
+    let consumer =
+        Running::playing(&format!("{} ! appsink name=out sync=false max-buffers=1 drop=true", topic.src("")));
+    let producer = Running::playing(&format!("videotestsrc ! {}", topic.sink("")));
+    for _ in 0..20 {
+        let sample = consumer.pull().expect("a sample");
+        let buffer = sample.buffer().expect("with a buffer");
+        assert_eq!(buffer.n_memory(), 1);
+        assert!(buffer.peek_memory(0).flags().contains(gst::MemoryFlags::READONLY));
+        let before = checksum(buffer);
+        let mut mine = buffer.copy();
+        mine.get_mut().expect("only mine").map_writable().expect("a copy is made")[0] ^= 0xff;
+        assert_eq!(checksum(buffer), before, "the frame itself did not change");
+        assert_ne!(checksum(&mine), before);
+    }
+    assert_eq!(consumer.stat("src", "copied"), 0);
+    assert!(consumer.stat("src", "zero-copy") >= 20);
+    producer.reaches("sink", "copied", 0);
+}
+
+/// A buffer of `n` bytes of `value`, in `parts` memories.
+fn buffer(value: u8, parts: &[usize]) -> gst::Buffer {
+    let mut buffer = gst::Buffer::new();
+    for (index, size) in parts.iter().enumerate() {
+        let fill = value.wrapping_add(u8::try_from(index).expect("few"));
+        buffer.get_mut().expect("new").append_memory(gst::Memory::from_mut_slice(vec![fill; *size]));
+    }
+    buffer
+}
+
+fn appsrc(topic: &Topic, size: (u32, u32)) -> (Running, Running) {
+    let caps = format!("video/x-raw,format=GRAY8,width={},height={},framerate=30/1", size.0, size.1);
+    let consumer = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time caps={caps} ! {}",
+        topic.sink("sync=false history=8 wait-for-connection=true")
+    ));
+    (producer, consumer)
+}
+
+#[test]
+fn ordinary_memory_arrives_whole_however_it_is_cut_up() {
+    let topic = Topic::new();
+    let (producer, consumer) = appsrc(&topic, (64, 64));
+    let mut offset = gst::Buffer::from_mut_slice(vec![9_u8; 5000]);
+    offset.get_mut().expect("new").resize(100..4196).expect("within");
+    let sent = [
+        buffer(1, &[4096]),
+        buffer(2, &[1000, 3000, 96]),
+        offset,
+        buffer(5, &[1; 16].map(|n: usize| n * 256)),
+    ];
+    for (sent, pts) in sent.iter().zip(0_u64..) {
+        let mut timed = sent.copy();
+        timed.get_mut().expect("a copy").set_pts(gst::ClockTime::from_mseconds(pts));
+        producer.push(&timed).expect("taken");
+        let sample = consumer.pull().expect("a sample");
+        assert_eq!(checksum(sample.buffer().expect("with a buffer")), checksum(sent));
+    }
+    producer.reaches("sink", "copied", 4);
+}
+
+#[test]
+fn a_frame_that_is_too_small_for_its_caps_is_an_error_that_says_so() {
+    let topic = Topic::new();
+    let (producer, _consumer) = appsrc(&topic, (64, 64));
+    let _ = producer.push(&buffer(1, &[4095]));
+    let error = producer.wait_error();
+    assert!(error.contains("4095 bytes"), "{error}");
+}
+
+#[test]
+fn an_upstream_that_keeps_its_buffer_cannot_change_what_was_published() {
+    let topic = Topic::new();
+    let consumer = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time caps=video/x-raw,format=GRAY8,width=64,height=64,framerate=30/1 ! {}",
+        topic.sink("sync=false history=8 wait-for-connection=true")
+    ));
+    // The pool, as an upstream element would get it.
+    let pad = producer.element("sink").static_pad("sink").expect("a sink has one");
+    producer.push(&buffer(0, &[4096])).expect("taken");
+    consumer.pull().expect("negotiated");
+    let caps = pad.current_caps().expect("negotiated");
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(pad.query(&mut query));
+    let (pool, size, min, max) = query.allocation_pools().next().expect("a pool is proposed");
+    let pool = pool.expect("not only a size");
+    assert_eq!((size, min, max), (4096, 0, 0));
+    assert!(
+        query.allocation_params().next().is_none_or(|(allocator, _)| allocator.is_none()),
+        "no allocator"
+    );
+    pool.set_active(true).expect("the pool starts");
+    let mut kept = pool.acquire_buffer(None).expect("a slot");
+    kept.get_mut().expect("mine").map_writable().expect("writable before").fill(1);
+    let _keep = kept.copy();
+    producer.push(&kept).expect("taken");
+    let first = consumer.pull().expect("a sample");
+    let sum = checksum(first.buffer().expect("with a buffer"));
+    producer.reaches("sink", "zero-copy", 1);
+    // The same memory once more: not in place a second time, and no more to be written to in place.
+    {
+        let mut again = kept.copy();
+        again.get_mut().expect("a copy").map_writable().expect("a copy of the memory").fill(2);
+        producer.push(&again).expect("taken");
+        producer.push(&kept).expect("taken");
+    }
+    assert_ne!(checksum(consumer.pull().expect("changed").buffer().expect("with a buffer")), sum);
+    assert_eq!(checksum(consumer.pull().expect("unchanged").buffer().expect("with a buffer")), sum);
+    assert_eq!(checksum(first.buffer().expect("with a buffer")), sum);
+    producer.reaches("sink", "zero-copy", 1);
+    producer.reaches("sink", "copied", 3);
+    pool.set_active(false).expect("the pool stops");
+}
+
+#[test]
+fn a_frozen_image_is_published_again_and_again_by_copy() {
+    if !have(&["imagefreeze"]) {
+        return;
+    }
+    let topic = Topic::new();
+    let consumer = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("")));
+    let producer =
+        Running::playing(&format!("videotestsrc num-buffers=1 ! imagefreeze ! {}", topic.sink("")));
+    let first = checksum(consumer.pull().expect("a sample").buffer().expect("with a buffer"));
+    for _ in 0..20 {
+        assert_eq!(checksum(consumer.pull().expect("a sample").buffer().expect("with a buffer")), first);
+    }
+    assert!(producer.stat("sink", "zero-copy") <= 1);
+    assert_eq!(producer.error(), None);
+}
+
+#[test]
+fn padding_that_a_decoder_asks_for_is_within_the_slot_and_travels_with_the_frame() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!(
+        "videotestsrc ! video/x-raw,format=I420,width=320,height=180 ! {}",
+        topic.sink("")
+    ));
+    let pad = producer.element("sink").static_pad("sink").expect("a sink has one");
+    until("negotiated", || pad.current_caps().is_some());
+    let caps = pad.current_caps().expect("negotiated");
+    let info = gst_video::VideoInfo::from_caps(&caps).expect("video");
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(pad.query(&mut query));
+    let pool = query.allocation_pools().next().and_then(|(pool, ..)| pool).expect("a pool");
+    let mut config = pool.config();
+    config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
+    config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_ALIGNMENT.as_ref());
+    let align = gst_video::VideoAlignment::new(0, 11, 0, 0, &[63; 4]);
+    gst_video::prelude::VideoBufferPoolConfig::set_video_alignment(&mut *config, &align);
+    pool.set_config(config).expect("taken");
+    let (_, size, ..) = pool.config().params().expect("configured");
+    assert!(usize::try_from(size).expect("small") > info.size(), "{size} is with padding");
+    pool.set_active(true).expect("the pool starts");
+    let buffer = pool.acquire_buffer(None).expect("a buffer");
+    assert_eq!(buffer.size(), usize::try_from(size).expect("small"));
+    let meta = buffer.meta::<gst_video::VideoMeta>().expect("described");
+    assert_eq!(meta.stride()[0] % 64, 0);
+    assert_eq!(meta.alignment().padding_bottom(), 11);
+    gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).expect("can be mapped as video");
+    drop(meta);
+    drop(buffer);
+    pool.set_active(false).expect("the pool stops");
+}
