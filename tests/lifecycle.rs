@@ -1,4 +1,5 @@
 //! Sinks and sources come, go, end and die in any order, and the others go on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Nothing is copied that need not be, and everything that must be is copied once, whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -34,13 +35,15 @@ fn producers_that_take_a_pool_write_straight_into_the_ring() {
 
 #[test]
 fn a_queue_that_keeps_more_frames_than_there_are_slots_deepens_the_ring() {
-    let (in_place, copied, fallbacks) =
-        counts("videotestsrc num-buffers=400 ! queue max-size-buffers=20", "");
+    let text = "videotestsrc num-buffers=400 \
+                ! queue min-threshold-buffers=20 max-size-buffers=30 max-size-bytes=0 max-size-time=0";
+    // What the pool could not serve at first is copied, and what lay in slots of the ring before it was deepened.
+    let (in_place, copied, fallbacks) = counts(text, "");
     assert_eq!(in_place + copied, 400);
-    assert_eq!(copied, fallbacks, "only what the pool could not serve is copied");
-    assert!(copied <= 40, "{copied} of 400 frames were copied");
-    let (_, copied, _) = counts("videotestsrc num-buffers=400 ! queue max-size-buffers=20", "max-slots=0");
-    assert!(copied > 0, "not deepened, some must be copied");
+    assert!(copied >= fallbacks, "{copied} copied, {fallbacks} not from the ring");
+    assert!((1..=60).contains(&copied), "{copied} of 400 frames were copied");
+    let (_, copied, _) = counts(text, "max-slots=0");
+    assert!(copied > 60, "not deepened, {copied} of 400 frames were copied");
 }
 
 #[test]
@@ -242,7 +245,6 @@ fn padding_that_a_decoder_asks_for_is_within_the_slot_and_travels_with_the_frame
     assert_eq!(meta.stride()[0] % 64, 0);
     assert_eq!(meta.alignment().padding_bottom(), 11);
     gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).expect("can be mapped as video");
-    drop(meta);
     drop(buffer);
     pool.set_active(false).expect("the pool stops");
 }

@@ -17,7 +17,7 @@ use crate::common::{error, formats, tell, timing};
 
 use super::encode::{Encoder, Moment};
 use super::gate::Gate;
-use super::link::{Link, Outcome};
+use super::link::{CurrentLink, Link, Outcome};
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
@@ -34,7 +34,7 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct ShmflowSink {
     settings: Mutex<Settings>,
     /// From NULL→READY to READY→NULL.
-    link: Mutex<Option<Arc<Link>>>,
+    link: Arc<CurrentLink>,
     watcher: Mutex<Option<Watcher>>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
@@ -61,7 +61,60 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ShmflowSink {
     fn link(&self) -> Option<Arc<Link>> {
-        lock(&self.link).clone()
+        self.link.get()
+    }
+
+    /// Opens the topic, and starts watching who comes to it.
+    fn open(&self) -> Result<Arc<Link>, gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let name = tell::own_name(self.obj().upcast_ref());
+        let link = Link::open(&settings, &name, Arc::clone(&self.stats))
+            .map_err(|error| error::message(&error, "opening the topic for writing"))?;
+        let link = Arc::new(link);
+        drop(self.link.replace(Some(Arc::clone(&link))));
+        clients::refresh(self, &link);
+        let weak = self.obj().downgrade();
+        let watched = Arc::downgrade(&link);
+        let watcher = Watcher::start(&link, move || {
+            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
+                return false;
+            };
+            clients::refresh(sink.imp(), &link);
+            true
+        });
+        let watcher = watcher.map_err(|error| {
+            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
+        })?;
+        let before = lock(&self.watcher).replace(watcher);
+        drop(before);
+        Ok(link)
+    }
+
+    /// Closes the topic.
+    fn close(&self) {
+        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
+        let watcher = lock(&self.watcher).take();
+        drop(watcher);
+        drop(self.link.replace(None));
+    }
+
+    /// Publishes a frame; if somebody removed the topic it is made anew first.
+    fn publish(
+        &self,
+        link: &Link,
+        buffer: &gst::BufferRef,
+        meta: &shmflow::meta::Meta,
+    ) -> Result<Outcome, gst::FlowError> {
+        let failed = |error| self.fail(error::message(&error, "publishing a frame"));
+        match link.publish(buffer, meta) {
+            Err(shmflow::Error::Removed { .. }) => {
+                gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
+                self.close();
+                let link = self.open().map_err(|message| self.fail(message))?;
+                link.publish(buffer, meta).map_err(failed)
+            }
+            result => result.map_err(failed),
+        }
     }
 
     pub(super) fn negotiator(&self) -> MutexGuard<'_, Negotiator> {
@@ -226,35 +279,12 @@ impl ElementImpl for ShmflowSink {
 
 impl BaseSinkImpl for ShmflowSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
         self.stats.clear();
-        let name = tell::own_name(self.obj().upcast_ref());
-        let link = Link::open(&settings, &name, Arc::clone(&self.stats))
-            .map_err(|error| error::message(&error, "opening the topic for writing"))?;
-        let link = Arc::new(link);
-        *lock(&self.link) = Some(Arc::clone(&link));
-        clients::refresh(self, &link);
-        let weak = self.obj().downgrade();
-        let watched = Arc::downgrade(&link);
-        let watcher = Watcher::start(&link, move || {
-            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
-                return false;
-            };
-            clients::refresh(sink.imp(), &link);
-            true
-        });
-        *lock(&self.watcher) = Some(watcher.map_err(|error| {
-            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
-        })?);
-        Ok(())
+        self.open().map(drop)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
-        let watcher = lock(&self.watcher).take();
-        drop(watcher);
-        let link = lock(&self.link).take();
-        drop(link);
+        self.close();
         *lock(&self.stream) = Stream::default();
         *self.negotiator() = Negotiator::default();
         if self.gate.set_clients(0) {
@@ -309,7 +339,7 @@ impl BaseSinkImpl for ShmflowSink {
         let (caps, need_pool) = query.get_owned();
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
-        let (Some(caps), true, Some(link)) = (caps, need_pool, self.link()) else {
+        let (Some(caps), true, Some(_)) = (caps, need_pool, self.link()) else {
             return Ok(());
         };
         let Ok(info) = formats::check(&caps) else {
@@ -318,7 +348,7 @@ impl BaseSinkImpl for ShmflowSink {
         let Ok(size) = u32::try_from(info.size()) else {
             return Ok(());
         };
-        let pool = RingPool::new(&link);
+        let pool = RingPool::new(&self.link);
         let mut config = pool.config();
         config.set_params(Some(&caps), size, 0, 0);
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
@@ -346,15 +376,15 @@ impl BaseSinkImpl for ShmflowSink {
         let meta = encoder
             .encode(buffer, moment)
             .map_err(|why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}"))))?;
-        match link.publish(buffer, meta) {
-            Ok(Outcome::Dropped(why)) => {
+        match self.publish(&link, buffer, meta)? {
+            Outcome::Dropped(why) => {
                 let total = self.stats.dropped.add(1);
                 gst::log!(CAT, imp = self, "frame not published: {why}");
                 if let Some(count) = stream.losses.count(1) {
                     tell::post(self.obj().upcast_ref(), tell::lost(count, total, why));
                 }
             }
-            Ok(outcome) => {
+            outcome => {
                 self.stats.published.add(1);
                 self.stats.bytes.add(buffer.size() as u64);
                 let counter = if matches!(outcome, Outcome::InPlace) {
@@ -367,7 +397,6 @@ impl BaseSinkImpl for ShmflowSink {
                     self.stats.latency.record(monotonic_ns().saturating_sub(capture));
                 }
             }
-            Err(error) => return Err(self.fail(error::message(&error, "publishing a frame"))),
         }
         Ok(gst::FlowSuccess::Ok)
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -19,8 +19,31 @@ use super::stats::Stats;
 /// Buffers of ordinary memory in a row after which the ring is deepened: one or two are a passing shortage.
 const SHORTAGE: u32 = 3;
 
+/// Slots that upstream never gets: one to copy into, while the one before is being read.
+const KEPT_BACK: usize = 2;
+
 /// Room for the frames of a topic that nobody has described yet. The first frame's size replaces it.
 const INITIAL_CAPACITY: usize = 4096;
+
+/// The sink's open topic, if it has one: shared with the pools that upstream holds, which may outlive both.
+#[derive(Debug, Default)]
+pub(super) struct CurrentLink(Mutex<Option<Arc<Link>>>);
+
+impl CurrentLink {
+    pub(super) fn get(&self) -> Option<Arc<Link>> {
+        self.lock().clone()
+    }
+
+    /// Puts another in its place. The one before is closed by whoever drops it, outside of any lock.
+    #[must_use = "dropping it closes the topic"]
+    pub(super) fn replace(&self, link: Option<Arc<Link>>) -> Option<Arc<Link>> {
+        std::mem::replace(&mut *self.lock(), link)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// An open topic.
 #[derive(Debug)]
@@ -97,14 +120,22 @@ impl Link {
     /// A slot as memory of `len` bytes for upstream to write into; `None` when none can be had now. Never waits for
     /// anybody (making a ring takes the time to reserve its memory).
     pub(super) fn memory(&self, len: usize) -> Option<gst::Memory> {
-        let claim = self.make_room(len).and_then(|()| self.producer.claim(len));
-        if let Ok(claim) = claim {
+        let claim =
+            self.make_room(len).ok().filter(|()| self.may_give_out()).map(|()| self.producer.claim(len));
+        if let Some(Ok(claim)) = claim {
             self.shortage.store(0, Ordering::Relaxed);
             return Some(self.slots.wrap(claim));
         }
         self.stats.pool_fallbacks.add(1);
         self.shortage.fetch_add(1, Ordering::Relaxed);
         None
+    }
+
+    /// Whether upstream may have one more slot. It never gets all: without one to copy into, a frame in ordinary memory
+    /// could not be published, and if upstream then waits for that, nothing ever moves again.
+    fn may_give_out(&self) -> bool {
+        let slots = usize::try_from(self.producer.geometry().slots).unwrap_or(usize::MAX);
+        self.slots.held() < slots.saturating_sub(KEPT_BACK)
     }
 
     /// Publishes a frame: in place if it lies in one of our slots, else with one copy.

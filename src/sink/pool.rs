@@ -16,7 +16,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 
-use super::link::Link;
+use super::link::CurrentLink;
 
 glib::wrapper! {
     /// A pool of ring slots.
@@ -24,10 +24,10 @@ glib::wrapper! {
 }
 
 impl RingPool {
-    /// A pool over `link`, to be configured by whoever uses it.
-    pub(super) fn new(link: &Arc<Link>) -> Self {
+    /// A pool over whatever topic the sink has open, to be configured by whoever uses it.
+    pub(super) fn new(link: &Arc<CurrentLink>) -> Self {
         let pool: Self = glib::Object::new();
-        // Weak: upstream may keep a pool long after the sink has left the topic.
+        // Weak: upstream may keep a pool long after the sink is gone.
         let _ = pool.imp().link.set(Arc::downgrade(link));
         pool
     }
@@ -53,7 +53,7 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub struct RingPool {
-        pub(super) link: OnceLock<Weak<Link>>,
+        pub(super) link: OnceLock<Weak<CurrentLink>>,
         shape: Mutex<Option<Arc<Shape>>>,
     }
 
@@ -102,7 +102,8 @@ mod imp {
                 }
                 let shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let shape = shape.ok_or(gst::FlowError::Error)?;
-                let slot = self.link.get().and_then(Weak::upgrade).and_then(|link| link.memory(shape.size));
+                let link = self.link.get().and_then(Weak::upgrade).and_then(|current| current.get());
+                let slot = link.and_then(|link| link.memory(shape.size));
                 let memory =
                     slot.unwrap_or_else(|| gst::Memory::with_size_and_params(shape.size, &shape.params));
                 let mut buffer = gst::Buffer::new();

@@ -17,6 +17,8 @@ use shmflow::{Claim, SlotBuffer, Ticket};
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     tickets: Mutex<HashMap<usize, Ticket>>,
+    /// Memories alive, published or not.
+    held: AtomicUsize,
 }
 
 /// What a `GstMemory` owns: the slot's bytes. With it goes the ticket, before the memory's address can be used again.
@@ -42,6 +44,7 @@ impl AsRef<[u8]> for OwnedSlot {
 impl Drop for OwnedSlot {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.upgrade() {
+            slots.held.fetch_sub(1, Ordering::Relaxed);
             // The ticket is dropped after the lock: giving a slot back does things of its own.
             let ticket = slots.lock().remove(&self.address.load(Ordering::Relaxed));
             drop(ticket);
@@ -56,6 +59,7 @@ impl Slots {
 
     /// Makes a memory of a claimed slot.
     pub(super) fn wrap(self: &Arc<Self>, claim: Claim) -> gst::Memory {
+        self.held.fetch_add(1, Ordering::Relaxed);
         let (bytes, ticket) = claim.into_shared();
         let address = Arc::new(AtomicUsize::new(0));
         let memory = gst::Memory::from_mut_slice(OwnedSlot {
@@ -100,9 +104,9 @@ impl Slots {
         Some(Ready { ticket, len: memory.size() })
     }
 
-    /// How many slots upstream has.
+    /// How many slots upstream has: those it is filling, and those it keeps after they were published.
     pub(super) fn held(&self) -> usize {
-        self.lock().len()
+        self.held.load(Ordering::Relaxed)
     }
 }
 

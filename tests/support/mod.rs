@@ -1,6 +1,7 @@
 //! What the tests of the elements share: a topic of one's own, pipelines that are stopped whatever happens, and waiting
 //! for conditions instead of for time to pass.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::print_stderr, reason = "a test that is left out says why")]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
