@@ -1,5 +1,11 @@
 //! Discovery and upkeep: what `topics`, `inspect`, `remove` and `collect` see and do.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail"
+)]
 
 mod common;
 

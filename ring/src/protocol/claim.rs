@@ -48,23 +48,34 @@ pub(crate) struct Passed {
 
 /// Takes a slot whose content nobody is owed: a passed frame outside the history, the newest first because it is
 /// still in the cache, or else a slot that offers nothing.
+///
+/// `None` means that it looked at all of them, whatever the hint says: the next resort is a frame that somebody is owed.
 pub(crate) fn claim_passed<M: Memory>(m: &M, me: u8, passed: Passed, hint: &mut Hint) -> Option<u16> {
     hint.tick(m.slots());
     let (floor, head) = window(m);
     let limit = passed.cursor.min(head.saturating_sub(passed.history));
-    let mut seq = if hint.limit == limit && hint.down != 0 { hint.down.min(limit) } else { limit };
-    while seq > floor {
-        seq -= 1;
-        if let Some(slot) = take_frame(m, me, seq) {
-            (hint.limit, hint.down) = (limit, seq);
-            return Some(slot);
-        }
+    let from = if hint.limit == limit && hint.down != 0 { hint.down.min(limit) } else { limit };
+    let frame = |below| (floor..below).rev().find_map(|seq| take_frame(m, me, seq).map(|slot| (seq, slot)));
+    let unoffered = || (0..m.slots()).find(|&slot| take_unoffered(m, me, slot));
+
+    if let Some((seq, slot)) = frame(from) {
+        (hint.limit, hint.down) = (limit, seq);
+        return Some(slot);
     }
     (hint.limit, hint.down) = (limit, floor.max(1));
-    if hint.none_free {
-        return None;
+    let skipped = hint.none_free;
+    if !skipped && let Some(slot) = unoffered() {
+        return Some(slot);
     }
-    let slot = (0..m.slots()).find(|&slot| take_unoffered(m, me, slot));
+    hint.none_free = true;
+    // What the hint left out may have been given back meanwhile.
+    if from < limit
+        && let Some((seq, slot)) = frame(limit)
+    {
+        (hint.limit, hint.down) = (limit, seq);
+        return Some(slot);
+    }
+    let slot = skipped.then(unoffered).flatten();
     hint.none_free = slot.is_none();
     slot
 }
@@ -98,7 +109,7 @@ fn window<M: Memory>(m: &M) -> (u64, u64) {
 }
 
 /// Takes the slot in which frame `seq` is offered, if it still is and nobody holds it.
-fn take_frame<M: Memory>(m: &M, me: u8, seq: u64) -> Option<u16> {
+pub(super) fn take_frame<M: Memory>(m: &M, me: u8, seq: u64) -> Option<u16> {
     let entry = Entry::unpack(m.index(seq).load(Acquire));
     if entry.seq != seq || entry.slot >= m.slots() || seq == 0 {
         return None;
@@ -124,12 +135,18 @@ fn take_unoffered<M: Memory>(m: &M, me: u8, slot: u16) -> bool {
 fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> bool {
     let early = m.mutant(Mutant::HoldersBeforeState).then(|| m.holders(slot).load(Acquire));
     let old = m.state(slot).load(Acquire);
-    if !wanted(State::unpack(old)) {
+    if m.mutant(Mutant::OfferBeforeHolders) && !wanted(State::unpack(old)) {
         return false;
     }
     // After the state: a holder word that was empty before the frame was published says nothing about it.
     // Acquire: pairs with the Release of the last one to let go, whose reads end before our writes begin.
     if early.unwrap_or_else(|| m.holders(slot).load(Acquire)) != 0 {
+        return false;
+    }
+    // After the holder word: a stamped slot that nobody holds is either in the index by now, where we see it because
+    // its producer let go of it later, or a ghost for ever. The other way round, the newest frame of all, published
+    // and let go between our two looks, would be taken for a ghost.
+    if !m.mutant(Mutant::OfferBeforeHolders) && !wanted(State::unpack(old)) {
         return false;
     }
     let writing = State::Writing { owner: me }.pack();
@@ -139,19 +156,22 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
     m.at(Step::ClaimState);
     let before = m.holders(slot).or(bit(me), m.hold_order());
     m.at(Step::ClaimHold);
-    if before == 0 || early.is_some() {
+    let out_of_order = m.mutant(Mutant::RollbackOutOfOrder);
+    let own_is_mine = out_of_order || m.mutant(Mutant::OwnBitIsMine);
+    if before == 0 || early.is_some() || (own_is_mine && before == bit(me)) {
         // The copiers hold no bit: pairs with the fence in `copy`, so that whoever reads a byte of the next frame
         // finds the state changed.
         m.fence(Fence::Claim);
         return true;
     }
-    if m.mutant(Mutant::RollbackOutOfOrder) {
+    if out_of_order {
         let _ = m.state(slot).cas(writing, old, AcqRel);
         m.holders(slot).and(!bit(me), m.hold_order());
         return false;
     }
-    // Held, even if by another thread of our own: give way. The bit goes first: once the state is back, the slot can be
-    // claimed again, by us too, and the bit would then be that claim's.
+    // Held: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
+    // clear it (`abandon`), so it is neither ours to use nor ours to clear. Ours goes before the state is restored:
+    // from then on the slot can be claimed, by us too, and the bit would be that claim's.
     if before & bit(me) == 0 {
         m.holders(slot).and(!bit(me), m.hold_order());
         m.at(Step::ClaimUnhold);

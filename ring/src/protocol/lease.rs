@@ -43,6 +43,9 @@ pub(crate) fn lease<M: Memory>(m: &M, me: u8, n: u64) -> Result<Lease, Corruptio
             // One of our own earlier leases holds this slot, so frame n cannot be in it. The bit is that lease's.
             return Ok(Lease::Lost);
         }
+        if m.mutant(Mutant::NoSecondLook) {
+            return Ok(Lease::Taken { slot, owner: 0 });
+        }
         // Acquire: pairs with the stamp in `publish`; the payload is whole.
         if let State::Published { seq, owner } = State::unpack(m.state(slot).load(Acquire))
             && seq == n

@@ -43,7 +43,9 @@ pub(crate) enum Mutant {
     HoldersBeforeState,
     /// A claimer that finds the slot held stores the old state back, without comparing.
     RollbackStores,
-    /// A failed claim restores the state first and clears its bit afterwards.
+    /// A claimer that finds its own bit set takes it for its own hold.
+    OwnBitIsMine,
+    /// As before, and a failed claim restores the state first and clears its bit afterwards.
     RollbackOutOfOrder,
     /// A consumer looks again and again at a frame that its producer took back.
     LookAgainForEver,
@@ -51,6 +53,16 @@ pub(crate) enum Mutant {
     HelpPastSeal,
     /// A publisher does not compare the index entry that it replaces.
     IndexStores,
+    /// A consumer trusts the state that it saw before it set its bit.
+    NoSecondLook,
+    /// What the index offers is looked up before the holder word is.
+    OfferBeforeHolders,
+    /// The first `head` of an epoch is stored, whoever was faster.
+    StartStores,
+    /// The futex word is changed and read without an order.
+    RelaxedWakeWord,
+    /// A reaper looks whether the dead one's byte is locked, and does not lock it.
+    ReapUnlocked,
 }
 
 /// The control words of one topic at one epoch, as one participant sees them.
@@ -76,9 +88,10 @@ pub(crate) trait Memory {
     /// One bit per participant that sleeps, or is about to.
     fn sleepers(&self) -> &Self::Word;
 
-    /// The futex word that sleepers wait on.
+    /// The futex word that sleepers wait on. Acquire: whoever sees a change of it sees what was published before it,
+    /// or else a sleeper could wait for the change after the one that was meant for it.
     fn wake_value(&self) -> u32;
-    /// Changes the futex word. Producers only.
+    /// Changes the futex word, with Release. Producers only.
     fn bump_wake(&self);
     /// Wakes every sleeper; how many there were.
     fn wake_all(&self) -> usize;

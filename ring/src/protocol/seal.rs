@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::{Corruption, LOOPS, Memory, Step, Word};
+use super::{Corruption, LOOPS, Memory, Mutant, Step, Word};
 use crate::layout::words::{Entry, MAX_SEQ};
 
 /// Ends the epoch: nothing is published in it from the returned sequence on. Idempotent.
@@ -44,6 +44,9 @@ pub(crate) fn start<M: Memory>(new: &M, first: u64) -> Result<(), Corruption> {
         return Err(Corruption::First);
     }
     new.at(Step::SealFirst);
+    if new.mutant(Mutant::StartStores) {
+        new.head().store(first, std::sync::atomic::Ordering::Release);
+    }
     // Fails when somebody was faster; `head` never goes back to 0.
     let _ = new.head().cas(0, first, AcqRel);
     new.at(Step::SealHead);
