@@ -1,64 +1,131 @@
 //! Following: from a sealed epoch into the one that comes after it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::files::{self, Mode};
 use super::{grow, repair};
 use crate::error::{Error, Result};
-use crate::protocol::seal;
+use crate::protocol::{Memory, seal};
 use crate::shm::epoch::Epoch;
+use crate::sys::files::same_file;
 use crate::topic::FileKind;
 
-/// The epoch in which a producer goes on: the newest. `None` if that is the one it has.
+/// How often names are looked up again that led to other files a moment before. Each time the topic has grown meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// The epoch in which a producer goes on: the newest that has started. `None` if that is the one it has.
 ///
 /// Needs no lock: a seal is set only after the commit of the successor.
 pub(crate) fn newest(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Option<Arc<Epoch>>> {
+    for _ in 0..ATTEMPTS {
+        match look(old, allow_foreign) {
+            // A name that was there a moment ago is not: the topic grew under our hands, or is gone.
+            Err(Error::NoTopic { .. }) | Ok(Found::Unsettled) => check_current(old)?,
+            Err(error) => return Err(error),
+            Ok(Found::Mine) => return Ok(None),
+            Ok(Found::Newer(new)) => {
+                note_epoch(&new);
+                return Ok(Some(new));
+            }
+        }
+    }
+    Err(unsettled(old))
+}
+
+enum Found {
+    Mine,
+    Newer(Arc<Epoch>),
+    Unsettled,
+}
+
+fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let topic = old.topic();
-    let removed = || Error::Removed { topic: topic.name().into() };
-    let (shape, ..) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
-        Ok(seen) => seen,
-        Err(Error::NoTopic { .. }) => return Err(removed()),
-        Err(error) => return Err(error),
-    };
+    let (shape, first, _) = files::peek(topic, &topic.ring_path(), allow_foreign)?;
     if (shape.epoch, shape.holds) == (old.shape.epoch, old.shape.holds) {
-        return Ok(None);
+        return Ok(Found::Mine);
     }
-    if shape.epoch <= old.shape.epoch {
-        // The topic was removed and made again.
-        return Err(removed());
-    }
-    let new = match files::map(&old.member, &topic.ring_path(), grow::writing(allow_foreign)) {
-        Err(Error::NoTopic { .. }) => return Err(removed()),
-        other => Arc::new(other?),
+    let before = shape.epoch.saturating_sub(1);
+    let next_to_mine = before == old.shape.epoch;
+    let sealed = seal::sealed_at(&**old).map_err(|corruption| old.corrupt(corruption))?.is_some();
+    let path = if first != 0 || (next_to_mine && sealed) {
+        topic.ring_path()
+    } else if next_to_mine {
+        // Its maker stands or died before it sealed ours: the frames flow here until somebody does.
+        check_current(old)?;
+        return Ok(Found::Mine);
+    } else {
+        // The same, with the one between: that is where the frames flow.
+        topic.path(FileKind::OldRing(before))
     };
-    if new.shape.epoch == old.shape.epoch + 1
-        && seal::sealed_at(&**old).map_err(|corruption| old.corrupt(corruption))?.is_some()
-    {
+    let new = Arc::new(files::map(&old.member, &path, grow::writing(allow_foreign))?);
+    // After the mapping: as long as `peers` has its name there is no other topic of this name whose ring it could be.
+    check_current(old)?;
+    if new.shape.epoch <= old.shape.epoch {
+        return Ok(Found::Unsettled);
+    }
+    if new.shape.epoch == old.shape.epoch + 1 && sealed {
         repair::succeed(old, &new)?;
     }
-    note_epoch(&new);
-    Ok(Some(new))
+    let first = new.first().load(Acquire);
+    if first == 0 {
+        return Ok(Found::Unsettled);
+    }
+    // Whoever started it may have died half-way.
+    seal::start(&*new, first).map_err(|corruption| new.corrupt(corruption))?;
+    Ok(Found::Newer(new))
 }
 
 /// The epoch in which a consumer goes on after it has read `old` to its seal: the next one if that still has a name.
 pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
     let topic = old.topic();
-    let removed = || Error::Removed { topic: topic.name().into() };
-    let kept = topic.path(FileKind::OldRing(old.shape.epoch.saturating_add(1)));
-    let new = match files::map(&old.member, &kept, mode) {
-        Err(Error::NoTopic { .. }) => match files::map(&old.member, &topic.ring_path(), mode) {
-            Err(Error::NoTopic { .. }) => return Err(removed()),
-            other => other?,
-        },
-        other => other?,
-    };
-    if new.shape.epoch <= old.shape.epoch {
-        return Err(removed());
+    let wanted = old.shape.epoch.saturating_add(1);
+    let kept = topic.path(FileKind::OldRing(wanted));
+    for _ in 0..ATTEMPTS {
+        let found = match files::map(&old.member, &kept, mode) {
+            Err(Error::NoTopic { .. }) => match files::map(&old.member, &topic.ring_path(), mode) {
+                // It became an old one between our two looks.
+                Ok(newer) if newer.shape.epoch > wanted => match files::map(&old.member, &kept, mode) {
+                    Err(Error::NoTopic { .. }) => Ok(newer),
+                    found => found,
+                },
+                found => found,
+            },
+            found => found,
+        };
+        // After the mapping, as above.
+        check_current(old)?;
+        match found {
+            Err(Error::NoTopic { .. }) => {}
+            Err(error) => return Err(error),
+            Ok(new) if new.shape.epoch < wanted => {}
+            Ok(new) => {
+                let new = Arc::new(new);
+                note_epoch(&new);
+                return Ok(new);
+            }
+        }
     }
-    let new = Arc::new(new);
-    note_epoch(&new);
-    Ok(new)
+    Err(unsettled(old))
+}
+
+/// Whether the topic is still the one that we take part in, and not removed, nor another of the same name.
+fn check_current(old: &Epoch) -> Result<()> {
+    let peers = &old.member.peers;
+    let there = same_file(peers.fd()?, &old.topic().peers_path())
+        .map_err(|e| Error::io(old.topic().name(), "examine the list of participants", e))?;
+    if there && peers.header().removed.load(SeqCst) == 0 {
+        Ok(())
+    } else {
+        Err(Error::Removed { topic: old.topic().name().into() })
+    }
+}
+
+fn unsettled(old: &Epoch) -> Error {
+    Error::Corrupt {
+        topic: old.topic().name().into(),
+        what: "an epoch has ended and the next one cannot be found".into(),
+    }
 }
 
 /// Notes in the participant's entry where it works, so that names are kept as long as it needs them.
