@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::layout::peers::WISH_BYTES;
 use crate::layout::ring::Shape;
+use crate::protocol::Step;
+use crate::protocol::step::reached;
 use crate::shm::peers::Peers;
 
 /// A participant of a topic. Ids are used again, generations never are.
@@ -95,6 +97,7 @@ impl Wish {
         let entry = peers.participant(id);
         let lock = entry.wish_lock.load(Relaxed) | 1;
         entry.wish_lock.store(lock, Relaxed);
+        reached(Step::WishBegun);
         std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
         for (word, chunk) in peers.wish_words(id).zip(caps.as_bytes().chunks(8)) {
             let mut bytes = [0; 8];
@@ -105,6 +108,7 @@ impl Wish {
         }
         entry.wish_len.store(caps.len().min(WISH_BYTES) as u64, Relaxed);
         entry.wish_lock.store(lock.wrapping_add(1), std::sync::atomic::Ordering::Release);
+        reached(Step::WishWritten);
         peers.notify();
     }
 }

@@ -1,10 +1,10 @@
 //! Stop points: dying or stopping at a named step of the protocol. Only in builds for the kill matrix.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::getpid;
+use nix::sys::signal::{Signal, raise};
 
 use crate::protocol::Step;
 
@@ -17,26 +17,45 @@ pub enum Action {
     Stop,
 }
 
-static ARMED: OnceLock<(Step, Action)> = OnceLock::new();
-static LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
+struct Armed {
+    step: Step,
+    left: u64,
+    action: Action,
+}
 
-/// Arms this process, once: the action happens when `step` is reached for the `nth` time from now, counting from 1.
+static ANY: AtomicBool = AtomicBool::new(false);
+static QUEUE: Mutex<VecDeque<Armed>> = Mutex::new(VecDeque::new());
+
+/// Arms this process: the action happens when `step` is reached for the `nth` time, counting from 1, after everything
+/// that was armed before has happened.
 pub fn arm(step: Step, nth: u64, action: Action) {
-    if ARMED.set((step, action)).is_ok() {
-        LEFT.store(nth, SeqCst);
-    }
+    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    queue.push_back(Armed { step, left: nth.max(1), action });
+    ANY.store(true, SeqCst);
 }
 
 /// Called at every step.
 pub(crate) fn reached(step: Step) {
-    let Some(&(armed, action)) = ARMED.get() else { return };
-    if step != armed || LEFT.fetch_sub(1, SeqCst) != 1 {
+    if !ANY.load(SeqCst) {
         return;
     }
-    let signal = match action {
+    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(armed) = queue.front_mut() else { return };
+    if armed.step != step {
+        return;
+    }
+    armed.left -= 1;
+    if armed.left != 0 {
+        return;
+    }
+    let signal = match armed.action {
         Action::Kill => Signal::SIGKILL,
         Action::Stop => Signal::SIGSTOP,
     };
-    // Only this very process; a failure would show as a step that was not reached.
-    let _ = kill(getpid(), signal);
+    queue.pop_front();
+    ANY.store(!queue.is_empty(), SeqCst);
+    drop(queue);
+    // To this thread: sent to the process, it could come to another one, and we would go on a little.
+    // A failure would show as a step that was not reached.
+    let _ = raise(signal);
 }

@@ -160,6 +160,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::Removed`], [`Error::Corrupt`].
     pub fn skip_to_newest(&mut self) -> Result<()> {
+        self.epoch.member.check_fork()?;
         loop {
             let corrupt = |epoch: &Epoch, corruption| epoch.corrupt(corruption);
             let (next, sealed) = next_seq(&*self.epoch).map_err(|c| corrupt(&self.epoch, c))?;

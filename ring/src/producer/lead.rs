@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::ProducerMode;
 use super::inner::Inner;
+use crate::protocol::Step;
+use crate::protocol::step::reached;
 use crate::shm::member::{owner_id, owner_word};
 use crate::sys::clock::monotonic_ns;
 
@@ -24,6 +26,9 @@ impl Inner {
     pub(super) fn lead(&self) -> bool {
         let ProducerMode::Primary { takeover } = self.mode else { return true };
         let peers = &self.member.peers;
+        if !peers.is_mine() {
+            return false; // a forked child's copy
+        }
         let me = owner_word(self.id, self.member.generation());
         let word = &peers.header().primary;
         let found = word.load(SeqCst);
@@ -44,6 +49,10 @@ impl Inner {
                 }
                 !takeover.is_zero() && u128::from(now.saturating_sub(watch.since)) > takeover.as_nanos()
             });
-        gone && word.compare_exchange(found, me, SeqCst, SeqCst).is_ok()
+        let taken = gone && word.compare_exchange(found, me, SeqCst, SeqCst).is_ok();
+        if taken {
+            reached(Step::LeadTaken);
+        }
+        taken
     }
 }

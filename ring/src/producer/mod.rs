@@ -18,7 +18,8 @@ use crate::info::{Geometry, ParticipantId, Wish};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::meta::Meta;
 use crate::protocol::lease::next_seq;
-use crate::protocol::publish;
+use crate::protocol::step::reached;
+use crate::protocol::{Step, publish};
 use crate::sys::futex;
 use crate::sys::unblock::Unblocker;
 use inner::Inner;
@@ -131,9 +132,13 @@ impl Producer {
     /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
     /// every producer has said it or left. Publishing again revokes it.
     pub fn end(&self) {
+        if self.inner.member.check_fork().is_err() {
+            return; // the parent's stream goes on
+        }
         let epoch = self.inner.epoch();
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
             entry.ended.store(next.max(1), SeqCst);
+            reached(Step::EndNoted);
             publish::wake(&*epoch, true);
         }
     }
@@ -202,9 +207,9 @@ impl Inner {
         let topic = || self.member.topic_name().to_owned();
         let deadline = timeout.map(crate::sys::clock::Deadline::after);
         let header = self.member.peers.header();
+        self.member.check_fork()?;
         header.watchers.fetch_or(bit(self.id), SeqCst);
         let result = loop {
-            self.member.check_fork()?;
             let now = header.events.load(SeqCst);
             if unblocker.is_set() {
                 break Err(Error::Unblocked { topic: topic() });

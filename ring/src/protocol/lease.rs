@@ -36,6 +36,8 @@ pub(crate) fn lease<M: Memory>(m: &M, me: u8, n: u64) -> Result<Lease, Corruptio
             std::hint::spin_loop();
             continue;
         }
+        // Nothing is stored here, so that the models need no death in this place.
+        super::step::reached(Step::LeaseLook);
         // See `claim::take` for why two read-modify-writes and two loads suffice.
         let before = m.holders(slot).or(bit(me), m.hold_order());
         m.at(Step::LeaseHold);

@@ -79,6 +79,8 @@ steps! {
     PublishWoken,
     /// Publish: the producer lets go of the slot.
     PublishRelease,
+    /// Lease: the frame is found, nothing is set yet.
+    LeaseLook,
     /// Lease: the consumer's holder bit is set, the state is not checked yet.
     LeaseHold,
     /// Lease, frame gone: the consumer's holder bit is cleared again.
@@ -95,6 +97,14 @@ steps! {
     SleepBit,
     /// Sleep: awake, the sleeper bit is cleared.
     SleepClear,
+    /// A producer's end of stream is in its entry; nobody is woken yet.
+    EndNoted,
+    /// A stand-by producer has made itself the primary.
+    LeadTaken,
+    /// A consumer's wish is marked as being written.
+    WishBegun,
+    /// A consumer's wish is written; nobody is told yet.
+    WishWritten,
     /// Reap: the dead participant's byte is read-locked.
     ReapLocked,
     /// Reap: a slot that the dead one wrote into is `Free`.
