@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
+use crate::layout::peers::end_of;
 use crate::layout::words::{Entry, PRODUCERS, bit};
 use crate::lifecycle::reap;
 use crate::protocol::{Memory, Word, sleep};
@@ -143,11 +144,13 @@ impl Consumer {
         let peers = &self.epoch.member.peers;
         let producers = peers.active() & (bit(PRODUCERS) - 1);
         if producers == 0 {
-            return peers.header().ended.load(SeqCst) != 0;
+            return end_of(peers.header().ended.load(SeqCst)) != 0;
         }
-        (0..PRODUCERS)
-            .filter(|&id| producers & bit(id) != 0)
-            .all(|id| peers.participant(id).ended.load(SeqCst) != 0)
+        let said = (0..PRODUCERS)
+            .filter(|&id| producers & bit(id) != 0 && peers.participant(id).ended.load(SeqCst) != 0)
+            .fold(0, |said, id| said | bit(id));
+        // One that was killed before it could say so will not; nobody may have reaped it yet.
+        said != 0 && (said == producers || peers.alive(producers & !said) == 0)
     }
 
     /// As above, leaving out an end that was there before we were.

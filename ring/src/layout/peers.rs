@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::words::PARTICIPANTS;
+use super::words::{MAX_SEQ, PARTICIPANTS};
 
 /// `SHMFLPRS`, little-endian.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMFLPRS");
@@ -47,7 +47,8 @@ pub(crate) struct Header {
     pub(crate) watchers: AtomicU64,
     _pad4: [AtomicU64; 6],
 
-    /// The last producer to leave ended its stream here (next sequence), or 0.
+    /// Low 48 bits: the last producer to go ended the stream before this sequence, or 0. High 16 bits: how often
+    /// producers came and went, so that whoever reaps one late does not overwrite what happened since.
     pub(crate) ended: AtomicU64,
     /// Producer in charge (`generation << 8 | id`, id + 1 so that 0 means none), for stand-by producers.
     pub(crate) primary: AtomicU64,
@@ -56,6 +57,16 @@ pub(crate) struct Header {
     /// Generation of the last producer to go.
     pub(crate) last_producer: AtomicU64,
     _pad5: [AtomicU64; 4],
+}
+
+/// The sequence in [`Header::ended`]; 0 if the last producer to go did not end the stream, or one came.
+pub(crate) const fn end_of(word: u64) -> u64 {
+    word & MAX_SEQ
+}
+
+/// [`Header::ended`] after `word`.
+pub(crate) const fn next_end(word: u64, ended: u64) -> u64 {
+    (word >> 48).wrapping_add(1) << 48 | (ended & MAX_SEQ)
 }
 
 /// One participant.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::stat::fstat;
 
-use super::CLOSING_PATIENCE;
+use super::{CLOSING_PATIENCE, LAST_PATIENCE};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::words::PARTICIPANTS;
@@ -20,22 +20,29 @@ pub(crate) fn leave(member: &Member) {
     if member.id().is_none() || member.generation() == 0 {
         return;
     }
-    let locked = member.peers.lock(CLOSING_PATIENCE, "close");
+    let mut locked = member.peers.lock(CLOSING_PATIENCE, "close");
     if let Some(entry) = member.entry() {
         entry.cursor.store(u64::MAX, SeqCst);
         entry.generation.store(0, SeqCst);
         reached(Step::LeaveEntry);
     }
-    if locked.is_ok() && is_last(member) {
-        // Not permitted (another user's directory entry): it stays, and can be adopted.
-        let _ = remove(member);
+    // Here, and not when the descriptor is closed a moment later: of several who leave at the same time, each under the
+    // lock, the last must not take the one before for alive.
+    member.peers.give_up_own();
+    if is_last(member) {
+        // Whoever had the lock may have looked when we were still there.
+        locked = locked.or_else(|_| member.peers.lock(LAST_PATIENCE, "close"));
+        if locked.is_ok() && is_last(member) {
+            // Not permitted (another user's directory entry): it stays, and can be adopted.
+            let _ = remove(member);
+        }
     }
 }
 
 fn is_last(member: &Member) -> bool {
     let persistent = member.peers.header().flags.load(SeqCst) & flags::PERSISTENT != 0;
-    !persistent
-        && (0..PARTICIPANTS).filter(|id| Some(*id) != member.id()).all(|id| !member.peers.is_alive(id))
+    // Our own id too: given up, it may be a newcomer's by now.
+    !persistent && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id))
 }
 
 /// Removes the topic's files. Under the lifecycle lock.

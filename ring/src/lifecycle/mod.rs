@@ -19,6 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) const GROWING_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a close waits: it must not hold up whoever closes; the next to come collects what is left.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_millis(40);
+/// How much longer it waits if it was the last one, and the files are to be removed.
+pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How a handle is opened.
 #[derive(Clone, Debug)]

@@ -6,17 +6,17 @@ use nix::sys::stat::fstat;
 
 use super::files::{self, Mode};
 use super::repair::{remove_but_peers, repair};
-use super::{Options, PATIENCE, Wanted, grow};
+use super::{Options, PATIENCE, Wanted, grow, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::words::bit;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::step::reached;
-use crate::protocol::{Memory, Step, reap};
+use crate::protocol::{Memory, Step};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Member, Role, owner_id, owner_word};
 use crate::shm::peers::Peers;
-use crate::sys::files::{create_temp, open_existing, random, same_file, unlink};
+use crate::sys::files::{create_temp, may_unlink, open_existing, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
 
@@ -68,7 +68,7 @@ pub(crate) fn producer(
             return Err(Error::ProducersFull { topic: topic.name().into() });
         };
         let mut epoch = open_ring(&member, options, wanted)?;
-        reap::reap(&*epoch, id, true);
+        reap::bury(&epoch, id);
         reached(Step::JoinCleaned);
         if !satisfies(&epoch, wanted, others) {
             let wanted = if others { union(&epoch, wanted) } else { *wanted };
@@ -104,7 +104,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         };
         let epoch = Arc::new(map_started(&member, mode)?);
         if let Some(id) = id {
-            reap::clear_bits(&*epoch, id);
+            reap::bury(&epoch, id);
             reached(Step::JoinCleaned);
         } else {
             // Without a bit it cannot say that it sleeps.
@@ -123,6 +123,10 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
 pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
     let fd = open_existing(topic, &topic.peers_path(), false, options.allow_foreign)?;
     let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadOnly)?));
+    if member.peers.header().removed.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+        // Whoever was removing it may be dead.
+        return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
+    }
     let mode = Mode {
         write_ring: false,
         write_holds: false,
@@ -152,6 +156,11 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
         return Ok(false);
     }
     if member.peers.header().removed.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+        let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
+        if !may_unlink(topic.dir(), owner).map_err(io)? {
+            // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
+            return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
+        }
         remove_but_peers(member)?;
         unlink(&topic.peers_path()).map_err(io)?;
         reached(Step::RemovePeers);
@@ -191,6 +200,7 @@ fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result
         return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
     }
     reached(Step::OpenRingCommit);
+    member.peers.header().epoch.store(shape.epoch, std::sync::atomic::Ordering::SeqCst);
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 
@@ -230,8 +240,13 @@ fn start_at(epoch: &Epoch, start: Start) -> Result<u64> {
 
 fn check_exclusive(member: &Member, exclusive: bool) -> Result<()> {
     let producers = member.peers.producers();
-    let owner = owner_id(member.peers.header().exclusive.load(std::sync::atomic::Ordering::SeqCst))
-        .filter(|&id| producers & bit(id) != 0);
+    let word = member.peers.header().exclusive.load(std::sync::atomic::Ordering::SeqCst);
+    // The id of one that was killed may be another's by now.
+    let is_owner = |id: u8| {
+        let generation = member.peers.participant(id).generation.load(std::sync::atomic::Ordering::SeqCst);
+        producers & bit(id) != 0 && owner_word(id, generation) == word
+    };
+    let owner = owner_id(word).filter(|&id| is_owner(id));
     let first = (producers != 0).then(|| producers.trailing_zeros() as u8).filter(|_| exclusive);
     match owner.or(first) {
         Some(id) => Err(Error::InUse {

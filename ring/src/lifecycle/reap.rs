@@ -1,8 +1,10 @@
 //! Reaping across a topic: finds the dead, keeps their ids from being taken meanwhile, clears what they left.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::error::Result;
+use crate::layout::peers::next_end;
 use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::step::reached;
 use crate::protocol::{Step, publish, reap};
@@ -19,6 +21,9 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
     if !peers.writable() {
         return Ok(0);
     }
+    // One thread at a time: the first to unlock would unlock for all of this handle's threads, and a newcomer could
+    // take the id that another of them is still clearing away.
+    let _one = peers.reaping.lock().unwrap_or_else(PoisonError::into_inner);
     let mine = epoch.member.id().map_or(0, bit);
     let suspects = (peers.active() | reap::holding(epoch)) & !mine;
     let mut reaped = 0;
@@ -45,8 +50,9 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
     Ok(reaped)
 }
 
-/// Clears what the dead participant `id` left. Its byte is read-locked.
-fn bury(epoch: &Epoch, id: u8) {
+/// Clears what the dead participant `id` left. Its byte is locked: for reading by those who reap, for writing by a
+/// newcomer, who must not be taken for the dead one while it fills the entry.
+pub(crate) fn bury(epoch: &Epoch, id: u8) {
     let peers = &epoch.member.peers;
     let header = peers.header();
     reap::reap(epoch, id, epoch.ring_writable());
@@ -56,10 +62,13 @@ fn bury(epoch: &Epoch, id: u8) {
     if !whole || header.epoch.load(SeqCst) > epoch.shape.epoch {
         return;
     }
+    let before = header.ended.load(SeqCst);
     if Role::of(id) == Role::Producer && header.active.load(SeqCst) & bit(id) != 0 {
-        // Killed after its end of stream, it has ended; otherwise it is gone.
-        header.ended.store(entry.ended.load(SeqCst), SeqCst);
-        header.last_producer.store(entry.generation.load(SeqCst), SeqCst);
+        // Killed after its end of stream, it has ended; otherwise it is gone. If this fails another has reaped it, and
+        // somebody may have come since.
+        let ended = next_end(before, entry.ended.load(SeqCst));
+        let _ = header.ended.compare_exchange(before, ended, SeqCst, SeqCst);
+        header.last_producer.fetch_max(entry.generation.load(SeqCst), SeqCst);
         for word in [&header.primary, &header.exclusive] {
             let found = word.load(SeqCst);
             if owner_id(found) == Some(id) {

@@ -20,12 +20,12 @@ const KEPT_EPOCHS: u64 = 4;
 pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "clear away what a dead process left", e);
-    remove_orphaned_temps(topic).map_err(io)?;
     let (shape, first, head) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
         Ok(seen) => seen,
         Err(Error::NoTopic { .. }) => return remove_but_peers(member),
         Err(error) => return Err(error),
     };
+    remove_orphaned_temps(topic).map_err(io)?;
     if first == 0 || head == 0 {
         // Somebody died between the commit of this epoch and the seal of the one before.
         let mode = Mode { write_ring: true, write_holds: true, allow_foreign, prefault: false };
@@ -84,10 +84,12 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Re
     Ok(())
 }
 
-/// Removes everything of the topic but `peers`.
+/// Removes everything of the topic but `peers`, and but what somebody is making just now.
 pub(crate) fn remove_but_peers(member: &Member) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
+    // Of one that was killed while it enlarged the ring, and that no producer came after.
+    remove_orphaned_temps(topic).map_err(io)?;
     let files = files_of(topic).map_err(io)?;
     for (kind, path) in &files {
         if matches!(kind, FileKind::Ring | FileKind::OldRing(_)) {

@@ -108,7 +108,7 @@ impl Member {
         entry.cursor.store(cursor, SeqCst);
         reached(Step::JoinCursor);
         if Role::of(id) == Role::Producer {
-            header.ended.store(0, SeqCst);
+            self.peers.note_end(0);
         }
         header.active.fetch_or(bit(id), SeqCst);
         reached(Step::JoinActive);
@@ -125,8 +125,8 @@ impl Member {
         let header = self.peers.header();
         if Role::of(id) == Role::Producer {
             // The last one to go decides: an orderly end, or just gone.
-            header.ended.store(entry.ended.load(SeqCst), SeqCst);
-            header.last_producer.store(self.generation(), SeqCst);
+            self.peers.note_end(entry.ended.load(SeqCst));
+            header.last_producer.fetch_max(self.generation(), SeqCst);
             let me = owner_word(id, self.generation());
             for word in [&header.primary, &header.exclusive] {
                 let _ = word.compare_exchange(me, 0, SeqCst, Relaxed);

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Peers {
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
     own: AtomicU8,
+    /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
+    pub(crate) reaping: Mutex<()>,
 }
 
 impl Peers {
@@ -54,8 +57,8 @@ impl Peers {
         let Some(((header, participants), wishes)) = views else {
             return Err(not_a_ring(topic, "it is too short"));
         };
-        let peers =
-            Self { header, participants, wishes, map, fd, topic: topic.clone(), own: AtomicU8::new(u8::MAX) };
+        let (topic_name, own, reaping) = (topic.clone(), AtomicU8::new(u8::MAX), Mutex::default());
+        let peers = Self { header, participants, wishes, map, fd, topic: topic_name, own, reaping };
         if peers.header().magic.load(Relaxed) != MAGIC {
             return Err(not_a_ring(topic, "it does not begin like a list of participants"));
         }
@@ -120,6 +123,27 @@ impl Peers {
     /// Notes which id this descriptor locks.
     pub(crate) fn set_own(&self, id: u8) {
         self.own.store(id, Relaxed);
+    }
+
+    /// Gives the own id back: from here on others take it for free.
+    pub(crate) fn give_up_own(&self) {
+        if let (id @ ..PARTICIPANTS, Ok(fd)) = (self.own.swap(u8::MAX, Relaxed), self.fd()) {
+            // Closing the descriptor does it too.
+            let _ = lock::unlock(fd, lock::participant_byte(id));
+        }
+    }
+
+    /// Notes how the stream stands when a producer comes (0: it goes on) or goes, in the order in which they do.
+    pub(crate) fn note_end(&self, ended: u64) {
+        // Only other producers that come and go at the same moment make it try again.
+        const TRIES: usize = 1000;
+        let word = &self.header().ended;
+        for _ in 0..TRIES {
+            let before = word.load(SeqCst);
+            if word.compare_exchange(before, peers::next_end(before, ended), SeqCst, SeqCst).is_ok() {
+                return;
+            }
+        }
     }
 
     /// Tells producers that watch: somebody came, went, or changed a wish.

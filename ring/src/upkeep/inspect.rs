@@ -10,7 +10,7 @@ use super::snapshot::{Entered, File, PeersSnapshot, RingSnapshot, wish};
 use super::types::{Liveness, ParticipantInfo, TopicInfo};
 use crate::error::{Error, Result};
 use crate::info::{Geometry, ParticipantId};
-use crate::layout::peers::flags;
+use crate::layout::peers::{end_of, flags};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::shm::member::{Role, owner_id};
 use crate::sys::clock::monotonic_ns;
@@ -205,10 +205,12 @@ fn names(word: u64, id: u8, generation: u64) -> bool {
     owner_id(word) == Some(id) && word >> 8 == generation & (u64::MAX >> 8)
 }
 
-/// Every active producer has ended its stream, or the last one had when it left.
+/// Every active producer that lives has ended its stream, or the last one had when it left.
 fn has_ended(peers: &PeersSnapshot, participants: &[ParticipantInfo]) -> bool {
     if peers.active() & (bit(PRODUCERS) - 1) == 0 {
-        return peers.ended() != 0;
+        return end_of(peers.ended()) != 0;
     }
-    participants.iter().filter(|p| p.role == Role::Producer && p.active).all(|p| p.ended.is_some())
+    let mut producers = participants.iter().filter(|p| p.role == Role::Producer && p.active);
+    producers.clone().any(|p| p.ended.is_some())
+        && producers.all(|p| p.ended.is_some() || p.liveness == Liveness::Dead)
 }
