@@ -1,6 +1,7 @@
 //! What the tests share: a directory of its own for each, gone afterwards.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+pub mod payload;
 pub mod role;
 
 use std::path::{Path, PathBuf};

@@ -1,11 +1,12 @@
 //! Other processes for a test: this test binary once more, running one ignored test that plays a role.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 const DIR: &str = "SHMFLOW_TEST_DIR";
@@ -81,6 +82,26 @@ impl Role {
         kill(self.pid(), Signal::SIGCONT).unwrap();
     }
 
+    /// Whether it still runs.
+    pub fn fate(&mut self) -> Fate {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            return Fate::Died(status.signal());
+        }
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+        match waitid(Id::Pid(self.pid()), flags) {
+            Ok(WaitStatus::Stopped(..)) => Fate::Stopped,
+            Ok(_) | Err(nix::Error::ECHILD) => Fate::Alive,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Everything that it still says before its end.
+    pub fn hear_rest(&mut self) -> String {
+        let mut rest = String::new();
+        let _ = self.output.read_to_string(&mut rest);
+        rest
+    }
+
     /// Ends its input and waits for its end, which must be a passed test.
     pub fn finish(mut self) {
         self.input = None;
@@ -93,6 +114,15 @@ impl Drop for Role {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What has become of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Alive,
+    Stopped,
+    /// By this signal, or of its own accord.
+    Died(Option<i32>),
 }
 
 /// In the role's process: the directory of the test. `None` if somebody just runs the ignored tests.

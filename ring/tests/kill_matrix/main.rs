@@ -1,0 +1,225 @@
+//! The kill matrix: a process dies, or stops, at every point at which it has just changed shared memory or a file, and
+//! those who go on check that nothing was hurt. `docs/kill-matrix.md` lists the points.
+//!
+//! Needs the stop points compiled in: `cargo test -p shmflow --features stop-points --test kill_matrix`.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's way to fail and to tell"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod puppet;
+mod scenarios;
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use common::Dir;
+use puppet::Puppet;
+use scenarios::{Act, Before, Others, Scenario};
+use shmflow::stop::Action;
+use shmflow::{Role, Step};
+use stage::{Survivors, assert_busy};
+
+/// Not a test: what the puppets are.
+#[test]
+#[ignore = "played by the puppets"]
+fn puppet() {
+    puppet::perform();
+}
+
+#[test]
+fn every_step_has_a_scenario_and_those_of_both_roles_have_two() {
+    let mut found = BTreeMap::<Step, BTreeSet<&str>>::new();
+    for scenario in scenarios::all() {
+        for (step, _) in scenario.steps {
+            found.entry(*step).or_default().insert(if scenario.role == Role::Producer { "p" } else { "c" });
+        }
+    }
+    let missing: Vec<_> = Step::ALL.iter().filter(|step| !found.contains_key(step)).collect();
+    assert!(missing.is_empty(), "nobody dies at {missing:?}");
+    use Step::*;
+    for step in [
+        OpenLocked,
+        JoinLocked,
+        JoinCleaned,
+        JoinEntry,
+        JoinCursor,
+        JoinActive,
+        ReapLocked,
+        ReapHold,
+        ReapSleeper,
+        ReapMask,
+        ReapEntry,
+        LeaveMask,
+        LeaveBits,
+        LeaveEntry,
+        RemoveMark,
+        RemoveRing,
+        RemoveHolds,
+        RemovePeers,
+    ] {
+        assert_eq!(found[&step].len(), 2, "{step} is for both");
+    }
+}
+
+#[test]
+fn death_or_stop_at_every_step_hurts_nobody_else() {
+    let only = std::env::var("SHMFLOW_MATRIX_ONLY").unwrap_or_default();
+    let mut jobs = Vec::new();
+    for scenario in scenarios::all() {
+        for (step, times) in scenario.steps {
+            for nth in *times {
+                for action in [Action::Stop, Action::Kill] {
+                    let name = format!("{}: {action:?} at {step} {nth}", scenario.name);
+                    if name.contains(&only) {
+                        jobs.push((name, *scenario, *step, *nth, action));
+                    }
+                }
+            }
+        }
+    }
+    // Those that wait for the library's patience to end first: they cost time and no work.
+    jobs.sort_by_key(|(_, scenario, step, _, action)| {
+        (*action == Action::Stop && scenario.locked.contains(step)) as u8
+    });
+    let (total, start) = (jobs.len(), Instant::now());
+    let (jobs, failed) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    let workers = std::env::var("SHMFLOW_MATRIX_WORKERS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((name, scenario, step, nth, action)) = { jobs.lock().unwrap().pop() } {
+                    // In a thread of its own, so that a panic says which one it was.
+                    let played = std::thread::Builder::new().name(name.clone()).spawn(move || {
+                        catch_unwind(AssertUnwindSafe(|| play(&scenario, step, nth, action))).is_ok()
+                    });
+                    if !played.unwrap().join().unwrap_or(false) {
+                        failed.lock().unwrap().push(name);
+                    }
+                }
+            });
+        }
+    });
+    println!("kill matrix: {total} deaths and stops at {} steps in {:?}", Step::ALL.len(), start.elapsed());
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
+    assert!(total > 0, "no scenario is called `{only}`");
+}
+
+fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
+    let dir = Dir::new();
+    let arm = format!("arm {step} {nth} {}", if action == Action::Kill { "kill" } else { "stop" });
+    let mut puppets: Vec<Option<Puppet>> =
+        (0..4).map(|i| scenario.needs(i).then(|| Puppet::start(dir.path(), 100 + i as u64))).collect();
+    let mut stopped = BTreeSet::new();
+    let mut survivors = (scenario.others != Others::Later).then(|| Survivors::open(&dir));
+    if let Some(survivors) = &mut survivors {
+        survivors.flow(12, || ());
+    }
+    for before in scenario.before {
+        match *before {
+            Before::Does(who, what) => puppets[who].as_mut().unwrap().does(what),
+            Before::Dies(who, what) => {
+                let mut puppet = puppets[who].take().unwrap();
+                puppet.begins(what);
+                puppet.meets(Action::Kill, what);
+            }
+            Before::Killed(who) => puppets[who].take().unwrap().is_killed(),
+            Before::Stops(who, what) => {
+                let puppet = puppets[who].as_mut().unwrap();
+                puppet.begins(&what.replace("{arm}", &arm));
+                puppet.meets(Action::Stop, what);
+                stopped.insert(who);
+            }
+            Before::GoesOnToStop(who) => {
+                let puppet = puppets[who].as_mut().unwrap();
+                puppet.goes_on();
+                puppet.meets(Action::Stop, "its next stop");
+            }
+        }
+    }
+    let mut victim = puppets[0].take().unwrap();
+    let mut acts = || {
+        match scenario.act {
+            Act::Does(what) => victim.begins(&format!("{arm}; {what}")),
+            Act::GoesOn => victim.goes_on(),
+        }
+        victim.meets(action, step.name());
+    };
+    match &mut survivors {
+        Some(survivors) if scenario.others == Others::Busy => survivors.flow(12, acts),
+        _ => acts(),
+    }
+    stopped.remove(&0);
+    let victim = (action == Action::Stop).then_some(victim);
+    let locked = victim.is_some() && scenario.locked.contains(&step);
+    match survivors {
+        Some(mut survivors) => {
+            survivors.flow_and_open(25, &dir, locked);
+            let others = puppets.into_iter().enumerate().filter_map(|(i, puppet)| Some((i, puppet?)));
+            everybody_goes_on(victim, others, &stopped);
+            survivors.flow(25, || ());
+            survivors.part(&dir);
+        }
+        None => {
+            let mut puppets: Vec<_> =
+                puppets.into_iter().enumerate().filter_map(|(i, puppet)| Some((i, puppet?))).collect();
+            if locked {
+                assert_busy(&dir);
+                everybody_goes_on(victim, puppets.drain(..), &stopped);
+                let survivors = Survivors::open(&dir);
+                flow_and_part(survivors, &dir);
+            } else {
+                let mut survivors = Survivors::open(&dir);
+                survivors.flow_and_open(25, &dir, false);
+                everybody_goes_on(victim, puppets.drain(..), &stopped);
+                flow_and_part(survivors, &dir);
+            }
+        }
+    }
+}
+
+fn flow_and_part(mut survivors: Survivors, dir: &Dir) {
+    survivors.flow_and_open(25, dir, false);
+    survivors.part(dir);
+}
+
+/// The stopped victim and the other puppets finish what they began, and leave.
+fn everybody_goes_on(
+    victim: Option<Puppet>,
+    others: impl Iterator<Item = (usize, Puppet)>,
+    stopped: &BTreeSet<usize>,
+) {
+    for (mut puppet, was_stopped) in victim
+        .map(|victim| (victim, true))
+        .into_iter()
+        .chain(others.map(|(i, puppet)| (puppet, stopped.contains(&i))))
+    {
+        if was_stopped {
+            puppet.goes_on();
+            puppet.answers("go on after it was stopped");
+        }
+        puppet.leaves();
+    }
+}
+
+impl Scenario {
+    /// Whether puppet `who` takes part.
+    fn needs(&self, who: usize) -> bool {
+        who == 0
+            || self.before.iter().any(|before| match *before {
+                Before::Does(i, _) | Before::Dies(i, _) | Before::Stops(i, _) => i == who,
+                Before::Killed(i) | Before::GoesOnToStop(i) => i == who,
+            })
+    }
+}
