@@ -23,12 +23,7 @@ pub fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String>
     let Some(name) = topic.filter(|name| !name.is_empty()) else {
         return Err("No topic is set. Give it a name that both sides use, for example topic=video.".into());
     };
-    // The ring knows what a legal name is and says so when it is opened.
-    let _ = directory.map(Path::new);
-    if name.chars().any(char::is_control) {
-        return Err(format!("topic={name:?} does not work: control characters are not allowed."));
-    }
-    Ok(())
+    shmflow::Topic::new(name, directory.map(Path::new)).map(drop).map_err(|error| error.to_string())
 }
 
 /// Checks the sink's `perms`.

@@ -193,7 +193,7 @@ impl Link {
         }
         let size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
         let depth = size.depth_within(len)?;
-        self.producer.grow(len, depth)
+        if size.max_bytes == 0 { self.producer.grow(len, depth) } else { self.producer.reshape(len, depth) }
     }
 
     /// Deepens the ring when upstream keeps more buffers than there are slots.

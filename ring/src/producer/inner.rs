@@ -38,6 +38,23 @@ struct Current {
     probed: u64,
 }
 
+/// The depth that a new epoch is to have.
+#[derive(Clone, Copy, Debug)]
+enum Depth {
+    AtLeast(u32),
+    Exactly(u32),
+}
+
+impl Depth {
+    /// Whether an epoch of this depth will do, if its slots are large enough.
+    fn satisfied_by(self, present: u32) -> bool {
+        match self {
+            Self::AtLeast(depth) => present >= depth,
+            Self::Exactly(_) => true,
+        }
+    }
+}
+
 impl Inner {
     pub(super) fn new(
         epoch: Arc<Epoch>,
@@ -86,7 +103,7 @@ impl Inner {
             self.follow(current)?;
         }
         if len > current.epoch.shape.capacity {
-            self.grow_to(current, len, 0)?;
+            self.grow_to(current, len, Depth::AtLeast(0))?;
         }
         for attempt in 0..3 {
             let Current { epoch, hint, probed } = current;
@@ -173,23 +190,36 @@ impl Inner {
         if shape.capacity >= capacity && shape.depth >= depth {
             return Ok(());
         }
-        self.grow_to(&mut current, capacity, depth)
+        self.grow_to(&mut current, capacity, Depth::AtLeast(depth))
     }
 
-    fn grow_to(&self, current: &mut Current, capacity: u64, depth: u32) -> Result<()> {
+    /// As `grow` when the slots are too small, but to exactly this depth, which may be less than now.
+    pub(super) fn reshape(&self, capacity: u64, depth: u32) -> Result<()> {
+        self.member.check_fork()?;
+        let mut current = self.current();
+        if current.epoch.shape.capacity >= capacity {
+            return Ok(());
+        }
+        self.grow_to(&mut current, capacity, Depth::Exactly(depth.max(1)))
+    }
+
+    fn grow_to(&self, current: &mut Current, capacity: u64, depth: Depth) -> Result<()> {
         let enlarged = |epoch: &Epoch| {
             let shape = &epoch.shape;
-            if shape.capacity >= capacity && shape.depth >= depth {
+            if shape.capacity >= capacity && depth.satisfied_by(shape.depth) {
                 return None;
             }
             let step = shape.capacity.saturating_add(shape.capacity / 4);
             let reserve = u32::from(shape.slots).saturating_sub(shape.depth);
             let whole = shape.history == shape.depth;
-            let new_depth = shape.depth.max(depth);
+            let new_depth = match depth {
+                Depth::AtLeast(depth) => shape.depth.max(depth),
+                Depth::Exactly(depth) => depth,
+            };
             Some(Wanted {
                 depth: new_depth,
                 reserve,
-                history: if whole { new_depth } else { shape.history },
+                history: if whole { new_depth } else { shape.history.min(new_depth) },
                 // By a quarter at least, so that slowly growing frames do not make an epoch each.
                 capacity: if capacity > shape.capacity { capacity.max(step) } else { shape.capacity },
                 meta_capacity: shape.meta_capacity,

@@ -123,6 +123,15 @@ impl Producer {
         self.inner.grow(capacity as u64, depth)
     }
 
+    /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
+    /// now: for those who have so many bytes to spend. Nothing happens if the slots are large enough.
+    ///
+    /// # Errors
+    /// As [`grow`](Self::grow).
+    pub fn reshape(&self, capacity: usize, depth: u32) -> Result<()> {
+        self.inner.reshape(capacity as u64, depth)
+    }
+
     /// The shape of the ring now in use.
     #[must_use]
     pub fn geometry(&self) -> Geometry {

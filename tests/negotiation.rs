@@ -1,0 +1,180 @@
+//! What consumers accept reaches the producer as a wish, and never breaks anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use gstreamer as gst;
+
+use gst::prelude::*;
+use support::{Running, Topic, have, until, within};
+
+fn format(sample: &gst::Sample) -> String {
+    let caps = sample.caps().expect("caps");
+    caps.structure(0).expect("one").get("format").expect("a format")
+}
+
+fn consumer_of(topic: &Topic, format: &str) -> Running {
+    Running::playing(&format!(
+        "{} ! video/x-raw,format={format} ! appsink name=out sync=false max-buffers=2 drop=true",
+        topic.src("")
+    ))
+}
+
+#[test]
+fn left_alone_a_display_that_takes_one_format_only_is_served() {
+    let topic = Topic::new();
+    let _producer = Running::playing(&format!("videotestsrc ! {}", topic.sink("")));
+    assert_eq!(format(&consumer_of(&topic, "BGRx").pull().expect("a sample")), "BGRx");
+}
+
+#[test]
+fn a_source_that_can_make_anything_makes_what_is_wished_whoever_came_first() {
+    for consumer_first in [true, false] {
+        let topic = Topic::new();
+        let consumer = consumer_first.then(|| consumer_of(&topic, "NV12"));
+        let producer = Running::playing(&format!("videotestsrc ! {}", topic.sink("")));
+        let consumer = consumer.unwrap_or_else(|| {
+            until("frames flow", || producer.stat("sink", "published") > 3);
+            consumer_of(&topic, "NV12")
+        });
+        assert_eq!(format(&consumer.pull().expect("a sample")), "NV12", "consumer first: {consumer_first}");
+        assert_eq!((producer.error(), consumer.error()), (None, None));
+    }
+}
+
+#[test]
+fn a_newcomer_never_changes_the_format_of_those_who_are_served() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("")));
+    let first = consumer_of(&topic, "I420");
+    assert_eq!(format(&first.pull().expect("a sample")), "I420");
+    let second = consumer_of(&topic, "NV12");
+    let error = second.wait_error();
+    assert!(error.contains("videoconvert") && error.contains("I420") && error.contains("NV12"), "{error}");
+    for _ in 0..10 {
+        assert_eq!(format(&first.pull().expect("a sample")), "I420");
+    }
+    drop(second);
+    // With a converter it is served, too.
+    let third = Running::playing(&format!(
+        "{} ! videoconvert ! video/x-raw,format=NV12 ! appsink name=out sync=false max-buffers=2 drop=true",
+        topic.src("")
+    ));
+    assert_eq!(format(&third.pull().expect("a sample")), "NV12");
+    assert_eq!(format(&first.pull().expect("a sample")), "I420");
+    assert_eq!((producer.error(), first.error()), (None, None));
+}
+
+#[test]
+fn when_the_last_one_served_leaves_the_next_one_is() {
+    let topic = Topic::new();
+    let _producer = Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("")));
+    let first = consumer_of(&topic, "I420");
+    first.pull().expect("a sample");
+    drop(first);
+    let second = consumer_of(&topic, "NV12");
+    assert_eq!(format(&second.pull().expect("a sample")), "NV12");
+}
+
+/// Pipelines that can make one format only, in the three ways that a narrowing sink has been seen to kill.
+fn stubborn(topic: &Topic) -> Vec<String> {
+    let mut texts = vec![
+        format!("videotestsrc is-live=true ! video/x-raw,format=I420 ! {}", topic.sink("")),
+        format!(
+            "videotestsrc is-live=true ! tee name=t ! queue ! video/x-raw,format=I420 ! fakesink t. ! queue ! {}",
+            topic.sink("")
+        ),
+    ];
+    if have(&["x264enc", "qtmux", "qtdemux", "avdec_h264"]) {
+        let file = topic.dir().join("film.mp4");
+        let writer = Running::playing(&format!(
+            "videotestsrc num-buffers=100 ! video/x-raw,format=I420 ! x264enc tune=zerolatency ! qtmux ! filesink location={}",
+            file.display()
+        ));
+        writer.wait_eos();
+        texts.push(format!("filesrc location={} ! decodebin ! {}", file.display(), topic.sink("")));
+    }
+    texts
+}
+
+#[test]
+fn a_consumer_that_cannot_be_served_brings_no_producer_down() {
+    let count = stubborn(&Topic::new()).len();
+    for index in 0..count {
+        for consumer_first in [true, false] {
+            let topic = Topic::new();
+            let text = stubborn(&topic).swap_remove(index);
+            let consumer = consumer_first.then(|| consumer_of(&topic, "BGRx"));
+            let producer = Running::playing(&text);
+            until("frames flow", || producer.stat("sink", "published") > 3);
+            let consumer = consumer.unwrap_or_else(|| consumer_of(&topic, "BGRx"));
+            let error = consumer.wait_error();
+            assert!(error.contains("videoconvert"), "{error}");
+            let before = producer.stat("sink", "published");
+            until("frames flow on", || producer.stat("sink", "published") > before + 5);
+            assert_eq!(producer.error(), None, "{text}");
+        }
+    }
+}
+
+#[test]
+fn required_a_wish_makes_a_converter_convert() {
+    let topic = Topic::new();
+    let consumer = consumer_of(&topic, "NV12");
+    let producer = Running::playing(&format!(
+        "videotestsrc is-live=true ! video/x-raw,format=I420 ! videoconvert ! {}",
+        topic.sink("negotiation=require")
+    ));
+    assert_eq!(format(&consumer.pull().expect("a sample")), "NV12");
+    assert_eq!(producer.error(), None);
+}
+
+#[test]
+fn switched_off_a_wish_means_nothing() {
+    let topic = Topic::new();
+    let producer =
+        Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("negotiation=off")));
+    let consumer = consumer_of(&topic, "NV12");
+    let error = consumer.wait_error();
+    assert!(error.contains("BGRx"), "{error}");
+    assert_eq!(producer.error(), None);
+}
+
+#[test]
+fn a_consumer_that_changes_its_mind_is_served_again() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("")));
+    let consumer = Running::playing(&format!(
+        "{} ! capsfilter name=filter caps=video/x-raw,format=I420 ! appsink name=out sync=false max-buffers=1 drop=true",
+        topic.src("")
+    ));
+    assert_eq!(format(&consumer.pull().expect("a sample")), "I420");
+    let wanted: gst::Caps = "video/x-raw,format=UYVY".parse().expect("caps");
+    consumer.element("filter").set_property("caps", wanted);
+    assert!(within(Duration::from_secs(5), || consumer
+        .pull()
+        .is_some_and(|sample| format(&sample) == "UYVY")));
+    assert_eq!((producer.error(), consumer.error()), (None, None));
+}
+
+#[test]
+fn what_cannot_be_carried_is_refused_with_a_reason() {
+    let topic = Topic::new();
+    let sink = Running::new(&format!("appsrc name=in ! {}", topic.sink("")));
+    sink.set_state(gst::State::Ready);
+    let pad = sink.element("sink").static_pad("sink").expect("one");
+    for (caps, good) in [
+        ("video/x-raw,format=I420,width=320,height=240,framerate=30/1", true),
+        ("video/x-raw,format=AYUV64,width=1,height=1,framerate=0/1", true),
+        ("video/x-raw(memory:DMABuf),format=I420,width=320,height=240", false),
+        ("video/x-raw(meta:GstVideoOverlayComposition),format=I420,width=320,height=240", false),
+        ("video/x-h264,width=320,height=240", false),
+    ] {
+        let caps: gst::Caps = caps.parse().expect("caps");
+        let mut query = gst::query::AcceptCaps::new(&caps);
+        assert!(pad.query(&mut query), "{caps}");
+        assert_eq!(query.result(), good, "{caps}");
+    }
+}
