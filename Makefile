@@ -50,6 +50,7 @@ build: deps ## the plugin, the library and the command, optimised
 lint: deps ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features stop-points --locked -- -D warnings)
 
 doc: deps ## the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -58,7 +59,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
-	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features stop-points)
+	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features stop-points --test kill_matrix)
 	$(CARGO) test --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models
