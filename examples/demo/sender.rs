@@ -40,7 +40,7 @@ pub(crate) fn run(video: &str, prefix: &str, work: &Path) -> Result<()> {
             && let Ok(mut collected) = collected.lock()
         {
             for sink in &sinks {
-                for name in ["published", "zero-copy", "copied", "dropped"] {
+                for name in ["published", "zero-copy", "copied", "dropped", "pool-fallbacks"] {
                     if let Some(value) = pipeline::statistic(sink, name) {
                         collected.push(format!("stat {} {name} {value}", sink.name()));
                     }

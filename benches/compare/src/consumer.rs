@@ -1,7 +1,7 @@
 //! The consuming process: a source, a fakesink, and a probe between them that reads the clock and the frame.
 
 use std::io::Read;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,14 @@ fn receive(setup: &ConsumerSetup) -> Result<()> {
     source.link(&sink)?;
 
     let (sender, events) = channel();
+    let failed = sender.clone();
+    pipeline.bus().ok_or("a pipeline without a bus")?.set_sync_handler(move |_, message| {
+        if let Some(error) = peer::error_in(message) {
+            // Nobody listens when the pipeline is being stopped.
+            let _ = failed.send(Event::Failed(error));
+        }
+        gst::BusSyncReply::Pass
+    });
     // Frames come on one thread; the lock is never contended.
     let recorder = Mutex::new(Recorder::new(setup.touch, sender));
     let pad = sink.static_pad("sink").ok_or("a fakesink without a pad")?;
@@ -51,17 +59,19 @@ fn receive(setup: &ConsumerSetup) -> Result<()> {
     let outcome = pipeline
         .set_state(gst::State::Playing)
         .map_err(|error| peer::bus_error(&pipeline).unwrap_or_else(|| error.to_string()).into())
-        .and_then(|_| report(&pipeline, &source, &events));
+        .and_then(|_| report(&source, &events));
     peer::stop(&pipeline);
     outcome
 }
 
 /// Tells the parent about the first frame and the result, then stays until the parent closes the input.
-fn report(pipeline: &gst::Pipeline, source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
+fn report(source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
+    // No time-out: a thread that wakes up now and then would be counted as the source's.
     loop {
-        match events.recv_timeout(Duration::from_millis(100)) {
-            Ok(Event::Attached) => line::say(&json!({ "attached": true }).to_string())?,
-            Ok(Event::Done(counted)) => {
+        match events.recv().map_err(|_| "the source went away")? {
+            Event::Attached => line::say(&json!({ "attached": true }).to_string())?,
+            Event::Failed(error) => return Err(error.into()),
+            Event::Done(counted) => {
                 let value = json!({ "consumed": {
                     "frames": counted.frames,
                     "lost": counted.lost,
@@ -76,13 +86,6 @@ fn report(pipeline: &gst::Pipeline, source: &gst::Element, events: &Receiver<Eve
                 std::io::stdin().lock().read_to_end(&mut Vec::new())?;
                 return Ok(());
             }
-            Ok(Event::Failed(error)) => return Err(error.into()),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(error) = peer::bus_error(pipeline) {
-                    return Err(error.into());
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => return Err("the source went away".into()),
         }
     }
 }

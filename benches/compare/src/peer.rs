@@ -125,9 +125,14 @@ pub(crate) fn initialise(plugin: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The first error on a pipeline's bus, told as a person would want it.
+/// The first error on a pipeline's bus.
 pub(crate) fn bus_error(pipeline: &gst::Pipeline) -> Option<String> {
     let message = pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+    error_in(&message)
+}
+
+/// An error message, told as a person would want it.
+pub(crate) fn error_in(message: &gst::MessageRef) -> Option<String> {
     match message.view() {
         gst::MessageView::Error(error) => {
             let source = error.src().map_or_else(String::new, |object| object.path_string().to_string());
