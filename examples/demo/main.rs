@@ -2,10 +2,10 @@
 //! measure every frame, and encode it anew. Nothing is downloaded: the video is made once, from moving test pictures.
 //!
 //! ```text
-//!                    ┌─ avdec_h264 ── shmflowsink demo/full ──┬─ meter    checks and times every frame
-//! source.mp4 ─ tee ──┤                                        ├─ viewer   a window; is killed half-way, and comes back
-//!                    │                                        └─ encoder  gst-launch-1.0 … x264enc … encoded.mp4
-//!                    └─ openh264dec ─ shmflowsink demo/small ─── meter
+//!                    ┌─ openh264dec ─ shmflowsink demo/full ─────────────┬─ meter    checks and times every frame
+//! source.mp4 ─ tee ──┤                                                   ├─ viewer   a window; is killed, comes back
+//!                    │                                                   └─ encoder  gst-launch-1.0 … x264enc …
+//!                    └─ avdec_h264 ── videoscale ─ shmflowsink demo/small ── meter
 //! ```
 //!
 //! Every box is a process of its own, started by this one. At the end there are a summary, a contact sheet of what was

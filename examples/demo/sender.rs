@@ -1,4 +1,7 @@
 //! The sending process: decodes the video twice, with two decoders, straight into the slots of two topics.
+//!
+//! In GStreamer 1.22, avdec_h264 copies its frames in front of any sink; here it feeds a scaler, which writes into the
+//! slots whatever it reads.
 
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -40,7 +43,7 @@ pub(crate) fn run(video: &str, prefix: &str, work: &Path) -> Result<()> {
             && let Ok(mut collected) = collected.lock()
         {
             for sink in &sinks {
-                for name in ["published", "zero-copy", "copied", "dropped", "pool-fallbacks"] {
+                for name in ["published", "zero-copy", "copied", "dropped"] {
                     if let Some(value) = pipeline::statistic(sink, name) {
                         collected.push(format!("stat {} {name} {value}", sink.name()));
                     }
@@ -66,8 +69,8 @@ pub(crate) fn run(video: &str, prefix: &str, work: &Path) -> Result<()> {
 fn text(prefix: &str) -> String {
     format!(
         "filesrc name=file ! qtdemux ! h264parse ! tee name=both \
-         both. ! queue ! avdec_h264 ! shmflowsink name=full topic={prefix}/full \
-         both. ! queue ! openh264dec ! videoscale ! video/x-raw,width=640,height=360 \
+         both. ! queue ! openh264dec ! shmflowsink name=full topic={prefix}/full \
+         both. ! queue ! avdec_h264 ! videoscale ! video/x-raw,width=640,height=360 \
          ! shmflowsink name=small topic={prefix}/small"
     )
 }
