@@ -12,6 +12,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "../../fuzz/checks/attach.rs"]
+mod attach;
 #[path = "../../fuzz/checks/meta.rs"]
 mod meta;
 
@@ -19,7 +21,8 @@ mod meta;
 type Check = fn(&[u8]) -> bool;
 
 /// Name of the target (and of its folder in `fuzz/corpus`) and what it checks.
-const TARGETS: &[(&str, Check)] = &[("meta", meta::check)];
+const TARGETS: &[(&str, Check)] =
+    &[("attach", attach::attach), ("attach_live", attach::attach_live), ("meta", meta::check)];
 
 fn fuzz_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")

@@ -91,7 +91,7 @@ impl Member {
     pub(crate) fn activate(&self, name: &str, epoch: u64, cursor: u64) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
         let header = self.peers.header();
-        let generation = header.generation.fetch_add(1, SeqCst) + 1;
+        let generation = header.generation.fetch_add(1, SeqCst).wrapping_add(1);
         self.generation.store(generation, Relaxed);
         for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
             counter.store(0, Relaxed);
