@@ -17,6 +17,15 @@ impl fmt::Display for Size {
     }
 }
 
+/// The topic at the end of a sentence; nothing where it was about no single one.
+struct ForTopic<'a>(&'a str);
+
+impl fmt::Display for ForTopic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " for topic `{}`", self.0) }
+    }
+}
+
 /// A size for the `--shm-size` option: whole MiB, with room for what else is there.
 struct ShmSize(u64);
 
@@ -35,7 +44,7 @@ impl fmt::Display for Error {
                 dir.display()
             ),
             Self::NotPermitted { topic, path, what, mode, owner_uid } => {
-                write!(f, "not permitted to {what} for topic `{topic}`")?;
+                write!(f, "not permitted to {what}{}", ForTopic(topic))?;
                 if !path.as_os_str().is_empty() {
                     write!(f, ": {}", path.display())?;
                     match (mode, owner_uid) {
@@ -136,7 +145,7 @@ impl fmt::Display for Error {
                  others permission to read"
             ),
             Self::Meta(error) => write!(f, "the metadata of a frame is not usable: {error}"),
-            Self::Io { topic, what, source } => write!(f, "could not {what} for topic `{topic}`: {source}"),
+            Self::Io { topic, what, source } => write!(f, "could not {what}{}: {source}", ForTopic(topic)),
         }
     }
 }

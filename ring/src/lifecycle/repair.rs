@@ -69,7 +69,8 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Re
     let files = files_of(topic).map_err(io)?;
     for (kind, path) in &files {
         let FileKind::OldRing(epoch) = *kind else { continue };
-        let wanted = epoch > behind && epoch < current.epoch && epoch.saturating_add(KEPT_EPOCHS) >= current.epoch;
+        let wanted =
+            epoch > behind && epoch < current.epoch && epoch.saturating_add(KEPT_EPOCHS) >= current.epoch;
         match files::peek(topic, path, true) {
             Ok((shape, ..)) if wanted => holds.push(shape.holds),
             _ => unlink(path).map_err(io)?,

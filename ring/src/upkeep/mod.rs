@@ -35,7 +35,7 @@ use crate::topic::{FileKind, directory};
 /// ```
 ///
 /// # Errors
-/// [`Error::NotPermitted`] or [`Error::Io`] if the directory cannot be read; their topic is `*`.
+/// [`Error::NotPermitted`] or [`Error::Io`] if the directory cannot be read; they name no topic.
 pub fn topics(dir: Option<&Path>) -> Result<Vec<String>> {
     let found = scan(&directory(dir))?.into_iter();
     let topics = found.filter(|(_, files)| {
@@ -50,9 +50,9 @@ fn scan(dir: &Path) -> Result<BTreeMap<String, Vec<(FileKind, PathBuf)>>> {
         let what = format!("list the topics in {}", dir.display());
         if is_refusal(&error) {
             let (path, mode, owner_uid) = (dir.into(), None, None);
-            return Error::NotPermitted { topic: "*".into(), path, what, mode, owner_uid };
+            return Error::NotPermitted { topic: String::new(), path, what, mode, owner_uid };
         }
-        Error::Io { topic: "*".into(), what, source: error }
+        Error::Io { topic: String::new(), what, source: error }
     };
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(failed)? {

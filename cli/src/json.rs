@@ -1,0 +1,99 @@
+//! What programs read. Field names stay; new ones may come.
+
+use serde_json::{Value, json};
+use shmflow::{Collected, KeptBecause, Liveness, ParticipantInfo, Rate, Role, TopicInfo};
+
+use crate::state::State;
+
+pub(crate) fn topic(info: &TopicInfo, earlier: Option<&TopicInfo>) -> Value {
+    let participants: Vec<_> = info.participants.iter().map(|p| participant(info, p, earlier)).collect();
+    json!({
+        "topic": info.topic,
+        "dir": info.dir.to_string_lossy(),
+        "state": State::of(info).name(),
+        "published": info.published(),
+        "next_seq": info.next_seq,
+        "rate": earlier.and_then(|earlier| info.rate_since(earlier)).map(rate),
+        "geometry": info.geometry.map(|g| json!({
+            "epoch": g.epoch,
+            "slots": g.slots,
+            "depth": g.depth,
+            "history": g.history,
+            "capacity": g.capacity,
+            "meta_capacity": g.meta_capacity,
+            "reserved_bytes": g.reserved_bytes,
+        })),
+        "participants": participants,
+        "permissions": format!("{:04o}", info.permissions),
+        "owner_uid": info.owner_uid,
+        "owner_gid": info.owner_gid,
+        "shared_bytes": info.shared_bytes,
+        "epochs": info.epochs,
+        "persistent": info.persistent,
+        "ended": info.ended,
+        "removed": info.removed,
+        "admits_readers": info.admits_readers,
+    })
+}
+
+fn participant(info: &TopicInfo, p: &ParticipantInfo, earlier: Option<&TopicInfo>) -> Value {
+    json!({
+        "role": match p.role { Role::Producer => "producer", Role::Consumer => "consumer" },
+        "id": p.id.id,
+        "generation": p.id.generation,
+        "name": p.name,
+        "pid": p.pid,
+        "liveness": match p.liveness {
+            Liveness::Alive => "alive",
+            Liveness::Dead => "dead",
+            _ => "unknown",
+        },
+        "active": p.active,
+        "age_seconds": p.age.as_secs_f64(),
+        "epoch": p.epoch,
+        "cursor": p.cursor,
+        "lag": p.lag,
+        "frames": p.frames,
+        "bytes": p.bytes,
+        "lost": p.lost,
+        "copied": p.copied,
+        "holding": p.holding,
+        "writing": p.writing,
+        "wish": p.wish,
+        "waiting": p.waiting,
+        "ended_before": p.ended,
+        "primary": p.primary,
+        "exclusive": p.exclusive,
+        "rate": earlier.and_then(|earlier| info.rate_of(p, earlier)).map(rate),
+    })
+}
+
+fn rate(rate: Rate) -> Value {
+    json!({ "frames_per_second": rate.frames, "bytes_per_second": rate.bytes })
+}
+
+/// A topic that could not be inspected.
+pub(crate) fn unreadable(topic: &str, error: &shmflow::Error) -> Value {
+    json!({ "topic": topic, "state": "unreadable", "error": error.to_string() })
+}
+
+pub(crate) fn collected(collected: &Collected) -> Value {
+    let kept: Vec<_> = collected
+        .kept
+        .iter()
+        .map(|kept| match &kept.why {
+            KeptBecause::InUse(alive) => json!({ "topic": kept.topic, "why": "in use", "alive": alive }),
+            KeptBecause::Persistent => json!({ "topic": kept.topic, "why": "persistent" }),
+            KeptBecause::Failed(error) => {
+                json!({ "topic": kept.topic, "why": "failed", "error": error.to_string() })
+            }
+            _ => json!({ "topic": kept.topic, "why": "other" }),
+        })
+        .collect();
+    json!({
+        "removed": collected.removed,
+        "temporary_files": collected.temporary_files,
+        "bytes": collected.bytes,
+        "kept": kept,
+    })
+}

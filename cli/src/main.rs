@@ -1,0 +1,44 @@
+//! The command `shmflow`: lists, inspects and removes shared-memory topics. `shmflow --help` says how.
+#![deny(unsafe_code)]
+
+mod args;
+mod info;
+mod json;
+mod ls;
+mod outcome;
+mod state;
+mod table;
+mod text;
+mod upkeep;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use outcome::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let terminal = io::stdout().is_terminal();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = run(&mut out, &args, terminal)
+        .and_then(|outcome| out.flush().map(|()| outcome).map_err(Failure::from));
+    // What is left in the buffer was refused already.
+    let (_, _) = out.into_parts();
+    result.unwrap_or_else(Failure::outcome).into()
+}
+
+fn run(out: &mut dyn Write, args: &Args, terminal: bool) -> Result<Outcome, Failure> {
+    let dir = args.dir.as_deref();
+    match &args.command {
+        Command::Ls { json } => ls::run(out, dir, *json),
+        Command::Info { topic, json, watch, interval } => {
+            let style = info::Style { json: *json, watch: *watch, interval: *interval, terminal };
+            info::run(out, dir, topic, style)
+        }
+        Command::Rm { topics, force } => upkeep::rm(out, dir, topics, *force),
+        Command::Gc { json } => upkeep::gc(out, dir, *json),
+    }
+}

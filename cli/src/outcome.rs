@@ -1,0 +1,86 @@
+//! How the command ends.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::text;
+
+/// The exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Failed,
+    NoTopic,
+    InUse,
+}
+
+impl Outcome {
+    /// The status that an error leads to.
+    pub(crate) fn of(error: &shmflow::Error) -> Self {
+        match error {
+            shmflow::Error::NoTopic { .. } => Self::NoTopic,
+            shmflow::Error::InUse { .. } | shmflow::Error::Busy { .. } => Self::InUse,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Failed => Self::from(1),
+            // 2 is the status of a command line that is not understood.
+            Outcome::NoTopic => Self::from(3),
+            Outcome::InUse => Self::from(4),
+        }
+    }
+}
+
+/// Why a command could not go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Topic(shmflow::Error),
+    /// Nobody reads the output any more, or it has no room.
+    Output(io::Error),
+}
+
+impl Failure {
+    /// Tells an error. That nobody reads the standard error output is nothing to fail for.
+    pub(crate) fn tell(error: &dyn std::fmt::Display) {
+        let _ = writeln!(io::stderr(), "shmflow: {}", text::safe(&error.to_string()));
+    }
+
+    /// Says something that is not a result.
+    pub(crate) fn note(text: &str) {
+        let _ = writeln!(io::stderr(), "shmflow: {text}");
+    }
+
+    /// Tells it, and says how the command ends.
+    pub(crate) fn outcome(self) -> Outcome {
+        match self {
+            Self::Topic(error) => {
+                Self::tell(&error);
+                Outcome::of(&error)
+            }
+            // Whoever closed the pipe has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,
+            Self::Output(error) => {
+                Self::note(&format!("could not write the output: {error}"));
+                Outcome::Failed
+            }
+        }
+    }
+}
+
+impl From<shmflow::Error> for Failure {
+    fn from(error: shmflow::Error) -> Self {
+        Self::Topic(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

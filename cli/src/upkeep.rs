@@ -1,0 +1,71 @@
+//! `shmflow rm` and `shmflow gc`.
+
+use std::io::Write;
+use std::path::Path;
+
+use shmflow::KeptBecause;
+
+use crate::outcome::{Failure, Outcome};
+use crate::{json, ls, text};
+
+/// Removes topics: all that can be; the first failure decides the exit status.
+pub(crate) fn rm(
+    out: &mut dyn Write,
+    dir: Option<&Path>,
+    topics: &[String],
+    force: bool,
+) -> Result<Outcome, Failure> {
+    let mut first = Outcome::Done;
+    for topic in topics {
+        match shmflow::remove(topic, dir, force) {
+            Ok(bytes) => {
+                writeln!(out, "Removed {}, {}.", text::safe(topic), text::bytes(bytes))?;
+            }
+            Err(error) => {
+                out.flush()?;
+                Failure::tell(&error);
+                if matches!(error, shmflow::Error::InUse { .. }) {
+                    Failure::note("--force removes it nevertheless");
+                }
+                if first == Outcome::Done {
+                    first = Outcome::of(&error);
+                }
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// Collects; what cannot be removed is told and is no failure of the collection.
+pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
+    let collected = shmflow::collect(dir)?;
+    if as_json {
+        writeln!(out, "{:#}", json::collected(&collected))?;
+        return Ok(Outcome::Done);
+    }
+    for topic in &collected.removed {
+        writeln!(out, "Removed {}.", text::safe(topic))?;
+    }
+    let (mut in_use, mut persistent) = (0_u64, 0_u64);
+    for kept in &collected.kept {
+        match &kept.why {
+            KeptBecause::InUse(_) => in_use += 1,
+            KeptBecause::Persistent => persistent += 1,
+            KeptBecause::Failed(error) => {
+                out.flush()?;
+                Failure::tell(error);
+            }
+            _ => {}
+        }
+    }
+    let mut facts = vec![format!("{} freed", text::bytes(collected.bytes))];
+    if collected.temporary_files != 0 {
+        facts.push(text::several(collected.temporary_files.into(), "unfinished file"));
+    }
+    facts.push(format!("{} in use", text::several(in_use, "topic")));
+    if persistent != 0 {
+        facts.push(format!("{persistent} persistent (shmflow rm removes those)"));
+    }
+    writeln!(out, "{}: {}.", ls::place(dir), facts.join(", "))?;
+    Ok(Outcome::Done)
+}

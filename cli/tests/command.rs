@@ -1,0 +1,286 @@
+//! The real command, run as people and scripts run it.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's way to fail"
+)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use serde_json::Value;
+use shmflow::{Consumer, Producer};
+
+/// A directory of one test's own.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("shmflow-cli-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let path = Path::new("/dev/shm").join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shmflow"));
+        command.args(args).env("SHMFLOW_DIR", &self.0).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran(self.command(args).output().unwrap())
+    }
+
+    fn producer(&self, topic: &str) -> Producer {
+        Producer::builder(topic).dir(&self.0).name("camera").open().unwrap()
+    }
+
+    fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Ran(Output);
+
+impl Ran {
+    fn status(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    fn out(&self) -> &str {
+        std::str::from_utf8(&self.0.stdout).unwrap()
+    }
+
+    fn err(&self) -> &str {
+        std::str::from_utf8(&self.0.stderr).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(self.out()).unwrap()
+    }
+}
+
+#[test]
+fn ls_shows_every_topic_on_a_line_of_its_own() {
+    let dir = Dir::new();
+    let none = dir.run(&["ls"]);
+    assert_eq!((none.status(), none.err()), (0, ""));
+    assert_eq!(none.out(), format!("There are no topics in {}.\n", dir.0.display()));
+    let one = dir.producer("robot/cam0");
+    let two = Producer::builder("b").dir(&dir.0).persistent(true).perms(0o644).open().unwrap();
+    let consumer = Consumer::builder("robot/cam0").dir(&dir.0).open().unwrap();
+    for _ in 0..1500 {
+        one.write(b"x").unwrap();
+    }
+    drop(two);
+    let ran = dir.run(&["ls"]);
+    let lines: Vec<Vec<&str>> = ran.out().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((ran.status(), ran.err(), lines.len()), (0, "", 3));
+    assert_eq!(lines[0][..5], ["TOPIC", "STATE", "PRODUCERS", "CONSUMERS", "PUBLISHED"]);
+    assert_eq!(lines[1][..5], ["b", "idle", "0", "0", "0"]);
+    assert_eq!(lines[2][..5], ["robot/cam0", "live", "1", "1", "1,500"]);
+    assert!(lines[1].contains(&"0644") && lines[2].contains(&"0600"));
+    drop(consumer);
+
+    let json = dir.run(&["ls", "--json"]).json();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+    assert_eq!(json[1]["topic"], "robot/cam0");
+    assert_eq!(json[1]["published"], 1500);
+    assert_eq!(json[0]["state"], "idle");
+    assert_eq!(json[0]["geometry"]["slots"], 10);
+}
+
+#[test]
+fn the_directory_comes_from_the_option_before_the_environment() {
+    let (dir, other) = (Dir::new(), Dir::new());
+    let _producer = other.producer("there");
+    let path = other.0.to_str().unwrap();
+    assert!(dir.run(&["ls"]).out().contains("no topics"));
+    for args in [["--dir", path, "ls"], ["ls", "--dir", path]] {
+        assert!(dir.run(&args).out().contains("there"));
+    }
+    let ran = dir.run(&["ls", "--dir", "/nowhere/at/all"]);
+    assert_eq!((ran.status(), ran.out()), (1, ""));
+    assert!(ran.err().contains("/nowhere/at/all") && ran.err().contains("No such file"), "{}", ran.err());
+}
+
+#[test]
+fn info_tells_who_does_what() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    let mut consumer =
+        Consumer::builder("t").dir(&dir.0).name("view\x1b[2Jer").wish("video/x-raw\n").open().unwrap();
+    for _ in 0..3 {
+        producer.write(&[7; 2048]).unwrap();
+    }
+    let _frame = consumer.recv().unwrap();
+    let ran = dir.run(&["info", "t"]);
+    assert_eq!((ran.status(), ran.err()), (0, ""));
+    for part in [
+        "state        live",
+        "3 frames; now 0.0/s, 0 B/s",
+        "8 deep + 2 in reserve",
+        "64 KiB per frame",
+        "0600",
+    ] {
+        assert!(ran.out().contains(part), "{part}: {}", ran.out());
+    }
+    let row = |role: &str| {
+        let line = ran.out().lines().find(|line| line.starts_with(role)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let pid = std::process::id().to_string();
+    let [sent, got] = ["producer", "consumer 8"].map(|role| row(role.split(' ').next().unwrap()));
+    assert_eq!(sent[..10], ["producer", "0", "camera", &pid, "alive", "3", "0.0", "6", "KiB", "-"]);
+    assert_eq!(got[..11], ["consumer", "8", "view[2Jer", &pid, "alive", "1", "0.0", "2", "KiB", "2", "0"]);
+    assert!(ran.out().contains("wishes video/x-raw\\n"), "{}", ran.out());
+    assert!(!ran.out().contains('\x1b'));
+
+    let json = dir.run(&["info", "t", "--json"]).json();
+    let consumer = &json["participants"][1];
+    assert_eq!((&consumer["lag"], &consumer["holding"]), (&Value::from(2), &Value::from(1)));
+    assert_eq!((&consumer["liveness"], &consumer["wish"]), (&"alive".into(), &"video/x-raw\n".into()));
+    assert_eq!((&json["permissions"], &json["rate"]["frames_per_second"]), (&"0600".into(), &0.0.into()));
+}
+
+#[test]
+fn watching_ends_with_the_topic() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    let mut child = dir
+        .command(&["info", "t", "--watch", "--json", "--interval", "0.02"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(next()["rate"].is_null());
+    producer.write(b"12345").unwrap();
+    loop {
+        let look = next();
+        if look["published"] == 1 && look["rate"]["frames_per_second"].as_f64().unwrap() > 0.0 {
+            assert!(look["participants"][0]["rate"]["bytes_per_second"].as_f64().unwrap() > 0.0);
+            break;
+        }
+    }
+    drop(producer);
+    while let Some(Ok(_)) = lines.next() {}
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!((child.wait().unwrap().code(), told.as_str()), (Some(0), "shmflow: topic `t` is gone\n"));
+}
+
+#[test]
+fn what_is_not_there_has_a_status_of_its_own() {
+    let dir = Dir::new();
+    for args in [&["info", "x"][..], &["rm", "x"], &["rm", "--force", "x"]] {
+        let ran = dir.run(args);
+        assert_eq!((ran.status(), ran.out()), (3, ""), "{args:?}");
+        assert!(ran.err().starts_with("shmflow: there is no topic `x` in "), "{}", ran.err());
+    }
+    let ran = dir.run(&["info", "a\nb"]);
+    assert_eq!(ran.status(), 1);
+    assert!(ran.err().contains("U+000A"), "{}", ran.err());
+}
+
+#[test]
+fn rm_spares_what_is_in_use_unless_forced() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    let ran = dir.run(&["rm", "t"]);
+    assert_eq!((ran.status(), ran.out()), (4, ""));
+    assert!(
+        ran.err().contains("in use by producer `camera`") && ran.err().contains("--force"),
+        "{}",
+        ran.err()
+    );
+    producer.write(b"still").unwrap();
+    drop(Producer::builder("u").dir(&dir.0).persistent(true).open().unwrap());
+    let ran = dir.run(&["rm", "gone", "u", "t"]);
+    assert_eq!(ran.status(), 3, "the first failure counts");
+    assert!(ran.out().starts_with("Removed u, "), "the others are removed: {}", ran.out());
+    let ran = dir.run(&["rm", "-f", "t"]);
+    assert_eq!((ran.status(), ran.err()), (0, ""));
+    assert!(dir.is_empty());
+    assert!(matches!(producer.write(b"x"), Err(shmflow::Error::Removed { .. })));
+}
+
+#[test]
+fn gc_says_what_it_did_and_what_it_left() {
+    let dir = Dir::new();
+    let _producer = dir.producer("live");
+    drop(Producer::builder("stays").dir(&dir.0).persistent(true).open().unwrap());
+    drop(Producer::builder("half").dir(&dir.0).persistent(true).open().unwrap());
+    std::fs::remove_file(dir.0.join("shmflow.half.ring")).unwrap();
+    std::fs::write(dir.0.join("shmflow.broken.peers"), b"junk").unwrap();
+    std::fs::write(dir.0.join("shmflow.half.tmp.0000000000000000"), b"junk").unwrap();
+    let ran = dir.run(&["gc"]);
+    assert_eq!(ran.status(), 0);
+    assert!(ran.out().starts_with("Removed half.\n"), "{}", ran.out());
+    for part in ["1 unfinished file", "1 topic in use", "1 persistent"] {
+        assert!(ran.out().contains(part), "{part}: {}", ran.out());
+    }
+    assert!(ran.err().contains("broken.peers is not a ring"), "{}", ran.err());
+    let json = dir.run(&["gc", "--json"]).json();
+    assert_eq!(json["removed"], Value::from(Vec::<Value>::new()));
+    let kept: Vec<_> = json["kept"].as_array().unwrap().iter().map(|k| k["why"].as_str().unwrap()).collect();
+    assert_eq!(kept, ["failed", "in use", "persistent"]);
+    let ls = dir.run(&["ls"]);
+    assert!(ls.out().contains("unreadable") && ls.err().contains("not a ring"));
+    assert_eq!(dir.run(&["rm", "broken"]).status(), 1);
+    assert_eq!(dir.run(&["rm", "--force", "broken"]).status(), 0);
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    // More than a pipe holds, and nobody reads it.
+    let many: Vec<_> = (0..300).map(|i| dir.producer(&format!("topic number {i}"))).collect();
+    for args in [&["ls", "--json"][..], &["ls"], &["info", "t", "--watch", "--interval", "0.01"]] {
+        let mut child = dir.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!((child.wait().unwrap().code(), told.as_str()), (Some(0), ""), "{args:?}");
+    }
+    // And one that is full.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = Ran(dir.command(&["ls"]).stdout(full).output().unwrap());
+    assert_eq!(ran.status(), 1);
+    assert!(ran.err().contains("could not write the output"), "{}", ran.err());
+    drop((producer, many));
+}
+
+#[test]
+fn help_explains_with_examples() {
+    let dir = Dir::new();
+    for (args, parts) in [
+        (&["--help"][..], &["ls", "info", "rm", "gc", "SHMFLOW_DIR", "Exit status"][..]),
+        (&["info", "--help"], &["LAG", "--watch", "Examples:"]),
+        (&["rm", "--help"], &["--force", "Examples:"]),
+        (&["ls", "--help"], &["unfinished", "--json"]),
+        (&["gc", "--help"], &["persistent", "sudo shmflow gc"]),
+    ] {
+        let ran = dir.run(args);
+        assert_eq!(ran.status(), 0);
+        for part in parts {
+            assert!(ran.out().contains(part), "{args:?} does not say {part}");
+        }
+    }
+    assert_eq!(dir.run(&[]).status(), 2);
+    assert_eq!(dir.run(&["info", "t", "--interval", "0"]).status(), 2);
+}
