@@ -117,6 +117,8 @@ impl Bytes {
         let mut names: Vec<_> =
             fs::read_dir(dir).expect("its files").map(|entry| entry.expect("a name").path()).collect();
         names.sort();
+        // As above: `peers`, `ring`, `holds`.
+        names.rotate_left(1);
         Self { files: names.iter().filter_map(|path| Self::open(path)).collect() }
     }
 
@@ -173,7 +175,7 @@ impl Users {
         let which = usize::from(record.file);
         let len = usize::from(record.at) % 100;
         let worked = match record.what % 16 {
-            0 => opened(&mut self.producers, producer(dir, record.at % 2 == 0), MOST),
+            0 => opened(&mut self.producers, producer(dir, record.at.is_multiple_of(2)), MOST),
             1 => {
                 let mode = match record.at % 3 {
                     0 => ProducerMode::Exclusive,
@@ -252,7 +254,7 @@ impl Users {
                 info.is_ok_and(|info| info.rate_since(&info).is_none())
             }
             _ => match record.at % 8 {
-                0 => shmflow::remove("t", Some(dir), record.at % 16 == 0).is_ok(),
+                0 => shmflow::remove("t", Some(dir), record.at.is_multiple_of(16)).is_ok(),
                 1 => shmflow::collect(Some(dir)).is_ok(),
                 2 => self.producers.pop().is_some(),
                 3 => self.consumers.pop().is_some(),
@@ -297,7 +299,7 @@ fn use_it(dir: &Path, users: &mut Users) -> bool {
 }
 
 /// Opens and uses a topic whose files hold what the input made of them. Says whether it could be used.
-pub fn attach(input: &[u8]) -> bool {
+pub(crate) fn attach(input: &[u8]) -> bool {
     let dir = Dir::new();
     let bytes = Bytes::write(&dir.0);
     for record in records(input) {
@@ -312,7 +314,7 @@ pub fn attach(input: &[u8]) -> bool {
 
 /// Uses a topic while the input changes its files under the hands of its users. Says whether it could be used to the
 /// end.
-pub fn attach_live(input: &[u8]) -> bool {
+pub(crate) fn attach_live(input: &[u8]) -> bool {
     const CHANGES: u8 = 0x80;
     let dir = Dir::new();
     let mut users = Users::default();

@@ -1,5 +1,5 @@
 //! Frames from producers to consumers within one process.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
 mod common;
 
