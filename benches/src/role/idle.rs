@@ -19,13 +19,18 @@ pub(super) fn hold<T: Transport>(spec: &Spec, control: &mut Control) -> Res<()> 
     Ok(())
 }
 
-/// Sleeps for a frame that does not come and says what that cost.
+/// Sleeps for a frame that does not come, in `frames` sleeps, and says what that cost.
 pub(super) fn idle<T: Transport>(spec: &Spec, control: &mut Control) -> Res<()> {
     control.ready()?;
     let mut rx = T::receiver(spec)?;
     control.ready()?;
     let (from, cpu) = (now_ns(), cpu_ns());
-    let got = rx.wait(Duration::from_millis(spec.millis), |_| ())?;
+    let waits = spec.frames.max(1);
+    let each = Duration::from_millis(spec.millis.checked_div(waits).unwrap_or(0));
+    let mut got = false;
+    for _ in 0..waits {
+        got |= rx.wait(each, |_| ())?;
+    }
     let (ns, cpu) = (now_ns().saturating_sub(from), cpu_ns().saturating_sub(cpu));
     if got {
         return Err("a frame came although nobody sent one".into());
