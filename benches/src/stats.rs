@@ -48,6 +48,12 @@ impl Spread {
         Self { median: quantile(&pooled, part), ..each }
     }
 
+    /// How the rounds of one candidate compare with the same rounds of another. A virtual machine's processors move
+    /// near to each other and far apart again while it runs: what was measured in one round is comparable.
+    pub(crate) fn ratio(ours: &[f64], theirs: &[f64]) -> Self {
+        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
     /// The same in another unit.
     pub(crate) fn times(self, factor: f64) -> Self {
         Self { median: self.median * factor, min: self.min * factor, max: self.max * factor }
@@ -103,6 +109,12 @@ mod tests {
     fn a_spread_pools_samples_but_keeps_the_rounds_apart() {
         let spread = Spread::of_quantile(&[vec![1.0; 10], vec![9.0; 30]], 0.5);
         assert_eq!((spread.median, spread.min, spread.max), (9.0, 1.0, 9.0));
+    }
+
+    #[test]
+    fn a_ratio_compares_round_by_round() {
+        let ratio = Spread::ratio(&[1.0, 10.0, 3.0], &[2.0, 20.0, 3.0]);
+        assert_eq!((ratio.median, ratio.min, ratio.max), (0.5, 0.5, 1.0));
     }
 
     #[test]
