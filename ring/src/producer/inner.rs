@@ -7,6 +7,7 @@ use super::lead::Watch;
 use super::{Policy, ProducerMode};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
+use crate::layout::ring::Shape;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
 use crate::lifecycle::{Wanted, follow, grow, reap};
 use crate::protocol::claim::{Hint, Passed, claim_oldest, claim_passed};
@@ -15,8 +16,11 @@ use crate::shm::epoch::Epoch;
 use crate::shm::member::Member;
 use crate::sys::clock::monotonic_coarse_ns;
 
-/// Below this many bytes the whole ring stays in the cache, and keeping to warm slots gains nothing.
-const WARM_FROM: u64 = 512 << 10;
+/// As many of the newest frames as fit into this many bytes are left alone, even if neither consumers nor the history
+/// need them. Using the very newest again is right only for large frames. A consumer has a small one still in its own
+/// cache, from which a producer must take every line away: it is two to four times as fast to let it sink into the
+/// cache that both share. Measured with frames of 0.5 to 8 MB on a cache of 32 MB; a quarter of that is best for all.
+const WARM_BYTES: u64 = 8 << 20;
 /// At most so often a producer looks whether a laggard, or a sleeper that does not wake, is dead.
 const PROBE_EVERY_NS: u64 = 50_000_000;
 
@@ -114,7 +118,7 @@ impl Inner {
                 Policy::DropNew => cursor,
                 Policy::OverwriteOldest => cursor.max(head.saturating_sub(shape.depth.into())),
             };
-            let passed = Passed { cursor: owed_from, history: shape.history.into() };
+            let passed = Passed { cursor: owed_from, history: left_alone(shape) };
             if let Some(slot) = claim_passed(&**epoch, self.id, passed, hint) {
                 return Ok((Arc::clone(epoch), slot));
             }
@@ -146,8 +150,7 @@ impl Inner {
     /// The cursor of the slowest registered consumer; `u64::MAX` if there is none, 0 where it does not matter.
     fn slowest(&self, epoch: &Epoch) -> u64 {
         let shape = &epoch.shape;
-        let large = u64::from(shape.depth) * shape.capacity >= WARM_FROM;
-        if self.policy == Policy::OverwriteOldest && (shape.history >= shape.depth || !large) {
+        if self.policy == Policy::OverwriteOldest && left_alone(shape) >= shape.depth.into() {
             // Every frame within the depth is kept, so that nobody's cursor needs to be read.
             return 0;
         }
@@ -261,4 +264,11 @@ impl Inner {
         // As above.
         let _ = reap::reap_dead(&epoch);
     }
+}
+
+/// How many of the newest frames no claim takes as long as there is anything else: the history, or more of them if
+/// they are small.
+fn left_alone(shape: &Shape) -> u64 {
+    let warm = WARM_BYTES.checked_div(shape.capacity).unwrap_or(u64::MAX);
+    warm.max(shape.history.into()).min(shape.depth.into())
 }
