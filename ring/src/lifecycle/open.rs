@@ -64,10 +64,13 @@ pub(crate) fn producer(
         }
         check_exclusive(&member, exclusive)?;
         let others = member.peers.producers() != 0;
+        let mut epoch = open_ring(&member, options, wanted)?;
+        // Before it takes an id: stopped afterwards, a newcomer would keep what the id's last owner left from being
+        // reaped by others.
+        reap::reap_dead(&epoch)?;
         let Some(id) = member.reserve(Role::Producer)? else {
             return Err(Error::ProducersFull { topic: topic.name().into() });
         };
-        let mut epoch = open_ring(&member, options, wanted)?;
         reap::bury(&epoch, id);
         reached(Step::JoinCleaned);
         if !satisfies(&epoch, wanted, others) {
@@ -95,7 +98,6 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
             continue;
         }
         reached(Step::OpenLocked);
-        let id = member.reserve(Role::Consumer)?;
         let mode = Mode {
             write_ring: false,
             write_holds: true,
@@ -103,6 +105,8 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
             prefault: options.prefault,
         };
         let epoch = Arc::new(map_started(&member, mode)?);
+        reap::reap_dead(&epoch)?; // as above
+        let id = member.reserve(Role::Consumer)?;
         if let Some(id) = id {
             reap::bury(&epoch, id);
             reached(Step::JoinCleaned);
