@@ -1,5 +1,7 @@
 //! Leaving: the last one out removes the files.
 
+use std::fs;
+use std::io::ErrorKind::NotFound;
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::stat::fstat;
@@ -36,6 +38,18 @@ pub(crate) fn leave(member: &Member) {
             // Not permitted (another user's directory entry): it stays, and can be adopted.
             let _ = remove(member);
         }
+    }
+}
+
+/// After an open that failed: if there is no ring, and nobody who could be making one, the list of participants goes.
+/// Under the lifecycle lock.
+pub(crate) fn give_up(member: &Member) {
+    member.peers.give_up_own();
+    let no_ring =
+        matches!(fs::symlink_metadata(member.peers.topic().ring_path()), Err(e) if e.kind() == NotFound);
+    if no_ring && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id)) {
+        // It was an attempt; what is left is adopted by the next to open.
+        let _ = remove(member);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Opening a topic: create it, join it, or adopt what the dead left.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::stat::fstat;
 
 use super::files::{self, Mode};
 use super::repair::{remove_but_peers, repair};
-use super::{Options, PATIENCE, Wanted, grow, reap};
+use super::{Options, PATIENCE, Wanted, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::words::bit;
@@ -58,34 +59,48 @@ pub(crate) fn producer(
             continue;
         }
         reached(Step::OpenLocked);
-        repair(&member, options.allow_foreign)?;
-        if options.persistent {
-            member.peers.header().flags.fetch_or(flags::PERSISTENT, std::sync::atomic::Ordering::SeqCst);
-        }
-        check_exclusive(&member, exclusive)?;
-        let others = member.peers.producers() != 0;
-        let mut epoch = open_ring(&member, options, wanted)?;
-        // Before it takes an id: stopped afterwards, a newcomer would keep what the id's last owner left from being
-        // reaped by others.
-        reap::reap_dead(&epoch)?;
-        let Some(id) = member.reserve(Role::Producer)? else {
-            return Err(Error::ProducersFull { topic: topic.name().into() });
-        };
-        reap::bury(&epoch, id);
-        reached(Step::JoinCleaned);
-        if !satisfies(&epoch, wanted, others) {
-            let wanted = if others { union(&epoch, wanted) } else { *wanted };
-            epoch = grow::replace(&epoch, &wanted, options.allow_foreign)?;
-        }
-        member.activate(&options.name, epoch.shape.epoch, 0);
-        if exclusive {
-            let word = owner_word(id, member.generation());
-            member.peers.header().exclusive.store(word, std::sync::atomic::Ordering::SeqCst);
+        let joined = join_as_producer(&member, options, wanted, exclusive);
+        if joined.is_err() {
+            // No room for a ring, say: then no list of participants stays behind that we have made for it.
+            leave::give_up(&member);
         }
         drop(locked);
-        return Ok(epoch);
+        return joined;
     }
     Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
+}
+
+/// Takes a place among the producers. Under the lifecycle lock.
+fn join_as_producer(
+    member: &Arc<Member>,
+    options: &Options,
+    wanted: &Wanted,
+    exclusive: bool,
+) -> Result<Arc<Epoch>> {
+    repair(member, options.allow_foreign)?;
+    check_exclusive(member, exclusive)?;
+    let others = member.peers.producers() != 0;
+    let mut epoch = open_ring(member, options, wanted)?;
+    // Before it takes an id: stopped afterwards, a newcomer would keep what the id's last owner left from being reaped by
+    // others.
+    reap::reap_dead(&epoch)?;
+    let Some(id) = member.reserve(Role::Producer)? else {
+        return Err(Error::ProducersFull { topic: member.topic_name().into() });
+    };
+    reap::bury(&epoch, id);
+    reached(Step::JoinCleaned);
+    if !satisfies(&epoch, wanted, others) {
+        let wanted = if others { union(&epoch, wanted) } else { *wanted };
+        epoch = grow::replace(&epoch, &wanted, options.allow_foreign)?;
+    }
+    if options.persistent {
+        member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
+    }
+    member.activate(&options.name, epoch.shape.epoch, 0);
+    if exclusive {
+        member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
+    }
+    Ok(epoch)
 }
 
 /// Opens a topic as a consumer that registers. [`Error::NoTopic`] if there is none.
@@ -113,7 +128,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         } else {
             // Without a bit it cannot say that it sleeps.
             let flags_word = &member.peers.header().flags;
-            flags_word.fetch_or(flags::OVERCROWDED, std::sync::atomic::Ordering::SeqCst);
+            flags_word.fetch_or(flags::OVERCROWDED, SeqCst);
         }
         let cursor = start_at(&epoch, start)?;
         member.activate(&options.name, epoch.shape.epoch, cursor);
@@ -127,7 +142,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
 pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
     let fd = open_existing(topic, &topic.peers_path(), false, options.allow_foreign)?;
     let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadOnly)?));
-    if member.peers.header().removed.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+    if member.peers.header().removed.load(SeqCst) != 0 {
         // Whoever was removing it may be dead.
         return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
     }
@@ -159,7 +174,7 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
         return Ok(false);
     }
-    if member.peers.header().removed.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+    if member.peers.header().removed.load(SeqCst) != 0 {
         let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
         if !may_unlink(topic.dir(), owner).map_err(io)? {
             // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
@@ -204,7 +219,7 @@ fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result
         return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
     }
     reached(Step::OpenRingCommit);
-    member.peers.header().epoch.store(shape.epoch, std::sync::atomic::Ordering::SeqCst);
+    member.peers.header().epoch.store(shape.epoch, SeqCst);
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 
@@ -244,10 +259,10 @@ fn start_at(epoch: &Epoch, start: Start) -> Result<u64> {
 
 fn check_exclusive(member: &Member, exclusive: bool) -> Result<()> {
     let producers = member.peers.producers();
-    let word = member.peers.header().exclusive.load(std::sync::atomic::Ordering::SeqCst);
+    let word = member.peers.header().exclusive.load(SeqCst);
     // The id of one that was killed may be another's by now.
     let is_owner = |id: u8| {
-        let generation = member.peers.participant(id).generation.load(std::sync::atomic::Ordering::SeqCst);
+        let generation = member.peers.participant(id).generation.load(SeqCst);
         producers & bit(id) != 0 && owner_word(id, generation) == word
     };
     let owner = owner_id(word).filter(|&id| is_owner(id));

@@ -197,6 +197,20 @@ pub const GROWING_A_TOPIC: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        // The survivors rest in the first epoch, too, and the third has not started.
+        name: "a producer stood while others enlarged twice, the second of whom died",
+        others: Others::Resting,
+        before: &[
+            Before::Does(0, "producer; write 1"),
+            Before::Stops(0, "arm PublishMeta 1 stop; {arm}; write 5"),
+            Before::Does(1, "producer; grow 10000; write 1"),
+            Before::Dies(2, "producer; arm GrowCommit 1 kill; grow 20000"),
+        ],
+        act: Act::GoesOn,
+        steps: &[(ClaimHold, &[1]), (PublishIndex, &[1]), (PublishRelease, &[3])],
+        ..BASE
+    },
+    Scenario {
         name: "a claim is published after the epoch it was made in",
         before: &[Before::Does(0, "producer; claim 1"), Before::Does(1, "producer; grow 20000")],
         act: Act::Does("publish"),

@@ -1,0 +1,137 @@
+//! Flaws that were found once: moments at which several come, go or die together.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod common;
+
+use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use common::role::{self, Role};
+use common::{Dir, pattern};
+use shmflow::{Consumer, Error, Producer, ProducerMode};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Not a test: another process, to be killed.
+#[test]
+#[ignore = "played by the other processes"]
+fn another() {
+    let Some(dir) = role::dir() else { return };
+    let builder = Producer::builder("t").dir(&dir);
+    let producer = match role::heard().as_deref() {
+        Some("exclusive") => builder.mode(ProducerMode::Exclusive),
+        _ => builder,
+    };
+    let _producer = producer.open().unwrap();
+    role::say("open");
+    while role::heard().is_some() {}
+}
+
+#[test]
+fn of_those_who_leave_at_once_the_last_removes_the_files() {
+    let dir = Dir::new();
+    for round in 0..300 {
+        let producer = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+        let consumers = [(); 2].map(|()| Consumer::builder("t").dir(&dir).open().unwrap());
+        let together = Barrier::new(3);
+        std::thread::scope(|scope| {
+            let together = &together;
+            for consumer in consumers {
+                scope.spawn(move || {
+                    together.wait();
+                    drop(consumer);
+                });
+            }
+            together.wait();
+            drop(producer);
+        });
+        assert_eq!(dir.files(), [""; 0], "round {round}");
+    }
+}
+
+#[test]
+fn a_stream_ends_although_another_producer_was_killed_before_it_could_say_so() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    let mut other = Role::start("another", &dir);
+    assert_eq!(other.ask("shared"), "open");
+    producer.write(b"last").unwrap();
+    producer.end();
+    assert_eq!(&*consumer.recv_timeout(LONG).unwrap(), b"last");
+    let short = Duration::from_millis(100);
+    assert!(matches!(consumer.recv_timeout(short), Err(Error::Timeout { .. })), "the other may go on");
+    other.kill();
+    assert!(matches!(consumer.recv_timeout(LONG), Err(Error::Ended { .. })));
+    assert!(shmflow::inspect("t", Some(dir.path())).unwrap().ended);
+}
+
+#[test]
+fn the_place_of_a_killed_exclusive_producer_excludes_nobody() {
+    let dir = Dir::new();
+    let _consumer = {
+        let _first = Producer::builder("t").dir(&dir).open().unwrap();
+        Consumer::builder("t").dir(&dir).open().unwrap()
+    };
+    let mut exclusive = Role::start("another", &dir);
+    assert_eq!(exclusive.ask("exclusive"), "open");
+    assert!(matches!(Producer::builder("t").dir(&dir).open(), Err(Error::InUse { .. })));
+    exclusive.kill();
+    let one = Producer::builder("t").dir(&dir).open().unwrap();
+    let two = Producer::builder("t").dir(&dir).open().unwrap();
+    assert_eq!((one.write(b"1").unwrap(), two.write(b"2").unwrap()), (1, 2));
+}
+
+#[test]
+fn a_topic_made_anew_is_not_taken_for_the_one_that_was_removed() {
+    let dir = Dir::new();
+    let old = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    old.write(b"old").unwrap();
+    old.grow(10_000, 0).unwrap();
+    shmflow::remove("t", Some(dir.path()), true).unwrap();
+    let new = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+    // Later epochs than the old topic ever had.
+    for capacity in [10_000, 20_000, 40_000] {
+        new.grow(capacity, 0).unwrap();
+        new.write(&pattern(1, capacity)).unwrap();
+    }
+    assert_eq!(&*consumer.recv_timeout(LONG).unwrap(), b"old");
+    assert!(matches!(consumer.recv_timeout(LONG), Err(Error::Removed { .. })));
+    assert!(matches!(old.write(b"more"), Err(Error::Removed { .. })));
+}
+
+#[test]
+fn what_a_dead_process_was_making_goes_with_the_topic() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    std::fs::write(dir.path().join("shmflow.t.tmp.0123456789abcdef"), [0; 100]).unwrap();
+    drop(producer);
+    assert_eq!(dir.files(), [""; 0]);
+}
+
+#[test]
+fn a_topic_whose_removal_was_interrupted_is_no_topic_for_those_who_only_read() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).perms(0o644).persistent(true).open().unwrap();
+    producer.write(b"x").unwrap();
+    drop(producer);
+    let open = || Consumer::builder("t").dir(&dir).read_only(true).open();
+    assert_eq!(&*open().unwrap().recv_timeout(LONG).unwrap(), b"x");
+    let peers = std::fs::OpenOptions::new().write(true).open(dir.path().join("shmflow.t.peers")).unwrap();
+    // `removed`, see docs/layout.md.
+    peers.write_all_at(&1_u64.to_le_bytes(), 24).unwrap();
+    assert!(matches!(open(), Err(Error::NoTopic { .. })));
+    let anew = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
+    assert_eq!(anew.write(b"y").unwrap(), 1);
+    assert_eq!(&*open().unwrap().recv_timeout(LONG).unwrap(), b"y");
+}
+
+#[test]
+fn an_open_that_fails_for_want_of_room_leaves_nothing() {
+    let dir = Dir::new();
+    let result = Producer::builder("t").dir(&dir).capacity(1 << 37).open();
+    assert!(matches!(result, Err(Error::NoSpace { .. })), "{result:?}");
+    assert_eq!(dir.files(), [""; 0]);
+}
