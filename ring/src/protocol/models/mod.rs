@@ -19,4 +19,5 @@ mod claiming;
 mod publishing;
 mod reaping;
 mod sealing;
+mod sequential;
 mod sleeping;
