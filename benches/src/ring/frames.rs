@@ -35,13 +35,13 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
         work: Work::FillRead,
         sleep: true,
         rate: 200,
-        millis: 400,
-        warm: 30,
+        millis: bench.pick(120, 200),
+        warm: 15,
         depth,
         history,
         ..bench.spec(kind)
     });
-    let results = bench.interleaved(bench.pick(9, 2), &specs, |spec| {
+    let results = bench.interleaved(bench.pick(21, 2), &specs, |spec| {
         let (sender, receivers) = bench.play(spec, ("paced-send", "paced-receive"), 1)?;
         Ok((sender, receivers.into_iter().next().unwrap_or(Value::Null)))
     })?;

@@ -57,13 +57,15 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
 
 /// Number, length and allocated bytes of the files that a topic with one subscriber has.
 fn reserved(bench: &Bench, spec: &Spec) -> Res<(usize, u64, u64)> {
+    let prefix = if spec.kind == Kind::Iceoryx { iceoryx_prefix(&spec.run) } else { ring_prefix(&spec.run) };
+    let before = shared_files(&prefix);
     let spec = bench.fresh(spec);
     let mut scene = Scene::new(&spec)?;
     scene.add(Child::spawn("hold", &spec)?);
     scene.add(Child::spawn("hold", &Spec { receivers: 1, ..spec.clone() })?);
     scene.start()?;
-    let prefix = if spec.kind == Kind::Iceoryx { iceoryx_prefix(&spec.run) } else { ring_prefix(&spec.run) };
-    let files = shared_files(&prefix);
+    let mut files = shared_files(&prefix);
+    files.retain(|file| !before.contains(file));
     let sizes = files.iter().filter_map(|path| path.metadata().ok());
     let (length, there) = sizes.fold((0_u64, 0_u64), |(length, there), file| {
         (length.saturating_add(file.len()), there.saturating_add(file.blocks().saturating_mul(512)))

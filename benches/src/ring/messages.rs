@@ -92,7 +92,8 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
     table.note(format!(
         "Both sides spin. «All arrive»: the sender stays at most {WINDOW} frames ahead of what the receiver has given \
          back, counted beside the transport. «Overwriting»: it never waits, the receiver gets what it can. Untouched: \
-         8 bytes of each frame are written and read. One copy: from private memory into the frame. Filled and read \
+         8 bytes of each frame are written and read. One copy: from private memory into the frame, with \
+         shmflow by `Producer::write`, which goes around the caches from 1 MiB on. Filled and read \
          whole: every byte written in place, then read in place by the other process and checked. All are {DEPTH} \
          frames deep; shmflow's default history is its depth, so that it walks through all of them. Plain memory is \
          one process that does both halves on {DEPTH} private buffers: a memcpy, or a fill followed by a read.",

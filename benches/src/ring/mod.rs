@@ -9,9 +9,9 @@ mod publish;
 mod syscalls;
 
 use crate::Res;
-use crate::child::{Child, Scene, remove_shared};
+use crate::child::{Child, Scene, remove_shared, shared_files};
 use crate::machine::{clock_cost_ns, describe, two_cpus};
-use crate::report::{Outcome, Report};
+use crate::report::{Check, Outcome, Report};
 use crate::spec::{Kind, Spec};
 use crate::transport::{remove_iceoryx_files, ring_prefix};
 use serde_json::Value;
@@ -115,6 +115,18 @@ impl Drop for Bench {
     }
 }
 
+/// All processes have left all topics by now: none of their files may be there.
+fn left_behind(bench: &Bench) -> Check {
+    let files = shared_files(&ring_prefix(&bench.run));
+    Check {
+        what: format!("files left in shared memory by {} scenes", bench.scenes.get()),
+        wanted: "0".into(),
+        got: files.len().to_string(),
+        met: files.is_empty(),
+        asserted: true,
+    }
+}
+
 /// A number of a child's result.
 fn number(value: &Value, name: &str) -> f64 {
     value.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN)
@@ -173,6 +185,7 @@ pub(crate) fn run(options: &Options) -> Res<ExitCode> {
         report.outcome.tables.extend(outcome.tables);
         report.outcome.checks.extend(outcome.checks);
     }
+    report.outcome.checks.push(left_behind(&bench));
     let targets = format!("\n{}", report.targets().markdown());
     text.push_str(&targets);
     report.write(&options.out, &text)?;

@@ -47,7 +47,7 @@ pub(super) fn send<T: Transport>(spec: &Spec, control: &mut Control, board: &Boa
             if spec.work == Work::Untouched {
                 stamp(frame, from);
             } else {
-                write_frame(spec.work, &[], number, frame);
+                write_frame(spec.work, number, frame);
                 fill = now_ns().saturating_sub(from);
             }
         })?;

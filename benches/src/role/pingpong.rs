@@ -48,7 +48,7 @@ pub(super) fn ping<T: Transport>(spec: &Spec, control: &mut Control, board: &Boa
     control.ready()?;
     let mut round_trip = |number| -> Res<u64> {
         let from = now_ns();
-        tx.send(spec.bytes, |frame| write_frame(spec.work, &[], number, frame))?;
+        tx.send(spec.bytes, |frame| write_frame(spec.work, number, frame))?;
         receive(spec, &mut rx)?;
         Ok(now_ns().saturating_sub(from))
     };
@@ -75,7 +75,7 @@ pub(super) fn pong<T: Transport>(spec: &Spec, control: &mut Control, board: &Boa
     loop {
         receive(spec, &mut rx)?;
         let last = board.end().load(Acquire) != 0;
-        tx.send(spec.bytes, |frame| write_frame(spec.work, &[], 0, frame))?;
+        tx.send(spec.bytes, |frame| write_frame(spec.work, 0, frame))?;
         if last {
             break;
         }

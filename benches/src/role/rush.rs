@@ -53,7 +53,12 @@ pub(super) fn send<T: Transport>(spec: &Spec, control: &mut Control, board: &Boa
     let mut one = |flow: &mut Flow<'_>| -> Res<()> {
         flow.admit()?;
         let number = flow.sent;
-        tx.send(spec.bytes, |frame| write_frame(spec.work, &source, number, frame))
+        match spec.work {
+            Work::CopyIn => tx.send_copy(&source),
+            Work::Untouched | Work::FillRead => {
+                tx.send(spec.bytes, |frame| write_frame(spec.work, number, frame))
+            }
+        }
     };
     for _ in 0..spec.warm {
         one(&mut flow)?;
@@ -132,7 +137,10 @@ pub(super) fn memory(spec: &Spec, control: &mut Control) -> Res<()> {
     'measure: loop {
         for buffer in &mut buffers {
             frames = frames.saturating_add(1);
-            write_frame(spec.work, &source, frames, buffer);
+            match spec.work {
+                Work::CopyIn => buffer.copy_from_slice(&source),
+                Work::Untouched | Work::FillRead => write_frame(spec.work, frames, buffer),
+            }
             if spec.work == Work::FillRead && read_frame(spec.work, std::hint::black_box(buffer)).is_none() {
                 return Err("private memory changed by itself".into());
             }

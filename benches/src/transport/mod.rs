@@ -27,6 +27,11 @@ pub(crate) trait Sender {
     /// Takes a free frame of `bytes`, lets `fill` write it in place, and publishes it.
     /// Wakes the receivers if the spec says that they sleep.
     fn send(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8])) -> Res<()>;
+
+    /// Publishes a copy of `source`, by the call that is meant for it where there is one.
+    fn send_copy(&mut self, source: &[u8]) -> Res<()> {
+        self.send(source.len(), |frame| frame.copy_from_slice(source))
+    }
 }
 
 /// The receiving side. The frame is given back when `read` returns.

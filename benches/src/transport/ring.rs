@@ -36,6 +36,11 @@ impl Sender for Producer {
         claim.publish()?;
         Ok(())
     }
+
+    fn send_copy(&mut self, source: &[u8]) -> Res<()> {
+        self.write(source)?;
+        Ok(())
+    }
 }
 
 impl Receiver for Consumer {
