@@ -1,6 +1,6 @@
 //! What a publish costs its sender, by the number of receivers.
 
-use super::{Bench, numbers};
+use super::{Bench, HD_FRAME, numbers};
 use crate::Res;
 use crate::report::{Check, Outcome, Table};
 use crate::spec::{Kind, Spec};
@@ -14,15 +14,19 @@ enum Situation {
     Idle,
     /// All read every frame before the next few are sent; nobody sleeps.
     KeepUp,
+    /// The same with 8.3 MB frames and history 1, where a producer looks who is past what to find a warm slot.
+    Warm,
     /// Each a process that sleeps until it is woken, at 100 frames a second.
     Asleep,
 }
 
-const ROWS: [(&str, Kind, Situation); 7] = [
+const ROWS: [(&str, Kind, Situation); 9] = [
     ("iceoryx2, receivers do not read", Kind::Iceoryx, Situation::Idle),
     ("shmflow, receivers do not read", Kind::Ring, Situation::Idle),
     ("iceoryx2, keeping up, nobody asleep", Kind::Iceoryx, Situation::KeepUp),
     ("shmflow, keeping up, nobody asleep", Kind::Ring, Situation::KeepUp),
+    ("iceoryx2, keeping up, 8.3 MB frames", Kind::Iceoryx, Situation::Warm),
+    ("shmflow, keeping up, 8.3 MB frames, history 1", Kind::Ring, Situation::Warm),
     ("bare futex, all asleep", Kind::Bare, Situation::Asleep),
     ("iceoryx2, all asleep", Kind::Iceoryx, Situation::Asleep),
     ("shmflow, all asleep", Kind::Ring, Situation::Asleep),
@@ -74,10 +78,15 @@ fn check(name: &str, one: &[Vec<f64>], many: &[Vec<f64>]) -> Check {
 fn spec(bench: &Bench, kind: Kind, situation: Situation, receivers: u32) -> Spec {
     let sleep = situation == Situation::Asleep;
     Spec {
-        bytes: if kind == Kind::Bare { 0 } else { 64 },
+        bytes: match (kind, situation) {
+            (Kind::Bare, _) => 0,
+            (_, Situation::Warm) => HD_FRAME,
+            _ => 64,
+        },
+        history: u32::from(situation == Situation::Warm),
         receivers,
         sleep,
-        window: u64::from(situation == Situation::KeepUp && receivers > 0),
+        window: u64::from(matches!(situation, Situation::KeepUp | Situation::Warm) && receivers > 0),
         rate: 100,
         millis: if sleep { 300 } else { 80 },
         warm: if sleep { 5 } else { 100 },
