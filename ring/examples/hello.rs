@@ -1,23 +1,20 @@
-//! Sends and receives between two processes: `cargo run --example hello`, then the same again in another terminal
-//! with `-- recv`, in either order.
-
+//! Sends from one process to another: `cargo run --example hello`.
 #![allow(clippy::print_stdout)]
+use shmflow::{Consumer, Producer};
 
-use shmflow::{Consumer, Producer, Result};
-
-fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("recv") {
-        let mut consumer = Consumer::builder("hello").wait_for_topic(None).open()?;
-        for frame in &mut consumer {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::args().nth(1).as_deref() == Some("receive") {
+        for frame in &mut Consumer::open("hello")? {
             println!("{}", String::from_utf8_lossy(&frame?));
         }
         return Ok(());
     }
     let producer = Producer::open("hello")?;
-    for i in 1..=10 {
-        producer.write(format!("hello {i}").as_bytes())?;
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
+    let mut other = std::process::Command::new(std::env::current_exe()?).arg("receive").spawn()?;
+    while producer.consumers() == 0 && other.try_wait()?.is_none() {}
+    producer.write(b"hello")?;
+    producer.write(b"from another process")?;
     producer.end();
+    other.wait()?;
     Ok(())
 }

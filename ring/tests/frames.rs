@@ -398,3 +398,18 @@ fn slots_in_use(dir: &Dir, producer: &Producer) -> usize {
     }
     addresses.len()
 }
+
+#[test]
+fn an_end_that_is_revoked_and_said_again_is_news_even_to_those_who_came_after_the_first() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    producer.write(b"1").unwrap();
+    producer.end();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    assert_eq!(consumer.recv().unwrap().seq(), 1);
+    assert!(matches!(consumer.recv_timeout(Duration::from_millis(5)), Err(Error::Timeout { .. })));
+    producer.write(b"2").unwrap();
+    producer.end();
+    assert_eq!(consumer.recv().unwrap().seq(), 2);
+    assert!(matches!(consumer.recv_timeout(Duration::from_secs(5)), Err(Error::Ended { .. })));
+}

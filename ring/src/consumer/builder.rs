@@ -186,7 +186,7 @@ impl ConsumerBuilder {
     }
 
     fn consumer(self, opened: Opened) -> Result<Consumer> {
-        let Opened { epoch, cursor } = opened;
+        let Opened { epoch, cursor, ended_before } = opened;
         let mode = Mode {
             write_ring: false,
             write_holds: !self.read_only,
@@ -206,10 +206,9 @@ impl ConsumerBuilder {
             pool: Pool::default(),
             unblocker: self.unblocker,
             stats: ConsumerStats::default(),
-            ended_before: None,
+            ended_before,
             pace: Pace::default(),
         };
-        consumer.note_earlier_end();
         if !self.wish.is_empty() {
             consumer.set_wish(&self.wish)?;
         }

@@ -21,6 +21,7 @@ use crate::protocol::Step;
 use crate::protocol::lease::{newest_readable, next_seq};
 use crate::protocol::step::reached;
 use crate::shm::epoch::Epoch;
+use crate::shm::peers::End;
 use crate::sys::clock::Deadline;
 use crate::sys::unblock::Unblocker;
 use pool::Pool;
@@ -56,8 +57,8 @@ pub struct Consumer {
     pool: Pool,
     unblocker: Unblocker,
     stats: ConsumerStats,
-    /// An end that was there before us is not ours to report: the generation of the topic then.
-    ended_before: Option<u64>,
+    /// An end that was there before us is not ours to report.
+    ended_before: Option<End>,
     pace: wait::Pace,
 }
 
@@ -195,7 +196,8 @@ impl Consumer {
     /// Who produces into the topic.
     #[must_use]
     pub fn presence(&self) -> Presence {
-        Presence { producers: self.epoch.member.peers.producers().count_ones(), ended: self.stream_ended() }
+        let peers = &self.epoch.member.peers;
+        Presence { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
     }
 
     /// The shape of the ring now being read.

@@ -1,12 +1,11 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
-use crate::layout::peers::end_of;
-use crate::layout::words::{Entry, PRODUCERS, bit};
+use crate::layout::words::Entry;
 use crate::lifecycle::reap;
 use crate::protocol::{Memory, Word, sleep};
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
@@ -139,38 +138,12 @@ impl Consumer {
             || self.cursor < self.epoch.first().load(SeqCst)
     }
 
-    /// Whether the producers have ended the stream.
-    pub(super) fn stream_ended(&self) -> bool {
-        let peers = &self.epoch.member.peers;
-        let producers = peers.active() & (bit(PRODUCERS) - 1);
-        if producers == 0 {
-            return end_of(peers.header().ended.load(SeqCst)) != 0;
-        }
-        let said = (0..PRODUCERS)
-            .filter(|&id| producers & bit(id) != 0 && peers.participant(id).ended.load(SeqCst) != 0)
-            .fold(0, |said, id| said | bit(id));
-        // One that was killed before it could say so will not; nobody may have reaped it yet.
-        said != 0 && (said == producers || peers.alive(producers & !said) == 0)
-    }
-
-    /// As above, leaving out an end that was there before we were.
+    /// Whether the producers have ended the stream, other than by an end that was there before we were.
     fn has_ended(&self) -> bool {
-        self.stream_ended()
-            && self.ended_before.is_none_or(|generation| {
-                let peers = &self.epoch.member.peers;
-                let producers = peers.active() & (bit(PRODUCERS) - 1);
-                let newest = (0..PRODUCERS)
-                    .filter(|&id| producers & bit(id) != 0)
-                    .map(|id| peers.participant(id).generation.load(Relaxed))
-                    .max();
-                newest.unwrap_or_else(|| peers.header().last_producer.load(SeqCst)) > generation
-            })
-    }
-
-    /// Notes that the stream has ended already; then only a later producer's end counts.
-    pub(super) fn note_earlier_end(&mut self) {
-        if self.stream_ended() {
-            self.ended_before = Some(self.epoch.member.peers.header().generation.load(SeqCst));
-        }
+        self.epoch
+            .member
+            .peers
+            .end()
+            .is_some_and(|end| self.ended_before.is_none_or(|before| end.is_after(before)))
     }
 }

@@ -16,7 +16,7 @@ use crate::protocol::step::reached;
 use crate::protocol::{Memory, Step};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Member, Role, owner_id, owner_word};
-use crate::shm::peers::Peers;
+use crate::shm::peers::{End, Peers};
 use crate::sys::files::{create_temp, may_unlink, open_existing, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
@@ -131,9 +131,11 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
             flags_word.fetch_or(flags::OVERCROWDED, SeqCst);
         }
         let cursor = start_at(&epoch, start)?;
+        // Before anybody sees us and ends the stream for our sake.
+        let ended_before = member.peers.end();
         member.activate(&options.name, epoch.shape.epoch, cursor);
         drop(locked);
-        return Ok(Opened { epoch, cursor });
+        return Ok(Opened { epoch, cursor, ended_before });
     }
     Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
 }
@@ -157,7 +159,8 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
         return Err(Error::ReadOnlyNotAdmitted { topic: topic.name().into() });
     }
     let cursor = start_at(&epoch, start)?;
-    Ok(Opened { epoch, cursor })
+    let ended_before = epoch.member.peers.end();
+    Ok(Opened { epoch, cursor, ended_before })
 }
 
 /// A consumer's view of a topic.
@@ -165,6 +168,8 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
 pub(crate) struct Opened {
     pub(crate) epoch: Arc<Epoch>,
     pub(crate) cursor: u64,
+    /// The stream had ended when it came, like this.
+    pub(crate) ended_before: Option<End>,
 }
 
 /// Whether the locked `peers` is still the topic's. One whose removal began is removed to the end here.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::layout::peers::{
     FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant,
 };
-use crate::layout::peers::{WISH_BYTES, WISHES_AT};
+use crate::layout::peers::{WISH_BYTES, WISHES_AT, end_of};
 use crate::layout::view::Array;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
@@ -177,6 +177,26 @@ impl Peers {
         self.alive(self.active() & !(bit(PRODUCERS) - 1))
     }
 
+    /// The end of the stream, if every producer has said so, or the last to go did.
+    pub(crate) fn end(&self) -> Option<End> {
+        let header = self.header();
+        let producers = self.active() & (bit(PRODUCERS) - 1);
+        if producers == 0 {
+            let seq = end_of(header.ended.load(SeqCst));
+            return (seq != 0).then(|| End { seq, generation: header.last_producer.load(SeqCst) });
+        }
+        let (mut said, mut end) = (0, End { seq: 0, generation: 0 });
+        for id in (0..PRODUCERS).filter(|&id| producers & bit(id) != 0) {
+            let entry = self.participant(id);
+            let ended = entry.ended.load(SeqCst);
+            end.seq = end.seq.max(ended);
+            end.generation = end.generation.max(entry.generation.load(SeqCst));
+            said |= if ended == 0 { 0 } else { bit(id) };
+        }
+        // One that was killed before it could say so will not; nobody may have reaped it yet.
+        (said != 0 && (said == producers || self.alive(producers & !said) == 0)).then_some(end)
+    }
+
     /// Takes the lifecycle lock; what is `what`ed may take so long.
     pub(crate) fn lock(&self, patience: Duration, what: &str) -> Result<Lifecycle<'_>> {
         let fd = self.fd()?;
@@ -218,6 +238,22 @@ impl Peers {
     pub(crate) fn wish_words(&self, id: u8) -> impl Iterator<Item = &AtomicU64> {
         let at = usize::from(id) * WISH_BYTES / 8;
         (at..at + WISH_BYTES / 8).map(|i| self.wishes.get(i))
+    }
+}
+
+/// An end of the stream. The next one is later or a newer producer's: in between somebody published, or came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// It is before this sequence.
+    seq: u64,
+    /// Generation of the newest producer.
+    generation: u64,
+}
+
+impl End {
+    /// Whether it is another end than `before`. (Of several producers that ended, each may be the last to go.)
+    pub(crate) fn is_after(self, before: Self) -> bool {
+        self.seq > before.seq || self.generation > before.generation
     }
 }
 
