@@ -1,0 +1,75 @@
+//! Handles in a forked child.
+
+use shmflow::{Consumer, Error, Producer, inspect};
+
+use super::common::role::{self, Role};
+use super::common::{Dir, wait_until};
+
+/// A process with a producer, a consumer, a lease, a claim and a published frame, that forks; both are told what to do.
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_a_parent() {
+    let Some(dir) = role::dir() else { return };
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    producer.write(b"leased").unwrap();
+    let frame = consumer.recv().unwrap();
+    let claim = producer.claim(10).unwrap();
+    let published = producer.claim(5).unwrap().publish().unwrap();
+    // SAFETY: the child has one thread, which is this one, and the harness's locks that others held are not touched.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Child => {
+            let forked = |result: Result<(), Error>| matches!(result, Err(Error::Forked { .. }));
+            let refused = [
+                forked(producer.write(b"x").map(drop)),
+                forked(producer.claim(1).map(drop)),
+                forked(producer.grow(1 << 20, 8)),
+                forked(claim.publish().map(drop)),
+                forked(consumer.recv().map(drop)),
+                forked(consumer.try_recv().map(drop)),
+                forked(consumer.set_wish("x")),
+            ];
+            let bytes = frame.to_vec() == b"leased" && published.len() == 5;
+            let unblocker = shmflow::Unblocker::new();
+            let events = forked(producer.wait_event(producer.events(), None, &unblocker).map(drop));
+            drop((frame, published, consumer));
+            drop(producer);
+            role::say(format!("{} {bytes} {events}", refused.iter().all(|refused| *refused)));
+            // Lives on until it is told, or the test is gone.
+            role::heard();
+            // SAFETY: ends this process without the harness's leftovers.
+            unsafe { libc::_exit(0) };
+        }
+        nix::unistd::ForkResult::Parent { .. } => {
+            // The child owns the input now; this one waits to be killed.
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            drop((frame, published, claim));
+        }
+    }
+}
+
+#[test]
+fn handles_in_a_forked_child_refuse_and_their_end_changes_nothing() {
+    let dir = Dir::new();
+    let mut parent = Role::start("forked::role_of_a_parent", &dir);
+    assert_eq!(parent.hear(), "true true true");
+    let info = inspect("t", Some(dir.path())).unwrap();
+    let held: Vec<_> = info.participants.iter().map(|p| (p.active, p.holding, p.writing)).collect();
+    assert_eq!(held, [(true, Some(2), 1), (true, Some(1), 0)], "as the parent has them");
+    assert_eq!(dir.files().len(), 3);
+
+    // The child lives on, and does not keep its dead parent alive.
+    let other = Producer::builder("t").dir(&dir).open().unwrap();
+    assert_eq!(other.consumers(), 1);
+    nix::sys::signal::kill(parent.pid(), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the parent's death is seen", || {
+        let info = inspect("t", Some(dir.path())).unwrap();
+        info.participants.iter().filter(|p| p.liveness == shmflow::Liveness::Alive).count() == 1
+    });
+    assert_eq!(other.consumers(), 0);
+    let claims: Vec<_> = (0..other.geometry().slots).map(|_| other.claim(1).unwrap()).collect();
+    drop(claims);
+    drop(other);
+    assert!(dir.files().is_empty());
+    parent.tell("end");
+}

@@ -1,0 +1,228 @@
+//! Making, adopting, keeping and removing topics.
+
+use std::fs;
+
+use shmflow::{Consumer, Error, Producer, Start, inspect, remove};
+
+use super::actor::actor;
+use super::common::{Dir, pattern, wait_until};
+
+fn producer(dir: &Dir, topic: &str) -> Producer {
+    Producer::builder(topic).dir(dir).open().unwrap()
+}
+
+fn consumer(dir: &Dir, topic: &str) -> Consumer {
+    Consumer::builder(topic).dir(dir).open().unwrap()
+}
+
+#[test]
+fn whoever_comes_adopts_what_the_dead_left() {
+    let dir = Dir::new();
+    let mut dead = actor(&dir, &["produce", "write 100", "write 200", "consume", "recv 1000"]);
+    dead.kill();
+    assert!(!dir.files().is_empty());
+    let mut late = consumer(&dir, "t");
+    assert_eq!(late.recv().unwrap().len(), 100, "frames outlive their producer");
+    let next = producer(&dir, "t");
+    assert_eq!(next.write(&pattern(3, 300)).unwrap(), 3, "the sequence goes on");
+    let seen: Vec<_> = (0..2).map(|_| late.recv().unwrap()).map(|f| (f.seq(), f.len())).collect();
+    assert_eq!(seen, [(2, 200), (3, 300)]);
+    let info = inspect("t", Some(dir.path())).unwrap();
+    assert_eq!(info.participants.len(), 2, "the dead are gone: {info:?}");
+    drop(late);
+    drop(next);
+    assert!(dir.files().is_empty(), "{:?}", dir.files());
+}
+
+#[test]
+fn a_consumer_alone_adopts_as_well_and_removes_when_it_goes() {
+    let dir = Dir::new();
+    let mut dead = actor(&dir, &["produce", "write 100"]);
+    dead.kill();
+    let mut late = consumer(&dir, "t");
+    let frame = late.recv().unwrap();
+    drop(late);
+    assert!(!dir.files().is_empty(), "a frame is still held");
+    drop(frame);
+    assert!(dir.files().is_empty());
+}
+
+#[test]
+fn the_last_one_out_removes_the_topic_whoever_it_is() {
+    let dir = Dir::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        let sender = producer(&dir, "t");
+        let mut receiver = consumer(&dir, "t");
+        sender.write(b"x").unwrap();
+        let frame = receiver.recv().unwrap();
+        let mut all: [Option<Box<dyn std::any::Any>>; 3] =
+            [Some(Box::new(sender)), Some(Box::new(receiver)), Some(Box::new(frame))];
+        for (i, which) in order.into_iter().enumerate() {
+            all[which] = None;
+            assert_eq!(dir.files().is_empty(), i == 2, "{order:?}, {i}");
+        }
+    }
+}
+
+#[test]
+fn a_persistent_topic_stays_with_its_frames() {
+    let dir = Dir::new();
+    let first = Producer::builder("t").dir(&dir).persistent(true).open().unwrap();
+    for i in 1..=3 {
+        first.write(&pattern(i, 50)).unwrap();
+    }
+    drop(first);
+    let mut reader = consumer(&dir, "t");
+    assert!(*reader.recv().unwrap() == pattern(1, 50));
+    drop(reader);
+    let second = producer(&dir, "t");
+    assert_eq!(second.write(b"4").unwrap(), 4);
+    drop(second);
+    assert!(inspect("t", Some(dir.path())).unwrap().persistent);
+    remove("t", Some(dir.path()), false).unwrap();
+    assert!(dir.files().is_empty());
+}
+
+#[test]
+fn topics_do_not_know_of_each_other() {
+    let dir = Dir::new();
+    let names = ["a", "b", "a/b", "a%2Fb", "A", "a.ring", "a b", "ä", "..", "-"];
+    let mut pairs: Vec<_> = names.iter().map(|name| (producer(&dir, name), consumer(&dir, name))).collect();
+    for (i, (sender, _)) in pairs.iter().enumerate() {
+        for _ in 0..=i % 4 {
+            sender.write(names[i].as_bytes()).unwrap();
+        }
+    }
+    for (i, (_, receiver)) in pairs.iter_mut().enumerate() {
+        for _ in 0..=i % 4 {
+            assert_eq!(&*receiver.recv().unwrap(), names[i].as_bytes());
+        }
+        assert!(receiver.try_recv().unwrap().is_none());
+    }
+    drop(pairs.swap_remove(0));
+    assert_eq!(shmflow::topics(Some(dir.path())).unwrap().len(), names.len() - 1);
+    drop(pairs);
+    assert!(dir.files().is_empty());
+    for bad in ["", "a\0", "a\n", &"x".repeat(201)] {
+        assert!(matches!(Producer::builder(bad).dir(&dir).open(), Err(Error::BadName { .. })));
+        assert!(matches!(Consumer::builder(bad).dir(&dir).open(), Err(Error::BadName { .. })));
+    }
+}
+
+#[test]
+fn a_topic_that_was_removed_and_made_again_is_another_one() {
+    let dir = Dir::new();
+    let first = producer(&dir, "t");
+    let mut old = consumer(&dir, "t");
+    first.write(b"1").unwrap();
+    remove("t", Some(dir.path()), true).unwrap();
+    let second = producer(&dir, "t");
+    second.write(b"anew").unwrap();
+    assert_eq!(&*old.recv().unwrap(), b"1", "what was there can still be read");
+    assert!(matches!(old.recv(), Err(Error::Removed { .. })));
+    assert!(matches!(first.write(b"2"), Err(Error::Removed { .. })));
+    assert!(matches!(first.grow(1 << 20, 8), Err(Error::Removed { .. })));
+    let mut new = consumer(&dir, "t");
+    drop((first, old));
+    let frame = new.recv().unwrap();
+    assert_eq!((&*frame, frame.seq()), (&b"anew"[..], 1));
+    assert_eq!(second.write(b"on").unwrap(), 2);
+}
+
+#[test]
+fn eight_producers_and_no_ninth() {
+    let dir = Dir::new();
+    let mut producers: Vec<_> = (0..8).map(|_| producer(&dir, "t")).collect();
+    for _ in 0..3 {
+        let refused = Producer::builder("t").dir(&dir).open();
+        assert!(matches!(refused, Err(Error::ProducersFull { .. })), "{refused:?}");
+    }
+    let mut receiver = consumer(&dir, "t");
+    for sender in &producers {
+        sender.write(b"x").unwrap();
+    }
+    let ids: Vec<_> = (0..8).map(|_| receiver.recv().unwrap().producer()).collect();
+    assert!(ids.iter().zip(&producers).all(|(id, producer)| *id == producer.id()));
+    let free = producers.remove(3).id().id;
+    let ninth = producer(&dir, "t");
+    assert_eq!(ninth.id().id, free);
+    assert!(ninth.id().generation > 8, "ids come again, generations do not");
+}
+
+#[test]
+fn a_dead_producer_makes_room_for_the_next() {
+    let dir = Dir::new();
+    let _seven: Vec<_> = (0..7).map(|_| producer(&dir, "t")).collect();
+    let mut dead = actor(&dir, &["produce", "write 10"]);
+    assert!(Producer::builder("t").dir(&dir).open().is_err());
+    dead.kill();
+    assert_eq!(producer(&dir, "t").write(b"x").unwrap(), 2);
+}
+
+#[test]
+fn what_a_dead_consumer_held_is_free_again() {
+    let dir = Dir::new();
+    let sender = Producer::builder("t").dir(&dir).depth(4).open().unwrap();
+    let mut dead = actor(&dir, &["consume next"]);
+    for i in 1..=2 {
+        sender.write(&pattern(i, 20)).unwrap();
+        assert!(dead.ask("recv 1000").starts_with("ok"));
+    }
+    assert_eq!(inspect("t", Some(dir.path())).unwrap().participants[1].holding, Some(2));
+    dead.kill();
+    // More claims at once than there are slots but for the dead one's.
+    let claims: Vec<_> = (0..6).map(|_| sender.claim(1).unwrap()).collect();
+    assert!(matches!(sender.claim(1), Err(Error::NoSlot { .. })));
+    drop(claims);
+    assert_eq!(sender.consumers(), 0);
+}
+
+#[test]
+fn a_list_without_a_ring_is_waited_on_and_completed() {
+    let dir = Dir::new();
+    let half = Producer::builder("t").dir(&dir).persistent(true).open().unwrap();
+    drop(half);
+    for file in dir.files().iter().filter(|file| !file.ends_with(".peers")) {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    assert!(matches!(Consumer::builder("t").dir(&dir).open(), Err(Error::NoTopic { .. })));
+    let next = producer(&dir, "t");
+    assert_eq!(next.write(b"x").unwrap(), 1);
+    assert_eq!(consumer(&dir, "t").recv().unwrap().seq(), 1);
+}
+
+#[test]
+fn opening_and_closing_from_many_processes_at_once_goes_well() {
+    let dir = Dir::new();
+    let mut actors: Vec<_> = (0..4).map(|_| actor(&dir, &[])).collect();
+    for _ in 0..25 {
+        for actor in &mut actors {
+            actor.tell("produce");
+        }
+        for actor in &mut actors {
+            assert_eq!(actor.hear(), "ok");
+            actor.tell("write 10");
+        }
+        for actor in &mut actors {
+            assert!(actor.hear().starts_with("ok"));
+            actor.tell("leave");
+        }
+        for actor in &mut actors {
+            assert_eq!(actor.hear(), "ok");
+        }
+        wait_until("the last one out has removed the files", || dir.files().is_empty());
+    }
+    for actor in actors {
+        actor.finish();
+    }
+}
+
+#[test]
+fn starting_at_the_next_frame_is_settled_when_open_returns() {
+    let dir = Dir::new();
+    let sender = producer(&dir, "t");
+    sender.write(b"before").unwrap();
+    let mut next = Consumer::builder("t").dir(&dir).start(Start::Next).open().unwrap();
+    sender.write(b"after").unwrap();
+    assert_eq!(&*next.recv().unwrap(), b"after");
+}

@@ -1,0 +1,103 @@
+//! A file system that is full.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use shmflow::{Consumer, Error, Producer, SpaceLimit};
+
+use super::actor::is_root;
+use super::common::{Dir, pattern};
+
+/// Runs `test` in a thread for which a directory is a memory file system of `size` bytes.
+fn on_small(name: &str, size: usize, test: impl FnOnce(&Path) + Send) {
+    if !is_root(name) {
+        return;
+    }
+    let dir = Dir::new();
+    let ran = std::thread::scope(|scope| {
+        let body = || mount(dir.path(), size).then(|| test(dir.path())).is_some();
+        scope.spawn(body).join().unwrap()
+    });
+    if !ran {
+        println!("{name}: skipped, because this root may not mount");
+    }
+}
+
+/// Mounts a memory file system for this thread alone.
+fn mount(dir: &Path, size: usize) -> bool {
+    let target = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    let options = CString::new(format!("size={size}")).unwrap();
+    let none = std::ptr::null();
+    // SAFETY: plain system calls on strings that live as long; they concern this thread's mounts only.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
+            && libc::mount(c"tmpfs".as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, options.as_ptr().cast())
+                == 0
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn assert_no_space(error: &Error, at_least: u64, dir: &Path) {
+    let Error::NoSpace { needed, free, limit, dir: place, .. } = error else { panic!("{error:?}") };
+    assert!(*needed >= at_least && free < needed, "{error}");
+    assert_eq!((limit, place.as_path()), (&SpaceLimit::FileSystem, dir));
+    let text = error.to_string();
+    assert!(text.contains(&needed.to_string()) && text.contains("--shm-size="), "{text}");
+}
+
+#[test]
+fn a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing() {
+    on_small("a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing", 4 << 20, |dir| {
+        let wanted = |capacity| Producer::builder("t").dir(dir).depth(8).reserve(2).capacity(capacity);
+        for _ in 0..3 {
+            let error = wanted(1 << 20).open().unwrap_err();
+            assert_no_space(&error, 10 << 20, dir);
+            assert!(files(dir).is_empty(), "{:?}", files(dir));
+        }
+        // Everything that is promised can be written to.
+        let producer = wanted(300 << 10).open().unwrap();
+        for i in 0..30 {
+            producer.write(&pattern(i, 300 << 10)).unwrap();
+        }
+        drop(producer);
+        assert!(files(dir).is_empty());
+    });
+}
+
+#[test]
+fn a_topic_that_cannot_grow_goes_on_as_it_is() {
+    on_small("a_topic_that_cannot_grow_goes_on_as_it_is", 4 << 20, |dir| {
+        let producer = Producer::builder("t").dir(dir).depth(4).capacity(100 << 10).open().unwrap();
+        let mut consumer = Consumer::builder("t").dir(dir).open().unwrap();
+        let before = files(dir).len();
+        for i in 0..5 {
+            assert_eq!(producer.write(&pattern(i, 90 << 10)).unwrap(), i + 1);
+            assert_no_space(&producer.write(&pattern(i, 2 << 20)).unwrap_err(), 12 << 20, dir);
+            assert_no_space(&producer.grow(1 << 20, 4).unwrap_err(), 6 << 20, dir);
+            let frame = consumer.recv().unwrap();
+            assert!(frame.seq() == i + 1 && *frame == pattern(i, 90 << 10));
+            assert_eq!((files(dir).len(), producer.geometry().epoch), (before, 1));
+        }
+        assert_eq!(producer.stats().dropped, 5);
+        // Room comes back, and it grows.
+        let small = producer.geometry().capacity;
+        producer.write(&pattern(9, small + 1)).unwrap();
+        assert_eq!(producer.geometry().epoch, 2);
+        assert!(*consumer.recv().unwrap() == pattern(9, small + 1));
+    });
+}
+
+#[test]
+fn a_file_system_without_room_for_a_list_refuses_as_well() {
+    on_small("a_file_system_without_room_for_a_list_refuses_as_well", 64 << 10, |dir| {
+        let error = Producer::builder("t").dir(dir).capacity(1).open().unwrap_err();
+        assert_no_space(&error, 64 << 10, dir);
+        assert!(files(dir).is_empty());
+        assert!(shmflow::topics(Some(dir)).unwrap().is_empty());
+    });
+}

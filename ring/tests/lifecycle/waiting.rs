@@ -1,0 +1,94 @@
+//! Waiting for a topic that is not there yet.
+
+use std::time::{Duration, Instant};
+
+use shmflow::{Consumer, Error, Producer, Unblocker};
+
+use super::actor::actor;
+use super::common::{Dir, wait_until};
+
+#[test]
+fn a_consumer_in_another_process_waits_for_the_topic() {
+    let dir = Dir::new();
+    let mut waiter = actor(&dir, &[]);
+    waiter.tell("consume wait=20000");
+    assert_eq!(waiter.hear(), "waits");
+    wait_until("it sleeps", || sleeps_in_poll(waiter.pid()));
+    let start = Instant::now();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    assert_eq!(waiter.hear(), "ok");
+    assert!(start.elapsed() < Duration::from_secs(5), "an event wakes it, and not a time-out");
+    producer.write(b"first").unwrap();
+    assert_eq!(waiter.ask("recv 5000"), "ok 1 lease 5");
+    waiter.finish();
+}
+
+/// Whether some thread of a process is in `poll`.
+fn sleeps_in_poll(pid: nix::unistd::Pid) -> bool {
+    let calls = [
+        libc::SYS_ppoll,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_poll,
+    ];
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.flatten().any(|task| {
+        let call = std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
+        calls.iter().any(|number| call.starts_with(&format!("{number} ")))
+    })
+}
+
+#[test]
+fn waiting_goes_on_past_other_topics_and_half_made_ones() {
+    let dir = Dir::new();
+    let mut waiter = actor(&dir, &[]);
+    waiter.tell("consume wait=20000");
+    assert_eq!(waiter.hear(), "waits");
+    wait_until("it sleeps", || sleeps_in_poll(waiter.pid()));
+    let _other = Producer::builder("tt").dir(&dir).open().unwrap();
+    std::fs::write(dir.path().join("shmflow.t.tmp.0000000000000001"), b"").unwrap();
+    wait_until("it sleeps again", || sleeps_in_poll(waiter.pid()));
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    assert_eq!(waiter.hear(), "ok");
+    assert_eq!(producer.consumers(), 1);
+}
+
+#[test]
+fn the_wait_for_a_topic_has_a_limit() {
+    let dir = Dir::new();
+    let start = Instant::now();
+    let wait = Duration::from_millis(50);
+    let error = Consumer::builder("t").dir(&dir).wait_for_topic(wait).open().unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+    assert!(start.elapsed() >= wait && start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_wait_for_a_topic_can_be_unblocked() {
+    let dir = Dir::new();
+    let unblocker = Unblocker::new();
+    let consumer = Consumer::builder("t").dir(&dir).wait_for_topic(None).unblocker(&unblocker);
+    let waiter = std::thread::spawn(move || consumer.open());
+    wait_until("it sleeps", || sleeps_in_poll(nix::unistd::getpid()));
+    let start = Instant::now();
+    unblocker.unblock();
+    assert!(matches!(waiter.join().unwrap(), Err(Error::Unblocked { .. })));
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_reader_waits_too_and_comes_after_a_removal() {
+    let dir = Dir::new();
+    for round in 1..=3 {
+        let mut waiter = actor(&dir, &[]);
+        waiter.tell("consume wait=20000 readonly");
+        assert_eq!(waiter.hear(), "waits");
+        let producer = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
+        assert_eq!(waiter.hear(), "ok");
+        producer.write(&[0; 10]).unwrap();
+        assert_eq!(waiter.ask("recv 5000"), "ok 1 copy 10", "round {round}");
+        if round % 2 == 0 {
+            shmflow::remove("t", Some(dir.path()), true).unwrap();
+            assert!(waiter.ask("recv 5000").starts_with("Removed"));
+        }
+    }
+}
