@@ -88,7 +88,7 @@ compare: build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (t
 
 soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 	@tools/check-shm.sh $(SHM_TEST)
-	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked -- torture --nocapture
+	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked -p shmflow --test torture -- --nocapture
 
 fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each; needs nightly)
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \

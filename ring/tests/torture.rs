@@ -158,10 +158,11 @@ fn torture_of_a_stream_that_never_pauses() {
     let over = AtomicBool::new(false);
     let alive = AtomicBool::new(true);
     std::thread::scope(|scope| {
-        let (dir, over, alive) = (&dir, &over, &alive);
+        // It outlives the readers, one of whom is not registered and does not keep the topic.
+        let (dir, over, alive, steady) = (&dir, &over, &alive, &steady);
         let writer = scope.spawn(move || {
             let _fell = Lower(alive);
-            write_steadily(&steady, over);
+            write_steadily(steady, over);
         });
         let readers: Vec<_> = [false, true]
             .into_iter()
@@ -183,6 +184,7 @@ fn torture_of_a_stream_that_never_pauses() {
             reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
+    drop(steady);
     nothing_is_left(&dir);
 }
 
@@ -260,7 +262,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, frame: &Frame) {
+    fn take(&mut self, frame: &Frame) -> (u64, u64) {
         let (tag, count) = check(frame).unwrap_or_else(|why| panic!("{why}: {frame:?}"));
         if let Some(next) = self.next.replace(frame.seq() + 1) {
             assert_eq!(frame.seq(), next + frame.lost_before(), "a gap or a repeat: {frame:?}");
@@ -268,6 +270,7 @@ impl Seen {
         // Each writer publishes one frame after the other.
         let before = self.counts.insert(tag, count).unwrap_or(0);
         assert!(count > before, "frame {count} of writer {tag} after {before}: {frame:?}");
+        (tag, count)
     }
 }
 
@@ -371,18 +374,18 @@ impl Work<'_> {
         };
         let first = consumer.position();
         let mut seen = Seen::default();
-        let mut held: Vec<Frame> = Vec::new();
+        let mut held: Vec<(Frame, (u64, u64))> = Vec::new();
         for _ in 0..turns {
             if leave.load(SeqCst) {
                 return;
             }
             match consumer.recv_timeout(Duration::from_millis(100)) {
                 Ok(frame) => {
-                    seen.take(&frame);
+                    let which = seen.take(&frame);
                     let stats = consumer.stats();
                     assert_eq!(first + stats.received + stats.lost, consumer.position(), "miscounted");
                     if self.random.below(3) == 0 {
-                        held.push(frame);
+                        held.push((frame, which));
                     }
                 }
                 Err(Error::Timeout { .. }) => {}
@@ -391,8 +394,8 @@ impl Work<'_> {
             }
             // Nobody has written into what was held.
             while !held.is_empty() && (held.len() > 6 || self.random.below(3) == 0) {
-                let frame = held.swap_remove(self.random.below(held.len() as u64) as usize);
-                check(&frame).unwrap_or_else(|why| panic!("held, then {why}: {frame:?}"));
+                let (frame, which) = held.swap_remove(self.random.below(held.len() as u64) as usize);
+                assert_eq!(check(&frame), Ok(which), "was held: {frame:?}");
             }
             if self.random.below(4) == 0 {
                 std::thread::sleep(Duration::from_micros(self.random.below(4000)));

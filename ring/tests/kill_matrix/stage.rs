@@ -199,6 +199,13 @@ impl Survivors {
             .collect();
         assert!(matches!(last.claim(LEAST), Err(Error::NoSlot { .. })));
         drop(claims);
+        // The survivors rest and have dropped every frame; the dead are reaped.
+        let info = shmflow::inspect(TOPIC, Some(dir.path())).unwrap();
+        let holding: Vec<_> = info.participants.iter().map(|p| (p.id, p.holding, p.writing)).collect();
+        assert!(
+            holding.iter().all(|&(_, holding, writing)| (holding, writing) == (Some(0), 0)),
+            "{holding:?}"
+        );
         // With nobody else there, nothing may be held or owned.
         drop(self);
         let info = shmflow::inspect(TOPIC, Some(dir.path())).unwrap();
