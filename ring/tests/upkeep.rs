@@ -283,6 +283,30 @@ fn what_is_no_ring_is_removed_by_force_only() {
 }
 
 #[test]
+fn a_removal_writes_into_nothing_but_topics_of_its_own_version() {
+    let dir = Dir::new();
+    let keep = |name: &str| fs::hard_link(dir.path().join(name), dir.path().join(format!("{name}.kept")));
+    let stranger = vec![0x77; 8192];
+    for version in [1_u8, 2] {
+        drop(Producer::builder("t").dir(&dir).persistent(true).open().unwrap());
+        let mut peers = fs::read(dir.path().join("shmflow.t.peers")).unwrap();
+        peers[8] = version;
+        fs::write(dir.path().join("shmflow.t.peers"), &peers).unwrap();
+        // A ring by its name only, as a hard link to a file that somebody else needs would be.
+        fs::write(dir.path().join("shmflow.t.ring"), &stranger).unwrap();
+        keep("shmflow.t.ring").unwrap();
+        keep("shmflow.t.peers").unwrap();
+        remove("t", Some(dir.path()), true).unwrap();
+        assert!(fs::read(dir.path().join("shmflow.t.ring.kept")).unwrap() == stranger);
+        let told = fs::read(dir.path().join("shmflow.t.peers.kept")).unwrap() != peers;
+        assert_eq!(told, version == 1, "only what is a topic is marked");
+        for file in dir.files() {
+            fs::remove_file(dir.path().join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn collect_removes_what_the_dead_left_and_nothing_else() {
     let dir = Dir::new();
     let mut dead = participant(&dir, &["produce", "write", "consume", "hold"]);

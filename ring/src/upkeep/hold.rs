@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
@@ -13,8 +13,9 @@ use nix::sys::uio::{pread, pwrite};
 
 use super::snapshot::{File, PeersSnapshot};
 use crate::error::{Error, Result, is_refusal};
-use crate::layout::peers::{FILE_LEN, Header};
-use crate::layout::ring::{Header as RingHeader, PAGE};
+use crate::layout::VERSION;
+use crate::layout::peers::{Header, MAGIC};
+use crate::layout::ring::{self, PAGE};
 use crate::layout::words::PARTICIPANTS;
 use crate::lifecycle::open::create_peers;
 use crate::protocol::Step;
@@ -105,24 +106,23 @@ impl Held {
             return Err(refused(&self.topic, self.topic.dir(), "remove files"));
         }
         let files = files_of(&self.topic).map_err(|error| listing(&self.topic, error))?;
-        // Before the names are gone.
-        let sleepers = Sleepers::of(&self.topic, fd, &files);
-        let mark = self.peers().is_ok();
-        if mark {
+        // Before the names are gone. What is no topic of this version has nobody whom we know how to tell.
+        let sleepers = self.peers().is_ok().then(|| Sleepers::of(&self.topic, fd, &files));
+        if sleepers.is_some() {
             write_word(fd, offset_of!(Header, removed), 1);
             reached(Step::RemoveMark);
         }
         match remove_files(&self.topic, &files) {
             Ok(removal) => {
                 reached(Step::RemovePeers);
-                sleepers.wake();
+                sleepers.iter().for_each(Sleepers::wake);
                 Ok(removal)
             }
             Err((error, nothing_gone)) => {
-                if mark && nothing_gone {
+                if sleepers.is_some() && nothing_gone {
                     write_word(fd, offset_of!(Header, removed), 0);
                 } else {
-                    sleepers.wake();
+                    sleepers.iter().for_each(Sleepers::wake);
                 }
                 Err(error)
             }
@@ -169,59 +169,76 @@ fn write_word(fd: BorrowedFd<'_>, at: usize, value: u64) {
     let _ = pwrite(fd, &value.to_le_bytes(), at as libc::off_t);
 }
 
-/// Those who sleep on a topic's futex words.
+/// The futex words on which participants of a topic may sleep.
 #[derive(Debug)]
 struct Sleepers {
-    words: Vec<(GuardedFd, usize)>,
-    mappings: Vec<(Mapping, usize)>,
+    words: Vec<FutexWord>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct FutexWord {
+    at: usize,
+    map: Mapping,
+    /// Open for writing, if that is permitted.
+    file: Option<GuardedFd>,
 }
 
 impl Sleepers {
+    /// Those of `peers`, which was found to be one, and of all rings that are some.
     fn of(topic: &Topic, peers: BorrowedFd<'_>, files: &[(FileKind, PathBuf)]) -> Self {
-        let mut found = Self { words: Vec::new(), mappings: Vec::new() };
+        let mut words = Vec::new();
         // What cannot be opened or mapped has sleepers that find out at their next look, within a second.
-        let events = offset_of!(Header, events);
-        if let Ok(map) = Mapping::new(peers, FILE_LEN.min(PAGE as usize), Access::ReadOnly, false) {
-            found.mappings.push((map, events));
+        if let Ok(map) = Mapping::new(peers, PAGE as usize, Access::ReadOnly, false) {
+            let file = open_existing(topic, &topic.peers_path(), true, true).ok();
+            let file = file.filter(|file| file.get().is_some_and(|fd| begins_with(fd, MAGIC)));
+            words.push(FutexWord { at: offset_of!(Header, events), map, file });
         }
-        if let Ok(fd) = open_existing(topic, &topic.peers_path(), true, true) {
-            found.words.push((fd, events));
-        }
-        for (kind, path) in files {
-            if !matches!(kind, FileKind::Ring | FileKind::OldRing(_)) {
-                continue;
-            }
-            let wake = offset_of!(RingHeader, wake);
-            if let Ok(fd) = open_existing(topic, path, false, true)
-                && let Ok(fd) = fd.fd()
-                && let Ok(map) = Mapping::new(fd.as_fd(), PAGE as usize, Access::ReadOnly, false)
+        let rings = files.iter().filter(|(kind, _)| matches!(kind, FileKind::Ring | FileKind::OldRing(_)));
+        for (_, path) in rings {
+            let writable = open_existing(topic, path, true, true);
+            let is_writable = writable.is_ok();
+            let Ok(file) = writable.or_else(|_| open_existing(topic, path, false, true)) else { continue };
+            let Some(fd) = file.get() else { continue };
+            // Nothing is written into a file that somebody has only called a ring.
+            if begins_with(fd, ring::MAGIC)
+                && let Ok(map) = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
             {
-                found.mappings.push((map, wake));
-            }
-            if let Ok(fd) = open_existing(topic, path, true, true) {
-                found.words.push((fd, wake));
+                let at = offset_of!(ring::Header, wake);
+                words.push(FutexWord { at, map, file: is_writable.then_some(file) });
             }
         }
-        found
+        Self { words }
     }
 
     /// Wakes all of them: they find the mark. One that is about to sleep finds the futex word changed.
     fn wake(&self) {
-        for (fd, at) in &self.words {
-            let Some(fd) = fd.get() else { continue };
-            let mut word = [0; size_of::<AtomicU32>()];
-            let at = *at as libc::off_t;
-            if matches!(pread(fd, &mut word, at), Ok(4)) {
-                // Far from what its publications make of it: whoever has loaded it finds another value.
-                let changed = u32::from_le_bytes(word) ^ (1 << 31);
-                let _ = pwrite(fd, &changed.to_le_bytes(), at);
+        for FutexWord { at, map, file } in &self.words {
+            let mut bytes = [0; size_of::<AtomicU32>()];
+            let offset = *at as libc::off_t;
+            if let Some(fd) = file.as_ref().and_then(GuardedFd::get)
+                && matches!(pread(fd, &mut bytes, offset), Ok(4))
+            {
+                // Far from what publications make of it: whoever has loaded it finds another value.
+                let changed = u32::from_le_bytes(bytes) ^ (1 << 31);
+                let _ = pwrite(fd, &changed.to_le_bytes(), offset);
             }
-        }
-        for (map, at) in &self.mappings {
             if let Some(word) = map.u32_at(*at) {
                 // The word itself is not touched: in a truncated file the call fails, and nobody dies of it.
                 let _ = futex::wake_all(word);
             }
         }
     }
+}
+
+const _: () = {
+    assert!(offset_of!(Header, magic) == 0 && offset_of!(Header, version) == 8);
+    assert!(offset_of!(ring::Header, magic) == 0 && offset_of!(ring::Header, version) == 8);
+};
+
+/// Whether a file has this magic number and our version.
+fn begins_with(fd: BorrowedFd<'_>, magic: u64) -> bool {
+    let mut words = [0; 16];
+    matches!(pread(fd, &mut words, 0), Ok(16))
+        && u128::from_le_bytes(words) == u128::from(VERSION) << 64 | u128::from(magic)
 }
