@@ -6,6 +6,9 @@ use crate::layout::words::CONSUMER_BITS;
 use crate::protocol::lease::{self, Lease};
 use crate::protocol::{Fence, Memory, Mutant, Step, Word};
 
+/// The models of this file.
+pub(super) const ALL: &[&Scenario] = &[&BUDGET, &BUDGET_CLAIM];
+
 const RESERVE: u32 = 2;
 
 /// Leases frame `n` and keeps it if the budget allows, else copies it out and lets go.

@@ -7,6 +7,10 @@ use crate::protocol::lease;
 use crate::protocol::publish::Published;
 use crate::protocol::{Mutant, Step};
 
+/// The models of this file.
+pub(super) const ALL: &[&Scenario] =
+    &[&CLAIM_LEASE, &ROLLBACK_LEASE, &CLAIM_CLAIM, &ABANDON, &SAME_PROCESS, &SAME_PROCESS_LEASE, &UNOFFERED];
+
 const CLAIM: &[Step] = &[Step::ClaimState, Step::ClaimHold];
 const ROLLBACK: &[Step] = &[Step::ClaimUnhold, Step::ClaimRestore];
 const LEASE: &[Step] = &[Step::LeaseHold, Step::LeaseBackoff, Step::LeaseTaken, Step::Release];
@@ -92,26 +96,25 @@ fn a_claim_that_gives_way_loses_nothing() {
     prove(&ROLLBACK_LEASE, 500, &[CLAIM, ROLLBACK, LEASE].concat());
 }
 
-/// Two producers want the same slot.
+/// Two producers want the only slot.
 static CLAIM_CLAIM: Scenario = Scenario {
     name: "claim/claim",
-    // Both find the same slot first: all that was is gone.
-    setup: || Setup { frames: &[], ..Setup::default() },
+    setup: one_frame,
     roles: &[
         Role::new(0, |p| {
             p.produce();
         }),
         Role::new(1, |p| {
-            if let Some(slot) = p.claim_passed(ALL_PASSED).or_else(|| p.claim_oldest()) {
+            if let Some(slot) = p.claim_passed(ALL_PASSED) {
                 p.publish(slot);
             }
         }),
     ],
     verdict: |world| {
-        assert!(world.book.any_gone() || world.book.count_published() == 2, "two slots, but a claim failed");
+        assert!(world.book.any_gone() || world.book.count_published() > 0, "neither of two got a free slot");
     },
-    preemptions: Some(3),
-    preemptions_ending: Some(2),
+    preemptions: None,
+    preemptions_ending: Some(3),
 };
 
 #[test]

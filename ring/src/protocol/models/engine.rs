@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 use super::aftermath;
 use super::world::{End, Fate, Gone, Seat, Setup, Trace, World};
@@ -46,7 +48,8 @@ pub(super) struct Scenario {
     pub(super) roles: &'static [Role],
     /// What must hold at the end beyond what holds in every model.
     pub(super) verdict: fn(&World),
-    /// Bound on preemptions, where everything would be too much. `LOOM_MAX_PREEMPTIONS` overrides it.
+    /// Bound on preemptions, where everything would be too much. `LOOM_MAX_PREEMPTIONS` overrides it, and
+    /// `SHMFLOW_MODELS_DEEPER` adds to it.
     pub(super) preemptions: Option<usize>,
     /// The same when a role dies or stops: there are as many runs as there are steps.
     pub(super) preemptions_ending: Option<usize>,
@@ -93,7 +96,7 @@ pub(super) fn explore(
     let tally = Arc::new(Tally::default());
     let trace = Arc::new(Trace::default());
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(bound);
+    builder.preemption_bound = builder.preemption_bound.or(bound.map(|n| n + deeper()));
     builder.max_branches = 10_000;
     builder.checkpoint_interval = usize::MAX;
     let run = {
@@ -121,6 +124,11 @@ pub(super) fn explore(
             .or_else(|| explored.err().map(|panic| message(panic.as_ref()).unwrap_or_default())),
         reached: std::mem::take(&mut *trace.lock().unwrap()),
     }
+}
+
+/// How much `make loom` adds to every bound: `SHMFLOW_MODELS_DEEPER=1`.
+fn deeper() -> usize {
+    std::env::var("SHMFLOW_MODELS_DEEPER").map_or(0, |n| n.parse().unwrap())
 }
 
 /// One execution under loom.
@@ -195,15 +203,26 @@ fn message(panic: &(dyn std::any::Any + Send)) -> Option<String> {
     text.or_else(|| panic.downcast_ref::<String>().cloned())
 }
 
+/// What this thread has used: what else runs on the machine does not count.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
 /// As they stand, and the other way round.
 fn orders(roles: usize) -> [Vec<usize>; 2] {
     [(0..roles).collect(), (0..roles).rev().collect()]
 }
 
+/// The steps that a scenario reaches with hardly a preemption.
+pub(super) fn reaches(scenario: &'static Scenario) -> BTreeSet<Step> {
+    let order: Vec<_> = (0..scenario.roles.len()).collect();
+    explore(scenario, &order, None, None, Some(1)).reached.into_iter().map(|(_, step, _)| step).collect()
+}
+
 /// Explores a scenario in both orders, as it is and with every role dying and stopping at every step, and fails on any
 /// violation. `steps` are those that must be reached; `floor` is how many interleavings each order must have at least.
 pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[Step]) {
-    let began = Instant::now();
+    let began = cpu_time();
     let (mut alive, mut ending, mut runs) = (0, 0, 0);
     for order in orders(scenario.roles.len()) {
         let whole = explore(scenario, &order, None, None, scenario.preemptions);
@@ -221,10 +240,15 @@ pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[Step]) {
         for (role, step, after) in whole.reached {
             for &end in scenario.ends() {
                 let fate = Fate { role, step, after, end };
-                let mut report = explore(scenario, &order, Some(fate), None, scenario.preemptions_ending);
-                if report.struck == 0 && report.violation.is_none() {
+                let mut bound = scenario.preemptions_ending;
+                let mut report = explore(scenario, &order, Some(fate), None, bound);
+                while report.struck == 0
+                    && report.violation.is_none()
+                    && bound < scenario.preemptions.or(Some(8))
+                {
                     // Out of reach with so few preemptions.
-                    report = explore(scenario, &order, Some(fate), None, scenario.preemptions);
+                    bound = bound.map(|bound| bound + 1);
+                    report = explore(scenario, &order, Some(fate), None, bound);
                 }
                 assert_eq!(report.violation, None, "{}, order {order:?}, {fate:?}", scenario.name);
                 assert!(report.struck > 0, "{}, order {order:?}: {fate:?} never happens", scenario.name);
@@ -236,7 +260,7 @@ pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[Step]) {
     println!(
         "model | {} | {alive} | {runs} ends, {ending} | {:.1} s",
         scenario.name,
-        began.elapsed().as_secs_f32()
+        (cpu_time() - began).as_secs_f32()
     );
 }
 
@@ -271,7 +295,7 @@ pub(super) fn refute_ending(scenario: &'static Scenario, mutant: Mutant, fate: F
 
 /// Explores a scenario in both orders with one end only, which must happen at least `floor` times in one of them.
 pub(super) fn prove_ending(scenario: &'static Scenario, fate: Fate, floor: usize) {
-    let began = Instant::now();
+    let began = cpu_time();
     let (mut iterations, mut struck) = (0, 0);
     for order in orders(scenario.roles.len()) {
         let report = explore(scenario, &order, Some(fate), None, scenario.preemptions_ending);
@@ -280,7 +304,11 @@ pub(super) fn prove_ending(scenario: &'static Scenario, fate: Fate, floor: usize
         struck += report.struck;
     }
     assert!(struck >= floor, "{}: {fate:?} happens only {struck} times in {iterations}", scenario.name);
-    println!("model | {} | 0 | 1 end, {iterations} | {:.1} s", scenario.name, began.elapsed().as_secs_f32());
+    println!(
+        "model | {} | 0 | 1 end, {iterations} | {:.1} s",
+        scenario.name,
+        (cpu_time() - began).as_secs_f32()
+    );
 }
 
 fn announce(scenario: &Scenario, mutant: Mutant, caught: &[(usize, String)]) {

@@ -5,6 +5,10 @@ use super::world::{End, Fate, Seat, Setup, World};
 use crate::layout::words::State;
 use crate::protocol::{Mutant, Step, lease};
 
+/// The models of this file.
+pub(super) const ALL: &[&Scenario] =
+    &[&REAP_CLAIM, &REAP_LEASE, &REAP_REAP, &REAP_BY_CONSUMER, &REAP_NEWCOMER, &REAP_MISTAKE];
+
 const REAP: &[Step] = &[Step::ReapLocked, Step::ReapState, Step::ReapHold];
 
 /// What a producer leaves that died owning slot 0 and between stamp and index of slot 1.

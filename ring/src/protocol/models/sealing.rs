@@ -5,6 +5,9 @@ use super::world::{Seat, Setup, World};
 use crate::protocol::publish::Published;
 use crate::protocol::{Mutant, Step, seal};
 
+/// The models of this file.
+pub(super) const ALL: &[&Scenario] = &[&SEAL_PUBLISH, &SEAL_SEVERAL, &START_LATE, &SEAL_TWO];
+
 fn two_epochs() -> Setup {
     Setup { slots: 2, index_len: 4, epochs: 2, ..Setup::default() }
 }

@@ -237,7 +237,7 @@ impl Run {
         // A fresh hint keeps the order exactly. An old one may pass over what was given back a moment ago, but never
         // takes what somebody is owed while there is something else.
         let first = candidates.first().copied();
-        let fresh = history % 2 == 0;
+        let fresh = history.is_multiple_of(2);
         let mut hint = if fresh { Hint::default() } else { self.hints[usize::from(id)] };
         let taken = claim::claim_passed(&self.m, id, passed, &mut hint)
             .or_else(|| owed.then(|| claim::claim_oldest(&self.m, id, u64::MAX, &mut hint)).flatten());

@@ -5,6 +5,9 @@ use super::world::{Seat, Setup, World};
 use crate::protocol::lease::{self, Lease};
 use crate::protocol::{Fence, Mutant, Step, publish, seal};
 
+/// The models of this file.
+pub(super) const ALL: &[&Scenario] = &[&SLEEP_WAKE, &SLEEP_TWO, &SLEEP_SEAL, &SLEEP_REAP];
+
 const SLEEP: &[Step] =
     &[Step::SleepBit, Step::SleepClear, Step::PublishIndex, Step::PublishWake, Step::PublishWoken];
 

@@ -137,11 +137,10 @@ impl Payload {
         }
     }
 
-    /// Both halves, the one written last first.
-    fn read(&self) -> [u64; 2] {
+    fn read_half(&self, half: usize) -> u64 {
         match self {
-            Self::Held { race, value } => race.with(|_| [value.get(); 2]),
-            Self::Copied([first, last]) => [first.load(Relaxed), last.load(Relaxed)],
+            Self::Held { race, value } => race.with(|_| value.get()),
+            Self::Copied(words) => words[half].load(Relaxed),
         }
     }
 }
@@ -402,7 +401,12 @@ impl Seat {
     }
 
     pub(super) fn read(&self, slot: u16) -> [u64; 2] {
-        self.files().payload[usize::from(slot)].read()
+        let payload = &self.files().payload[usize::from(slot)];
+        let first = payload.read_half(0);
+        if self.world.setup.copied {
+            self.at(Step::CopyHalf);
+        }
+        [first, payload.read_half(1)]
     }
 
     /// Sleeps on the futex word while it has `value`. False: only the coarse tick would have woken us.
