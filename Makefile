@@ -65,8 +65,8 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 test-fast: deps ## the tests alone, without lint, doc and models
 	$(CARGO) test --locked
 
-loom: deps ## the protocol under the loom model checker, on the real code
-	$(if $(has_models),$(CARGO) test --release --locked -p shmflow --lib models,@echo "loom: there are no models yet.")
+loom: deps ## the protocol under the loom model checker, one preemption deeper than the tests
+	$(if $(has_models),SHMFLOW_MODELS_DEEPER=1 $(CARGO) test --release --locked -p shmflow --lib models -- --nocapture,@echo "loom: there are no models yet.")
 
 miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri component)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || { \
