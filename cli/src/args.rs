@@ -18,10 +18,12 @@ Environment:
 
 /// Lists, inspects and removes shared-memory topics
 ///
-/// A topic is a ring of frames in shared memory: producers write them, consumers read them in place. This command looks
-/// at topics from outside: it takes no part, and looking changes nothing.
+/// A topic is a ring of frames in shared memory: producers write them, consumers
+/// read them in place. This command looks at topics from outside: it takes no
+/// part, and looking changes nothing.
 #[derive(Debug, Parser)]
-#[command(name = "shmflow", version, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(verbatim_doc_comment)]
+#[command(name = "shmflow", version, after_help = EXIT_STATUS)]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
     /// Directory of the topics [default: $SHMFLOW_DIR, or else /dev/shm]
@@ -36,10 +38,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List topics
     ///
-    /// One line for each: its state, who takes part, how many frames were published and what it takes of the memory.
-    /// A topic is `live` with a producer alive, `waiting` with consumers only, `idle` if it is persistent and nobody
-    /// takes part, `dead` if all who took part died (`shmflow gc` removes it), `unfinished` if it has no ring yet, and
-    /// `removed` while the last ones let go of it.
+    /// One line for each: its state, who takes part, how many frames were published
+    /// and what it takes of the memory. A topic is `live` with a producer alive,
+    /// `waiting` with consumers only, `idle` if it is persistent and nobody takes
+    /// part, `dead` if all who took part died (`shmflow gc` removes it), `unfinished`
+    /// if it has no ring yet, and `removed` while the last ones let go of it.
+    #[command(verbatim_doc_comment)]
     #[command(
         visible_alias = "list",
         after_help = "\
@@ -56,11 +60,13 @@ Examples:
 
     /// Tell everything about one topic
     ///
-    /// Geometry, permissions, memory, and for each participant how far it is: LAG is the number of frames that a
-    /// consumer has not read yet, LOST those that were overwritten before it did (or, for a producer, that it had to
-    /// drop), COPIED those it got as copies, HOLDS the slots it keeps from being used again.
+    /// Geometry, permissions, memory, and for each participant how far it is: LAG is
+    /// the number of frames that a consumer has not read yet, LOST those that were
+    /// overwritten before it did (or, for a producer, that it had to drop), COPIED
+    /// those it got as copies, HOLDS the slots it keeps from being used again.
     ///
     /// Consumers without permission to write do not register, and do not show.
+    #[command(verbatim_doc_comment)]
     #[command(after_help = "\
 Examples:
   shmflow info robot/cam0                     once
@@ -82,8 +88,10 @@ Examples:
 
     /// Remove a topic
     ///
-    /// While somebody takes part it is refused, unless forced: consumers that wait are then told at once, producers at
-    /// their next frame, and frames that are still held stay valid until they are dropped.
+    /// While somebody takes part it is refused, unless forced: consumers that wait
+    /// are then told at once, producers at their next frame, and frames that are
+    /// still held stay valid until they are dropped.
+    #[command(verbatim_doc_comment)]
     #[command(
         visible_alias = "remove",
         after_help = "\
@@ -102,8 +110,10 @@ Examples:
 
     /// Remove what dead processes left
     ///
-    /// Topics whose participants are all dead, unless they are persistent; topics that were never finished; files that
-    /// were being made. Nothing that is in use is touched, and what may not be removed is reported and left.
+    /// Topics whose participants are all dead, unless they are persistent; topics
+    /// that were never finished; files that were being made. Nothing that is in use
+    /// is touched, and what may not be removed is reported and left.
+    #[command(verbatim_doc_comment)]
     #[command(after_help = "\
 Examples:
   shmflow gc               clear away, and say what

@@ -249,7 +249,8 @@ fn a_closed_pipe_is_no_failure() {
     let dir = Dir::new();
     let producer = dir.producer("t");
     // More than a pipe holds, and nobody reads it.
-    let many: Vec<_> = (0..300).map(|i| dir.producer(&format!("topic number {i}"))).collect();
+    let small = |i| Producer::builder(&format!("topic number {i}")).dir(&dir.0).depth(1).capacity(1);
+    let many: Vec<_> = (0..300).map(|i| small(i).meta_capacity(0).prefault(false).open().unwrap()).collect();
     for args in [&["ls", "--json"][..], &["ls"], &["info", "t", "--watch", "--interval", "0.01"]] {
         let mut child = dir.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
