@@ -26,7 +26,7 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
     let mut table = Table::new("Publish to receive, 64 bytes", &["situation", "with", "p50 µs", "p99 µs"]);
     let mut outcome = Outcome::default();
     for situation in SITUATIONS {
-        let rounds = if situation.paced { bench.pick(5, 1) } else { bench.pick(11, 3) };
+        let rounds = if situation.paced { bench.pick(9, 1) } else { bench.pick(11, 3) };
         let specs = KINDS.map(|kind| spec(bench, kind, &situation));
         let results = bench.interleaved(rounds, &specs, |spec| samples(bench, spec, &situation))?;
         let mut medians = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
 
 fn spec(bench: &Bench, kind: Kind, situation: &Situation) -> Spec {
     let millis = match (situation.paced, situation.sleep) {
-        (true, _) => bench.pick(1500, 750),
+        (true, _) => bench.pick(800, 700),
         (false, true) => 250,
         (false, false) => 100,
     };
