@@ -3,118 +3,14 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 
 use gst::prelude::*;
+use support::launched::Launched;
 use support::{Running, Topic, until, within};
-
-/// `gst-launch-1.0` in a process of its own, killed at the end.
-struct Launched {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Launched {
-    fn new(text: &str) -> Self {
-        let plugins = plugins();
-        let mut child = Command::new("gst-launch-1.0")
-            .arg("-v")
-            .args(text.split_whitespace())
-            .env("GST_PLUGIN_PATH", &plugins)
-            .env("GST_REGISTRY", plugins.join("registry.bin"))
-            .env("G_DEBUG", "fatal-warnings")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("gst-launch-1.0 is installed");
-        let out = child.stdout.take().expect("piped");
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// A viewer that tells of each frame.
-    fn viewer(topic: &Topic) -> Self {
-        Self::new(&format!("{} ! fakesink silent=false sync=false", topic.src("")))
-    }
-
-    fn signal(&self, signal: &str) {
-        let done = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
-        assert!(done.expect("kill runs").success(), "{signal}");
-    }
-
-    /// The next frame it tells of: offset, and whether it is a discontinuity.
-    fn frame(&self) -> (u64, bool) {
-        let deadline = Instant::now() + support::PATIENCE;
-        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if let Some(frame) = frame(&line) {
-                return frame;
-            }
-        }
-        panic!("no frame");
-    }
-
-    /// Throws away what it told until now.
-    fn forget(&self) {
-        while self.lines.try_recv().is_ok() {}
-    }
-
-    /// Waits for its end, and gives its exit code.
-    fn code(&mut self) -> Option<i32> {
-        let mut code = None;
-        until("the process ends", || {
-            code = self.child.try_wait().expect("can be waited for").map(|status| status.code());
-            code.is_some()
-        });
-        code.flatten()
-    }
-}
-
-/// A folder with the plugin that was built together with this test, and nothing else.
-fn plugins() -> PathBuf {
-    static PLUGINS: OnceLock<PathBuf> = OnceLock::new();
-    PLUGINS
-        .get_or_init(|| {
-            let test = std::env::current_exe().expect("a path");
-            let built = test.with_file_name("libgstshmflow.so");
-            assert!(built.exists(), "{} is built with the tests", built.display());
-            let plugins = test.with_file_name("processes-plugins");
-            std::fs::create_dir_all(&plugins).expect("made");
-            let link = plugins.join("libgstshmflow.so");
-            let _ = std::fs::remove_file(&link);
-            std::os::unix::fs::symlink(built, link).expect("linked");
-            plugins
-        })
-        .clone()
-}
-
-/// A line of fakesink's about a buffer.
-fn frame(line: &str) -> Option<(u64, bool)> {
-    let (_, rest) = line.split_once("last-message = chain")?;
-    let (_, offset) = rest.split_once(" offset: ")?;
-    let offset = offset.split(',').next()?.trim().parse().ok()?;
-    Some((offset, rest.contains("discont")))
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn camera(topic: &Topic, more: &str) -> String {
     format!("videotestsrc is-live=true ! video/x-raw,format=BGRx,framerate=60/1 ! {}", topic.sink(more))
@@ -223,22 +119,9 @@ fn an_encoder_with_a_queue_behind_the_source_starves_nobody() {
         topic.src("")
     ));
     let first = viewer.frame().0;
-    encoder.frame_or_any();
+    encoder.line(|line| line.contains("last-message = chain").then_some(()));
     until("the viewer sees two more seconds", || viewer.frame().0 > first + 120);
     assert_eq!(producer.stat("sink", "dropped"), 0);
-}
-
-impl Launched {
-    /// Waits for anything about a buffer, whatever its offset.
-    fn frame_or_any(&self) {
-        let deadline = Instant::now() + support::PATIENCE;
-        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if line.contains("last-message = chain") {
-                return;
-            }
-        }
-        panic!("no frame");
-    }
 }
 
 #[test]
