@@ -17,6 +17,8 @@ plugin_dir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
 has_bench   := $(call package,shmflow-bench,benches)
 has_compare := $(call package,shmflow-compare,benches/compare)
+# All but the ring's benchmarks: these take minutes to build, and need a C compiler's library.
+members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
 has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
@@ -26,7 +28,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-fast demo bench compare loom miri soak fuzz doc lint install uninstall clean rust deps-list
+.PHONY: help deps build test test-fast demo bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -49,18 +51,22 @@ build: deps ## the plugin, the library and the command, optimised
 
 lint: deps ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy $(members) --all-targets --locked -- -D warnings
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features stop-points --locked -- -D warnings)
 
+lint-bench: deps ## the same for the benchmarks of the ring, with the libraries they compare it to
+	@tools/deps.sh bench
+	$(CARGO) clippy -p shmflow-bench --all-targets --locked -- -D warnings
+
 doc: deps ## the API documentation, warnings denied
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(members) --no-deps --locked
 
 test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features stop-points --test kill_matrix)
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models
 	$(CARGO) test --locked
@@ -79,6 +85,7 @@ demo: build ## decode a real video in one process; show, measure and re-encode i
 	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
 
 bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSON)
+	@tools/deps.sh bench
 	@tools/check-shm.sh 2048
 	$(if $(has_bench),$(CARGO) run --release --locked -p shmflow-bench -- ring,@echo "bench: there is none yet."; exit 1)
 
@@ -88,7 +95,7 @@ compare: build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (t
 
 soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 	@tools/check-shm.sh $(SHM_TEST)
-	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked -p shmflow --test torture -- --nocapture
+	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test 'torture*' -- --nocapture
 
 fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each; needs nightly)
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \

@@ -1,15 +1,32 @@
 #!/bin/sh
 # Installs what shmflow needs on Debian 12 or 13, and nothing that is there already.
-# Usage: tools/deps.sh [--dry-run]
+# Usage: tools/deps.sh [--dry-run] [bench]
 # Asks dpkg first: when nothing is missing, no package index is fetched and no root rights are needed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 list=$here/packages.txt
 dry_run=no
-[ "${1:-}" = --dry-run ] && dry_run=yes
+group=
+for argument; do
+    case $argument in
+        --dry-run) dry_run=yes ;;
+        bench) group=$argument ;;
+        *) echo "deps: $argument is not known" >&2; exit 2 ;;
+    esac
+done
 
-names() { sed -e 's/#.*//' -e 's/|.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list"; }
-reason() { sed -n "s/^$1[[:space:]]*|[[:space:]]*//p" "$list"; }
+# Lines of the list are: package | why | group, with the group left out for what is always needed.
+names() {
+    awk -F'|' -v group="$group" '
+        /^[[:space:]]*(#|$)/ { next }
+        { gsub(/[[:space:]]/, "", $1); gsub(/[[:space:]]/, "", $3) }
+        $3 == "" || $3 == group { print $1 }' "$list"
+}
+reason() {
+    awk -F'|' -v package="$1" '
+        { name = $1; gsub(/[[:space:]]/, "", name) }
+        name == package { gsub(/^[[:space:]]+|[[:space:]]+$/, "", $2); print $2 }' "$list"
+}
 
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
     # Not a Debian: nothing can be installed from here, so look for what a build cannot do without.

@@ -3,12 +3,13 @@
 #![allow(unsafe_code)]
 
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::time::{ClockId, clock_gettime};
 use rustix::thread::futex;
 use serde_json::json;
 
@@ -45,44 +46,72 @@ impl Page {
     }
 }
 
-/// Measures for so long; gives the latencies in nanoseconds.
-pub(crate) fn measure(directory: &Path, seconds: f64) -> Result<Latencies> {
+/// What a bare futex does.
+#[derive(Debug)]
+pub(crate) struct Bare {
+    /// From just before the call until a waiter runs, in nanoseconds, over all waiters
+    pub(crate) latencies: Latencies,
+    /// Processor time of the waker inside the call, in nanoseconds
+    pub(crate) wake_ns: f64,
+}
+
+/// Measures for so long, with so many processes asleep.
+pub(crate) fn measure(directory: &Path, seconds: f64, waiters: u32) -> Result<Bare> {
     let path = directory.join("futex");
     let name = path.to_string_lossy().into_owned();
-    let mut waiter = Worker::start("futex waiter", &["waiter".into(), name.clone()])?;
-    waiter.expect("ready", PATIENCE)?;
+    let mut sleeping = Vec::new();
+    for index in 1..=waiters {
+        let mut waiter = Worker::start(&format!("futex waiter {index}"), &["waiter".into(), name.clone()])?;
+        waiter.expect("ready", PATIENCE)?;
+        sleeping.push(waiter);
+    }
     let mut waker = Worker::start("futex waker", &["waker".into(), name])?;
     waker.expect("ready", PATIENCE)?;
     std::thread::sleep(Duration::try_from_secs_f64(seconds)?);
+    waker.tell("end")?;
+    let wake_ns = waker.expect("wake_ns", PATIENCE)?.as_f64().ok_or("the waker's result is not readable")?;
     waker.finish(PATIENCE)?;
-    let result = waiter.expect("latencies", PATIENCE)?;
-    waiter.finish(PATIENCE)?;
+    let mut latencies = Latencies::default();
+    for mut waiter in sleeping {
+        let result = waiter.expect("latencies", PATIENCE)?;
+        waiter.finish(PATIENCE)?;
+        latencies.merge(&Latencies::from_json(&result).ok_or("a waiter's result is not readable")?);
+    }
     std::fs::remove_file(&path)?;
-    Latencies::from_json(&result).ok_or_else(|| "the futex waiter's result is not readable".into())
+    Ok(Bare { latencies, wake_ns })
 }
 
 pub(crate) fn run_waker(path: &Path) -> Result<()> {
     let page = Page::open(path)?;
     line::say(&json!({ "ready": true }).to_string())?;
-    let (sender, left) = std::sync::mpsc::channel();
+    let (sender, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        let _ = std::io::stdin().lock().read_line(&mut String::new());
         let _ = sender.send(());
     });
     let mut value = 0;
-    // The wait for the end of the input is the pace.
-    while left.recv_timeout(PERIOD).is_err() {
+    let mut spent = Duration::ZERO;
+    // The wait for the parent's word is the pace.
+    while told.recv_timeout(PERIOD).is_err() {
         value += 1;
+        let before = thread_cpu()?;
         wake(&page, value)?;
+        spent = spent.saturating_add(thread_cpu()?.saturating_sub(before));
     }
-    wake(&page, END)
+    wake(&page, END)?;
+    let wake_ns = spent.as_nanos() as f64 / f64::from(value.max(1));
+    line::say(&json!({ "wake_ns": wake_ns }).to_string())
+}
+
+fn thread_cpu() -> Result<Duration> {
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?))
 }
 
 fn wake(page: &Page, value: u32) -> Result<()> {
     page.time().store(frame::now()?.as_nanos() as u64, Ordering::Relaxed);
     // Pairs with the waiter's Acquire load: who sees the value sees the time.
     page.word().store(value, Ordering::Release);
-    futex::wake(page.word(), futex::Flags::empty(), 1)?;
+    futex::wake(page.word(), futex::Flags::empty(), i32::MAX.unsigned_abs())?;
     Ok(())
 }
 

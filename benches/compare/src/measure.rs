@@ -13,7 +13,7 @@ use crate::histogram::Latencies;
 use crate::line::{self, Worker};
 use crate::peer::{self, PEERS, Peer};
 use crate::report;
-use crate::row::{ROWS, Row};
+use crate::row::{MANY, ROWS, Row};
 use crate::spread::Spread;
 
 /// How long a process may take for what should take milliseconds.
@@ -49,6 +49,9 @@ pub(crate) struct Results {
     pub(crate) cells: HashMap<(&'static str, Peer), Cell>,
     pub(crate) futex_p50_us: Spread,
     pub(crate) futex_p99_us: Spread,
+    /// Processor time of a bare wake-up call, with one process asleep and with `MANY`
+    pub(crate) wake_one_ms: Spread,
+    pub(crate) wake_many_ms: Spread,
 }
 
 /// A directory of this run's own, gone with it.
@@ -91,12 +94,17 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
         cells: HashMap::new(),
         futex_p50_us: Spread::default(),
         futex_p99_us: Spread::default(),
+        wake_one_ms: Spread::default(),
+        wake_many_ms: Spread::default(),
     };
     let mut number = 0;
     for round in 1..=settings.rounds() {
         line::complain(&format!("round {round} of {}", settings.rounds()));
-        let mut bare = futex::measure(&scratch.0, settings.seconds())?;
-        add_latencies(&mut bare, &mut results.futex_p50_us, &mut results.futex_p99_us);
+        let mut bare = futex::measure(&scratch.0, settings.seconds(), 1)?;
+        add_latencies(&mut bare.latencies, &mut results.futex_p50_us, &mut results.futex_p99_us);
+        results.wake_one_ms.add(bare.wake_ns / 1e6);
+        let bare = futex::measure(&scratch.0, settings.seconds(), MANY)?;
+        results.wake_many_ms.add(bare.wake_ns / 1e6);
         for row in results.rows.clone() {
             for peer in turn(&results.peers, round) {
                 number += 1;

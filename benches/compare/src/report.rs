@@ -10,7 +10,7 @@ use crate::Result;
 use crate::cli::Settings;
 use crate::line;
 use crate::measure::{Cell, Results};
-use crate::row::Row;
+use crate::row::{MANY, Row};
 use crate::targets;
 
 pub(crate) fn write(settings: &Settings, results: &Results) -> Result<()> {
@@ -47,9 +47,12 @@ fn markdown(settings: &Settings, results: &Results) -> Result<String> {
     }
     writeln!(
         text,
-        "A bare futex wake-up at 60 Hz, same run: p50 {} µs, p99 {} µs.\n",
+        "A bare futex wake-up at 60 Hz, same run: p50 {} µs, p99 {} µs; the call costs the waker {} ms of CPU with one \
+         process asleep, {} ms with {MANY}.\n",
         results.futex_p50_us.text(0),
-        results.futex_p99_us.text(0)
+        results.futex_p99_us.text(0),
+        results.wake_one_ms.text(3),
+        results.wake_many_ms.text(3),
     )?;
     for row in &results.rows {
         table(&mut text, row, results)?;
@@ -127,6 +130,7 @@ fn to_json(settings: &Settings, results: &Results) -> Value {
         "rounds": settings.rounds(),
         "seconds": settings.seconds(),
         "futex_us": { "p50": results.futex_p50_us.to_json(), "p99": results.futex_p99_us.to_json() },
+        "futex_wake_cpu_ms": { "one": results.wake_one_ms.to_json(), "many": results.wake_many_ms.to_json() },
         "rows": rows,
         "targets": verdicts,
     })

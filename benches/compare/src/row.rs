@@ -15,6 +15,9 @@ pub(crate) struct Row {
     pub(crate) consumers: u32,
 }
 
+/// Many consumers.
+pub(crate) const MANY: u32 = 16;
+
 const HD: Row = Row {
     name: "little",
     title: "60 fps, 1080p BGRx, pool memory, little touched",
@@ -38,7 +41,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "little-16",
         title: "60 fps, 1080p BGRx, pool memory, little touched, 16 consumers",
-        consumers: 16,
+        consumers: MANY,
         ..HD
     },
     Row { name: "rate-little", title: "Unthrottled, 1080p BGRx, pool memory, little touched", fps: 0, ..HD },

