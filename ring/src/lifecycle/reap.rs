@@ -10,6 +10,7 @@ use crate::protocol::step::reached;
 use crate::protocol::{Step, publish, reap};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Role, owner_id};
+use crate::sys::files::remove_orphaned_temps;
 use crate::sys::lock;
 
 /// Reaps every dead participant that is listed as active, or holds something in this epoch. How many there were.
@@ -39,6 +40,10 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
         let _ = lock::unlock(fd, lock::participant_byte(id));
     }
     if reaped != 0 {
+        if epoch.ring_writable() {
+            // What one of them was making, perhaps as large as the ring. What cannot be removed now goes with the topic.
+            let _ = remove_orphaned_temps(epoch.topic());
+        }
         peers.notify();
         if epoch.ring_writable() {
             publish::wake(epoch, true);

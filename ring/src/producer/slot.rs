@@ -132,22 +132,32 @@ impl OwnSlot {
         if self.seq().is_some() {
             return Err(Error::BadSetting { what: "a slot is published only once".into() });
         }
-        let seq = match self.commit(len)? {
-            Published::At(seq) => {
-                self.in_place.store(true, Release);
-                seq
-            }
-            Published::Sealed(_) => self.migrate(len)?,
-        };
-        self.seq.store(seq, Release);
-        if let Some(entry) = self.inner.member.entry() {
-            entry.frames.fetch_add(1, Relaxed);
-            entry.bytes.fetch_add(len, Relaxed);
-            if entry.ended.load(Relaxed) != 0 {
-                entry.ended.store(0, SeqCst);
-            }
+        let entry = self.inner.member.entry();
+        // Before the frame is there: a consumer that has just read it must not find the stream ended.
+        let ended = entry.map_or(0, |entry| entry.ended.load(Relaxed));
+        if let (Some(entry), true) = (entry, ended != 0) {
+            entry.ended.store(0, SeqCst);
         }
-        Ok(seq)
+        let published = match self.commit(len) {
+            Ok(Published::At(seq)) => {
+                self.in_place.store(true, Release);
+                Ok(seq)
+            }
+            Ok(Published::Sealed(_)) => self.migrate(len),
+            Err(error) => Err(error),
+        };
+        if let Ok(seq) = published {
+            self.seq.store(seq, Release);
+        }
+        match (&published, entry) {
+            (Ok(_), Some(entry)) => {
+                entry.frames.fetch_add(1, Relaxed);
+                entry.bytes.fetch_add(len, Relaxed);
+            }
+            (Err(_), Some(entry)) if ended != 0 => entry.ended.store(ended, SeqCst),
+            _ => {}
+        }
+        published
     }
 
     /// Makes the slot a frame, unless its epoch has ended, and wakes those who wait for it.

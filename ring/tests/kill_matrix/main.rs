@@ -21,13 +21,13 @@ mod stage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::Dir;
 use puppet::Puppet;
 use scenarios::{Act, Before, Others, Scenario};
 use shmflow::stop::Action;
-use shmflow::{Role, Step};
+use shmflow::{Error, Role, Step};
 use stage::{Survivors, assert_busy};
 
 /// Not a test: what the puppets are.
@@ -114,6 +114,28 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
     assert!(total > 0, "no scenario is called `{only}`");
+}
+
+#[test]
+fn a_stream_that_goes_on_does_not_end_once_more() {
+    let dir = Dir::new();
+    let mut producer = Puppet::start(dir.path(), 100);
+    producer.does("producer; write 1; end");
+    let mut consumer =
+        shmflow::Consumer::builder(stage::TOPIC).dir(&dir).start(shmflow::Start::Oldest).open().unwrap();
+    assert_eq!(consumer.recv().unwrap().seq(), 1);
+    producer.does("write 1; end");
+    assert_eq!(consumer.recv().unwrap().seq(), 2);
+    assert!(matches!(consumer.recv(), Err(Error::Ended { .. })));
+    // It stops when its next frame is public, and nothing more is done.
+    producer.begins("arm PublishIndex 1 stop; write 1");
+    producer.meets(Action::Stop, "PublishIndex");
+    assert_eq!(consumer.recv().unwrap().seq(), 3);
+    let next = consumer.recv_timeout(Duration::from_millis(300));
+    assert!(matches!(next, Err(Error::Timeout { .. })), "{next:?}");
+    producer.goes_on();
+    producer.answers("write");
+    producer.leaves();
 }
 
 fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
