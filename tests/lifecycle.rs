@@ -156,6 +156,37 @@ fn clients_are_told_of_also_while_nothing_flows() {
 }
 
 #[test]
+fn a_program_that_wishes_nothing_is_a_client_too() {
+    let topic = Topic::new();
+    let producer = Running::new(&format!("videotestsrc ! {}", topic.sink("")));
+    producer.set_state(gst::State::Ready);
+    let program =
+        shmflow::Consumer::builder("video").dir(topic.dir()).name("my program").open().expect("opens");
+    let message = producer.wait_message("shmflow-client-connected");
+    assert_eq!((message.get::<&str>("name"), message.get::<u32>("clients")), (Ok("my program"), Ok(1)));
+    drop(program);
+    let message = producer.wait_message("shmflow-client-disconnected");
+    assert_eq!((message.get::<&str>("name"), message.get::<u32>("clients")), (Ok("my program"), Ok(0)));
+}
+
+#[test]
+fn a_topic_that_is_removed_under_a_running_stream_is_made_anew() {
+    let topic = Topic::new();
+    let producer = producer(&topic, "");
+    let consumer = consumer(&topic, "");
+    consumer.pull().expect("a sample");
+    shmflow::remove("video", Some(topic.dir()), true).expect("removed");
+    consumer.wait_message("shmflow-disconnected");
+    consumer.wait_message("shmflow-connected");
+    let before = producer.stat("sink", "zero-copy");
+    until("frames go on, in place", || producer.stat("sink", "zero-copy") > before + 5);
+    assert!(discont(
+        &(0..60).map(|_| consumer.pull().expect("a sample")).find(discont).expect("a discontinuity")
+    ));
+    assert_eq!((producer.error(), consumer.error()), (None, None));
+}
+
+#[test]
 fn an_application_may_stop_the_camera_when_nobody_watches_from_the_signal_itself() {
     let topic = Topic::new();
     let producer = producer(&topic, "");

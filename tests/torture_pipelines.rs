@@ -6,9 +6,6 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use gstreamer as gst;
-
-use gst::prelude::*;
 use support::launched::Launched;
 use support::{Running, Topic, until};
 

@@ -92,6 +92,12 @@ impl Wish {
         None
     }
 
+    /// A participant whose wish is not known.
+    pub(crate) fn unsaid(peers: &Peers, id: u8) -> Self {
+        let generation = peers.participant(id).generation.load(Relaxed);
+        Self { participant: ParticipantId { id, generation }, name: peers.name_of(id), caps: String::new() }
+    }
+
     /// Writes the wish of the participant that we are. One writer at a time.
     pub(crate) fn write(peers: &Peers, id: u8, caps: &str) {
         let entry = peers.participant(id);

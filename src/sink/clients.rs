@@ -20,10 +20,11 @@ use super::negotiation::{Client, ClientId};
 pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
     let present: BTreeMap<ClientId, (String, String)> = link
         .producer
-        .wishes()
+        .clients()
         .into_iter()
         .map(|wish| ((wish.participant.id, wish.participant.generation), (wish.name, wish.caps)))
         .collect();
+    let count = u32::try_from(present.len()).unwrap_or(u32::MAX);
     let mut came = Vec::new();
     let mut went = Vec::new();
     let mut wishes_changed = false;
@@ -48,7 +49,6 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
         wishes_changed && negotiator.should_reconfigure(sink.negotiation())
     };
     // From here on no lock is held: handlers may do anything, even stop this element.
-    let count = u32::try_from(link.producer.consumers()).unwrap_or(u32::MAX);
     let changed = sink.gate().set_clients(count);
     let element = sink.obj();
     for (id, name) in came {

@@ -169,6 +169,16 @@ impl Producer {
             .collect()
     }
 
+    /// The registered consumers that are alive, each with what it wishes to receive: empty for one that has not said, or is
+    /// saying it at this moment.
+    #[must_use]
+    pub fn clients(&self) -> Vec<Wish> {
+        let peers = &self.inner.member.peers;
+        let alive = peers.consumers();
+        let registered = (PRODUCERS..PARTICIPANTS).filter(|&id| alive & bit(id) != 0);
+        registered.map(|id| Wish::read(peers, id).unwrap_or_else(|| Wish::unsaid(peers, id))).collect()
+    }
+
     /// A counter that changes whenever a participant comes, goes or changes its wish.
     #[must_use]
     pub fn events(&self) -> u32 {
