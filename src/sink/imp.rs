@@ -360,6 +360,10 @@ impl BaseSinkImpl for ShmflowSink {
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let link = self.link().ok_or(gst::FlowError::Flushing)?;
+        if buffer.size() == 0 {
+            // Filler for a gap: there is no picture to publish.
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let mut stream = lock(&self.stream);
         if lock(&self.settings).wait_for_connection && self.gate.clients() == 0 {
             self.wait_for_connection(&mut stream)?;

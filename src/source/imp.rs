@@ -23,6 +23,7 @@ use crate::common::timing::{self, Placement};
 use crate::common::{error, formats, tell};
 
 use super::decode::{self, Described, Format, Unusable};
+use super::latency::Latency;
 use super::reader::{Event, Reader};
 use super::settings::{self, Settings};
 use super::stats::Stats;
@@ -70,13 +71,9 @@ struct Stream {
     damages: tell::Limiter,
 }
 
-/// What a latency query is answered from.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Latency {
-    producer_ns: u64,
-    frame_ns: Option<u64>,
-    depth: u32,
-}
+/// A frame was captured before the pipeline started that received it.
+#[derive(Debug)]
+struct BeforeStart;
 
 /// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -102,6 +99,10 @@ impl ShmflowSrc {
     /// The last producer is gone.
     fn on_disconnect(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         stream.discont = true;
+        // The next producer's frames say what is then.
+        let mut latency = lock(&self.latency);
+        *latency = latency.without_producers();
+        drop(latency);
         self.topic_event("disconnected");
         match stream.settings.on_disconnect {
             OnDisconnect::None => Ok(()),
@@ -217,7 +218,7 @@ impl ShmflowSrc {
     ) -> Result<Option<gst::Buffer>, Unusable> {
         let times = view.times();
         let capture = decode::capture_ns(&times);
-        let Some(pts) = self.pts(stream, capture) else {
+        let Ok(pts) = self.pts(stream, capture) else {
             self.stats.skipped.add(1);
             stream.discont = true;
             return Ok(None);
@@ -225,7 +226,7 @@ impl ShmflowSrc {
         let Some(format) = &stream.format else {
             return Ok(None);
         };
-        let (len, mut copied) = (frame.len(), frame.is_copy());
+        let (len, mut copied, producer) = (frame.len(), frame.is_copy(), frame.producer());
         let mut buffer = decode::wrap(frame, view, format, &self.stats.leases)?;
         if decode::needs_packing(view, format) {
             buffer = decode::packed(buffer, format)?;
@@ -241,10 +242,10 @@ impl ShmflowSrc {
         }
         let fps = format.info.fps();
         let rate = (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0));
-        self.follow_latency(Latency {
-            producer_ns: times.latency_ns.unwrap_or(0),
-            frame_ns: timing::frame_duration(rate.0, rate.1),
-            depth: stream.reader.depth(),
+        let frame_ns = timing::frame_duration(rate.0, rate.1);
+        let depth = stream.reader.depth();
+        self.follow_latency(|latency| {
+            latency.updated(producer, times.latency_ns.unwrap_or(0), frame_ns, depth)
         });
         self.stats.received.add(1);
         self.stats.bytes.add(len as u64);
@@ -255,31 +256,37 @@ impl ShmflowSrc {
         Ok(Some(buffer))
     }
 
-    /// The running time of a frame; `None` if it was captured before this pipeline started.
-    fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Option<gst::ClockTime> {
+    /// The running time of a frame, as far as there is a clock; `Err` if it was captured before this pipeline started.
+    fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Result<Option<gst::ClockTime>, BeforeStart> {
         let source = self.obj();
         if !stream.settings.is_live {
             // Not bound to a clock: the first frame is at 0.
             let first = *stream.first_capture.get_or_insert(capture.unwrap_or(0));
-            return Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first)));
+            return Ok(Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first))));
         }
         let (Some(clock), Some(base)) = (source.clock(), source.base_time()) else {
-            return Some(gst::ClockTime::ZERO);
+            return Ok(None);
         };
-        let arrival = || Some(clock.time().saturating_sub(base));
-        match timing::place(capture, base.nseconds(), stream.clock.offset(&clock)) {
+        Ok(match timing::place(capture, base.nseconds(), stream.clock.offset(&clock)) {
+            Placement::BeforeStart => return Err(BeforeStart),
             Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
                 Some(gst::ClockTime::from_nseconds(running))
             }
-            Placement::BeforeStart => None,
-            Placement::At(_) | Placement::Unknown => arrival(),
-        }
+            // Of a frame that does not say when it was captured, the arrival is known.
+            Placement::At(_) | Placement::Unknown => Some(clock.time().saturating_sub(base)),
+        })
     }
 
     /// Has the pipeline ask for the latency again when it changed.
-    fn follow_latency(&self, latency: Latency) {
-        if std::mem::replace(&mut *lock(&self.latency), latency) != latency {
-            gst::debug!(CAT, imp = self, "latency is now {latency:?}");
+    fn follow_latency(&self, change: impl FnOnce(Latency) -> Latency) {
+        let (before, now) = {
+            let mut latency = lock(&self.latency);
+            let before = *latency;
+            *latency = change(before);
+            (before, *latency)
+        };
+        if now != before && now.bounds() != before.bounds() {
+            gst::debug!(CAT, imp = self, "latency is now {:?}", now.bounds());
             let source = self.obj();
             let _ = source.post_message(gst::message::Latency::builder().src(&*source).build());
         }
@@ -288,8 +295,8 @@ impl ShmflowSrc {
     fn topic_stats(&self) -> gst::Structure {
         let mut structure = self.stats.to_structure();
         let latency = *lock(&self.latency);
-        structure.set("depth", latency.depth);
-        structure.set("producer-latency", latency.producer_ns);
+        structure.set("depth", latency.depth());
+        structure.set("producer-latency", latency.pipeline_ns());
         structure
     }
 }
@@ -430,8 +437,7 @@ impl BaseSrcImpl for ShmflowSrc {
         if let gst::QueryViewMut::Latency(query) = query.view_mut()
             && lock(&self.settings).is_live
         {
-            let latency = *lock(&self.latency);
-            let (min, max) = timing::source_latency(latency.producer_ns, latency.depth, latency.frame_ns);
+            let (min, max) = lock(&self.latency).bounds();
             query.set(true, gst::ClockTime::from_nseconds(min), max.map(gst::ClockTime::from_nseconds));
             return true;
         }

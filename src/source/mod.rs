@@ -14,6 +14,7 @@ use gst::prelude::*;
 
 mod decode;
 mod imp;
+mod latency;
 mod reader;
 mod settings;
 mod stats;

@@ -181,6 +181,9 @@ impl Reader {
             Err(Error::Unblocked { .. }) => Event::Unblocked,
             // Removed between being found and being opened: whoever removed it was not the last to make it.
             Err(Error::Removed { .. }) => Event::Quiet,
+            // A process that was stopped while it opened or closed the topic is in the way, until it goes on or dies. The
+            // ring has waited for it already.
+            Err(Error::Busy { .. }) => Event::Quiet,
             Err(error) => Event::Failed(error),
         }
     }
