@@ -13,8 +13,9 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
-use crate::common::{error, formats, tell, timing};
+use crate::common::{formats, tell, timing};
 
+use super::announce;
 use super::encode::{Encoder, Moment};
 use super::gate::Gate;
 use super::link::{CurrentLink, Link, Outcome};
@@ -23,7 +24,6 @@ use super::pool::RingPool;
 use super::settings::{self, Settings};
 use super::stats::Stats;
 use super::watcher::Watcher;
-use super::{announce, clients};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsink", gst::DebugColorFlags::empty(), Some("Shared-memory video sink"))
@@ -32,16 +32,16 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// State of a `shmflowsink`.
 #[derive(Debug, Default)]
 pub struct ShmflowSink {
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     /// From NULL→READY to READY→NULL.
-    link: Arc<CurrentLink>,
-    watcher: Mutex<Option<Watcher>>,
+    pub(super) link: Arc<CurrentLink>,
+    pub(super) watcher: Mutex<Option<Watcher>>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
     gate: Gate,
     /// What only the streaming thread uses.
     stream: Mutex<Stream>,
-    stats: Arc<Stats>,
+    pub(super) stats: Arc<Stats>,
 }
 
 /// What the streaming thread remembers from frame to frame.
@@ -55,66 +55,13 @@ struct Stream {
 }
 
 /// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ShmflowSink {
     fn link(&self) -> Option<Arc<Link>> {
         self.link.get()
-    }
-
-    /// Opens the topic, and starts watching who comes to it.
-    fn open(&self) -> Result<Arc<Link>, gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
-        let name = tell::own_name(self.obj().upcast_ref());
-        let link = Link::open(&settings, &name, Arc::clone(&self.stats))
-            .map_err(|error| error::message(&error, "opening the topic for writing"))?;
-        let link = Arc::new(link);
-        drop(self.link.replace(Some(Arc::clone(&link))));
-        clients::refresh(self, &link);
-        let weak = self.obj().downgrade();
-        let watched = Arc::downgrade(&link);
-        let watcher = Watcher::start(&link, move || {
-            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
-                return false;
-            };
-            clients::refresh(sink.imp(), &link);
-            true
-        });
-        let watcher = watcher.map_err(|error| {
-            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
-        })?;
-        let before = lock(&self.watcher).replace(watcher);
-        drop(before);
-        Ok(link)
-    }
-
-    /// Closes the topic.
-    fn close(&self) {
-        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
-        let watcher = lock(&self.watcher).take();
-        drop(watcher);
-        drop(self.link.replace(None));
-    }
-
-    /// Publishes a frame; if somebody removed the topic it is made anew first.
-    fn publish(
-        &self,
-        link: &Link,
-        buffer: &gst::BufferRef,
-        meta: &shmflow::meta::Meta,
-    ) -> Result<Outcome, gst::FlowError> {
-        let failed = |error| self.fail(error::message(&error, "publishing a frame"));
-        match link.publish(buffer, meta) {
-            Err(shmflow::Error::Removed { .. }) => {
-                gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
-                self.close();
-                let link = self.open().map_err(|message| self.fail(message))?;
-                link.publish(buffer, meta).map_err(failed)
-            }
-            result => result.map_err(failed),
-        }
     }
 
     pub(super) fn negotiator(&self) -> MutexGuard<'_, Negotiator> {
@@ -191,7 +138,7 @@ impl ShmflowSink {
         stale
     }
 
-    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+    pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(message);
         gst::FlowError::Error
     }

@@ -2,29 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer_base as gst_base;
-use gstreamer_video as gst_video;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
-use shmflow::meta::MetaView;
-use shmflow::{Frame, Unblocker};
+use shmflow::Unblocker;
 
-use crate::common::clock::{ClockBridge, monotonic_ns};
 use crate::common::enums::OnDisconnect;
-use crate::common::timing::{self, Placement};
 use crate::common::{error, formats, tell};
 
-use super::decode::{self, Described, Format, Unusable};
+use super::deliver::Stream;
 use super::latency::Latency;
-use super::reader::{Event, Reader};
+use super::reader::Event;
 use super::settings::{self, Settings};
 use super::stats::Stats;
 use super::wish;
@@ -32,10 +27,6 @@ use super::wish;
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsrc", gst::DebugColorFlags::empty(), Some("Shared-memory video source"))
 });
-
-/// For how long frames that downstream does not take are left out before that is an error: the producer, told of what
-/// is wanted here, may be about to change its format.
-const ADAPT: Duration = Duration::from_secs(1);
 
 /// State of a `shmflowsrc`.
 #[derive(Debug, Default)]
@@ -45,43 +36,21 @@ pub struct ShmflowSrc {
     stream: Mutex<Option<Stream>>,
     /// Ends the streaming thread's waits. Outside `stream`, which is locked during them.
     unblocker: Mutex<Unblocker>,
-    latency: Mutex<Latency>,
+    pub(super) latency: Mutex<Latency>,
     /// Downstream may accept something else than before.
     wish_stale: AtomicBool,
     /// The pipeline was paused: what was published meanwhile is old.
     resumed: AtomicBool,
-    stats: Stats,
+    pub(super) stats: Stats,
 }
-
-/// What the streaming thread remembers from frame to frame.
-#[derive(Debug)]
-struct Stream {
-    settings: Settings,
-    reader: Reader,
-    format: Option<Format>,
-    clock: ClockBridge,
-    /// The next frame does not continue the one before.
-    discont: bool,
-    producer: Option<shmflow::ParticipantId>,
-    /// Since when frames come that downstream does not take.
-    refused_since: Option<Instant>,
-    /// Capture time of the first frame, for a source that is not live.
-    first_capture: Option<u64>,
-    losses: tell::Limiter,
-    damages: tell::Limiter,
-}
-
-/// A frame was captured before the pipeline started that received it.
-#[derive(Debug)]
-struct BeforeStart;
 
 /// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ShmflowSrc {
-    fn post(&self, structure: gst::Structure) {
+    pub(super) fn post(&self, structure: gst::Structure) {
         tell::post(self.obj().upcast_ref(), structure);
     }
 
@@ -91,7 +60,7 @@ impl ShmflowSrc {
         self.post(gst::Structure::builder(format!("shmflow-{what}")).field("topic", topic).build());
     }
 
-    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+    pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(message);
         gst::FlowError::Error
     }
@@ -115,180 +84,6 @@ impl ShmflowSrc {
                     stream.settings.topic.as_deref().unwrap_or_default()
                 )
             ))),
-        }
-    }
-
-    /// A buffer of a frame, `None` if the frame is to be left out.
-    fn deliver(&self, stream: &mut Stream, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        self.count_arrival(stream, &frame);
-        let block = frame.meta_bytes();
-        let view = MetaView::parse(&block);
-        let result = view.map_err(|error| Unusable::Damaged(error.to_string())).and_then(|view| {
-            match decode::describe(&view, stream.format.as_ref(), stream.settings.caps.as_ref())? {
-                Described::Same => {}
-                Described::New(format) => match self.adopt(stream, format) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Ok(None)),
-                    Err(error) => return Ok(Err(error)),
-                },
-            }
-            self.buffer(stream, frame, &view).map(Ok)
-        });
-        match result {
-            Ok(delivered) => delivered,
-            Err(Unusable::Damaged(why)) => {
-                gst::warning!(CAT, imp = self, "a frame is left out: {why}");
-                self.leave_out(stream, &why);
-                Ok(None)
-            }
-            Err(Unusable::Wrong(why)) => Err(self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")))),
-        }
-    }
-
-    fn leave_out(&self, stream: &mut Stream, why: &str) {
-        stream.discont = true;
-        let total = self.stats.skipped.add(1);
-        if let Some(count) = stream.damages.count(1) {
-            self.post(tell::lost(count, total, why));
-        }
-    }
-
-    fn count_arrival(&self, stream: &mut Stream, frame: &Frame) {
-        let lost = frame.lost_before();
-        if lost > 0 {
-            stream.discont = true;
-            let total = self.stats.lost.add(lost);
-            if let Some(count) = stream.losses.count(lost) {
-                self.post(tell::lost(count, total, "overwritten before they could be read"));
-            }
-        }
-        if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
-            stream.discont = true;
-        }
-    }
-
-    /// Takes over a new format; `false` if downstream does not want it and the producer may still change.
-    fn adopt(&self, stream: &mut Stream, mut format: Format) -> Result<bool, gst::FlowError> {
-        let source = self.obj();
-        let pad = source.src_pad();
-        if !pad.peer_query_accept_caps(&format.caps) {
-            stream.format = None;
-            let since = *stream.refused_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < ADAPT {
-                self.stats.skipped.add(1);
-                stream.discont = true;
-                return Ok(false);
-            }
-            return Err(self.not_negotiated(&format.caps));
-        }
-        stream.refused_since = None;
-        if source.set_caps(&format.caps).is_err() {
-            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
-                return Err(gst::FlowError::Flushing);
-            }
-            return Err(self.not_negotiated(&format.caps));
-        }
-        let mut query = gst::query::Allocation::new(Some(&format.caps), false);
-        format.strides_understood =
-            pad.peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
-        self.post(tell::format_changed(&format.caps));
-        stream.format = Some(format);
-        Ok(true)
-    }
-
-    fn not_negotiated(&self, caps: &gst::Caps) -> gst::FlowError {
-        let wanted = self.obj().src_pad().peer_query_caps(None);
-        self.post_error_message(gst::error_msg!(
-            gst::CoreError::Negotiation,
-            (
-                "The elements after shmflowsrc do not take the frames of this topic. Put videoconvert after shmflowsrc \
-                 (and videoscale, if the size is asked for)."
-            ),
-            ["frames have: {caps}; accepted are: {wanted}"]
-        ));
-        gst::FlowError::NotNegotiated
-    }
-
-    /// The buffer of a frame whose format is known, `None` if it is from before this pipeline's start.
-    fn buffer(
-        &self,
-        stream: &mut Stream,
-        frame: Frame,
-        view: &MetaView<'_>,
-    ) -> Result<Option<gst::Buffer>, Unusable> {
-        let times = view.times();
-        let capture = decode::capture_ns(&times);
-        let Ok(pts) = self.pts(stream, capture) else {
-            self.stats.skipped.add(1);
-            stream.discont = true;
-            return Ok(None);
-        };
-        let Some(format) = &stream.format else {
-            return Ok(None);
-        };
-        let (len, mut copied, producer) = (frame.len(), frame.is_copy(), frame.producer());
-        let mut buffer = decode::wrap(frame, view, format, &self.stats.leases)?;
-        if decode::needs_packing(view, format) {
-            buffer = decode::packed(buffer, format)?;
-            copied = true;
-        }
-        let fresh = buffer.make_mut();
-        // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
-        if !self.obj().does_timestamp() {
-            fresh.set_pts(pts);
-        }
-        if std::mem::take(&mut stream.discont) {
-            fresh.set_flags(gst::BufferFlags::DISCONT);
-        }
-        let fps = format.info.fps();
-        let rate = (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0));
-        let frame_ns = timing::frame_duration(rate.0, rate.1);
-        let depth = stream.reader.depth();
-        self.follow_latency(|latency| {
-            latency.updated(producer, times.latency_ns.unwrap_or(0), frame_ns, depth)
-        });
-        self.stats.received.add(1);
-        self.stats.bytes.add(len as u64);
-        if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
-        if let Some(capture) = capture {
-            self.stats.latency.record(monotonic_ns().saturating_sub(capture));
-        }
-        Ok(Some(buffer))
-    }
-
-    /// The running time of a frame, as far as there is a clock; `Err` if it was captured before this pipeline started.
-    fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Result<Option<gst::ClockTime>, BeforeStart> {
-        let source = self.obj();
-        if !stream.settings.is_live {
-            // Not bound to a clock: the first frame is at 0.
-            let first = *stream.first_capture.get_or_insert(capture.unwrap_or(0));
-            return Ok(Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first))));
-        }
-        let (Some(clock), Some(base)) = (source.clock(), source.base_time()) else {
-            return Ok(None);
-        };
-        Ok(match timing::place(capture, base.nseconds(), stream.clock.offset(&clock)) {
-            Placement::BeforeStart => return Err(BeforeStart),
-            Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
-                Some(gst::ClockTime::from_nseconds(running))
-            }
-            // Of a frame that does not say when it was captured, the arrival is known.
-            Placement::At(_) | Placement::Unknown => Some(clock.time().saturating_sub(base)),
-        })
-    }
-
-    /// Has the pipeline ask for the latency again when it changed.
-    fn follow_latency(&self, change: impl FnOnce(Latency) -> Latency) {
-        let (before, now) = {
-            let mut latency = lock(&self.latency);
-            let before = *latency;
-            *latency = change(before);
-            (before, *latency)
-        };
-        if now != before && now.bounds() != before.bounds() {
-            gst::debug!(CAT, imp = self, "latency is now {:?}", now.bounds());
-            let source = self.obj();
-            let _ = source.post_message(gst::message::Latency::builder().src(&*source).build());
         }
     }
 
@@ -390,19 +185,8 @@ impl BaseSrcImpl for ShmflowSrc {
         let unblocker = Unblocker::new();
         *lock(&self.unblocker) = unblocker.clone();
         self.wish_stale.store(true, Ordering::Relaxed);
-        let reader = Reader::new(settings.clone(), tell::own_name(self.obj().upcast_ref()), unblocker);
-        *lock(&self.stream) = Some(Stream {
-            settings,
-            reader,
-            format: None,
-            clock: ClockBridge::default(),
-            discont: true,
-            producer: None,
-            refused_since: None,
-            first_capture: None,
-            losses: tell::Limiter::default(),
-            damages: tell::Limiter::default(),
-        });
+        let name = tell::own_name(self.obj().upcast_ref());
+        *lock(&self.stream) = Some(Stream::new(settings, name, unblocker));
         Ok(())
     }
 

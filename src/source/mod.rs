@@ -13,6 +13,7 @@ use gstreamer::glib;
 use gst::prelude::*;
 
 mod decode;
+mod deliver;
 mod imp;
 mod latency;
 mod reader;

@@ -1,0 +1,70 @@
+//! The sink and its topic: opening, closing, publishing.
+
+use std::sync::Arc;
+
+use gstreamer as gst;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::common::{error, tell};
+
+use super::clients;
+use super::imp::{CAT, ShmflowSink, lock};
+use super::link::{Link, Outcome};
+use super::watcher::Watcher;
+
+impl ShmflowSink {
+    /// Opens the topic, and starts watching who comes to it.
+    pub(super) fn open(&self) -> Result<Arc<Link>, gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let name = tell::own_name(self.obj().upcast_ref());
+        let link = Link::open(&settings, &name, Arc::clone(&self.stats))
+            .map_err(|error| error::message(&error, "opening the topic for writing"))?;
+        let link = Arc::new(link);
+        drop(self.link.replace(Some(Arc::clone(&link))));
+        clients::refresh(self, &link);
+        let weak = self.obj().downgrade();
+        let watched = Arc::downgrade(&link);
+        let watcher = Watcher::start(&link, move || {
+            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
+                return false;
+            };
+            clients::refresh(sink.imp(), &link);
+            true
+        });
+        let watcher = watcher.map_err(|error| {
+            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
+        })?;
+        let before = lock(&self.watcher).replace(watcher);
+        drop(before);
+        Ok(link)
+    }
+
+    /// Closes the topic.
+    pub(super) fn close(&self) {
+        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
+        let watcher = lock(&self.watcher).take();
+        drop(watcher);
+        drop(self.link.replace(None));
+    }
+
+    /// Publishes a frame; if somebody removed the topic it is made anew first.
+    pub(super) fn publish(
+        &self,
+        link: &Link,
+        buffer: &gst::BufferRef,
+        meta: &shmflow::meta::Meta,
+    ) -> Result<Outcome, gst::FlowError> {
+        let failed = |error| self.fail(error::message(&error, "publishing a frame"));
+        match link.publish(buffer, meta) {
+            Err(shmflow::Error::Removed { .. }) => {
+                gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
+                self.close();
+                let link = self.open().map_err(|message| self.fail(message))?;
+                link.publish(buffer, meta).map_err(failed)
+            }
+            result => result.map_err(failed),
+        }
+    }
+}

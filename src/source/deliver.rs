@@ -1,0 +1,245 @@
+//! What happens to a frame on its way downstream.
+
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gstreamer_base::prelude::*;
+use shmflow::meta::MetaView;
+use shmflow::{Frame, Unblocker};
+
+use crate::common::clock::{ClockBridge, monotonic_ns};
+use crate::common::tell;
+use crate::common::timing::{self, Placement};
+
+use super::decode::{self, Described, Format, Unusable};
+use super::imp::{CAT, ShmflowSrc, lock};
+use super::latency::Latency;
+use super::reader::Reader;
+use super::settings::Settings;
+
+/// For how long frames that downstream does not take are left out before that is an error: the producer, told of what
+/// is wanted here, may be about to change its format.
+const ADAPT: Duration = Duration::from_secs(1);
+
+/// What the streaming thread remembers from frame to frame.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) settings: Settings,
+    pub(super) reader: Reader,
+    pub(super) format: Option<Format>,
+    pub(super) clock: ClockBridge,
+    /// The next frame does not continue the one before.
+    pub(super) discont: bool,
+    pub(super) producer: Option<shmflow::ParticipantId>,
+    /// Since when frames come that downstream does not take.
+    pub(super) refused_since: Option<Instant>,
+    /// Capture time of the first frame, for a source that is not live.
+    pub(super) first_capture: Option<u64>,
+    pub(super) losses: tell::Limiter,
+    pub(super) damages: tell::Limiter,
+}
+
+impl Stream {
+    pub(super) fn new(settings: Settings, name: String, unblocker: Unblocker) -> Self {
+        Self {
+            reader: Reader::new(settings.clone(), name, unblocker),
+            settings,
+            format: None,
+            clock: ClockBridge::default(),
+            discont: true,
+            producer: None,
+            refused_since: None,
+            first_capture: None,
+            losses: tell::Limiter::default(),
+            damages: tell::Limiter::default(),
+        }
+    }
+}
+
+/// A frame was captured before the pipeline started that received it.
+#[derive(Debug)]
+struct BeforeStart;
+
+impl ShmflowSrc {
+    /// A buffer of a frame, `None` if the frame is to be left out.
+    pub(super) fn deliver(
+        &self,
+        stream: &mut Stream,
+        frame: Frame,
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        self.count_arrival(stream, &frame);
+        let block = frame.meta_bytes();
+        let view = MetaView::parse(&block);
+        let result = view.map_err(|error| Unusable::Damaged(error.to_string())).and_then(|view| {
+            match decode::describe(&view, stream.format.as_ref(), stream.settings.caps.as_ref())? {
+                Described::Same => {}
+                Described::New(format) => match self.adopt(stream, format) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Ok(None)),
+                    Err(error) => return Ok(Err(error)),
+                },
+            }
+            self.buffer(stream, frame, &view).map(Ok)
+        });
+        match result {
+            Ok(delivered) => delivered,
+            Err(Unusable::Damaged(why)) => {
+                gst::warning!(CAT, imp = self, "a frame is left out: {why}");
+                self.leave_out(stream, &why);
+                Ok(None)
+            }
+            Err(Unusable::Wrong(why)) => Err(self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")))),
+        }
+    }
+
+    fn leave_out(&self, stream: &mut Stream, why: &str) {
+        stream.discont = true;
+        let total = self.stats.skipped.add(1);
+        if let Some(count) = stream.damages.count(1) {
+            self.post(tell::lost(count, total, why));
+        }
+    }
+
+    fn count_arrival(&self, stream: &mut Stream, frame: &Frame) {
+        let lost = frame.lost_before();
+        if lost > 0 {
+            stream.discont = true;
+            let total = self.stats.lost.add(lost);
+            if let Some(count) = stream.losses.count(lost) {
+                self.post(tell::lost(count, total, "overwritten before they could be read"));
+            }
+        }
+        if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
+            stream.discont = true;
+        }
+    }
+
+    /// Takes over a new format; `false` if downstream does not want it and the producer may still change.
+    fn adopt(&self, stream: &mut Stream, mut format: Format) -> Result<bool, gst::FlowError> {
+        let source = self.obj();
+        let pad = source.src_pad();
+        if !pad.peer_query_accept_caps(&format.caps) {
+            stream.format = None;
+            let since = *stream.refused_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < ADAPT {
+                self.stats.skipped.add(1);
+                stream.discont = true;
+                return Ok(false);
+            }
+            return Err(self.not_negotiated(&format.caps));
+        }
+        stream.refused_since = None;
+        if source.set_caps(&format.caps).is_err() {
+            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                return Err(gst::FlowError::Flushing);
+            }
+            return Err(self.not_negotiated(&format.caps));
+        }
+        let mut query = gst::query::Allocation::new(Some(&format.caps), false);
+        format.strides_understood =
+            pad.peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
+        self.post(tell::format_changed(&format.caps));
+        stream.format = Some(format);
+        Ok(true)
+    }
+
+    fn not_negotiated(&self, caps: &gst::Caps) -> gst::FlowError {
+        let wanted = self.obj().src_pad().peer_query_caps(None);
+        self.post_error_message(gst::error_msg!(
+            gst::CoreError::Negotiation,
+            (
+                "The elements after shmflowsrc do not take the frames of this topic. Put videoconvert after shmflowsrc \
+                 (and videoscale, if the size is asked for)."
+            ),
+            ["frames have: {caps}; accepted are: {wanted}"]
+        ));
+        gst::FlowError::NotNegotiated
+    }
+
+    /// The buffer of a frame whose format is known, `None` if it is from before this pipeline's start.
+    fn buffer(
+        &self,
+        stream: &mut Stream,
+        frame: Frame,
+        view: &MetaView<'_>,
+    ) -> Result<Option<gst::Buffer>, Unusable> {
+        let times = view.times();
+        let capture = decode::capture_ns(&times);
+        let Ok(pts) = self.pts(stream, capture) else {
+            self.stats.skipped.add(1);
+            stream.discont = true;
+            return Ok(None);
+        };
+        let Some(format) = &stream.format else {
+            return Ok(None);
+        };
+        let (len, mut copied, producer) = (frame.len(), frame.is_copy(), frame.producer());
+        let mut buffer = decode::wrap(frame, view, format, &self.stats.leases)?;
+        if decode::needs_packing(view, format) {
+            buffer = decode::packed(buffer, format)?;
+            copied = true;
+        }
+        let fresh = buffer.make_mut();
+        // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
+        if !self.obj().does_timestamp() {
+            fresh.set_pts(pts);
+        }
+        if std::mem::take(&mut stream.discont) {
+            fresh.set_flags(gst::BufferFlags::DISCONT);
+        }
+        let fps = format.info.fps();
+        let rate = (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0));
+        let frame_ns = timing::frame_duration(rate.0, rate.1);
+        let depth = stream.reader.depth();
+        self.follow_latency(|latency| {
+            latency.updated(producer, times.latency_ns.unwrap_or(0), frame_ns, depth)
+        });
+        self.stats.received.add(1);
+        self.stats.bytes.add(len as u64);
+        if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
+        if let Some(capture) = capture {
+            self.stats.latency.record(monotonic_ns().saturating_sub(capture));
+        }
+        Ok(Some(buffer))
+    }
+
+    /// The running time of a frame, as far as there is a clock; `Err` if it was captured before this pipeline started.
+    fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Result<Option<gst::ClockTime>, BeforeStart> {
+        let source = self.obj();
+        if !stream.settings.is_live {
+            // Not bound to a clock: the first frame is at 0.
+            let first = *stream.first_capture.get_or_insert(capture.unwrap_or(0));
+            return Ok(Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first))));
+        }
+        let (Some(clock), Some(base)) = (source.clock(), source.base_time()) else {
+            return Ok(None);
+        };
+        Ok(match timing::place(capture, base.nseconds(), stream.clock.offset(&clock)) {
+            Placement::BeforeStart => return Err(BeforeStart),
+            Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
+                Some(gst::ClockTime::from_nseconds(running))
+            }
+            // Of a frame that does not say when it was captured, the arrival is known.
+            Placement::At(_) | Placement::Unknown => Some(clock.time().saturating_sub(base)),
+        })
+    }
+
+    /// Has the pipeline ask for the latency again when it changed.
+    fn follow_latency(&self, change: impl FnOnce(Latency) -> Latency) {
+        let (before, now) = {
+            let mut latency = lock(&self.latency);
+            let before = *latency;
+            *latency = change(before);
+            (before, *latency)
+        };
+        if now != before && now.bounds() != before.bounds() {
+            gst::debug!(CAT, imp = self, "latency is now {:?}", now.bounds());
+            let source = self.obj();
+            let _ = source.post_message(gst::message::Latency::builder().src(&*source).build());
+        }
+    }
+}
