@@ -5,11 +5,11 @@ mod common;
 
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::role::{self, Role};
 use common::{Dir, pattern};
-use shmflow::{Consumer, Error, Producer, ProducerMode};
+use shmflow::{Consumer, Error, Policy, Producer, ProducerMode};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -19,13 +19,15 @@ const LONG: Duration = Duration::from_secs(20);
 fn another() {
     let Some(dir) = role::dir() else { return };
     let builder = Producer::builder("t").dir(&dir);
-    let producer = match role::heard().as_deref() {
-        Some("exclusive") => builder.mode(ProducerMode::Exclusive),
-        _ => builder,
-    };
-    let _producer = producer.open().unwrap();
+    let (mut producer, mut consumer) = (None, None);
+    match role::heard().as_deref() {
+        Some("exclusive") => producer = Some(builder.mode(ProducerMode::Exclusive).open().unwrap()),
+        Some("consumer") => consumer = Some(Consumer::builder("t").dir(&dir).open().unwrap()),
+        _ => producer = Some(builder.open().unwrap()),
+    }
     role::say("open");
     while role::heard().is_some() {}
+    drop((producer, consumer));
 }
 
 #[test]
@@ -65,6 +67,25 @@ fn a_stream_ends_although_another_producer_was_killed_before_it_could_say_so() {
     other.kill();
     assert!(matches!(consumer.recv_timeout(LONG), Err(Error::Ended { .. })));
     assert!(shmflow::inspect("t", Some(dir.path())).unwrap().ended);
+}
+
+#[test]
+fn a_producer_that_drops_what_is_not_read_waits_for_no_dead_consumer() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).depth(2).policy(Policy::DropNew).open().unwrap();
+    let mut consumer = Role::start("another", &dir);
+    assert_eq!(consumer.ask("consumer"), "open");
+    let refused = (0..10).map(|_| producer.write(b"x")).find_map(Result::err);
+    assert!(matches!(refused, Some(Error::Full { .. })), "{refused:?}");
+    consumer.stop();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(matches!(producer.write(b"x"), Err(Error::Full { .. })), "one that stands is not dead");
+    consumer.kill();
+    let start = Instant::now();
+    while let Err(error) = producer.write(b"x") {
+        assert!(matches!(error, Error::Full { .. }) && start.elapsed() < LONG, "{error}");
+    }
+    assert_eq!(producer.consumers(), 0);
 }
 
 #[test]

@@ -31,8 +31,10 @@ const LARGE: u64 = 200_000;
 /// No operation of one who is neither killed nor stopped may take longer; the machine may have more to do.
 const BOUND: Duration = Duration::from_secs(5);
 
-fn producer(dir: &Path) -> ProducerBuilder {
-    Producer::builder(TOPIC).dir(dir).depth(16).reserve(10).capacity(SMALL).meta_capacity(64).perms(0o644)
+/// With readers, every publication makes the wake-up call; without, only those for which somebody sleeps.
+fn producer(dir: &Path, readers: bool) -> ProducerBuilder {
+    let perms = if readers { 0o644 } else { 0o600 };
+    Producer::builder(TOPIC).dir(dir).depth(16).reserve(10).capacity(SMALL).meta_capacity(64).perms(perms)
 }
 
 /// Seconds for each of the two tests.
@@ -154,7 +156,7 @@ impl<'a> Crowd<'a> {
 #[test]
 fn torture_of_a_stream_that_never_pauses() {
     let dir = Dir::new();
-    let steady = producer(dir.path()).name("steady").open().unwrap();
+    let steady = producer(dir.path(), true).name("steady").open().unwrap();
     let over = AtomicBool::new(false);
     let alive = AtomicBool::new(true);
     std::thread::scope(|scope| {
@@ -200,7 +202,7 @@ fn torture_of_a_topic_that_comes_and_goes() {
 
 /// Whatever the dead left: a newcomer gets every slot, and when it has gone no file is there.
 fn nothing_is_left(dir: &Dir) {
-    let last = producer(dir.path()).open().unwrap();
+    let last = producer(dir.path(), true).open().unwrap();
     let slots = last.geometry().slots;
     let claims: Vec<_> = (0..slots)
         .map(|i| last.claim(LEAST).unwrap_or_else(|error| panic!("{i} of {slots} slots, then: {error}")))
@@ -301,7 +303,7 @@ fn worker() {
     while !LEAVE.load(SeqCst) {
         let turns = if words[0].starts_with("visiting") { worker.random.below(40) } else { u64::MAX };
         match words[0] {
-            "producer" | "visiting-producer" => worker.produce(turns, &LEAVE),
+            "producer" | "visiting-producer" => worker.produce(words[0] == "producer", turns, &LEAVE),
             "consumer" | "visiting-consumer" => worker.consume(false, turns, &LEAVE),
             "reader" => worker.consume(true, turns, &LEAVE),
             other => panic!("no such job: {other}"),
@@ -318,8 +320,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn produce(&mut self, turns: u64, leave: &AtomicBool) {
-        let producer = match producer(self.dir).open() {
+    fn produce(&mut self, readers: bool, turns: u64, leave: &AtomicBool) {
+        let producer = match producer(self.dir, readers).open() {
             Ok(producer) => producer,
             // A stopped process is in the way.
             Err(Error::Busy { .. }) => return,
