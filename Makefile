@@ -104,13 +104,15 @@ fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each
 	@test -n "$(fuzz_targets)" || { echo "fuzz: there are no targets yet."; exit 1; }
 	$(foreach target,$(fuzz_targets),$(CARGO) +nightly fuzz run $(target) -- -max_total_time=$(FUZZ_SECONDS) &&) true
 
-install: build ## copy the plugin to where your GStreamer looks for it
+install: build ## the plugin to where your GStreamer looks for it, the command to ~/.local/bin
 	@test -f "$(target_dir)/release/libgstshmflow.so" || { echo "install: there is no plugin yet."; exit 1; }
 	install -D -m 0755 "$(target_dir)/release/libgstshmflow.so" "$(plugin_dir)/libgstshmflow.so"
+	@test ! -x "$(target_dir)/release/shmflow" || { \
+	  set -x; install -D -m 0755 "$(target_dir)/release/shmflow" "$(HOME)/.local/bin/shmflow"; }
 	@gst-inspect-1.0 shmflowsink >/dev/null && echo "installed: gst-inspect-1.0 shmflowsink shows it"
 
-uninstall: ## remove that copy
-	rm -f "$(plugin_dir)/libgstshmflow.so"
+uninstall: ## remove these copies
+	rm -f "$(plugin_dir)/libgstshmflow.so" "$(HOME)/.local/bin/shmflow"
 
 clean: ## remove everything that was built
 	$(CARGO) clean
