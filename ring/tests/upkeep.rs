@@ -347,6 +347,53 @@ fn collect_removes_what_the_dead_left_and_nothing_else() {
 }
 
 #[test]
+fn collecting_beside_those_who_come_and_go_takes_nothing_from_them() {
+    const ROUNDS: usize = 150;
+    let dir = Dir::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let collected = std::thread::scope(|scope| {
+        let users: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        let producer = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+                        let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+                        let seq = producer.write(b"frame").unwrap();
+                        // Or a newer one, if the other producer has lapped us.
+                        while consumer.recv_timeout(Duration::from_secs(10)).unwrap().seq() < seq {}
+                        if seq % 3 == 0 {
+                            producer.write(&[1; 200]).unwrap(); // grows
+                        }
+                    }
+                })
+            })
+            .collect();
+        let collector = scope.spawn(|| {
+            let mut removed = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let collected = collect(Some(dir.path())).unwrap();
+                removed += collected.removed.len();
+                let failed = collected.kept.iter().find(|kept| matches!(kept.why, KeptBecause::Failed(_)));
+                assert!(failed.is_none(), "{failed:?}");
+                match inspect("t", Some(dir.path())) {
+                    Ok(_) | Err(Error::NoTopic { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            removed
+        });
+        let finished: Vec<_> = users.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let collected = collector.join().unwrap();
+        finished.into_iter().for_each(|user| user.unwrap());
+        collected
+    });
+    println!("{collected} times between the last one out and its removal");
+    collect(Some(dir.path())).unwrap();
+    assert!(dir.files().is_empty(), "{:?}", dir.files());
+}
+
+#[test]
 fn a_file_being_made_is_nobodys_orphan() {
     let dir = Dir::new();
     let temp = dir.path().join("shmflow.t.tmp.00000000000000aa");
