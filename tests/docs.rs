@@ -104,6 +104,7 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("sh", None),
     ("sleep", None),
     ("true", None),
+    ("umount", None),
     ("unshare", None),
 ];
 
