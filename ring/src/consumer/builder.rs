@@ -208,6 +208,7 @@ impl ConsumerBuilder {
             stats: ConsumerStats::default(),
             ended_before,
             pace: Pace::default(),
+            room: super::frame::Room::default(),
         };
         if !self.wish.is_empty() {
             consumer.set_wish(&self.wish)?;

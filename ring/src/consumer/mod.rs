@@ -60,6 +60,7 @@ pub struct Consumer {
     /// An end that was there before us is not ours to report.
     ended_before: Option<End>,
     pace: wait::Pace,
+    room: frame::Room,
 }
 
 /// What a consumer has received so far.

@@ -26,7 +26,10 @@ impl Consumer {
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
             match self.look()? {
                 Look::Frame(frame) => return Ok(Some(frame)),
-                Look::Nothing => return Ok(None),
+                Look::Nothing => {
+                    self.room.prepare();
+                    return Ok(None);
+                }
                 Look::Again => {}
             }
         }
@@ -112,8 +115,14 @@ impl Consumer {
 
     fn deliver(&mut self, body: Body, producer: ParticipantId) -> Frame {
         let copied = matches!(body, Body::Copied { .. });
-        let frame =
-            Frame::new(body, self.cursor, std::mem::take(&mut self.lost), producer, self.epoch.shape.epoch);
+        let frame = Frame::new(
+            &mut self.room,
+            body,
+            self.cursor,
+            std::mem::take(&mut self.lost),
+            producer,
+            self.epoch.shape.epoch,
+        );
         self.advance(self.cursor.saturating_add(1));
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
