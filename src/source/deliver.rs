@@ -39,6 +39,8 @@ pub(super) struct Stream {
     pub(super) refused_since: Option<Instant>,
     /// Capture time of the first frame, for a source that is not live.
     pub(super) first_capture: Option<u64>,
+    /// What the last frame said of its latency: its producer, that one's, its rate, and the depth of the ring.
+    pub(super) said: Option<(shmflow::ParticipantId, u64, (u32, u32), u32)>,
     pub(super) losses: tell::Limiter,
     pub(super) damages: tell::Limiter,
 }
@@ -54,6 +56,7 @@ impl Stream {
             producer: None,
             refused_since: None,
             first_capture: None,
+            said: None,
             losses: tell::Limiter::default(),
             damages: tell::Limiter::default(),
         }
@@ -193,11 +196,12 @@ impl ShmflowSrc {
         }
         let fps = format.info.fps();
         let rate = (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0));
-        let frame_ns = timing::frame_duration(rate.0, rate.1);
-        let depth = stream.reader.depth();
-        self.follow_latency(|latency| {
-            latency.updated(producer, times.latency_ns.unwrap_or(0), frame_ns, depth)
-        });
+        let said = (producer, times.latency_ns.unwrap_or(0), rate, stream.reader.depth());
+        if stream.said != Some(said) {
+            stream.said = Some(said);
+            let frame_ns = timing::frame_duration(rate.0, rate.1);
+            self.follow_latency(|latency| latency.updated(producer, said.1, frame_ns, said.3));
+        }
         self.stats.received.add(1);
         self.stats.bytes.add(len as u64);
         if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);

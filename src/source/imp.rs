@@ -69,6 +69,7 @@ impl ShmflowSrc {
     fn on_disconnect(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         stream.discont = true;
         // The next producer's frames say what is then.
+        stream.said = None;
         let mut latency = lock(&self.latency);
         *latency = latency.without_producers();
         drop(latency);
