@@ -189,7 +189,8 @@ impl Users {
             2 | 3 => {
                 let start = [Start::Oldest, Start::Newest, Start::Next][usize::from(record.at) % 3];
                 let on_lapped = [OnLapped::Oldest, OnLapped::Newest][usize::from(record.at / 3) % 2];
-                let wanted = Consumer::builder("t").dir(dir).start(start).on_lapped(on_lapped).prefault(false);
+                let wanted =
+                    Consumer::builder("t").dir(dir).start(start).on_lapped(on_lapped).prefault(false);
                 let wanted = wanted.read_only(record.what % 16 == 3).wish("audio/x-raw");
                 opened(&mut self.consumers, wanted.open(), MOST)
             }
