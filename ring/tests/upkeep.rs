@@ -361,7 +361,7 @@ fn collecting_beside_those_who_come_and_go_takes_nothing_from_them() {
                         let seq = producer.write(b"frame").unwrap();
                         // Or a newer one, if the other producer has lapped us.
                         while consumer.recv_timeout(Duration::from_secs(10)).unwrap().seq() < seq {}
-                        if seq % 3 == 0 {
+                        if seq.is_multiple_of(3) {
                             producer.write(&[1; 200]).unwrap(); // grows
                         }
                     }
