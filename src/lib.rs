@@ -11,6 +11,8 @@
 //! back, and how errors are told.
 #![deny(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use gstreamer as gst;
 use gstreamer::glib;
 
@@ -53,5 +55,8 @@ mod plugin {
 /// assert!(gstreamer::ElementFactory::find("shmflowsink").is_some());
 /// ```
 pub fn register_static() -> Result<(), glib::BoolError> {
-    plugin::plugin_register_static()
+    // GStreamer would replace the plugin by a second one of the same name, and with it the factories that elements
+    // made before still point to.
+    static REGISTERED: OnceLock<Result<(), glib::BoolError>> = OnceLock::new();
+    REGISTERED.get_or_init(plugin::plugin_register_static).clone()
 }

@@ -18,7 +18,11 @@ pub fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
         Error::NotPermitted { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAdmitted { .. } => {
             gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}"), ["{debug}"])
         }
-        Error::NoSpace { .. } | Error::TooLarge { .. } | Error::NoSlot { .. } => {
+        Error::NoSpace { .. } => {
+            let here = "The properties max-buffers and max-bytes of shmflowsink say how much it takes.";
+            gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}. {here}"), ["{debug}"])
+        }
+        Error::TooLarge { .. } | Error::NoSlot { .. } => {
             gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"), ["{debug}"])
         }
         Error::InUse { .. } | Error::Busy { .. } | Error::ProducersFull { .. } => {

@@ -90,10 +90,39 @@ pub fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
 /// Parses caps text that another process wrote: too long, not text, or not caps gives `None`.
 #[must_use]
 pub fn parse(text: &str) -> Option<gst::Caps> {
-    if text.is_empty() || text.len() > MAX_CAPS_TEXT || text.contains('\0') || nested_too_deep(text) {
+    let whole = !text.is_empty() && text.len() <= MAX_CAPS_TEXT && !text.contains('\0');
+    if !whole || nested_too_deep(text) || !ranges_are_in_order(text) {
         return None;
     }
     text.parse().ok()
+}
+
+/// Whether each range goes upwards, in whole steps. GStreamer's parser takes that for granted, and asserts it.
+fn ranges_are_in_order(text: &str) -> bool {
+    text.split('[').skip(1).all(|rest| {
+        let range = rest.split(']').next().unwrap_or_default();
+        let numbers: Option<Vec<f64>> = range.split(',').map(number).collect();
+        match numbers.as_deref() {
+            Some([start, end]) => start < end,
+            Some([start, end, step]) => {
+                start < end && *step >= 1.0 && start % step == 0.0 && end % step == 0.0
+            }
+            _ => false,
+        }
+    })
+}
+
+/// An integer, a decimal number or a fraction.
+fn number(text: &str) -> Option<f64> {
+    // A type may be given in front: (int)1.
+    let text = text.rsplit(')').next()?.trim();
+    let value: f64 = match text.split_once('/') {
+        Some((numerator, denominator)) => {
+            numerator.trim().parse::<f64>().ok()? / denominator.trim().parse::<f64>().ok()?
+        }
+        None => text.parse().ok()?,
+    };
+    value.is_finite().then_some(value)
 }
 
 /// Whether brackets nest deeper than any caps need; GStreamer's parser recurses with them.
@@ -167,5 +196,28 @@ mod tests {
         assert!(parse(&format!("video/x-raw, a={}", "{ ".repeat(1000))).is_none());
         assert!(parse(&"x".repeat(MAX_CAPS_TEXT + 1)).is_none());
         assert!(parse("video/x-raw, format={").is_none());
+    }
+
+    #[test]
+    fn ranges_that_gstreamer_would_assert_on_are_no_caps() {
+        init();
+        for range in [
+            "[ 10, 1 ]",
+            "[ 5, 5 ]",
+            "[ 1, 10, 3 ]",
+            "[ 0, 10, 0 ]",
+            "[ 1/0, 2/1 ]",
+            "[ 30/1, 1/1 ]",
+            "[ a, b ]",
+            "[ 1",
+            "[ ]",
+        ] {
+            assert!(parse(&format!("video/x-raw, width={range}")).is_none(), "{range}");
+        }
+        for range in ["[ 1, 10 ]", "(int)[ 2, 10, 2 ]", "[ 0/1, 2147483647/1 ]", "[ 1.5, 2.5 ]", "[ -3, 3 ]"]
+        {
+            assert!(parse(&format!("video/x-raw, width={range}")).is_some(), "{range}");
+        }
+        assert_eq!(parse(&all().to_string()).as_ref(), Some(all()));
     }
 }

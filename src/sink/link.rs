@@ -80,10 +80,17 @@ pub(super) enum Outcome {
 impl Link {
     pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
+        let size = Size {
+            depth: settings.max_buffers,
+            max_depth: settings.max_slots.max(settings.max_buffers),
+            max_bytes: settings.max_bytes,
+            reserve: settings.reserve,
+        };
+        let depth = size.depth_within(INITIAL_CAPACITY)?;
         let mut builder = Producer::builder(topic)
-            .depth(settings.max_buffers)
+            .depth(depth)
             .reserve(settings.reserve)
-            .history(settings.history)
+            .history(settings.history.min(depth))
             .capacity(INITIAL_CAPACITY)
             .perms(settings.perms)
             .persistent(settings.persistent)
@@ -108,12 +115,7 @@ impl Link {
             stats,
             slots: Arc::default(),
             shortage: AtomicU32::new(0),
-            size: Mutex::new(Size {
-                depth: settings.max_buffers,
-                max_depth: settings.max_slots.max(settings.max_buffers),
-                max_bytes: settings.max_bytes,
-                reserve: settings.reserve,
-            }),
+            size: Mutex::new(size),
         })
     }
 

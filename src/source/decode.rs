@@ -165,6 +165,10 @@ pub(super) fn packed(buffer: gst::Buffer, format: &Format) -> Result<gst::Buffer
         .map_err(unusable)?;
     from.copy(&mut to).map_err(unusable)?;
     drop(to);
+    // Which part of the picture is to be shown does not depend on where it lies.
+    if let Some(crop) = buffer.meta::<gst_video::VideoCropMeta>() {
+        gst_video::VideoCropMeta::add(target.make_mut(), crop.rect());
+    }
     Ok(target)
 }
 
