@@ -22,7 +22,7 @@ impl Display {
     /// `None`, saying so, where there is no Xvfb.
     fn new() -> Option<Self> {
         let server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();

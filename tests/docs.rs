@@ -101,6 +101,7 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("df", None),
     ("kill", None),
     ("mount", None),
+    ("setpriv", None),
     ("sh", None),
     ("sleep", None),
     ("true", None),
