@@ -76,11 +76,16 @@ fn on_lapped_newest_jumps_to_the_newest() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).on_lapped(OnLapped::Newest).open().unwrap();
-    for i in 1..=50 {
-        producer.write(&pattern(i, 100)).unwrap();
+    // Lapped by far, and by little: then the index still has an entry for the frame that was taken away.
+    let mut last = 0;
+    for newest in [50, 62, 74, 90] {
+        for i in last + 1..=newest {
+            producer.write(&pattern(i, 100)).unwrap();
+        }
+        let frame = consumer.recv().unwrap();
+        assert_eq!((frame.seq(), frame.lost_before()), (newest, newest - last - 1));
+        last = newest;
     }
-    let frame = consumer.recv().unwrap();
-    assert_eq!((frame.seq(), frame.lost_before()), (50, 49));
 }
 
 #[test]
@@ -301,6 +306,28 @@ fn iteration_ends_with_the_stream() {
     producer.end();
     let seen: Vec<_> = consumer.iter().map(|frame| frame.unwrap()[0]).collect();
     assert_eq!(seen, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_consumer_is_never_seen_without_the_wish_it_opens_with() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..200 {
+                Consumer::builder("t").dir(&dir).wish("video/x-raw").prefault(false).open().unwrap();
+            }
+            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+            // One that is leaving may be seen without, its number being 0 by then.
+            let seen = producer.wishes();
+            assert!(seen.iter().all(|wish| wish.caps == "video/x-raw" || wish.participant.generation == 0));
+        }
+    });
+    let long = Consumer::builder("t").dir(&dir).wish(&"x".repeat(8193)).open();
+    assert!(matches!(long, Err(Error::BadSetting { .. })));
 }
 
 #[test]

@@ -141,8 +141,10 @@ impl ConsumerBuilder {
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
+        super::check_wish(&self.wish)?;
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
+            wish: self.wish.clone(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: 0,
@@ -159,7 +161,7 @@ impl ConsumerBuilder {
             (Err(Error::NoTopic { .. }), Some(timeout)) => self.wait_and_open(&topic, timeout, attempt)?,
             (result, _) => result?,
         };
-        self.consumer(opened)
+        Ok(self.consumer(opened))
     }
 
     fn wait_and_open(
@@ -185,7 +187,7 @@ impl ConsumerBuilder {
         }
     }
 
-    fn consumer(self, opened: Opened) -> Result<Consumer> {
+    fn consumer(self, opened: Opened) -> Consumer {
         let Opened { epoch, cursor, ended_before } = opened;
         let mode = Mode {
             write_ring: false,
@@ -194,7 +196,7 @@ impl ConsumerBuilder {
             prefault: self.prefault,
         };
         let max_leases = self.max_leases.unwrap_or((epoch.shape.depth / 2).max(1));
-        let mut consumer = Consumer {
+        Consumer {
             epoch,
             old: Vec::new(),
             mode,
@@ -209,10 +211,6 @@ impl ConsumerBuilder {
             ended_before,
             pace: Pace::default(),
             room: super::frame::Room::default(),
-        };
-        if !self.wish.is_empty() {
-            consumer.set_wish(&self.wish)?;
         }
-        Ok(consumer)
     }
 }

@@ -89,6 +89,15 @@ pub struct Presence {
     pub ended: bool,
 }
 
+/// Whether a wish fits into a participant's entry.
+fn check_wish(caps: &str) -> Result<()> {
+    if caps.len() > WISH_BYTES {
+        let what = format!("a wish of {} bytes (at most {WISH_BYTES})", caps.len());
+        return Err(Error::BadSetting { what });
+    }
+    Ok(())
+}
+
 impl Consumer {
     /// Opens a topic that is there, with default settings.
     ///
@@ -183,10 +192,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::BadSetting`] beyond 8192 bytes.
     pub fn set_wish(&mut self, caps: &str) -> Result<()> {
-        if caps.len() > WISH_BYTES {
-            let what = format!("a wish of {} bytes (at most {WISH_BYTES})", caps.len());
-            return Err(Error::BadSetting { what });
-        }
+        check_wish(caps)?;
         self.epoch.member.check_fork()?;
         if let Some(id) = self.epoch.member.id() {
             Wish::write(&self.epoch.member.peers, id, caps);

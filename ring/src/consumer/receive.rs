@@ -49,6 +49,9 @@ impl Consumer {
         };
         match outcome.map_err(|corruption| self.epoch.corrupt(corruption))? {
             Lease::NotYet => self.not_yet(),
+            // The index still knows frames whose slots were taken long ago: whoever wants the newest is not to look for
+            // the oldest that is left, frame by frame.
+            Lease::Lost if self.on_lapped == OnLapped::Newest => self.lapped(),
             Lease::Lost | Lease::Taken { .. } => {
                 self.lose(self.cursor.saturating_add(1));
                 Ok(Look::Again)

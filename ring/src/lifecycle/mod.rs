@@ -26,6 +26,8 @@ pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) name: String,
+    /// What a consumer wishes to receive; empty if it does not say.
+    pub(crate) wish: String,
     pub(crate) allow_foreign: bool,
     pub(crate) prefault: bool,
     pub(crate) perms: u32,

@@ -96,7 +96,7 @@ fn join_as_producer(
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
     }
-    member.activate(&options.name, epoch.shape.epoch, 0);
+    member.activate(&options.name, "", epoch.shape.epoch, 0);
     if exclusive {
         member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
     }
@@ -133,7 +133,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         let cursor = start_at(&epoch, start)?;
         // Before anybody sees us and ends the stream for our sake.
         let ended_before = member.peers.end();
-        member.activate(&options.name, epoch.shape.epoch, cursor);
+        member.activate(&options.name, &options.wish, epoch.shape.epoch, cursor);
         drop(locked);
         return Ok(Opened { epoch, cursor, ended_before });
     }

@@ -176,6 +176,7 @@ impl ProducerBuilder {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         let options = Options {
             name: self.name.unwrap_or_else(crate::info::process_name),
+            wish: String::new(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: self.perms,

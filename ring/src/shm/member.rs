@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqC
 
 use super::peers::Peers;
 use crate::error::{Error, Result};
+use crate::info::Wish;
 use crate::layout::peers::Participant;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::Step;
@@ -88,7 +89,7 @@ impl Member {
     }
 
     /// Fills the entry and makes it active. Under the lifecycle lock, what a dead owner left being cleaned away.
-    pub(crate) fn activate(&self, name: &str, epoch: u64, cursor: u64) {
+    pub(crate) fn activate(&self, name: &str, wish: &str, epoch: u64, cursor: u64) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
         let header = self.peers.header();
         let generation = header.generation.fetch_add(1, SeqCst).wrapping_add(1);
@@ -98,6 +99,10 @@ impl Member {
         }
         for word in [&entry.wish_len, &entry.wish_lock] {
             word.store(0, Relaxed);
+        }
+        if !wish.is_empty() {
+            // Before anybody counts us: who waits for a consumer goes by what it wishes.
+            Wish::write(&self.peers, id, wish);
         }
         entry.pid.store(std::process::id().into(), Relaxed);
         entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
