@@ -136,37 +136,16 @@ pub fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
     })
 }
 
-/// Adds a frame's layout to a buffer as `VideoMeta`.
+/// Offsets and strides of a frame's planes, as a `VideoMeta` has them.
 ///
 /// # Errors
-/// When an offset does not fit this machine's address space, or GStreamer refuses.
-pub fn add_to_buffer(
-    buffer: &mut gst::BufferRef,
-    view: &VideoView<'_>,
-    info: &gst_video::VideoInfo,
-    flags: gst_video::VideoFrameFlags,
-) -> Result<(), String> {
-    let mut offsets = [0_usize; 4];
-    let mut strides = [0_i32; 4];
+/// When an offset does not fit this machine's address space, or there are more planes than GStreamer has.
+pub fn of_view(view: &VideoView<'_>) -> Result<(Vec<usize>, Vec<i32>), String> {
     let planes = view.planes();
-    for ((offset, stride), plane) in offsets.iter_mut().zip(&mut strides).zip(planes) {
-        *offset =
-            usize::try_from(plane.offset).map_err(|_| "a plane lies beyond the address space".to_owned())?;
-        *stride = plane.stride;
-    }
-    let count = planes.len().min(offsets.len());
-    let (Some(offsets), Some(strides)) = (offsets.get(..count), strides.get(..count)) else {
+    if planes.len() > gst_video::VIDEO_MAX_PLANES {
         return Err("more planes than GStreamer has".to_owned());
-    };
-    gst_video::VideoMeta::add_full(
-        buffer,
-        flags,
-        info.format(),
-        info.width(),
-        info.height(),
-        offsets,
-        strides,
-    )
-    .map(drop)
-    .map_err(|error| error.to_string())
+    }
+    let offsets = planes.iter().map(|plane| usize::try_from(plane.offset)).collect::<Result<_, _>>();
+    let offsets = offsets.map_err(|_| "a plane lies beyond the address space".to_owned())?;
+    Ok((offsets, planes.iter().map(|plane| plane.stride).collect()))
 }

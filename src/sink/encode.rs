@@ -3,7 +3,7 @@
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use shmflow::meta::{Clock, Crop, Kind, Meta, PerFrame, Times};
+use shmflow::meta::{Clock, Crop, EncodedMeta, Kind, Meta, PerFrame, Times};
 
 use crate::common::{flags, layout};
 
@@ -13,6 +13,8 @@ use crate::common::{flags, layout};
 pub(super) struct Encoder {
     info: gst_video::VideoInfo,
     meta: Meta,
+    /// `meta` as it goes into a slot; `None` after it changed.
+    encoded: Option<EncodedMeta>,
     /// The least size in bytes that a buffer of the present layout was found to be large enough with.
     fits: usize,
 }
@@ -34,18 +36,23 @@ impl Encoder {
             video: Some(layout::of_info(&info)),
             ..Meta::default()
         };
-        Self { info, meta, fits: usize::MAX }
+        Self { info, meta, encoded: None, fits: usize::MAX }
     }
 
     /// The metadata for `buffer`.
     ///
     /// # Errors
     /// A sentence for people, when the buffer is not what its caps or its `VideoMeta` say.
-    pub(super) fn encode(&mut self, buffer: &gst::BufferRef, moment: Moment) -> Result<&Meta, String> {
+    pub(super) fn encode(&mut self, buffer: &gst::BufferRef, moment: Moment) -> Result<&EncodedMeta, String> {
         self.follow_layout(buffer)?;
         self.follow_crop(layout::crop_of(buffer));
-        self.meta.set_per_frame(&per_frame(buffer, moment));
-        Ok(&self.meta)
+        let encoded = match self.encoded.take() {
+            Some(encoded) => encoded,
+            None => EncodedMeta::new(&self.meta).map_err(|error| error.to_string())?,
+        };
+        let encoded = self.encoded.insert(encoded);
+        encoded.patch(&per_frame(buffer, moment));
+        Ok(encoded)
     }
 
     fn follow_layout(&mut self, buffer: &gst::BufferRef) -> Result<(), String> {
@@ -70,6 +77,7 @@ impl Encoder {
             )
         })?;
         self.meta.video = Some(video);
+        self.encoded = None;
         self.fits = buffer.size();
         Ok(())
     }
@@ -87,8 +95,11 @@ impl Encoder {
     fn follow_crop(&mut self, crop: Option<Crop>) {
         // A crop outside the picture says nothing that a consumer could use.
         let video = self.meta.video.as_ref();
-        self.meta.crop =
-            crop.filter(|crop| video.is_some_and(|video| crop.within(video.width, video.height)));
+        let crop = crop.filter(|crop| video.is_some_and(|video| crop.within(video.width, video.height)));
+        if crop != self.meta.crop {
+            self.meta.crop = crop;
+            self.encoded = None;
+        }
     }
 }
 

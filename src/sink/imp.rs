@@ -1,5 +1,6 @@
 //! The element itself: what GStreamer calls, and how the parts work together.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
@@ -13,7 +14,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
-use crate::common::{formats, tell, timing};
+use crate::common::{formats, tell};
 
 use super::announce;
 use super::encode::{Encoder, Moment};
@@ -23,6 +24,7 @@ use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
 use super::stats::Stats;
+use super::timeline::Timeline;
 use super::watcher::Watcher;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -41,6 +43,8 @@ pub struct ShmflowSink {
     gate: Gate,
     /// What only the streaming thread uses.
     stream: Mutex<Stream>,
+    /// The segment, the clock or the base time may be others than before.
+    timeline_stale: AtomicBool,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -49,6 +53,8 @@ pub struct ShmflowSink {
 struct Stream {
     encoder: Option<Encoder>,
     clock: ClockBridge,
+    /// For the next frame.
+    timeline: Option<Timeline>,
     /// Frames whose time was before this moment of `CLOCK_MONOTONIC` became late while waiting for a consumer.
     skip_before: Option<u64>,
     losses: tell::Limiter,
@@ -92,28 +98,11 @@ impl ShmflowSink {
         structure
     }
 
-    /// When `buffer` was captured, and how late the pipeline is by design.
-    fn moment(&self, stream: &mut Stream, buffer: &gst::BufferRef) -> Moment {
-        let sink = self.obj();
-        let segment = sink.segment();
-        let running = buffer.pts().or(buffer.dts()).and_then(|time| {
-            // Frames of a segment that does not count time were captured now, as far as anyone can say.
-            let running = segment.downcast_ref::<gst::ClockTime>()?.to_running_time_full(time)?;
-            Some(match running {
-                gst::Signed::Positive(time) => i128::from(time.nseconds()),
-                gst::Signed::Negative(time) => -i128::from(time.nseconds()),
-            })
-        });
-        let capture_ns = match (sink.clock(), sink.base_time()) {
-            (Some(clock), Some(base)) => {
-                timing::capture_ns(running, base.nseconds(), stream.clock.offset(&clock))
-            }
-            _ => None,
-        };
-        Moment {
-            capture_ns: Some(capture_ns.unwrap_or_else(monotonic_ns)),
-            latency_ns: sink.latency().nseconds(),
-        }
+    /// What a buffer's time means now.
+    fn timeline(&self, stream: &mut Stream) -> Timeline {
+        let stale = self.timeline_stale.swap(false, Ordering::AcqRel);
+        let known = stream.timeline.take().filter(|_| !stale);
+        known.unwrap_or_else(|| Timeline::of(&self.obj(), &mut stream.clock))
     }
 
     /// Waits for a consumer if that is wanted; `unlock` ends the wait, and it starts again with the same frame.
@@ -220,6 +209,8 @@ impl ElementImpl for ShmflowSink {
             self.post_error_message(gst::error_msg!(gst::ResourceError::Settings, ("{why}")));
             return Err(gst::StateChangeError);
         }
+        // Before the base class lets the streaming thread go on with another base time, and maybe another clock.
+        self.timeline_stale.store(true, Ordering::Release);
         self.parent_change_state(transition)
     }
 }
@@ -315,7 +306,7 @@ impl BaseSinkImpl for ShmflowSink {
         if lock(&self.settings).wait_for_connection && self.gate.clients() == 0 {
             self.wait_for_connection(&mut stream)?;
         }
-        let moment = self.moment(&mut stream, buffer);
+        let moment = self.timeline(&mut stream).moment(buffer);
         if self.is_stale(&mut stream, moment) {
             self.stats.dropped.add(1);
             return Ok(gst::FlowSuccess::Ok);
@@ -349,13 +340,18 @@ impl BaseSinkImpl for ShmflowSink {
                 }
             }
         }
+        stream.timeline = Some(Timeline::of(&self.obj(), &mut stream.clock));
         Ok(gst::FlowSuccess::Ok)
     }
 
     fn event(&self, event: gst::Event) -> bool {
         let ends = matches!(event.view(), gst::EventView::Eos(_));
+        let restarts = matches!(event.view(), gst::EventView::Segment(_) | gst::EventView::FlushStop(_));
         // For an end of stream this returns when its time has come, and fails when it was flushed away.
         let handled = self.parent_event(event);
+        if restarts {
+            self.timeline_stale.store(true, Ordering::Release);
+        }
         if ends
             && handled
             && let Some(link) = self.link()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 
+use shmflow::meta::EncodedMeta;
 use shmflow::{Error, Policy, Producer, ProducerMode as RingMode};
 
 use crate::common::enums::{LeakyType, ProducerMode};
@@ -141,11 +142,7 @@ impl Link {
     }
 
     /// Publishes a frame: in place if it lies in one of our slots, else with one copy.
-    pub(super) fn publish(
-        &self,
-        buffer: &gst::BufferRef,
-        meta: &shmflow::meta::Meta,
-    ) -> Result<Outcome, Error> {
+    pub(super) fn publish(&self, buffer: &gst::BufferRef, meta: &EncodedMeta) -> Result<Outcome, Error> {
         if !self.producer.lead() {
             return Ok(Outcome::Dropped("standing by for the primary producer"));
         }
@@ -162,7 +159,7 @@ impl Link {
         }
     }
 
-    fn copy(&self, buffer: &gst::BufferRef, meta: &shmflow::meta::Meta) -> Result<(), Error> {
+    fn copy(&self, buffer: &gst::BufferRef, meta: &EncodedMeta) -> Result<(), Error> {
         let len = buffer.size();
         self.make_room(len)?;
         let mut claim = self.producer.claim(len).inspect_err(|error| {
@@ -184,7 +181,7 @@ impl Link {
                 rest = behind;
             }
         }
-        claim.set_meta(meta)?;
+        claim.set_encoded_meta(meta)?;
         claim.publish().map(drop)
     }
 

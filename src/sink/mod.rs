@@ -23,6 +23,7 @@ mod pool;
 mod settings;
 mod slots;
 mod stats;
+mod timeline;
 mod topic;
 mod watcher;
 

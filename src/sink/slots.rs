@@ -5,18 +5,19 @@
 //! that the same memory, should upstream send it a second time, is not found any more and gets copied.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use gstreamer as gst;
 
+use shmflow::meta::EncodedMeta;
 use shmflow::{Claim, SlotBuffer, Ticket};
 
 /// Tickets of the slots that upstream has, by the address of their memory.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    tickets: Mutex<HashMap<usize, Ticket>>,
+    /// There are as many as upstream holds buffers, a handful, so that looking at each beats hashing.
+    tickets: Mutex<Vec<(usize, Ticket)>>,
     /// Memories alive, published or not.
     held: AtomicUsize,
 }
@@ -46,14 +47,20 @@ impl Drop for OwnedSlot {
         if let Some(slots) = self.slots.upgrade() {
             slots.held.fetch_sub(1, Ordering::Relaxed);
             // The ticket is dropped after the lock: giving a slot back does things of its own.
-            let ticket = slots.lock().remove(&self.address.load(Ordering::Relaxed));
+            let ticket = take(&mut slots.lock(), self.address.load(Ordering::Relaxed));
             drop(ticket);
         }
     }
 }
 
+/// Takes out the ticket of the memory at this address.
+fn take(tickets: &mut Vec<(usize, Ticket)>, address: usize) -> Option<Ticket> {
+    let index = tickets.iter().position(|(at, _)| *at == address)?;
+    Some(tickets.swap_remove(index).1)
+}
+
 impl Slots {
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Ticket>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Ticket)>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +76,7 @@ impl Slots {
         });
         let at = memory.as_ptr() as usize;
         address.store(at, Ordering::Relaxed);
-        self.lock().insert(at, ticket);
+        self.lock().push((at, ticket));
         memory
     }
 
@@ -90,10 +97,10 @@ impl Slots {
         let address = memory.as_ptr() as usize;
         let ticket = {
             let mut tickets = self.lock();
-            if !tickets.get(&address)?.is_current() {
+            if !tickets.iter().find(|(at, _)| *at == address)?.1.is_current() {
                 return None;
             }
-            tickets.remove(&address)?
+            take(&mut tickets, address)?
         };
         // SAFETY: the memory is alive, the buffer holds it. GStreamer itself sets such flags without synchronisation. From
         // here on every attempt to map it for writing, by whoever kept a reference, fails, and GStreamer makes a copy.
@@ -118,8 +125,8 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn publish(mut self, meta: &shmflow::meta::Meta) -> shmflow::Result<u64> {
-        self.ticket.set_meta(meta)?;
+    pub(super) fn publish(mut self, meta: &EncodedMeta) -> shmflow::Result<u64> {
+        self.ticket.set_encoded_meta(meta)?;
         // SAFETY: a `Ready` exists only for a memory that is marked read-only; see `Slots::take` for mappings made before.
         unsafe { self.ticket.publish(self.len) }
     }

@@ -6,6 +6,7 @@ use gstreamer as gst;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use shmflow::meta::EncodedMeta;
 
 use crate::common::{error, tell};
 
@@ -54,7 +55,7 @@ impl ShmflowSink {
         &self,
         link: &Link,
         buffer: &gst::BufferRef,
-        meta: &shmflow::meta::Meta,
+        meta: &EncodedMeta,
     ) -> Result<Outcome, gst::FlowError> {
         let failed = |error| self.fail(error::message(&error, "publishing a frame"));
         match link.publish(buffer, meta) {

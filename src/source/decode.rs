@@ -6,16 +6,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use gst_video::prelude::*;
 use shmflow::Frame;
 use shmflow::meta::{Clock, MetaView, Times};
 
-use crate::common::{flags, formats, layout};
+use crate::common::{formats, layout};
 
 /// A frame's bytes as a `GstMemory` owns them. They may outlive the element; the slot is free when they go.
-struct LeasedBytes {
+pub(super) struct LeasedBytes {
     frame: Frame,
     leases: Option<Arc<AtomicU64>>,
+}
+
+impl LeasedBytes {
+    /// A read-only memory around a frame, counted in `leases` while it lives, unless it is a copy.
+    pub(super) fn memory(frame: Frame, leases: &Arc<AtomicU64>) -> gst::Memory {
+        let leases = (!frame.is_copy()).then(|| Arc::clone(leases));
+        if let Some(leases) = &leases {
+            leases.fetch_add(1, Ordering::Relaxed);
+        }
+        gst::Memory::from_slice(Self { frame, leases })
+    }
 }
 
 impl AsRef<[u8]> for LeasedBytes {
@@ -41,6 +51,14 @@ pub(super) struct Format {
     pub(super) info: gst_video::VideoInfo,
     /// Whether downstream reads strides and offsets from a `VideoMeta`.
     pub(super) strides_understood: bool,
+}
+
+impl Format {
+    /// Frames per second; 0/0 when unknown.
+    pub(super) fn rate(&self) -> (u32, u32) {
+        let fps = self.info.fps();
+        (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0))
+    }
 }
 
 /// Why a frame cannot be given downstream.
@@ -85,42 +103,8 @@ pub(super) fn describe(
     Ok(Described::New(Format { text: view.caps().map(str::to_owned), caps, info, strides_understood: false }))
 }
 
-/// A buffer around a frame, without times.
-pub(super) fn wrap(
-    frame: Frame,
-    view: &MetaView<'_>,
-    format: &Format,
-    leases: &Arc<AtomicU64>,
-) -> Result<gst::Buffer, Unusable> {
-    let len = frame.len();
-    check_size(len, view, format)?;
-    let copied = frame.is_copy();
-    let leases = (!copied).then(|| Arc::clone(leases));
-    if let Some(leases) = &leases {
-        leases.fetch_add(1, Ordering::Relaxed);
-    }
-    let mut buffer = gst::Buffer::new();
-    let fresh = buffer.make_mut();
-    fresh.append_memory(gst::Memory::from_slice(LeasedBytes { frame, leases }));
-    fresh.unset_flags(gst::BufferFlags::TAG_MEMORY);
-    flags::to_buffer(view.flags(), fresh);
-    if let Some(duration) = view.times().duration {
-        fresh.set_duration(gst::ClockTime::from_nseconds(duration.min(gst::ClockTime::MAX.nseconds())));
-    }
-    fresh.set_offset(view.offset().unwrap_or(gst::format::Buffers::OFFSET_NONE));
-    fresh.set_offset_end(view.offset_end().unwrap_or(gst::format::Buffers::OFFSET_NONE));
-    if let Some(video) = view.video() {
-        let flags = gst_video::VideoFrameFlags::from_bits_truncate(fresh.video_flags().bits() >> 20);
-        layout::add_to_buffer(fresh, video, &format.info, flags).map_err(Unusable::Damaged)?;
-        if let Some(crop) = view.crop().filter(|crop| crop.within(video.width(), video.height())) {
-            gst_video::VideoCropMeta::add(fresh, (crop.x, crop.y, crop.width, crop.height));
-        }
-    }
-    Ok(buffer)
-}
-
 /// A frame must be as large as what it says it holds: whoever maps it downstream does not check again.
-fn check_size(len: usize, view: &MetaView<'_>, format: &Format) -> Result<(), Unusable> {
+pub(super) fn check_size(len: usize, view: &MetaView<'_>, format: &Format) -> Result<(), Unusable> {
     let info = &format.info;
     match view.video() {
         Some(video) => {

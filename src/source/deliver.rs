@@ -8,18 +8,19 @@ use gstreamer_video as gst_video;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gstreamer_base::prelude::*;
-use shmflow::meta::MetaView;
+use shmflow::meta::{MetaError, MetaHeader, PerFrame};
 use shmflow::{Frame, Unblocker};
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
 use crate::common::tell;
-use crate::common::timing::{self, Placement};
+use crate::common::timing::{self, ClockOffset, Placement};
 
 use super::decode::{self, Described, Format, Unusable};
 use super::imp::{CAT, ShmflowSrc, lock};
 use super::latency::Latency;
 use super::reader::Reader;
 use super::settings::Settings;
+use super::template::Template;
 
 /// For how long frames that downstream does not take are left out before that is an error: the producer, told of what
 /// is wanted here, may be about to change its format.
@@ -31,7 +32,13 @@ pub(super) struct Stream {
     pub(super) settings: Settings,
     pub(super) reader: Reader,
     pub(super) format: Option<Format>,
-    pub(super) clock: ClockBridge,
+    /// What frames of this format look like, as far as the last one told.
+    template: Option<Template>,
+    /// The metadata of the frame at hand; kept for its memory.
+    block: Vec<u8>,
+    clock: ClockBridge,
+    /// As it was before the wait for the frame at hand.
+    timeline: Timeline,
     /// The next frame does not continue the one before.
     pub(super) discont: bool,
     pub(super) producer: Option<shmflow::ParticipantId>,
@@ -51,7 +58,10 @@ impl Stream {
             reader: Reader::new(settings.clone(), name, unblocker),
             settings,
             format: None,
+            template: None,
+            block: Vec::new(),
             clock: ClockBridge::default(),
+            timeline: Timeline::default(),
             discont: true,
             producer: None,
             refused_since: None,
@@ -61,6 +71,15 @@ impl Stream {
             damages: tell::Limiter::default(),
         }
     }
+}
+
+/// How times of frames become times of buffers.
+#[derive(Debug, Default, Clone, Copy)]
+struct Timeline {
+    /// The pipeline's base time and its clock's difference to `CLOCK_MONOTONIC`, if it has a clock.
+    running: Option<(u64, ClockOffset)>,
+    /// The base class stamps each buffer with its arrival.
+    stamps_arrival: bool,
 }
 
 /// A frame was captured before the pipeline started that received it.
@@ -75,19 +94,10 @@ impl ShmflowSrc {
         frame: Frame,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
         self.count_arrival(stream, &frame);
-        let block = frame.meta_bytes();
-        let view = MetaView::parse(&block);
-        let result = view.map_err(|error| Unusable::Damaged(error.to_string())).and_then(|view| {
-            match decode::describe(&view, stream.format.as_ref(), stream.settings.caps.as_ref())? {
-                Described::Same => {}
-                Described::New(format) => match self.adopt(stream, format) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Ok(None)),
-                    Err(error) => return Ok(Err(error)),
-                },
-            }
-            self.buffer(stream, frame, &view).map(Ok)
-        });
+        let mut block = std::mem::take(&mut stream.block);
+        frame.read_meta(&mut block);
+        let result = self.read(stream, frame, &block);
+        stream.block = block;
         match result {
             Ok(delivered) => delivered,
             Err(Unusable::Damaged(why)) => {
@@ -96,6 +106,45 @@ impl ShmflowSrc {
                 Ok(None)
             }
             Err(Unusable::Wrong(why)) => Err(self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")))),
+        }
+    }
+
+    /// The buffer of a frame with this metadata. What is the same as in the frame before is not parsed again.
+    fn read(
+        &self,
+        stream: &mut Stream,
+        frame: Frame,
+        block: &[u8],
+    ) -> Result<Result<Option<gst::Buffer>, gst::FlowError>, Unusable> {
+        let damaged = |error: MetaError| Unusable::Damaged(error.to_string());
+        let header = MetaHeader::parse(block).map_err(damaged)?;
+        let known = stream.format.is_some()
+            && stream.template.as_ref().is_some_and(|template| template.fits(&header, frame.len()));
+        if !known {
+            let view = header.view().map_err(damaged)?;
+            match decode::describe(&view, stream.format.as_ref(), stream.settings.caps.as_ref())? {
+                Described::Same => {}
+                Described::New(format) => match self.adopt(stream, format) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Ok(None)),
+                    Err(error) => return Ok(Err(error)),
+                },
+            }
+            let Some(format) = &stream.format else {
+                return Ok(Ok(None));
+            };
+            stream.template = None;
+            stream.template = Some(Template::new(&view, format, frame.len())?);
+        }
+        self.buffer(stream, frame, &header.per_frame()).map(Ok)
+    }
+
+    /// What can be done before the next frame is there is done here: it does not lie between its publication and its
+    /// arrival downstream then.
+    pub(super) fn prepare(&self, stream: &mut Stream) {
+        stream.timeline = self.timeline(stream);
+        if let Some(template) = &mut stream.template {
+            template.prepare();
         }
     }
 
@@ -168,35 +217,33 @@ impl ShmflowSrc {
         &self,
         stream: &mut Stream,
         frame: Frame,
-        view: &MetaView<'_>,
+        per_frame: &PerFrame,
     ) -> Result<Option<gst::Buffer>, Unusable> {
-        let times = view.times();
-        let capture = decode::capture_ns(&times);
+        let capture = decode::capture_ns(&per_frame.times);
         let Ok(pts) = self.pts(stream, capture) else {
             self.stats.skipped.add(1);
             stream.discont = true;
             return Ok(None);
         };
-        let Some(format) = &stream.format else {
+        let (Some(format), Some(template)) = (&stream.format, &mut stream.template) else {
             return Ok(None);
         };
         let (len, mut copied, producer) = (frame.len(), frame.is_copy(), frame.producer());
-        let mut buffer = decode::wrap(frame, view, format, &self.stats.leases)?;
-        if decode::needs_packing(view, format) {
+        let mut buffer = template.wrap(frame, per_frame, &self.stats.leases)?;
+        if template.packs {
             buffer = decode::packed(buffer, format)?;
             copied = true;
         }
         let fresh = buffer.make_mut();
         // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
-        if !self.obj().does_timestamp() {
+        if !stream.timeline.stamps_arrival {
             fresh.set_pts(pts);
         }
         if std::mem::take(&mut stream.discont) {
             fresh.set_flags(gst::BufferFlags::DISCONT);
         }
-        let fps = format.info.fps();
-        let rate = (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0));
-        let said = (producer, times.latency_ns.unwrap_or(0), rate, stream.reader.depth());
+        let rate = format.rate();
+        let said = (producer, per_frame.times.latency_ns.unwrap_or(0), rate, stream.reader.depth());
         if stream.said != Some(said) {
             stream.said = Some(said);
             let frame_ns = timing::frame_duration(rate.0, rate.1);
@@ -211,24 +258,32 @@ impl ShmflowSrc {
         Ok(Some(buffer))
     }
 
+    fn timeline(&self, stream: &mut Stream) -> Timeline {
+        let source = self.obj();
+        let running = match (source.clock(), source.base_time()) {
+            (Some(clock), Some(base)) => Some((base.nseconds(), stream.clock.offset(&clock))),
+            _ => None,
+        };
+        Timeline { running, stamps_arrival: source.does_timestamp() }
+    }
+
     /// The running time of a frame, as far as there is a clock; `Err` if it was captured before this pipeline started.
     fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Result<Option<gst::ClockTime>, BeforeStart> {
-        let source = self.obj();
         if !stream.settings.is_live {
             // Not bound to a clock: the first frame is at 0.
             let first = *stream.first_capture.get_or_insert(capture.unwrap_or(0));
             return Ok(Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first))));
         }
-        let (Some(clock), Some(base)) = (source.clock(), source.base_time()) else {
+        let Some((base, offset)) = stream.timeline.running else {
             return Ok(None);
         };
-        Ok(match timing::place(capture, base.nseconds(), stream.clock.offset(&clock)) {
+        Ok(match timing::place(capture, base, offset) {
             Placement::BeforeStart => return Err(BeforeStart),
             Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
                 Some(gst::ClockTime::from_nseconds(running))
             }
             // Of a frame that does not say when it was captured, the arrival is known.
-            Placement::At(_) | Placement::Unknown => Some(clock.time().saturating_sub(base)),
+            Placement::At(_) | Placement::Unknown => self.obj().current_running_time(),
         })
     }
 

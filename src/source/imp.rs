@@ -247,6 +247,7 @@ impl PushSrcImpl for ShmflowSrc {
                 stream.reader.skip_to_newest();
                 stream.discont = true;
             }
+            self.prepare(stream);
             match stream.reader.next() {
                 Event::Quiet => {}
                 Event::Frame(frame) => {

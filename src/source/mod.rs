@@ -19,6 +19,7 @@ mod latency;
 mod reader;
 mod settings;
 mod stats;
+mod template;
 mod wish;
 
 glib::wrapper! {

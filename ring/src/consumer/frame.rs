@@ -109,7 +109,9 @@ impl Leased {
     /// The payload and the metadata, copied.
     pub(super) fn copy(&self, mut payload: Pooled) -> Body {
         payload.bytes.copy_from_slice(self.bytes());
-        Body::Copied { payload, meta: self.meta() }
+        let mut meta = Vec::new();
+        self.read_meta(&mut meta);
+        Body::Copied { payload, meta }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -118,11 +120,10 @@ impl Leased {
         unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len) }
     }
 
-    fn meta(&self) -> Vec<u8> {
-        let mut block = vec![0; self.meta_len];
-        let copied = self.epoch.copy_meta(self.slot, &mut block);
+    fn read_meta(&self, block: &mut Vec<u8>) {
+        block.resize(self.meta_len, 0);
+        let copied = self.epoch.copy_meta(self.slot, block);
         debug_assert!(copied, "the length was checked");
-        block
     }
 }
 
@@ -181,9 +182,17 @@ impl Frame {
     /// The metadata block as it was written; empty if there is none.
     #[must_use]
     pub fn meta_bytes(&self) -> Vec<u8> {
+        let mut block = Vec::new();
+        self.read_meta(&mut block);
+        block
+    }
+
+    /// Replaces what is in `block` by the metadata block as it was written, which is nothing if there is none. Allocates
+    /// only if `block` has too little room: for those who read frame after frame.
+    pub fn read_meta(&self, block: &mut Vec<u8>) {
         match &self.inner.body {
-            Body::Leased(leased) => leased.meta(),
-            Body::Copied { meta, .. } => meta.clone(),
+            Body::Leased(leased) => leased.read_meta(block),
+            Body::Copied { meta, .. } => block.clone_from(meta),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::inner::Inner;
 use super::slot::OwnSlot;
 use crate::error::{Error, Result};
-use crate::meta::Meta;
+use crate::meta::{EncodedMeta, Meta};
 
 /// A slot to write a frame into, straight in shared memory. Dropped unpublished, it is given back.
 ///
@@ -62,7 +62,16 @@ impl Claim {
     /// [`Error::Meta`] if it cannot be encoded or is larger than the topic has room for.
     pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
         // SAFETY: not published; `&mut self`.
-        unsafe { self.slot.set_meta(meta) }
+        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
+    }
+
+    /// As [`set_meta`](Self::set_meta), of metadata that was encoded before and is the same for many frames.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
     }
 
     /// Adds an encoded metadata block, or replaces it.
@@ -174,7 +183,17 @@ impl Ticket {
     pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
         self.check_unpublished()?;
         // SAFETY: not published; `&mut self`, and the buffer cannot reach the metadata.
-        unsafe { self.slot.set_meta(meta) }
+        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
+    }
+
+    /// As [`Claim::set_encoded_meta`]; [`Error::BadSetting`] also after publication.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
+        self.check_unpublished()?;
+        // SAFETY: as above.
+        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
     }
 
     /// As [`Claim::set_meta_bytes`]; [`Error::BadSetting`] also after publication.

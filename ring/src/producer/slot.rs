@@ -9,7 +9,7 @@ use std::sync::atomic::{
 
 use super::inner::Inner;
 use crate::error::{Error, Result};
-use crate::meta::Meta;
+use crate::meta::MetaError;
 use crate::protocol::publish::{Published, publish};
 use crate::protocol::{Memory, Step, claim};
 use crate::shm::epoch::Epoch;
@@ -89,13 +89,16 @@ impl OwnSlot {
         }
     }
 
-    /// Encodes metadata into the slot.
+    /// Has metadata written into the slot's room for it.
     ///
     /// # Safety
     /// The slot is not published, and nobody else calls this at the same time.
-    pub(super) unsafe fn set_meta(&self, meta: &Meta) -> Result<()> {
+    pub(super) unsafe fn set_meta(
+        &self,
+        write: impl FnOnce(&mut [u8]) -> std::result::Result<usize, MetaError>,
+    ) -> Result<()> {
         // SAFETY: we own the slot; nobody else makes references to its metadata.
-        let len = unsafe { self.epoch.with_meta(self.slot, |block| meta.encode(block)) };
+        let len = unsafe { self.epoch.with_meta(self.slot, write) };
         match len {
             Some(len) => self.meta_len.store(len? as u64, Relaxed),
             None => self.meta_len.store(0, Relaxed),
