@@ -20,8 +20,6 @@
 //! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
 //! `docs/layout.md`.
 #![deny(unsafe_code)]
-// What upkeep does not use yet.
-#![allow(dead_code)]
 
 mod consumer;
 mod error;

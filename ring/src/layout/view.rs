@@ -53,11 +53,6 @@ impl<T: Shared> Array<T> {
         (aligned && stride >= size_of::<T>()).then_some(Self { base, stride, count, _of: PhantomData })
     }
 
-    /// Number of structures.
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
     /// Structure `i`. An index out of range, which no caller lets through, is the first one instead of a stray pointer.
     #[inline(always)]
     pub(crate) fn get(&self, i: usize) -> &T {

@@ -211,11 +211,6 @@ impl TempFile {
             Error::io(self.topic.name(), what, error)
         }
     }
-
-    /// The descriptor, its lifecycle byte still locked. Uncommitted, the file loses its name.
-    pub(crate) fn into_fd(self) -> GuardedFd {
-        self.fd
-    }
 }
 
 /// Opens a file of a topic that is there already.

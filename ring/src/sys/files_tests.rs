@@ -69,15 +69,13 @@ fn an_uncommitted_file_goes_and_a_committed_one_stays_locked_until_told() {
     let dir = TempDir::new();
     let topic = topic(&dir);
     drop(create_temp(&topic, 0o600, 1).unwrap());
-    drop(create_temp(&topic, 0o600, 1).unwrap().into_fd());
     assert_eq!(names(&dir), [""; 0]);
     let mut file = create_temp(&topic, 0o600, 1).unwrap();
     assert!(file.commit_new(&topic.peers_path()).unwrap());
-    let fd = file.into_fd();
     let other = open_existing(&topic, &topic.peers_path(), true, false).unwrap();
     let other = other.fd().unwrap();
     assert!(!lock::try_write(other, lock::LIFECYCLE_BYTE).unwrap());
-    lock::unlock(fd.fd().unwrap(), lock::LIFECYCLE_BYTE).unwrap();
+    lock::unlock(file.fd().unwrap(), lock::LIFECYCLE_BYTE).unwrap();
     assert!(lock::try_write(other, lock::LIFECYCLE_BYTE).unwrap());
 }
 

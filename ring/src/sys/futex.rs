@@ -40,11 +40,6 @@ pub(crate) fn wake_all_private(word: &AtomicU32) -> io::Result<usize> {
     Ok(futex::wake(word, Flags::PRIVATE, i32::MAX as u32)?)
 }
 
-/// Sleeps while the word has the value, at most so long.
-pub(crate) fn wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> io::Result<Woken> {
-    wait_until(word, value, limit.map(Deadline::after))
-}
-
 /// Sleeps while the word has the value, at most until then.
 pub(crate) fn wait_until(word: &AtomicU32, value: u32, deadline: Option<Deadline>) -> io::Result<Woken> {
     let time = deadline.map(Deadline::timespec);
@@ -158,6 +153,11 @@ mod tests {
             }
             waiter.join().unwrap()
         })
+    }
+
+    /// Sleeps while the word has the value, at most so long.
+    fn wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> io::Result<Woken> {
+        wait_until(word, value, limit.map(Deadline::after))
     }
 
     #[test]

@@ -8,13 +8,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
 
 use nix::sys::stat::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
-use super::clock::Deadline;
 use super::copy;
 
 /// What a mapping may be used for.
@@ -49,39 +47,9 @@ impl Mapping {
         Ok(Self { region: Region::new(fd, len, access, prefault)?, access })
     }
 
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.region.len
-    }
-
     /// Whether stores are possible.
     pub(crate) fn access(&self) -> Access {
         self.access
-    }
-
-    /// Asks the kernel to move the range into huge pages, in all processes that map it, for at most so long; how many
-    /// bytes that were. It may well be none: then everything works as before, with more misses in the translation
-    /// buffers. Huge pages make filling 8 MiB frames in three or eight slots a third faster (measured on Zen 4: 282
-    /// and 431 µs against 173 and 283), and cost some 0.7 ms per huge page once.
-    ///
-    /// Only whole huge pages within the range count, so nothing is allocated that was not reserved.
-    pub(crate) fn gather_huge_pages(&self, offset: usize, len: usize, limit: Duration) -> usize {
-        let Some(end) = offset.checked_add(len).filter(|end| *end <= self.region.len) else { return 0 };
-        let deadline = Deadline::after(limit);
-        let mut gathered = 0;
-        let mut at = offset.checked_next_multiple_of(HUGE_PAGE).unwrap_or(end);
-        while end.saturating_sub(at) >= HUGE_PAGE && !deadline.has_passed() {
-            let Some(start) = self.range(at, HUGE_PAGE) else { break };
-            // SAFETY: the range is mapped and ours; the advice changes where its bytes lie, not what they are.
-            if unsafe { libc::madvise(start.as_ptr().cast(), HUGE_PAGE, libc::MADV_COLLAPSE) } == 0 {
-                gathered += HUGE_PAGE;
-            } else if !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) {
-                // Kernels before 6.1 do not know how, and without memory the next would fail as well.
-                break;
-            }
-            at += HUGE_PAGE;
-        }
-        gathered
     }
 
     /// Start of the range if all of it lies within the mapping.
@@ -96,23 +64,13 @@ impl Mapping {
     /// The control word at a byte offset; `None` outside the mapping or off its natural alignment.
     ///
     /// A store to a word of a read-only mapping is a segmentation fault: ask [`access`](Self::access) first.
-    pub(crate) fn u64_at(&self, offset: usize) -> Option<&AtomicU64> {
-        let pointer = self.range(offset, size_of::<AtomicU64>())?.cast::<AtomicU64>();
-        if !pointer.is_aligned() {
-            return None;
-        }
-        // SAFETY: in bounds and aligned (checked), valid for any bit pattern, alive as long as `self`; control words
-        // are only ever accessed as atomics of this size.
-        Some(unsafe { pointer.as_ref() })
-    }
-
-    /// The control word at a byte offset, as [`u64_at`](Self::u64_at).
     pub(crate) fn u32_at(&self, offset: usize) -> Option<&AtomicU32> {
         let pointer = self.range(offset, size_of::<AtomicU32>())?.cast::<AtomicU32>();
         if !pointer.is_aligned() {
             return None;
         }
-        // SAFETY: as in `u64_at`.
+        // SAFETY: in bounds and aligned (checked), valid for any bit pattern, alive as long as `self`; control words
+        // are only ever accessed as atomics of this size.
         Some(unsafe { pointer.as_ref() })
     }
 
@@ -259,15 +217,10 @@ mod tests {
     fn words_outside_or_unaligned_do_not_exist() {
         let dir = TempDir::new();
         let map = Mapping::new(file(&dir), LEN, Access::ReadWrite, false).unwrap();
-        assert_eq!(map.len(), LEN);
-        for good in [0, 8, LEN - 8] {
-            assert!(map.u64_at(good).is_some() && map.u32_at(good).is_some(), "{good}");
+        for good in [0, 4, 8, LEN - 4] {
+            assert!(map.u32_at(good).is_some(), "{good}");
         }
-        assert!(map.u32_at(LEN - 4).is_some());
-        for bad in [1, 2, 4, LEN - 4, LEN, LEN + 8, usize::MAX, usize::MAX - 7] {
-            assert!(map.u64_at(bad).is_none(), "{bad}");
-        }
-        for bad in [1, 2, LEN - 2, LEN, usize::MAX - 3] {
+        for bad in [1, 2, LEN - 2, LEN, LEN + 8, usize::MAX, usize::MAX - 3] {
             assert!(map.u32_at(bad).is_none(), "{bad}");
         }
         assert!(map.bytes_ptr(0, LEN).is_some() && map.bytes_ptr(LEN, 0).is_some());
@@ -282,8 +235,8 @@ mod tests {
         let file = file(&dir);
         let writer = Mapping::new(&file, LEN, Access::ReadWrite, true).unwrap();
         let reader = Mapping::new(&file, LEN, Access::ReadOnly, true).unwrap();
-        writer.u64_at(64).unwrap().store(7, Ordering::Release);
-        assert_eq!(reader.u64_at(64).unwrap().load(Ordering::Acquire), 7);
+        writer.u32_at(64).unwrap().store(7, Ordering::Release);
+        assert_eq!(reader.u32_at(64).unwrap().load(Ordering::Acquire), 7);
         // SAFETY: no reference to these bytes exists.
         assert!(unsafe { writer.copy_in(4099, b"hello") });
         let mut out = [0; 5];
@@ -313,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_mapping_is_aligned_for_huge_pages_keeps_its_bytes_in_them_and_goes_whole() {
+    fn a_large_mapping_is_aligned_for_huge_pages_and_goes_whole() {
         const LARGE: usize = 3 * HUGE_PAGE + 12288;
         let dir = TempDir::new();
         let file = file(&dir);
@@ -322,17 +275,11 @@ mod tests {
         let map = Mapping::new(&file, LARGE, Access::ReadWrite, true).unwrap();
         let reader = Mapping::new(&file, LARGE, Access::ReadOnly, false).unwrap();
         assert_eq!(map.bytes_ptr(0, 1).unwrap().addr().get() % HUGE_PAGE, 0);
-        let words = (0..LARGE - 8).step_by(4096);
+        let words = (0..LARGE - 4).step_by(4096);
         for at in words.clone() {
-            map.u64_at(at).unwrap().store(at as u64 + 1, Ordering::Relaxed);
+            map.u32_at(at).unwrap().store(at as u32 + 1, Ordering::Relaxed);
         }
-        assert_eq!(map.gather_huge_pages(1, LARGE, Duration::MAX), 0, "beyond the end");
-        assert_eq!(map.gather_huge_pages(0, LARGE, Duration::ZERO), 0, "no time");
-        assert_eq!(map.gather_huge_pages(1, HUGE_PAGE, Duration::MAX), 0, "no whole huge page");
-        // Whether the kernel can is its business.
-        let gathered = map.gather_huge_pages(4096, LARGE - 4096, Duration::MAX);
-        assert!([0, HUGE_PAGE, 2 * HUGE_PAGE].contains(&gathered), "{gathered}");
-        assert!(words.clone().all(|at| reader.u64_at(at).unwrap().load(Ordering::Relaxed) == at as u64 + 1));
+        assert!(words.clone().all(|at| reader.u32_at(at).unwrap().load(Ordering::Relaxed) == at as u32 + 1));
         assert_eq!(file.metadata().unwrap().len(), LARGE as u64);
         assert_eq!(mappings_of(&path), 2);
         drop((map, reader));

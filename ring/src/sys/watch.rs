@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -132,50 +131,48 @@ fn watch_error(topic: &Topic, error: io::Error) -> Error {
     Error::Io { topic: topic.name().into(), what, source: error }
 }
 
-/// Waits until a file of this name exists in the topic's directory.
-///
-/// # Errors
-/// If the directory does not exist, cannot be watched or goes away.
-pub(crate) fn wait_for_file(
-    topic: &Topic,
-    file_name: &OsStr,
-    deadline: Option<Deadline>,
-    unblocker: &Unblocker,
-) -> Result<Appeared> {
-    let watch = Watch::new(topic)?;
-    let path = topic.dir().join(file_name);
-    loop {
-        if unblocker.is_set() {
-            return Ok(Appeared::Unblocked);
-        }
-        if exists(topic, &path)? {
-            return Ok(Appeared::Changed);
-        }
-        match watch.wait(file_name, deadline, unblocker)? {
-            Appeared::Changed => {}
-            ended => return Ok(ended),
-        }
-    }
-}
-
-fn exists(topic: &Topic, path: &Path) -> Result<bool> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(topic.name(), format!("examine {}", path.display()), error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::TempDir;
     use super::*;
     use std::ffi::OsString;
     use std::fs;
+    use std::path::Path;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(20);
+
+    /// Waits until a file of this name exists in the topic's directory.
+    fn wait_for_file(
+        topic: &Topic,
+        file_name: &OsStr,
+        deadline: Option<Deadline>,
+        unblocker: &Unblocker,
+    ) -> Result<Appeared> {
+        let watch = Watch::new(topic)?;
+        let path = topic.dir().join(file_name);
+        loop {
+            if unblocker.is_set() {
+                return Ok(Appeared::Unblocked);
+            }
+            if exists(topic, &path)? {
+                return Ok(Appeared::Changed);
+            }
+            match watch.wait(file_name, deadline, unblocker)? {
+                Appeared::Changed => {}
+                ended => return Ok(ended),
+            }
+        }
+    }
+
+    fn exists(topic: &Topic, path: &Path) -> Result<bool> {
+        match std::fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io(topic.name(), format!("examine {}", path.display()), error)),
+        }
+    }
 
     fn setup() -> (TempDir, Topic, OsString, Unblocker) {
         let dir = TempDir::new();

@@ -134,8 +134,6 @@ header_words! {
     flags,
     /// See [`Header::removed`].
     removed,
-    /// See [`Header::generation`].
-    generation,
     /// See [`Header::active`].
     active,
     /// See [`Header::sleepers`].
