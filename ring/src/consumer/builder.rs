@@ -209,7 +209,9 @@ impl ConsumerBuilder {
             unblocker: self.unblocker,
             stats: ConsumerStats::default(),
             ended_before,
+            told_end: None,
             pace: Pace::default(),
+            readiness: None,
             room: super::frame::Room::default(),
         }
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod frame;
 mod pool;
+mod readiness;
 mod receive;
 mod wait;
 
@@ -59,7 +60,11 @@ pub struct Consumer {
     stats: ConsumerStats,
     /// An end that was there before us is not ours to report.
     ended_before: Option<End>,
+    /// An end that was reported already.
+    told_end: Option<End>,
     pace: wait::Pace,
+    /// Once somebody has asked for a descriptor.
+    readiness: Option<readiness::Readiness>,
     room: frame::Room,
 }
 
@@ -142,15 +147,17 @@ impl Consumer {
         self.recv_until(Some(Deadline::after(timeout)))
     }
 
-    /// The next frame if there is one. Makes no system call.
+    /// The next frame if there is one. Makes no system call (one or two when it finds nothing and
+    /// [`readiness`](Self::readiness) is in use). Does not tell the end of the stream.
     ///
     /// # Errors
     /// [`Error::Removed`] if the topic is gone and every frame of it was read; [`Error::Corrupt`].
     pub fn try_recv(&mut self) -> Result<Option<Frame>> {
         self.epoch.member.check_fork()?;
         let frame = self.poll()?;
-        if frame.is_none() && self.epoch.member.peers.header().removed.load(SeqCst) != 0 {
-            return Err(Error::Removed { topic: self.topic().into() });
+        if frame.is_none() {
+            self.check_removed()?;
+            self.rearm();
         }
         Ok(frame)
     }
@@ -237,6 +244,8 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
+        // First: its thread uses the sleeper bit.
+        self.readiness = None;
         self.epoch.member.retire();
     }
 }

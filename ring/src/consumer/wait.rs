@@ -1,16 +1,20 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::io;
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::Duration;
 
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
 use crate::layout::words::Entry;
 use crate::lifecycle::reap;
-use crate::protocol::{Memory, Word, sleep};
+use crate::protocol::{Fence, Memory, Word, sleep};
+use crate::shm::epoch::Epoch;
+use crate::shm::peers::End;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::files::same_file;
-use crate::sys::futex::{self, Woken};
+use crate::sys::futex::{self, Private, Woken};
+use crate::sys::unblock::Unblocker;
 
 /// The longest sleep: the death of a peer wakes no futex, so a sleeper looks up at times.
 const TICK: Duration = Duration::from_secs(1);
@@ -21,17 +25,31 @@ const SHORTEST_TICK: Duration = Duration::from_millis(50);
 const LOOK_UP_TICKS: u32 = 5;
 
 /// How frames have come so far, to know when they are overdue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
     last: u64,
     interval: u64,
     /// Ticks since anything came: after the first there is no hurry.
     idle: u32,
+    /// The longest tick.
+    longest: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { last: 0, interval: 0, idle: 0, longest: TICK }
+    }
 }
 
 impl Pace {
+    /// Without ticks, which would hide a wake-up that was lost.
+    #[cfg(test)]
+    pub(super) fn without_ticks() -> Self {
+        Self { idle: 1, longest: Duration::from_secs(3600), ..Self::default() }
+    }
+
     /// A frame was waited for, and came.
-    fn arrived(&mut self) {
+    pub(super) fn arrived(&mut self) {
         let now = monotonic_coarse_ns();
         if self.last != 0 {
             let gap = now.saturating_sub(self.last);
@@ -41,12 +59,92 @@ impl Pace {
     }
 
     /// How long to sleep before looking up: four frames' time once, then the whole tick.
-    fn tick(&self) -> Duration {
-        if self.idle != 0 {
-            TICK
+    pub(super) fn tick(&self) -> Duration {
+        if self.idle != 0 || self.longest > TICK {
+            self.longest
         } else {
-            Duration::from_nanos(self.interval.saturating_mul(4)).clamp(SHORTEST_TICK, TICK)
+            Duration::from_nanos(self.interval.saturating_mul(4)).clamp(SHORTEST_TICK, self.longest)
         }
+    }
+
+    /// Nothing came for a tick. Whether it is time to look whether somebody is dead, or the topic gone: that costs system
+    /// calls, and is done when frames are overdue and seldom afterwards. (A frame that a producer did not live to wake us
+    /// for is seen in any case.)
+    pub(super) fn passed(&mut self) -> bool {
+        let ticks = self.idle;
+        self.idle = ticks.wrapping_add(1);
+        ticks.is_multiple_of(LOOK_UP_TICKS)
+    }
+}
+
+/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
+/// unblocker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited<'a> {
+    pub(super) epoch: &'a Epoch,
+    pub(super) cursor: u64,
+    /// An end that does not count.
+    pub(super) known_end: Option<End>,
+    pub(super) unblocker: &'a Unblocker,
+}
+
+impl Awaited<'_> {
+    /// Sleeps until there may be something new, the limit, or until one of the `also` private words changes.
+    pub(super) fn sleep(&self, also: Option<Private<'_>>, limit: Duration) -> io::Result<Woken> {
+        let epoch = self.epoch;
+        let id = epoch.member.id();
+        let value = match id {
+            Some(id) => sleep::prepare(epoch, id, || self.has_news()),
+            // Without a bit: the producers wake in any case.
+            None => {
+                let value = epoch.wake_value();
+                epoch.fence(Fence::Sleep);
+                (!self.has_news()).then_some(value)
+            }
+        };
+        let Some(value) = value else { return Ok(Woken::Changed) };
+        let unblocker = (self.unblocker.word(), 0);
+        let woken = match also {
+            Some(also) => futex::wait_any(epoch.wake_word(), value, &[unblocker, also], Some(limit)),
+            None => futex::wait_any(epoch.wake_word(), value, &[unblocker], Some(limit)),
+        };
+        if let Some(id) = id {
+            sleep::awake(epoch, id);
+        }
+        woken
+    }
+
+    /// Nothing came: is somebody dead, or the topic gone?
+    pub(super) fn look_up(&self) -> Result<()> {
+        let member = &self.epoch.member;
+        let there = same_file(member.peers.fd()?, &member.peers.topic().peers_path());
+        if matches!(there, Ok(false)) {
+            return Err(Error::Removed { topic: member.topic_name().into() });
+        }
+        reap::reap_dead(self.epoch)?;
+        Ok(())
+    }
+
+    /// Whether there is a reason not to sleep.
+    pub(super) fn has_news(&self) -> bool {
+        self.something_new() || self.unblocker.is_set() || self.new_end().is_some() || self.is_removed()
+    }
+
+    /// Whether the index has something at the cursor, or beyond it.
+    pub(super) fn something_new(&self) -> bool {
+        let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);
+        Entry::unpack(Word::load(word, Acquire)).seq >= self.cursor
+            || self.cursor < self.epoch.first().load(SeqCst)
+    }
+
+    /// The end of the stream, if the producers have said it and it is not the known one.
+    pub(super) fn new_end(&self) -> Option<End> {
+        let end = self.epoch.member.peers.end()?;
+        self.known_end.is_none_or(|known| end.is_after(known)).then_some(end)
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.epoch.member.peers.header().removed.load(SeqCst) != 0
     }
 }
 
@@ -65,85 +163,51 @@ impl Consumer {
                 }
                 return Ok(frame);
             }
-            if self.epoch.member.peers.header().removed.load(SeqCst) != 0 {
-                return Err(Error::Removed { topic: self.topic().into() });
-            }
-            if self.has_ended() && !self.something_new() {
+            self.check_removed()?;
+            let awaited = self.awaited();
+            if let Some(end) = awaited.new_end().filter(|_| !awaited.something_new()) {
+                self.told_end = Some(end);
+                self.rearm();
                 return Err(Error::Ended { topic: self.topic().into() });
             }
+            self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
                 return Err(Error::Timeout { topic: self.topic().into() });
             }
             slept = true;
-            self.sleep(deadline)?;
+            match &self.readiness {
+                Some(readiness) => readiness.wait(deadline, self.topic())?,
+                None => self.sleep(deadline)?,
+            }
         }
     }
 
     /// Sleeps until there may be something new, the deadline, or the next tick.
     fn sleep(&mut self, deadline: Option<Deadline>) -> Result<()> {
-        let epoch = &*self.epoch;
-        let id = epoch.member.id();
-        let value = match id {
-            Some(id) => sleep::prepare(epoch, id, || self.has_news()),
-            // Without a bit: the producers wake in any case.
-            None => {
-                let value = epoch.wake_value();
-                crate::protocol::Memory::fence(epoch, crate::protocol::Fence::Sleep);
-                (!self.has_news()).then_some(value)
-            }
-        };
-        let Some(value) = value else { return Ok(()) };
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
-        let woken = futex::wait_two(epoch.wake_word(), value, self.unblocker.word(), 0, Some(limit));
-        if let Some(id) = id {
-            sleep::awake(epoch, id);
-        }
-        match woken {
-            Ok(Woken::TimedOut) if limit == tick => self.look_up(),
+        match self.awaited().sleep(None, limit) {
+            Ok(Woken::TimedOut) if limit == tick && self.pace.passed() => self.awaited().look_up(),
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
         }
     }
 
-    /// Nothing came for a tick: is somebody dead, or the topic gone? The frame that a producer did not live to wake us
-    /// for is seen in any case; this costs system calls, and is done when frames are overdue and seldom afterwards.
-    fn look_up(&mut self) -> Result<()> {
-        let ticks = self.pace.idle;
-        self.pace.idle = ticks.wrapping_add(1);
-        if !ticks.is_multiple_of(LOOK_UP_TICKS) {
-            return Ok(());
+    pub(super) fn awaited(&self) -> Awaited<'_> {
+        Awaited {
+            epoch: &self.epoch,
+            cursor: self.cursor,
+            known_end: self.ended_before,
+            unblocker: &self.unblocker,
         }
-        let member = &self.epoch.member;
-        let there = same_file(member.peers.fd()?, &member.peers.topic().peers_path());
-        if matches!(there, Ok(false)) {
+    }
+
+    /// When every frame was read: whether there will never be another.
+    pub(super) fn check_removed(&self) -> Result<()> {
+        let gone = self.readiness.as_ref().is_some_and(super::readiness::Readiness::is_gone);
+        if gone || self.awaited().is_removed() {
             return Err(Error::Removed { topic: self.topic().into() });
         }
-        reap::reap_dead(&self.epoch)?;
         Ok(())
-    }
-
-    /// Whether there is a reason not to sleep.
-    fn has_news(&self) -> bool {
-        self.something_new()
-            || self.unblocker.is_set()
-            || self.has_ended()
-            || self.epoch.member.peers.header().removed.load(SeqCst) != 0
-    }
-
-    /// Whether the index has something at the cursor, or beyond it.
-    fn something_new(&self) -> bool {
-        let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);
-        Entry::unpack(Word::load(word, std::sync::atomic::Ordering::Acquire)).seq >= self.cursor
-            || self.cursor < self.epoch.first().load(SeqCst)
-    }
-
-    /// Whether the producers have ended the stream, other than by an end that was there before we were.
-    fn has_ended(&self) -> bool {
-        self.epoch
-            .member
-            .peers
-            .end()
-            .is_some_and(|end| self.ended_before.is_none_or(|before| end.is_after(before)))
     }
 }

@@ -239,7 +239,7 @@ impl Inner {
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
             // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
-            let woken = futex::wait_two(&header.events, last, unblocker.word(), 0, Some(left));
+            let woken = futex::wait_any(&header.events, last, &[(unblocker.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
             }

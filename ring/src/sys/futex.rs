@@ -48,32 +48,37 @@ pub(crate) fn wait_until(word: &AtomicU32, value: u32, deadline: Option<Deadline
     outcome(futex::wait_bitset(word, Flags::empty(), value, time.as_ref(), any))
 }
 
-/// Sleeps while both words have their values, at most so long: one of shared memory, one of this process, by which
-/// another thread can end the wait.
-pub(crate) fn wait_two(
+/// A word of this process and the value that it has as long as a wait is to go on: by changing it and calling
+/// [`wake_all_private`] another thread ends the wait.
+pub(crate) type Private<'a> = (&'a AtomicU32, u32);
+
+/// Sleeps while all words have their values, at most so long: one of shared memory, and up to [`PRIVATE_WORDS`] of this
+/// process.
+pub(crate) fn wait_any(
     shared: &AtomicU32,
     value: u32,
-    private: &AtomicU32,
-    private_value: u32,
+    private: &[Private<'_>],
     limit: Option<Duration>,
 ) -> io::Result<Woken> {
     let deadline = limit.map(Deadline::after);
     // Kernels before 5.16 do not have the call, and some container runtimes forbid it; neither changes while we run.
     static NO_WAITV: AtomicBool = AtomicBool::new(false);
     if !NO_WAITV.load(Ordering::Relaxed) {
-        match wait_vector(shared, value, private, private_value, deadline) {
+        match wait_vector(shared, value, private, deadline) {
             Err(Errno::NOSYS | Errno::PERM) => NO_WAITV.store(true, Ordering::Relaxed),
             result => return outcome(result),
         }
     }
-    wait_in_slices(shared, value, private, private_value, deadline)
+    wait_in_slices(shared, value, private, deadline)
 }
+
+/// How many private words a wait may have.
+pub(crate) const PRIVATE_WORDS: usize = 2;
 
 fn wait_vector(
     shared: &AtomicU32,
     value: u32,
-    private: &AtomicU32,
-    private_value: u32,
+    private: &[Private<'_>],
     deadline: Option<Deadline>,
 ) -> Result<(), Errno> {
     let entry = |word: &AtomicU32, value: u32, flags: WaitFlags| {
@@ -83,22 +88,29 @@ fn wait_vector(
         wait.flags = WaitFlags::SIZE_U32 | flags;
         wait
     };
-    let both = [entry(shared, value, WaitFlags::empty()), entry(private, private_value, WaitFlags::PRIVATE)];
+    let mut words = [Wait::new(); PRIVATE_WORDS + 1];
+    let entries = std::iter::once(entry(shared, value, WaitFlags::empty()))
+        .chain(private.iter().map(|(word, value)| entry(word, *value, WaitFlags::PRIVATE)));
+    let mut count = 0;
+    for (place, entry) in words.iter_mut().zip(entries) {
+        *place = entry;
+        count += 1;
+    }
     let time = deadline.map(Deadline::timespec);
-    futex::waitv(&both, WaitvFlags::empty(), time.as_ref(), ClockId::Monotonic).map(|_| ())
+    let words = words.get(..count).unwrap_or_default();
+    futex::waitv(words, WaitvFlags::empty(), time.as_ref(), ClockId::Monotonic).map(|_| ())
 }
 
-/// Without `futex_waitv`: sleeps on the shared word only, and looks at the private one between short sleeps.
+/// Without `futex_waitv`: sleeps on the shared word only, and looks at the private ones between short sleeps.
 fn wait_in_slices(
     shared: &AtomicU32,
     value: u32,
-    private: &AtomicU32,
-    private_value: u32,
+    private: &[Private<'_>],
     deadline: Option<Deadline>,
 ) -> io::Result<Woken> {
     const SLICE: Duration = Duration::from_millis(20);
     loop {
-        if private.load(Ordering::Acquire) != private_value {
+        if private.iter().any(|(word, value)| word.load(Ordering::Acquire) != *value) {
             return Ok(Woken::Changed);
         }
         let slice = Deadline::after(SLICE);
@@ -108,6 +120,11 @@ fn wait_in_slices(
             woken => return Ok(woken),
         }
     }
+}
+
+/// Sleeps while a word of this process has the value.
+pub(crate) fn wait_private(word: &AtomicU32, value: u32) -> io::Result<Woken> {
+    outcome(futex::wait(word, Flags::PRIVATE, value, None))
 }
 
 fn outcome(result: Result<(), Errno>) -> io::Result<Woken> {
@@ -165,10 +182,10 @@ mod tests {
         let word = AtomicU32::new(5);
         assert_eq!(wait(&word, 4, None).unwrap(), Woken::Changed);
         let private = AtomicU32::new(0);
-        assert_eq!(wait_two(&word, 4, &private, 0, None).unwrap(), Woken::Changed);
-        assert_eq!(wait_two(&word, 5, &private, 1, None).unwrap(), Woken::Changed);
-        assert_eq!(wait_in_slices(&word, 4, &private, 0, None).unwrap(), Woken::Changed);
-        assert_eq!(wait_in_slices(&word, 5, &private, 1, None).unwrap(), Woken::Changed);
+        assert_eq!(wait_any(&word, 4, &[(&private, 0)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_any(&word, 5, &[(&private, 0), (&private, 1)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_in_slices(&word, 4, &[(&private, 0)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_in_slices(&word, 5, &[(&private, 0), (&private, 1)], None).unwrap(), Woken::Changed);
     }
 
     #[test]
@@ -177,9 +194,12 @@ mod tests {
         type Waiter = fn(&AtomicU32, u32, &AtomicU32, u32, Option<Duration>) -> io::Result<Woken>;
         let plain: Waiter = |word, value, _, _, limit| wait(word, value, limit);
         let slices: Waiter = |word, value, private, private_value, limit| {
-            wait_in_slices(word, value, private, private_value, limit.map(Deadline::after))
+            wait_in_slices(word, value, &[(private, private_value)], limit.map(Deadline::after))
         };
-        for waiter in [plain, wait_two, slices] {
+        let any: Waiter = |word, value, private, private_value, limit| {
+            wait_any(word, value, &[(private, private_value)], limit)
+        };
+        for waiter in [plain, any, slices] {
             for limit in [Duration::ZERO, SHORT] {
                 let start = Instant::now();
                 assert_eq!(waiter(&word, 0, &private, 0, Some(limit)).unwrap(), Woken::TimedOut);
@@ -202,7 +222,7 @@ mod tests {
         let word = reader.u32_at(64).unwrap();
         assert_eq!(wake_until_done(wake, || wait(word, 0, Some(LONG)).unwrap()), Woken::Woken);
         assert_eq!(
-            wake_until_done(wake, || wait_two(word, 0, &private, 0, Some(LONG)).unwrap()),
+            wake_until_done(wake, || wait_any(word, 0, &[(&private, 0)], Some(LONG)).unwrap()),
             Woken::Woken
         );
     }
@@ -214,12 +234,18 @@ mod tests {
             private.store(1, Ordering::Release);
             wake_all_private(&private).unwrap();
         };
-        let woken = wake_until_done(wake, || wait_two(&shared, 0, &private, 0, Some(LONG)).unwrap());
+        let other = AtomicU32::new(7);
+        for words in [&[(&private, 0)][..], &[(&other, 7), (&private, 0)]] {
+            let woken = wake_until_done(wake, || wait_any(&shared, 0, words, Some(LONG)).unwrap());
+            assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
+            private.store(0, Ordering::Release);
+        }
+        let woken = wake_until_done(wake, || wait_private(&private, 0).unwrap());
         assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
         private.store(0, Ordering::Release);
         let deadline = Deadline::after(LONG);
         let woken =
-            wake_until_done(wake, || wait_in_slices(&shared, 0, &private, 0, Some(deadline)).unwrap());
+            wake_until_done(wake, || wait_in_slices(&shared, 0, &[(&private, 0)], Some(deadline)).unwrap());
         assert_eq!(woken, Woken::Changed);
     }
 }

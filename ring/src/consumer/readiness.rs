@@ -1,0 +1,279 @@
+//! A file descriptor that says when a consumer is worth asking: for `poll`, `epoll` and event loops.
+//!
+//! A futex cannot be polled. So a thread of this process, the *watcher*, sleeps on the topic's futex in the consumer's
+//! place, exactly as the consumer would, and writes to an eventfd when there is something to fetch. It touches shared
+//! memory only by what a sleeping consumer does, so that nothing new can be left behind by its death.
+//!
+//! The two agree by one word:
+//!
+//! - `REST`: the eventfd is readable; the watcher sleeps until it is given something to do.
+//! - `WATCH`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
+//! - `QUIT`: the watcher ends.
+//!
+//! **The descriptor is readable exactly in `REST`** as seen by who holds the mutex: the change of the word and the write
+//! or read of the eventfd are made together under it. From this follows:
+//!
+//! - *No wake-up is lost.* The consumer goes from `REST` to `WATCH` only after it has looked and found nothing, and gives
+//!   the watcher the cursor at which it found nothing. The watcher's first look comes after that (it takes the order under
+//!   the mutex) and after its sleeper bit is set. What was published before that look is seen by it; what is published later
+//!   wakes it, as it does every sleeper (`protocol/sleep.rs`). In both cases it goes to `REST`.
+//! - *The level holds.* While frames are fetched the word is `REST`, readable, or it is `WATCH` with a cursor that is not
+//!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `REST`.
+//! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `WATCH`.
+//!
+//! The sleeper bit is one per participant. Once there is a watcher it is the only one who sets and clears it: the
+//! consumer itself then waits on the eventfd.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+
+use super::Consumer;
+use super::wait::{Awaited, Pace};
+use crate::error::{Error, Result};
+use crate::shm::epoch::Epoch;
+use crate::shm::peers::End;
+use crate::sys::clock::Deadline;
+use crate::sys::fork::GuardedFd;
+use crate::sys::futex::{self, Woken};
+use crate::sys::unblock::Unblocker;
+
+const REST: u32 = 0;
+const WATCH: u32 = 1;
+const QUIT: u32 = 2;
+
+/// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
+const REFUSED: Duration = Duration::from_millis(20);
+
+/// The consumer's end: the descriptor and the watcher.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    shared: Arc<Shared>,
+    /// Taken when it is dropped.
+    watcher: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// What the watcher is to do. It sleeps on this word too.
+    word: AtomicU32,
+    /// Readable in `REST`.
+    event: GuardedFd,
+    /// Held while `word` and `event` change; what the watcher is to take up next.
+    order: Mutex<Option<Order>>,
+    /// The watcher found that the topic's files are gone.
+    gone: AtomicBool,
+    unblocker: Unblocker,
+}
+
+/// Where the consumer stood when it found nothing.
+#[derive(Debug)]
+struct Order {
+    epoch: Arc<Epoch>,
+    cursor: u64,
+    known_end: Option<End>,
+}
+
+impl Readiness {
+    /// Begins in `REST`: readable until the consumer has looked for the first time.
+    fn start(topic: &str, unblocker: &Unblocker, pace: Pace) -> Result<Self> {
+        let io = |e| Error::io(topic, "make a descriptor that can be polled", e);
+        let made = || Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let shared = Arc::new(Shared {
+            word: AtomicU32::new(REST),
+            event: GuardedFd::open(made).map_err(io)?,
+            order: Mutex::default(),
+            gone: AtomicBool::new(false),
+            unblocker: unblocker.clone(),
+        });
+        let watcher = Arc::clone(&shared);
+        // The program's signals are for the program's threads: one that arrived here would not interrupt their waits.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| io(e.into()))?;
+        let spawned =
+            std::thread::Builder::new().name("shmflow-watch".into()).spawn(move || watcher.watch(pace));
+        // It fails only for nonsense, and this is what it was a moment ago.
+        let _ = before.thread_set_mask();
+        Ok(Self { shared, watcher: Some(spawned.map_err(io)?) })
+    }
+
+    fn fd(&self, topic: &str) -> Result<BorrowedFd<'_>> {
+        self.shared.event.get().ok_or_else(|| Error::Forked { topic: topic.into() })
+    }
+
+    /// Whether the watcher saw that the topic is gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.shared.gone.load(Relaxed)
+    }
+
+    /// The consumer found nothing: makes the descriptor unreadable until there is something. No system call if it is so
+    /// already.
+    fn rearm(&self, order: impl FnOnce() -> Order) {
+        let shared = &*self.shared;
+        if shared.word.load(Acquire) != REST {
+            // The cursor given then is not beyond the present one: whatever is news now was, or will be, to the watcher.
+            return;
+        }
+        let mut next = shared.lock();
+        *next = Some(order());
+        // Nobody but us leaves `REST`, so it still is. It cannot fail: `REST` is readable.
+        let _ = shared.event.get().map(|fd| rustix::io::read(fd, &mut [0u8; 8]));
+        shared.word.store(WATCH, Release);
+        drop(next);
+        // Waking a word of our own memory does not fail.
+        let _ = futex::wake_all_private(&shared.word);
+    }
+
+    /// Waits until the descriptor is readable, a signal arrives or the deadline passes.
+    pub(super) fn wait(&self, deadline: Option<Deadline>, topic: &str) -> Result<()> {
+        let fd = self.fd(topic)?;
+        let left = deadline.map(|deadline| {
+            let left = deadline.remaining();
+            rustix::event::Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(e) => Err(Error::io(topic, "wait for a frame", e)),
+        }
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let watcher = self.watcher.take();
+        if self.shared.event.get().is_none() {
+            // A forked child has neither the thread nor a right to its mutex.
+            std::mem::forget(watcher);
+            return;
+        }
+        // Under the mutex, since the watcher could be about to store `REST` over it.
+        let next = self.shared.lock();
+        self.shared.word.store(QUIT, Release);
+        drop(next);
+        let _ = futex::wake_all_private(&self.shared.word);
+        // It does nothing for long but wait for that word. From here on nobody else uses the mapping, or the sleeper bit.
+        // (A panic over there was reported there.)
+        let _ = watcher.map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Order>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The watcher's life.
+    fn watch(&self, mut pace: Pace) {
+        loop {
+            match self.word.load(Acquire) {
+                QUIT => return,
+                WATCH => self.keep_watch(&mut pace),
+                // Why it returns does not matter.
+                _ => drop(futex::wait_private(&self.word, REST)),
+            }
+        }
+    }
+
+    /// Until there is news, or the consumer goes.
+    fn keep_watch(&self, pace: &mut Pace) {
+        let order = self.lock().take();
+        if let Some(Order { epoch, cursor, known_end }) = &order {
+            let awaited =
+                Awaited { epoch, cursor: *cursor, known_end: *known_end, unblocker: &self.unblocker };
+            while self.word.load(Acquire) == WATCH && !awaited.has_news() {
+                match awaited.sleep(Some((&self.word, WATCH)), pace.tick()) {
+                    Ok(Woken::TimedOut) if pace.passed() => {
+                        if matches!(awaited.look_up(), Err(Error::Removed { .. })) {
+                            self.gone.store(true, Relaxed);
+                            break;
+                        }
+                    }
+                    Ok(Woken::TimedOut) => {}
+                    Ok(_) => pace.arrived(),
+                    Err(_) => std::thread::sleep(REFUSED),
+                }
+            }
+        }
+        // Before the consumer is told: it counts the epochs that are still in use.
+        drop(order);
+        let order = self.lock();
+        if self.word.load(Relaxed) == WATCH {
+            self.word.store(REST, Release);
+            // It fails only if the counter were full, and then it is readable.
+            let _ = self.event.get().map(|fd| rustix::io::write(fd, &1u64.to_ne_bytes()));
+        }
+        drop(order);
+    }
+}
+
+impl Consumer {
+    /// A descriptor that is readable when [`recv_timeout`](Self::recv_timeout) has something to say at once: a frame, an
+    /// end that was not told yet, a removal, or the unblocker. For `poll`, `epoll` and event loops.
+    ///
+    /// It is level-triggered: readable until `try_recv` or `recv_timeout` found nothing, which also makes it unreadable
+    /// until there is something. It may be readable without reason (always so at first), never the other way round. Do
+    /// not read from it or write to it. After [`try_recv`](Self::try_recv), which does not tell the end, an end keeps it
+    /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was told no longer counts; once
+    /// the stream goes on it is readable again. A removed topic keeps it readable.
+    ///
+    /// The first call starts a thread, which sleeps as [`recv`](Self::recv) would and ends with the consumer; the
+    /// descriptor is always the same one, and closed with the consumer. From then on a wait costs one more wake-up of a
+    /// thread. Idle, it wakes once a second.
+    ///
+    /// ```
+    /// # use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-fd-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/fd").dir(&dir).open()?;
+    /// # let mut consumer = shmflow::Consumer::builder("doc/fd").dir(&dir).open()?;
+    /// # producer.write(b"hello")?;
+    /// let fd = consumer.readiness()?.try_clone_to_owned().unwrap();
+    /// let mut watched = [PollFd::new(std::os::fd::AsFd::as_fd(&fd), PollFlags::POLLIN)];
+    /// poll(&mut watched, PollTimeout::NONE).unwrap();      // with others, as a rule
+    /// match consumer.recv_timeout(std::time::Duration::ZERO) {
+    ///     Ok(frame) => assert_eq!(&*frame, b"hello"),
+    ///     Err(shmflow::Error::Timeout { .. }) => {}        // readable without reason
+    ///     Err(error) => return Err(error),                 // also the end
+    /// }
+    /// # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Forked`] in a forked child, where the parent's descriptor is closed; [`Error::Io`] if there are no more
+    /// descriptors or threads.
+    pub fn readiness(&mut self) -> Result<BorrowedFd<'_>> {
+        self.epoch.member.check_fork()?;
+        if self.readiness.is_none() {
+            let pace = std::mem::take(&mut self.pace);
+            self.readiness = Some(Readiness::start(self.epoch.member.topic_name(), &self.unblocker, pace)?);
+        }
+        match &self.readiness {
+            Some(readiness) => readiness.fd(self.epoch.member.topic_name()),
+            None => Err(Error::Forked { topic: self.topic().into() }),
+        }
+    }
+
+    /// Nothing was found: the descriptor is to become readable when there is something.
+    pub(super) fn rearm(&self) {
+        let Some(readiness) = &self.readiness else { return };
+        // An end is told once. `ended_before` stays as it is: who asks again is told again.
+        readiness.rearm(|| Order {
+            epoch: Arc::clone(&self.epoch),
+            cursor: self.cursor,
+            known_end: self.told_end.or(self.ended_before),
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "readiness_tests.rs"]
+mod tests;
