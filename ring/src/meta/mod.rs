@@ -17,6 +17,7 @@ mod error;
 mod flags;
 mod format;
 mod header;
+mod standard;
 mod types;
 mod video;
 mod view;
