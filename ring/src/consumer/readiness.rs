@@ -51,6 +51,9 @@ const QUIT: u32 = 2;
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
 const REFUSED: Duration = Duration::from_millis(20);
 
+/// The longest time between two questions to an unblocker that asks.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
 /// The consumer's end: the descriptor and the watcher.
 #[derive(Debug)]
 pub(super) struct Readiness {
@@ -132,14 +135,17 @@ impl Readiness {
     /// Waits until the descriptor is readable, a signal arrives or the deadline passes.
     pub(super) fn wait(&self, deadline: Option<Deadline>, topic: &str) -> Result<()> {
         let fd = self.fd(topic)?;
-        let left = deadline.map(|deadline| {
-            let left = deadline.remaining();
-            rustix::event::Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
+        let asks = self.shared.unblocker.asks();
+        let left = deadline.map(Deadline::remaining);
+        let left = if asks { Some(left.unwrap_or(ASK_EVERY).min(ASK_EVERY)) } else { left };
+        let left = left.map(|left| rustix::event::Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
         });
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
+            Ok(0) | Err(Errno::INTR) if asks && self.shared.unblocker.asks_to_end() => {
+                Err(Error::Unblocked { topic: topic.into() })
+            }
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(e) => Err(Error::io(topic, "wait for a frame", e)),
         }

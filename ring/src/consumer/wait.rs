@@ -186,7 +186,11 @@ impl Consumer {
     fn sleep(&mut self, deadline: Option<Deadline>) -> Result<()> {
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
-        match self.awaited().sleep(None, limit) {
+        let woken = self.awaited().sleep(None, limit);
+        if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.unblocker.asks_to_end() {
+            return Err(Error::Unblocked { topic: self.topic().into() });
+        }
+        match woken {
             Ok(Woken::TimedOut) if limit == tick && self.pace.passed() => self.awaited().look_up(),
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),

@@ -1,5 +1,6 @@
 //! Ending a wait from another thread.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -27,8 +28,12 @@ pub struct Unblocker {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+/// Says whether a wait that was disturbed is to end.
+type Ask = Box<dyn Fn() -> bool + Send + Sync>;
+
+#[derive(Default)]
 struct Inner {
+    ask: Option<Ask>,
     /// 1 while waits are to end. A futex of this process.
     word: AtomicU32,
     /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
@@ -40,6 +45,35 @@ impl Unblocker {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose waits also end, as if unblocked, when `ask` says so. It is asked on the waiting thread whenever a signal
+    /// has interrupted a wait, and about once a second: for languages that handle signals between two steps of their
+    /// own. (A signal that comes between two waits is seen a second later at most.)
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-ask-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/ask").dir(&dir).open()?;
+    /// let unblocker = shmflow::Unblocker::asking(|| true);
+    /// let mut consumer = shmflow::Consumer::builder("doc/ask").dir(&dir).unblocker(&unblocker).open()?;
+    /// assert!(matches!(consumer.recv(), Err(shmflow::Error::Unblocked { .. }))); // after a second
+    /// # drop((producer, consumer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn asking(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::new(Inner { ask: Some(Box::new(ask)), ..Inner::default() }) }
+    }
+
+    /// Whether [`asks_to_end`](Self::asks_to_end) is to be called at times.
+    pub(crate) fn asks(&self) -> bool {
+        self.inner.ask.is_some()
+    }
+
+    /// A wait was disturbed, and nothing had come: whether it is to end.
+    pub(crate) fn asks_to_end(&self) -> bool {
+        self.inner.ask.as_ref().is_some_and(|ask| ask())
     }
 
     /// Ends the waits under way and to come. Never blocks.
@@ -110,6 +144,12 @@ impl Unblocker {
             // Fails only when there is nothing to read.
             let _ = rustix::io::read(event, &mut [0u8; 8]);
         }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("word", &self.word).field("event", &self.event).finish_non_exhaustive()
     }
 }
 

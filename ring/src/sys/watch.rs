@@ -70,7 +70,10 @@ impl Watch {
             let inotify = self.inotify.as_fd();
             let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&unblocked, PollFlags::IN)];
             let left = deadline.map(|deadline| Timespec::try_from(deadline.remaining()).unwrap_or(FOREVER));
+            let left = if unblocker.asks() { Some(left.unwrap_or(SECOND).min(SECOND)) } else { left };
             match poll(&mut both, left.as_ref()) {
+                // A signal, or a second without news.
+                Err(Errno::INTR) | Ok(0) if unblocker.asks_to_end() => return Ok(Appeared::Unblocked),
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(fail(error.into())),
                 Ok(_) => {}
@@ -113,6 +116,9 @@ impl Watch {
 }
 
 const FOREVER: Timespec = Timespec { tv_sec: i32::MAX as _, tv_nsec: 0 };
+
+/// The longest time between two questions to the unblocker.
+const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 fn watch_error(topic: &Topic, error: io::Error) -> Error {
     let dir = topic.dir().display();

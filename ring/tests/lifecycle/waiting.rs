@@ -92,3 +92,61 @@ fn a_reader_waits_too_and_comes_after_a_removal() {
         }
     }
 }
+
+/// Waits in a thread of its own until a signal makes `ask` say yes.
+fn ends_by_a_signal(wait: impl FnOnce(&Unblocker) -> Result<(), Error> + Send) {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    extern "C" fn nothing(_: i32) {}
+    // Without SA_RESTART, as Python has it.
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let unblocker = {
+        let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
+        Unblocker::asking(move || {
+            asked.store(true, SeqCst);
+            stop.load(SeqCst)
+        })
+    };
+    let unblocker = &unblocker;
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiter = scope.spawn(move || {
+            // SAFETY: always may be called.
+            tell.send(unsafe { libc::pthread_self() }).unwrap();
+            wait(unblocker)
+        });
+        let thread = told.recv().unwrap();
+        // SAFETY: the thread is not joined yet.
+        let disturb = || assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR1) }, 0);
+        wait_until("a disturbed wait asks, and goes on", || {
+            disturb();
+            asked.load(SeqCst)
+        });
+        assert!(!waiter.is_finished());
+        stop.store(true, SeqCst);
+        disturb();
+        assert!(matches!(waiter.join().unwrap(), Err(Error::Unblocked { .. })));
+    });
+}
+
+#[test]
+fn a_signal_ends_a_wait_for_a_topic_or_a_frame_if_the_unblocker_says_so() {
+    let dir = Dir::new();
+    ends_by_a_signal(|unblocker| {
+        Consumer::builder("t").dir(&dir).unblocker(unblocker).wait_for_topic(None).open().map(drop)
+    });
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    ends_by_a_signal(|unblocker| {
+        let mut consumer = Consumer::builder("t").dir(&dir).unblocker(unblocker).open()?;
+        consumer.recv().map(drop)
+    });
+    ends_by_a_signal(|unblocker| {
+        let mut consumer = Consumer::builder("t").dir(&dir).unblocker(unblocker).open()?;
+        consumer.readiness()?;
+        consumer.recv().map(drop)
+    });
+}
