@@ -34,6 +34,9 @@ const FIRST: &[VideoFormat] = &[
     VideoFormat::Y444,
 ];
 
+/// How many of them come one after the other, whatever order the elements upstream like.
+const BEST: usize = 3;
+
 /// The longest caps text that is read from another process, in bytes.
 pub const MAX_CAPS_TEXT: usize = 8 * 1024;
 
@@ -53,6 +56,24 @@ pub fn all() -> &'static gst::Caps {
     static ALL: LazyLock<gst::Caps> =
         LazyLock::new(|| gst_video::VideoCapsBuilder::new().format_list(formats()).build());
     &ALL
+}
+
+/// The same, each of the formats liked best in a structure of its own.
+///
+/// Elements in between (a capsfilter that fixes the size) put the formats of one structure into the order of what
+/// upstream can make. The order of structures they keep.
+#[must_use]
+pub fn in_order() -> &'static gst::Caps {
+    static IN_ORDER: LazyLock<gst::Caps> = LazyLock::new(|| {
+        let all = formats();
+        let (best, rest) = all.split_at(BEST.min(all.len()));
+        let mut caps = gst::Caps::new_empty();
+        for group in best.chunks(1).chain([rest]).filter(|group| !group.is_empty()) {
+            caps.merge(gst_video::VideoCapsBuilder::new().format_list(group.iter().copied()).build());
+        }
+        caps
+    });
+    &IN_ORDER
 }
 
 /// Why caps cannot be carried; `Ok` with the video's description when they can.
@@ -157,6 +178,20 @@ mod tests {
         first.fixate();
         let format = first.structure(0).and_then(|s| s.get::<String>("format").ok());
         assert_eq!(format.as_deref(), Some("BGRx"));
+    }
+
+    #[test]
+    fn the_order_survives_a_filter_of_the_size() {
+        init();
+        let can_make = caps("video/x-raw,format={ABGR64_LE,NV12,I420,BGRx},width=64,height=48");
+        let through = can_make.intersect_with_mode(in_order(), gst::CapsIntersectMode::First);
+        let format = through.structure(0).and_then(|s| s.get::<String>("format").ok());
+        assert_eq!(format.as_deref(), Some("BGRx"));
+        assert!(in_order().is_subset(all()));
+        for format in formats() {
+            let one = gst_video::VideoCapsBuilder::new().format(format).build();
+            assert!(one.is_subset(in_order()), "{one}");
+        }
     }
 
     #[test]

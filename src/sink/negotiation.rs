@@ -65,7 +65,7 @@ impl Negotiator {
     }
 
     fn offer_unfiltered(&self, mode: Negotiation) -> gst::Caps {
-        let all = formats::all();
+        let all = formats::in_order();
         let wishes: Vec<&gst::Caps> =
             self.clients.values().filter_map(|client| client.wish.as_ref()).collect();
         let Some((first, others)) = wishes.split_first() else {
@@ -124,14 +124,14 @@ impl Negotiator {
 /// of one. (An element that takes anything lists all formats, in an order that means nothing.)
 fn in_our_order(wish: &gst::Caps) -> gst::Caps {
     if wish.is_any() {
-        return formats::all().clone();
+        return formats::in_order().clone();
     }
     let mut ordered = gst::Caps::new_empty();
     for (structure, features) in wish.iter_with_features() {
         let one = gst::Caps::builder_full()
             .structure_with_features(structure.to_owned(), features.to_owned())
             .build();
-        ordered.merge(formats::all().intersect_with_mode(&one, gst::CapsIntersectMode::First));
+        ordered.merge(formats::in_order().intersect_with_mode(&one, gst::CapsIntersectMode::First));
     }
     ordered
 }
