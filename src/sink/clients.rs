@@ -49,8 +49,8 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
         wishes_changed && negotiator.should_reconfigure(sink.negotiation())
     };
     // From here on no lock is held: handlers may do anything, even stop this element.
-    let changed = sink.gate().set_clients(count);
     let element = sink.obj();
+    let changed = sink.gate().set_clients(element.upcast_ref(), count);
     for (id, name) in came {
         gst::info!(CAT, imp = sink, "consumer {name} came");
         announce::client(&element, "connected", id, &name, count);
@@ -63,7 +63,12 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
         element.notify("num-clients");
     }
     if reconfigure {
-        gst::info!(CAT, imp = sink, "no consumer takes the present format: asking upstream for another");
-        element.sink_pad().push_event(gst::event::Reconfigure::new());
+        ask_for_another_format(sink);
     }
+}
+
+/// Has upstream choose again. What it may choose it asks for when it does.
+pub(super) fn ask_for_another_format(sink: &ShmflowSink) {
+    gst::info!(CAT, imp = sink, "no consumer takes the present format: asking upstream for another");
+    sink.obj().sink_pad().push_event(gst::event::Reconfigure::new());
 }

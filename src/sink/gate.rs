@@ -1,18 +1,24 @@
 //! Where the streaming thread waits until a consumer is there.
+//!
+//! It waits inside `gst_base_sink_wait_preroll`, as the base class itself does in PAUSED: that is the only wait during
+//! which it does not hold the lock that every change of state takes. A wait of our own would have to end before a
+//! change of state begins, and there are changes that the base class does not announce.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many consumers there are, and a place to wait for the first.
+use gstreamer_base as gst_base;
+
+/// How many consumers there are, and whether the streaming thread waits for the first.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     clients: u32,
-    flushing: bool,
+    playing: bool,
+    waiting: bool,
 }
 
 impl Gate {
@@ -24,54 +30,31 @@ impl Gate {
         self.lock().clients
     }
 
-    /// Takes a new number of consumers; whether it is another one.
-    pub(super) fn set_clients(&self, clients: u32) -> bool {
-        let before = std::mem::replace(&mut self.lock().clients, clients);
-        self.changed.notify_all();
+    /// Takes a new number of consumers; whether it is another one, and wakes the streaming thread if it waits for it.
+    pub(super) fn set_clients(&self, sink: &gst_base::BaseSink, clients: u32) -> bool {
+        let (before, wake) = {
+            let mut state = self.lock();
+            let wake = state.waiting && clients > 0;
+            (std::mem::replace(&mut state.clients, clients), wake)
+        };
+        if wake {
+            super::preroll::wake(sink);
+        }
         before != clients
     }
 
-    /// Ends waits, or lets them be again.
-    pub(super) fn set_flushing(&self, flushing: bool) {
-        self.lock().flushing = flushing;
-        self.changed.notify_all();
+    /// Whether the element is in PLAYING, or on its way there. Set before the base class knows, so that whoever it
+    /// wakes sees it.
+    pub(super) fn set_playing(&self, playing: bool) {
+        self.lock().playing = playing;
     }
 
-    /// Waits for a consumer; `false` if the wait was ended before one came.
-    pub(super) fn wait(&self) -> bool {
-        let state = self
-            .changed
-            .wait_while(self.lock(), |state| state.clients == 0 && !state.flushing)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.clients > 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use std::sync::Arc;
-    use std::thread;
-
-    #[test]
-    fn a_consumer_opens_it_and_flushing_ends_the_wait() {
-        let gate = Arc::new(Gate::default());
-        let waiter = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || gate.wait())
-        };
-        gate.set_flushing(true);
-        assert!(!waiter.join().expect("the waiter returns"));
-        assert!(!gate.wait(), "still flushing");
-        gate.set_flushing(false);
-        let waiter = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || gate.wait())
-        };
-        assert!(gate.set_clients(2));
-        assert!(waiter.join().expect("the waiter returns"));
-        assert!(!gate.set_clients(2), "no change");
-        assert!(gate.wait());
+    /// Whether frames may pass. If not, the streaming thread is to wait in `wait_preroll`, which ends when the answer
+    /// may be another one, and to ask again.
+    pub(super) fn is_open(&self) -> bool {
+        let mut state = self.lock();
+        let open = state.playing && state.clients > 0;
+        state.waiting = !open;
+        open
     }
 }

@@ -17,6 +17,7 @@ use crate::common::clock::{ClockBridge, monotonic_ns};
 use crate::common::{formats, tell};
 
 use super::announce;
+use super::clients;
 use super::encode::{Encoder, Moment};
 use super::gate::Gate;
 use super::link::{CurrentLink, Link, Outcome};
@@ -105,9 +106,9 @@ impl ShmflowSink {
         known.unwrap_or_else(|| Timeline::of(&self.obj(), &mut stream.clock))
     }
 
-    /// Waits for a consumer if that is wanted; `unlock` ends the wait, and it starts again with the same frame.
+    /// Waits for a consumer if that is wanted. Being paused and played again does not end the wait.
     fn wait_for_connection(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
-        while !self.gate.wait() {
+        while !self.gate.is_open() {
             self.obj().wait_preroll()?;
         }
         stream.skip_before = Some(monotonic_ns());
@@ -125,6 +126,25 @@ impl ShmflowSink {
             stream.skip_before = None;
         }
         stale
+    }
+
+    fn check_and_open(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.settings)
+            .check()
+            .map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
+        self.stats.clear();
+        self.open().map(drop)
+    }
+
+    /// Leaves the topic and forgets the stream.
+    fn shut(&self) {
+        self.close();
+        *lock(&self.stream) = Stream::default();
+        *self.negotiator() = Negotiator::default();
+        let sink = self.obj();
+        if self.gate.set_clients(sink.upcast_ref(), 0) {
+            sink.notify("num-clients");
+        }
     }
 
     pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
@@ -203,44 +223,30 @@ impl ElementImpl for ShmflowSink {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // Not in `start`: when that fails, the base class posts an error of its own after the one that says why.
         if transition == gst::StateChange::NullToReady
-            && let Err(why) = lock(&self.settings).check()
+            && let Err(message) = self.check_and_open()
         {
-            self.post_error_message(gst::error_msg!(gst::ResourceError::Settings, ("{why}")));
+            self.post_error_message(message);
             return Err(gst::StateChangeError);
         }
         // Before the base class lets the streaming thread go on with another base time, and maybe another clock.
         self.timeline_stale.store(true, Ordering::Release);
-        self.parent_change_state(transition)
+        match transition {
+            gst::StateChange::PausedToPlaying => self.gate.set_playing(true),
+            gst::StateChange::PlayingToPaused => self.gate.set_playing(false),
+            _ => {}
+        }
+        let result = self.parent_change_state(transition);
+        let failed = transition == gst::StateChange::NullToReady && result.is_err();
+        if failed || transition == gst::StateChange::ReadyToNull {
+            self.shut();
+        }
+        result
     }
 }
 
 impl BaseSinkImpl for ShmflowSink {
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        self.stats.clear();
-        self.open().map(drop)
-    }
-
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.close();
-        *lock(&self.stream) = Stream::default();
-        *self.negotiator() = Negotiator::default();
-        if self.gate.set_clients(0) {
-            self.obj().notify("num-clients");
-        }
-        Ok(())
-    }
-
-    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        self.gate.set_flushing(true);
-        Ok(())
-    }
-
-    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.gate.set_flushing(false);
-        Ok(())
-    }
-
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
         let mode = self.negotiation();
         Some(self.negotiator().offer(mode, filter.map(|caps| caps.as_ref())))
@@ -265,11 +271,20 @@ impl BaseSinkImpl for ShmflowSink {
             }
         };
         gst::debug!(CAT, imp = self, "frames are now {caps}");
-        let changed = self.negotiator().current.replace(caps.clone()).is_some_and(|before| before != *caps);
+        let mode = self.negotiation();
+        let (changed, reconfigure) = {
+            let mut negotiator = self.negotiator();
+            let before = negotiator.current.replace(caps.clone());
+            (before.is_some_and(|before| before != *caps), negotiator.should_reconfigure(mode))
+        };
         if changed {
             tell::post(self.obj().upcast_ref(), tell::format_changed(caps));
         }
         lock(&self.stream).encoder = Some(Encoder::new(caps, info));
+        if reconfigure {
+            // A wish that came after upstream had asked what is accepted, and before it said what it had chosen.
+            clients::ask_for_another_format(self);
+        }
         Ok(())
     }
 

@@ -20,6 +20,7 @@ mod imp;
 mod link;
 mod negotiation;
 mod pool;
+mod preroll;
 mod settings;
 mod slots;
 mod stats;

@@ -132,9 +132,14 @@ fn a_wait_for_a_viewer_is_ended_by_pause_and_taken_up_with_the_same_frame() {
         crate::common::caps(64),
         topic.sink("wait-for-connection=true sync=false history=8")
     ));
-    for _ in 0..3 {
+    for _ in 0..100 {
         producer.set_state(gst::State::Playing);
         producer.set_state(gst::State::Paused);
+    }
+    // So fast that the streaming thread does not always see that it was paused.
+    for _ in 0..2_000 {
+        producer.play();
+        producer.pipeline.set_state(gst::State::Paused).expect("it pauses");
     }
     producer.play();
     let viewer = viewer(&topic, "is-live=false");
