@@ -22,9 +22,30 @@ use super::reader::Reader;
 use super::settings::Settings;
 use super::template::Template;
 
-/// For how long frames that downstream does not take are left out before that is an error: the producer, told of what
-/// is wanted here, may be about to change its format.
-const ADAPT: Duration = Duration::from_secs(1);
+/// For how long frames that downstream does not take are left out before that is an error, and how many of them at
+/// least: the producer, told of what is wanted here, may be about to change its format. A queue in front of its sink
+/// holds a second of frames of the old one, and a camera of one frame a second takes as long for the next.
+const ADAPT: Duration = Duration::from_secs(2);
+const ADAPT_FRAMES: u32 = 3;
+
+/// Frames that downstream does not take, one after the other.
+#[derive(Debug)]
+pub(super) struct Refused {
+    since: Instant,
+    frames: u32,
+}
+
+impl Refused {
+    fn first() -> Self {
+        Self { since: Instant::now(), frames: 0 }
+    }
+
+    /// Counts one more; whether that is to be put up with.
+    fn another(&mut self) -> bool {
+        self.frames = self.frames.saturating_add(1);
+        self.frames <= ADAPT_FRAMES || self.since.elapsed() < ADAPT
+    }
+}
 
 /// What the streaming thread remembers from frame to frame.
 #[derive(Debug)]
@@ -42,8 +63,8 @@ pub(super) struct Stream {
     /// The next frame does not continue the one before.
     pub(super) discont: bool,
     pub(super) producer: Option<shmflow::ParticipantId>,
-    /// Since when frames come that downstream does not take.
-    pub(super) refused_since: Option<Instant>,
+    /// While frames come that downstream does not take.
+    pub(super) refused: Option<Refused>,
     /// Capture time of the first frame, for a source that is not live.
     pub(super) first_capture: Option<u64>,
     /// What the last frame said of its latency: its producer, that one's, its rate, and the depth of the ring.
@@ -64,7 +85,7 @@ impl Stream {
             timeline: Timeline::default(),
             discont: true,
             producer: None,
-            refused_since: None,
+            refused: None,
             first_capture: None,
             said: None,
             losses: tell::Limiter::default(),
@@ -80,6 +101,11 @@ struct Timeline {
     running: Option<(u64, ClockOffset)>,
     /// The base class stamps each buffer with its arrival.
     stamps_arrival: bool,
+}
+
+/// Whether all of downstream takes these caps: many elements, asked to accept, answer for themselves alone.
+fn is_wanted(pad: &gst::Pad, caps: &gst::Caps) -> bool {
+    pad.peer_query_caps(Some(caps)).can_intersect(caps)
 }
 
 /// A frame was captured before the pipeline started that received it.
@@ -174,23 +200,22 @@ impl ShmflowSrc {
     fn adopt(&self, stream: &mut Stream, mut format: Format) -> Result<bool, gst::FlowError> {
         let source = self.obj();
         let pad = source.src_pad();
-        if !pad.peer_query_accept_caps(&format.caps) {
+        let accepted = pad.peer_query_accept_caps(&format.caps);
+        if !(accepted && is_wanted(pad, &format.caps)) {
             stream.format = None;
-            let since = *stream.refused_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < ADAPT {
-                self.stats.skipped.add(1);
-                stream.discont = true;
+            if stream.refused.get_or_insert_with(Refused::first).another() {
+                self.leave_out(stream, "the elements after shmflowsrc do not take its caps");
                 return Ok(false);
             }
-            return Err(self.not_negotiated(&format.caps));
         }
-        stream.refused_since = None;
-        if source.set_caps(&format.caps).is_err() {
+        // Even then it may take them: some elements that are asked say only what they like best.
+        if !accepted || source.set_caps(&format.caps).is_err() {
             if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
                 return Err(gst::FlowError::Flushing);
             }
             return Err(self.not_negotiated(&format.caps));
         }
+        stream.refused = None;
         let mut query = gst::query::Allocation::new(Some(&format.caps), false);
         format.strides_understood =
             pad.peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
@@ -201,15 +226,14 @@ impl ShmflowSrc {
 
     fn not_negotiated(&self, caps: &gst::Caps) -> gst::FlowError {
         let wanted = self.obj().src_pad().peer_query_caps(None);
-        self.post_error_message(gst::error_msg!(
+        self.fail(gst::error_msg!(
             gst::CoreError::Negotiation,
             (
                 "The elements after shmflowsrc do not take the frames of this topic. Put videoconvert after shmflowsrc \
                  (and videoscale, if the size is asked for)."
             ),
             ["frames have: {caps}; accepted are: {wanted}"]
-        ));
-        gst::FlowError::NotNegotiated
+        ))
     }
 
     /// The buffer of a frame whose format is known, `None` if it is from before this pipeline's start.

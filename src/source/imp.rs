@@ -60,16 +60,27 @@ impl ShmflowSrc {
         self.post(gst::Structure::builder(format!("shmflow-{what}")).field("topic", topic).build());
     }
 
+    /// Tells why nothing more will come. With any other result than the end of the stream the base class would post a
+    /// second error ("Internal data stream error"), which is all that some applications would show.
     pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(message);
-        gst::FlowError::Error
+        gst::FlowError::Eos
+    }
+
+    /// The base class sees that downstream wants something else only between two frames, and none may come until the
+    /// producers know of it.
+    fn look_downstream(&self) {
+        if self.obj().src_pad().needs_reconfigure() {
+            self.wish_stale.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The last producer is gone.
     fn on_disconnect(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         stream.discont = true;
-        // The next producer's frames say what is then.
+        // The next producer's frames say what is then, and it has its own time to find a format.
         stream.said = None;
+        stream.refused = None;
         let mut latency = lock(&self.latency);
         *latency = latency.without_producers();
         drop(latency);
@@ -238,10 +249,14 @@ impl PushSrcImpl for ShmflowSrc {
             if self.wish_stale.swap(false, Ordering::Relaxed) {
                 let wish = wish::of(self.obj().src_pad());
                 gst::debug!(CAT, imp = self, "downstream accepts {wish}");
-                stream
+                let news = stream
                     .reader
                     .set_wish(wish)
                     .map_err(|error| self.fail(error::message(&error, "telling what is accepted")))?;
+                if news {
+                    // The time that producers have to follow it starts now.
+                    stream.refused = None;
+                }
             }
             if self.resumed.swap(false, Ordering::Relaxed) && stream.settings.is_live {
                 stream.reader.skip_to_newest();
@@ -249,11 +264,12 @@ impl PushSrcImpl for ShmflowSrc {
             }
             self.prepare(stream);
             match stream.reader.next() {
-                Event::Quiet => {}
+                Event::Quiet => self.look_downstream(),
                 Event::Frame(frame) => {
                     if let Some(buffer) = self.deliver(stream, frame)? {
                         return Ok(CreateSuccess::NewBuffer(buffer));
                     }
+                    self.look_downstream();
                 }
                 Event::Connected => {
                     stream.discont = true;

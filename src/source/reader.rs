@@ -67,15 +67,15 @@ impl Reader {
         }
     }
 
-    /// Tells producers what is accepted downstream.
-    pub(super) fn set_wish(&mut self, wish: String) -> Result<(), Error> {
+    /// Tells producers what is accepted downstream; whether that is something new.
+    pub(super) fn set_wish(&mut self, wish: String) -> Result<bool, Error> {
         if self.wish == wish {
-            return Ok(());
+            return Ok(false);
         }
         self.wish = wish;
         match &mut self.consumer {
-            Some(consumer) => consumer.set_wish(&self.wish),
-            None => Ok(()),
+            Some(consumer) => consumer.set_wish(&self.wish).map(|()| true),
+            None => Ok(true),
         }
     }
 
