@@ -1,7 +1,6 @@
 //! The sending process: decodes the video twice, with two decoders, straight into the slots of two topics.
 //!
-//! In GStreamer 1.22, avdec_h264 copies its frames in front of any sink; here it feeds a scaler, which writes into the
-//! slots whatever it reads.
+//! The second branch, with avdec_h264, feeds a scaler, which writes into the slots whatever it reads.
 
 use std::path::Path;
 use std::sync::mpsc::channel;

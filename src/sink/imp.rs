@@ -227,6 +227,7 @@ impl ElementImpl for ShmflowSink {
         if transition == gst::StateChange::NullToReady
             && let Err(message) = self.check_and_open()
         {
+            self.shut();
             self.post_error_message(message);
             return Err(gst::StateChangeError);
         }

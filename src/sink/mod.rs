@@ -18,6 +18,7 @@ mod encode;
 mod gate;
 mod imp;
 mod link;
+mod mapping;
 mod negotiation;
 mod pool;
 mod preroll;

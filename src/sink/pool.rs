@@ -17,6 +17,7 @@ use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 
 use super::link::CurrentLink;
+use super::mapping;
 
 glib::wrapper! {
     /// A pool of ring slots.
@@ -134,10 +135,11 @@ mod imp {
                 info.offset(),
                 info.stride(),
             )?;
-            match &self.alignment {
-                Some(alignment) => meta.set_alignment(alignment),
-                None => Ok(()),
+            if let Some(alignment) = &self.alignment {
+                meta.set_alignment(alignment)?;
             }
+            mapping::share_while_mapped(&mut meta);
+            Ok(())
         }
     }
 

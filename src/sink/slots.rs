@@ -83,9 +83,9 @@ impl Slots {
     /// The right to publish `buffer` in place, if it has it: it is exactly one whole memory, made here from a slot of
     /// the current epoch, and not published before. From then on nobody can map it for writing.
     ///
-    /// A mapping that is open already is no obstacle: libav's decoders keep a read-write mapping of every reference
-    /// frame, and only read it once it was pushed. That upstream does not write to what it has pushed is the rule of
-    /// every GStreamer pipeline.
+    /// A mapping that is open already is no obstacle (see `mapping`): libav's decoders keep a read-write mapping of every
+    /// reference frame, and only read it once it was pushed. That upstream does not write to what it has pushed is the
+    /// rule of every GStreamer pipeline.
     pub(super) fn take(&self, buffer: &gst::BufferRef) -> Option<Ready> {
         if buffer.n_memory() != 1 {
             return None;
