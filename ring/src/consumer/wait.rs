@@ -93,6 +93,9 @@ impl Awaited<'_> {
     pub(super) fn sleep(&self, also: Option<Private<'_>>, limit: Duration) -> io::Result<Woken> {
         let epoch = self.epoch;
         let id = epoch.member.id();
+        // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
+        // each, and all that kernels before 5.16 can do without looking up all the time.
+        let alone = if also.is_none() { self.unblocker.lie_down(epoch.wake_word()) } else { None };
         let value = match id {
             Some(id) => sleep::prepare(epoch, id, || self.has_news()),
             // Without a bit: the producers wake in any case.
@@ -106,8 +109,12 @@ impl Awaited<'_> {
         let unblocker = (self.unblocker.word(), 0);
         let woken = match also {
             Some(also) => futex::wait_any(epoch.wake_word(), value, &[unblocker, also], Some(limit)),
+            None if alone.is_some() => {
+                futex::wait_until(epoch.wake_word(), value, Some(Deadline::after(limit)))
+            }
             None => futex::wait_any(epoch.wake_word(), value, &[unblocker], Some(limit)),
         };
+        drop(alone);
         if let Some(id) = id {
             sleep::awake(epoch, id);
         }

@@ -1,6 +1,7 @@
 //! Sleeping on a word of shared memory, and waking who sleeps there.
 //!
 //! The words lie in shared mappings, so the futexes are of the shared kind; waiting works on a read-only mapping too.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -33,6 +34,14 @@ pub(crate) enum Woken {
 pub(crate) fn wake_all(word: &AtomicU32) -> io::Result<usize> {
     // The kernel takes a signed count.
     Ok(futex::wake(word, Flags::empty(), i32::MAX as u32)?)
+}
+
+/// As [`wake_all`], for a word that may be gone by now.
+pub(crate) fn wake_all_at(address: usize) {
+    // SAFETY: for a wake-up the kernel takes the address as the name of a queue: it does not touch what lies there, and
+    // refuses an address where nothing is mapped. Whoever waits at what has been put there meanwhile is woken for
+    // nothing, which futexes allow at any time.
+    unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, i32::MAX) };
 }
 
 /// Wakes everybody of this process who waits on a word of private memory.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -38,7 +39,25 @@ struct Inner {
     word: AtomicU32,
     /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
     event: OnceLock<OwnedFd>,
+    /// The address of the futex on which the one waiter sleeps that sleeps on nothing else; 0 if there is none.
+    bed: AtomicUsize,
 }
+
+/// A waiter that sleeps on one futex, which is not that of its unblocker. While this lives, [`Unblocker::unblock`] wakes
+/// that futex.
+#[derive(Debug)]
+pub(crate) struct Asleep<'a>(&'a Inner);
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.bed.store(0, Ordering::Release);
+    }
+}
+
+/// How long and how often `unblock` wakes a waiter that does not get up. It takes one wake-up, or two if the first comes
+/// between the waiter's last look and its sleep.
+const REST: Duration = Duration::from_micros(50);
+const WAKE_UPS: u32 = 2000;
 
 impl Unblocker {
     /// One that lets waits go on.
@@ -76,7 +95,7 @@ impl Unblocker {
         self.inner.ask.as_ref().is_some_and(|ask| ask())
     }
 
-    /// Ends the waits under way and to come. Never blocks.
+    /// Ends the waits under way and to come. Takes microseconds.
     pub fn unblock(&self) {
         self.inner.word.store(1, Ordering::Release);
         // Pairs with the fence in `event`: either we see the descriptor, or its maker sees the word.
@@ -84,6 +103,27 @@ impl Unblocker {
         self.signal();
         // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
         let _ = futex::wake_all_private(&self.inner.word);
+        for _ in 0..WAKE_UPS {
+            // The fence above pairs with that in `lie_down`: either we see where it sleeps, or it sees the word.
+            let bed = self.inner.bed.load(Ordering::SeqCst);
+            if bed == 0 {
+                return;
+            }
+            futex::wake_all_at(bed);
+            // It may have been about to fall asleep: nothing changed at its futex, so it did. (A waiter that is not to be
+            // woken, because it is this very thread in a signal handler, finds the word set when it goes on.)
+            std::thread::sleep(REST);
+        }
+    }
+
+    /// For a waiter that is about to sleep on `word` alone, which is cheaper than on two: calls after this, and before the
+    /// result is dropped, wake that. Ask [`is_set`](Self::is_set) in between. `None` if there is such a waiter already.
+    pub(crate) fn lie_down(&self, word: &AtomicU32) -> Option<Asleep<'_>> {
+        let (inner, at) = (&*self.inner, word.as_ptr().addr());
+        inner.bed.compare_exchange(0, at, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        // Pairs with that in `unblock`.
+        fence(Ordering::SeqCst);
+        Some(Asleep(inner))
     }
 
     /// Lets waits go on.
@@ -191,5 +231,41 @@ mod tests {
         unblocker.unblock();
         assert!(unblocker.event().is_ok());
         assert!(unblocker.is_set());
+    }
+
+    #[test]
+    fn a_waiter_on_another_futex_is_woken_whenever_it_lies_down() {
+        const ROUNDS: u32 = 3000;
+        let (unblocker, foreign) = (Unblocker::new(), AtomicU32::new(0));
+        let (woken, allowed) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    while allowed.load(Ordering::Acquire) != round {
+                        std::thread::yield_now();
+                    }
+                    let asleep = unblocker.lie_down(&foreign).expect("nobody else sleeps");
+                    assert!(unblocker.lie_down(&foreign).is_none());
+                    if !unblocker.is_set() {
+                        // Without a limit: one wake-up that is lost and the test never ends.
+                        futex::wait_until(&foreign, 0, None).unwrap();
+                    }
+                    drop(asleep);
+                    woken.store(round, Ordering::Release);
+                }
+            });
+            for round in 1..=ROUNDS {
+                unblocker.reset();
+                allowed.store(round, Ordering::Release);
+                // At another moment of its falling asleep each time.
+                for _ in 0..round % 300 {
+                    std::hint::spin_loop();
+                }
+                unblocker.unblock();
+                while woken.load(Ordering::Acquire) != round {
+                    std::thread::yield_now();
+                }
+            }
+        });
     }
 }

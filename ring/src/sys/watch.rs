@@ -143,8 +143,8 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
     use std::fs;
-    use std::path::Path;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
     use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(20);
