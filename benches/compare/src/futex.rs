@@ -14,7 +14,7 @@ use rustix::thread::futex;
 use serde_json::json;
 
 use crate::Result;
-use crate::frame;
+use crate::frame::{self, HEADER};
 use crate::histogram::Latencies;
 use crate::line::{self, Worker};
 
@@ -25,10 +25,11 @@ const BYTES: u64 = 4096;
 const END: u32 = u32::MAX;
 
 /// The shared page: the futex word, then the time of the last wake-up.
-struct Page(MmapRaw);
+#[derive(Debug)]
+pub(crate) struct Page(MmapRaw);
 
 impl Page {
-    fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         file.set_len(BYTES)?;
         Ok(Self(MmapOptions::new().len(BYTES as usize).map_raw(&file)?))
@@ -43,6 +44,48 @@ impl Page {
     fn time(&self) -> &AtomicU64 {
         // SAFETY: as above; 64 bytes into a page is aligned for 8 bytes and inside.
         unsafe { AtomicU64::from_ptr(self.0.as_mut_ptr().add(64).cast()) }
+    }
+}
+
+/// For the elements of `floor`: the header of a frame where the time is otherwise.
+impl Page {
+    fn field(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: as above; there are four of these words.
+        unsafe { AtomicU64::from_ptr(self.0.as_mut_ptr().add(64 + 8 * (index % 4)).cast()) }
+    }
+
+    /// Tells every waiter about a frame.
+    pub(crate) fn tell(&self, header: &[u8; HEADER]) -> Result<()> {
+        for (index, bytes) in header.chunks_exact(8).enumerate() {
+            self.field(index).store(u64::from_le_bytes(bytes.try_into()?), Ordering::Relaxed);
+        }
+        // Pairs with the Acquire load in `hear`.
+        self.word().fetch_add(1, Ordering::Release);
+        futex::wake(self.word(), futex::Flags::empty(), i32::MAX.unsigned_abs())?;
+        Ok(())
+    }
+
+    /// Waits until something is told that is newer than `last`, or somebody is disturbed.
+    pub(crate) fn hear(&self, last: &mut u32) -> Result<Option<[u8; HEADER]>> {
+        match futex::wait(self.word(), futex::Flags::empty(), *last, None) {
+            Ok(()) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let value = self.word().load(Ordering::Acquire);
+        if std::mem::replace(last, value) == value {
+            return Ok(None);
+        }
+        let mut header = [0; HEADER];
+        for (index, bytes) in header.chunks_exact_mut(8).enumerate() {
+            bytes.copy_from_slice(&self.field(index).load(Ordering::Relaxed).to_le_bytes());
+        }
+        Ok(Some(header))
+    }
+
+    /// Has every waiter look up.
+    pub(crate) fn disturb(&self) {
+        self.word().fetch_add(1, Ordering::Release);
+        let _ = futex::wake(self.word(), futex::Flags::empty(), i32::MAX.unsigned_abs());
     }
 }
 

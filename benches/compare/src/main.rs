@@ -11,6 +11,7 @@
 
 mod cli;
 mod consumer;
+mod floor;
 mod frame;
 mod futex;
 mod histogram;

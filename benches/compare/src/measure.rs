@@ -106,7 +106,7 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
         let bare = futex::measure(&scratch.0, settings.seconds(), MANY)?;
         results.wake_many_ms.add(bare.wake_ns / 1e6);
         for row in results.rows.clone() {
-            for peer in turn(&results.peers, round) {
+            for peer in turn(&results.peers, round).into_iter().filter(|peer| peer.takes_part(row)) {
                 number += 1;
                 let cell = results.cells.entry((row.name, peer)).or_default();
                 if let Err(error) = one(settings, row, peer, &scratch.0, number, cell) {

@@ -7,7 +7,10 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::Result;
+use crate::cli::Touch;
+use crate::floor;
 use crate::line;
+use crate::row::Row;
 
 /// Buffers that each peer may use.
 pub(crate) const BUFFERS: u32 = 8;
@@ -16,6 +19,8 @@ pub(crate) const BUFFERS: u32 = 8;
 pub(crate) enum Peer {
     /// Nothing: what the measuring producer costs by itself (a fakesink)
     None,
+    /// The least that two elements can do
+    Floor,
     /// shmsink and shmsrc
     Shm,
     /// unixfdsink and unixfdsrc (GStreamer 1.24 and newer)
@@ -24,12 +29,13 @@ pub(crate) enum Peer {
     Shmflow,
 }
 
-pub(crate) const PEERS: [Peer; 4] = [Peer::None, Peer::Shm, Peer::Unixfd, Peer::Shmflow];
+pub(crate) const PEERS: [Peer; 5] = [Peer::None, Peer::Floor, Peer::Shm, Peer::Unixfd, Peer::Shmflow];
 
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Floor => "floor",
             Self::Shm => "shm",
             Self::Unixfd => "unixfd",
             Self::Shmflow => "shmflow",
@@ -39,6 +45,7 @@ impl Peer {
     fn elements(self) -> (&'static str, &'static str) {
         match self {
             Self::None => ("fakesink", "fakesrc"),
+            Self::Floor => ("floorsink", "floorsrc"),
             Self::Shm => ("shmsink", "shmsrc"),
             Self::Unixfd => ("unixfdsink", "unixfdsrc"),
             Self::Shmflow => ("shmflowsink", "shmflowsrc"),
@@ -54,6 +61,12 @@ impl Peer {
     /// Nobody receives from a fakesink.
     pub(crate) fn has_consumers(self) -> bool {
         self != Self::None
+    }
+
+    /// Whether it is to be measured in this row: the floor moves no pixels, and a producer that does not wait would
+    /// overwrite its one header.
+    pub(crate) fn takes_part(self, row: &Row) -> bool {
+        self != Self::Floor || (row.fps != 0 && row.touch == Touch::Little)
     }
 
     /// What both sides meet at, unique to this measurement.
@@ -79,6 +92,7 @@ impl Peer {
                     .property("shm-size", u32::try_from(area).unwrap_or(u32::MAX))
             }
             Self::Unixfd => builder.property("socket-path", address),
+            Self::Floor => builder.property("location", address),
             Self::Shmflow => builder.property("topic", address).property("max-buffers", BUFFERS),
         };
         Ok(builder.build()?)
@@ -90,6 +104,7 @@ impl Peer {
             Self::None => builder,
             Self::Shm => builder.property("socket-path", address).property("is-live", true),
             Self::Unixfd => builder.property("socket-path", address),
+            Self::Floor => builder.property("location", address),
             Self::Shmflow => builder.property("topic", address),
         };
         Ok(builder.build()?)
@@ -113,6 +128,7 @@ pub(crate) fn sweep(pid: u32) {
 /// left out.
 pub(crate) fn initialise(plugin: Option<&Path>) -> Result<()> {
     gst::init()?;
+    floor::register()?;
     let beside = std::env::current_exe()?.with_file_name("libgstshmflow.so");
     let path = match plugin {
         Some(path) => path,

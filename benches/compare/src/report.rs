@@ -35,7 +35,8 @@ fn markdown(settings: &Settings, results: &Results) -> Result<String> {
     writeln!(
         text,
         "{}, {} processors, not pinned. {} rounds of {} s each, all peers in turn within a round; \
-         median (least–greatest). `none` is the measuring producer alone, pushing into a fakesink. \
+         median (least–greatest). `none` is the measuring producer alone, pushing into a fakesink; `floor` is the least that two \
+         elements can do: GStreamer's base classes and one futex, without pixels. \
          CPU is per frame and per process.\n",
         gst::version_string(),
         std::thread::available_parallelism().map_or(0, usize::from),

@@ -46,6 +46,13 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         median("little", Peer::Shm, |cell| &cell.p50_us),
         |r| r <= 0.5,
     );
+    ratio(
+        &mut all,
+        "p50 at most 1.5 × the floor: GStreamer's base classes and one futex",
+        p50,
+        median("little", Peer::Floor, |cell| &cell.p50_us),
+        |r| r <= 1.5,
+    );
     ratio(&mut all, "p50 at most 2 × a bare futex wake-up", p50, results.futex_p50_us.median(), |r| {
         r <= 2.0
     });
