@@ -50,10 +50,13 @@ impl Shared {
     }
 }
 
-fn location() -> &'static [glib::ParamSpec] {
-    static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> =
-        LazyLock::new(|| [glib::ParamSpecString::builder("location").write_only().build()]);
-    &*PROPERTIES
+/// A `ParamSpec` belongs to one class.
+fn location() -> [glib::ParamSpec; 1] {
+    [glib::ParamSpecString::builder("location").write_only().build()]
+}
+
+fn metadata(class: &str) -> gst::subclass::ElementMetadata {
+    gst::subclass::ElementMetadata::new("The least", class, "A yardstick", "The shmflow authors")
 }
 
 fn template(name: &str, direction: gst::PadDirection) -> Vec<gst::PadTemplate> {
@@ -77,7 +80,8 @@ mod sink {
 
     impl ObjectImpl for FloorSink {
         fn properties() -> &'static [glib::ParamSpec] {
-            location()
+            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(location);
+            &*PROPERTIES
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, _pspec: &glib::ParamSpec) {
@@ -88,6 +92,11 @@ mod sink {
     impl GstObjectImpl for FloorSink {}
 
     impl ElementImpl for FloorSink {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| metadata("Sink"));
+            Some(&METADATA)
+        }
+
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
                 LazyLock::new(|| template("sink", gst::PadDirection::Sink));
@@ -124,7 +133,8 @@ mod source {
 
     impl ObjectImpl for FloorSrc {
         fn properties() -> &'static [glib::ParamSpec] {
-            location()
+            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(location);
+            &*PROPERTIES
         }
 
         fn constructed(&self) {
@@ -141,6 +151,11 @@ mod source {
     impl GstObjectImpl for FloorSrc {}
 
     impl ElementImpl for FloorSrc {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| metadata("Source"));
+            Some(&METADATA)
+        }
+
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
                 LazyLock::new(|| template("src", gst::PadDirection::Src));
