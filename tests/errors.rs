@@ -1,5 +1,5 @@
 //! Errors that a person can act on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod support;
 
@@ -17,6 +17,109 @@ fn refusal(text: &str) -> String {
     let error = running.wait_error();
     assert!(!error.contains("Failed to start"), "{error}");
     error
+}
+
+/// All errors that the bus has now, as far as they come from our elements.
+fn errors(running: &Running) -> Vec<String> {
+    let bus = running.pipeline.bus().expect("a pipeline has a bus");
+    std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error]))
+        .map(|message| match message.view() {
+            gst::MessageView::Error(error) => error.error().to_string(),
+            _ => unreachable!("filtered"),
+        })
+        .collect()
+}
+
+/// The one error that a pipeline posts when it cannot start.
+fn only_error(text: &str, topic: &str) -> String {
+    let running = Running::new(text);
+    for name in ["sink", "src"] {
+        if let Some(element) = running.pipeline.by_name(name) {
+            element.set_property("topic", topic);
+        }
+    }
+    assert!(running.pipeline.set_state(gst::State::Ready).is_err(), "{text} starts");
+    let mut errors = errors(&running);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.remove(0)
+}
+
+#[test]
+fn a_sink_that_cannot_open_its_topic_posts_one_error_and_can_be_started_once_the_cause_is_gone() {
+    let topic = Topic::new();
+    let file = topic.dir().join("file");
+    std::fs::write(&file, "no directory").expect("written");
+    let in_file = format!("videotestsrc ! shmflowsink name=sink directory={}", file.display());
+    let usual = format!("videotestsrc ! {}", topic.sink(""));
+    let exclusive = format!("videotestsrc ! {}", topic.sink("producer-mode=exclusive"));
+    for (text, name, says) in [
+        (&usual, "", "No topic is set"),
+        (&usual, "a\u{7}b", "control"),
+        (&usual, &"x".repeat(201), "200"),
+        (&in_file, "video", "file"),
+    ] {
+        let error = only_error(text, name);
+        assert!(error.contains(says), "{name:?}: {error}");
+    }
+    let first = Running::playing(&exclusive);
+    for text in [&exclusive, &usual] {
+        let error = only_error(text, "video");
+        assert!(error.contains("video") && error.contains("in use by producer"), "{error}");
+    }
+    let second = Running::new(&exclusive);
+    assert!(second.pipeline.set_state(gst::State::Ready).is_err());
+    assert_eq!(errors(&second).len(), 1);
+    drop(first);
+    second.play();
+    until("it publishes", || second.stat("sink", "published") > 0);
+    assert_eq!(errors(&second), Vec::<String>::new());
+}
+
+#[test]
+fn a_sink_that_finds_no_memory_posts_one_error() {
+    let topic = Topic::new();
+    let small = topic.dir().join("small");
+    std::fs::create_dir(&small).expect("made");
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8k", "none"])
+        .arg(&small)
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("left out: only root can mount a small file system");
+        return;
+    }
+    let error =
+        only_error(&format!("videotestsrc ! shmflowsink name=sink directory={}", small.display()), "video");
+    let unmount = std::process::Command::new("umount").arg(&small).status();
+    assert!(unmount.is_ok_and(|status| status.success()), "unmounted");
+    assert!(error.contains("bytes") && error.contains("free") && error.contains("max-buffers"), "{error}");
+}
+
+#[test]
+fn a_source_that_cannot_go_on_posts_one_error_and_ends_the_stream() {
+    let topic = Topic::new();
+    for (name, says) in [("", "No topic is set"), ("a\u{7}b", "control")] {
+        let error = only_error(&format!("{} ! fakesink", topic.src("")), name);
+        assert!(error.contains(says), "{name:?}: {error}");
+    }
+    let file = topic.dir().join("file");
+    std::fs::write(&file, "no directory").expect("written");
+    let ring = shmflow::Producer::builder("bytes").dir(topic.dir()).open().expect("opens");
+    ring.write(b"bare").expect("written");
+    let _producer = Running::playing(&format!("videotestsrc ! video/x-raw,format=I420 ! {}", topic.sink("")));
+    for (text, says) in [
+        (topic.src("connection-timeout=50").replace("=video", "=nobody"), "No producer came"),
+        (topic.src("is-live=false").replace("=video", "=bytes"), "caps=video/x-raw"),
+        (format!("{} ! video/x-raw,format=BGRx", topic.src("")), "videoconvert"),
+        (format!("shmflowsrc topic=video directory={}", file.display()), "file"),
+    ] {
+        let running = Running::playing(&format!("{text} ! appsink name=out sync=false"));
+        while running.pull().is_some() {}
+        // The base class would have posted its own before it ended the stream.
+        let errors = errors(&running);
+        assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+        assert!(errors[0].contains(says), "{text}: {errors:?}");
+    }
 }
 
 #[test]
