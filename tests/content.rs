@@ -314,6 +314,51 @@ fn interlaced_pictures_say_so_frame_by_frame() {
 }
 
 #[test]
+fn fields_on_their_own_arrive_whatever_their_strides() {
+    use gst_video::VideoBufferFlags as Flags;
+    for strides_understood in [true, false] {
+        let mut line = Line::with(strides_understood);
+        // Of an odd number of rows the upper field has one more, and both are given room for it.
+        for (height, rows, stride) in [(240_u32, 120, 320), (240, 120, 352), (241, 121, 320), (241, 121, 384)]
+        {
+            let caps: gst::Caps = format!(
+                "video/x-raw(format:Interlaced),format=GRAY8,width=320,height={height},framerate=25/1,\
+                 interlace-mode=alternate"
+            )
+            .parse()
+            .expect("caps");
+            let sent_info = gst_video::VideoInfo::from_caps(&caps).expect("video");
+            assert_eq!(sent_info.size(), 320 * rows);
+            for flags in [Flags::TOP_FIELD, Flags::BOTTOM_FIELD] {
+                let bytes: Vec<u8> = (0..stride * rows).map(|n| (n * 7 / 3) as u8).collect();
+                let mut sent = gst::Buffer::from_mut_slice(bytes);
+                let fresh = sent.get_mut().expect("new");
+                fresh.set_video_flags(Flags::INTERLACED | flags);
+                gst_video::VideoMeta::add_full(
+                    fresh,
+                    gst_video::VideoFrameFlags::empty(),
+                    gst_video::VideoFormat::Gray8,
+                    320,
+                    height,
+                    &[0],
+                    &[i32::try_from(stride).expect("small")],
+                )
+                .expect("described");
+                let got = line.send(&sent, &caps);
+                assert_eq!(got.caps(), Some(caps.as_ref()));
+                assert!(buffer(&got).video_flags().contains(Flags::INTERLACED | flags));
+                assert!(
+                    pixels(buffer(&got), &info(&got)) == pixels(&sent, &sent_info),
+                    "{height} rows, {stride} bytes each"
+                );
+                let packed = if strides_understood { stride } else { 320 };
+                assert_eq!(buffer(&got).size(), packed * rows);
+            }
+        }
+    }
+}
+
+#[test]
 fn bare_bytes_are_read_with_the_callers_caps_and_refused_with_a_reason_otherwise() {
     let topic = Topic::new();
     let producer = shmflow::Producer::builder("video").dir(topic.dir()).open().expect("a topic");

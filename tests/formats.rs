@@ -85,6 +85,20 @@ fn every_format_that_can_be_made_here_arrives_whole_in_odd_sizes() {
 }
 
 #[test]
+fn fields_on_their_own_arrive_as_an_element_makes_them() {
+    if !support::have(&["interlace"]) {
+        return;
+    }
+    for (format, height) in [("I420", 240), ("UYVY", 242), ("NV12", 240), ("v210", 240)] {
+        let text = format!(
+            "videotestsrc num-buffers=8 ! video/x-raw,format={format},width=320,height={height},framerate=50/1 \
+             ! interlace field-pattern=1:1 ! video/x-raw(format:Interlaced),interlace-mode=alternate"
+        );
+        assert_eq!(same(&text), Ok(()), "{text}");
+    }
+}
+
+#[test]
 fn flags_of_interlaced_frames_arrive() {
     use gst_video::VideoBufferFlags as V;
     let topic = Topic::new();

@@ -50,11 +50,29 @@ fn formats() -> Vec<VideoFormat> {
     FIRST.iter().copied().chain(eight).chain(deeper).collect()
 }
 
+/// Features of caps that lie in system memory.
+const SYSTEM_MEMORY: [&str; 2] = ["memory:SystemMemory", FIELDS];
+
+/// What caps of a stream whose buffers hold one field each have for a feature. They lie in system memory like others.
+const FIELDS: &str = "format:Interlaced";
+
+/// Whole pictures, and after them fields, of these formats.
+fn carried(groups: &[&[VideoFormat]]) -> gst::Caps {
+    let mut caps = gst::Caps::new_empty();
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        caps.merge(gst_video::VideoCapsBuilder::new().format_list(group.iter().copied()).build());
+    }
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        let fields = gst_video::VideoCapsBuilder::new().features([FIELDS]).format_list(group.iter().copied());
+        caps.merge(fields.field("interlace-mode", "alternate").build());
+    }
+    caps
+}
+
 /// Everything that fits into a topic: raw video of every format in system memory.
 #[must_use]
 pub fn all() -> &'static gst::Caps {
-    static ALL: LazyLock<gst::Caps> =
-        LazyLock::new(|| gst_video::VideoCapsBuilder::new().format_list(formats()).build());
+    static ALL: LazyLock<gst::Caps> = LazyLock::new(|| carried(&[&formats()]));
     &ALL
 }
 
@@ -63,17 +81,10 @@ pub fn all() -> &'static gst::Caps {
 /// Elements in between (a capsfilter that fixes the size) put the formats of one structure into the order of what
 /// upstream can make. The order of structures they keep.
 #[must_use]
-pub fn in_order() -> &'static gst::Caps {
-    static IN_ORDER: LazyLock<gst::Caps> = LazyLock::new(|| {
-        let all = formats();
-        let (best, rest) = all.split_at(BEST.min(all.len()));
-        let mut caps = gst::Caps::new_empty();
-        for group in best.chunks(1).chain([rest]).filter(|group| !group.is_empty()) {
-            caps.merge(gst_video::VideoCapsBuilder::new().format_list(group.iter().copied()).build());
-        }
-        caps
-    });
-    &IN_ORDER
+pub fn in_order() -> gst::Caps {
+    let all = formats();
+    let (best, rest) = all.split_at(BEST.min(all.len()));
+    carried(&best.chunks(1).chain([rest]).collect::<Vec<_>>())
 }
 
 /// Why caps cannot be carried; `Ok` with the video's description when they can.
@@ -91,7 +102,7 @@ pub fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
         ));
     }
     if let Some(features) = caps.features(0)
-        && (features.is_any() || features.iter().any(|feature| feature.as_str() != "memory:SystemMemory"))
+        && (features.is_any() || features.iter().any(|feature| !SYSTEM_MEMORY.contains(&feature.as_str())))
     {
         return Err(format!(
             "Only system memory can be shared between processes, and this has {features}: put a download element \
@@ -184,13 +195,13 @@ mod tests {
     fn the_order_survives_a_filter_of_the_size() {
         init();
         let can_make = caps("video/x-raw,format={ABGR64_LE,NV12,I420,BGRx},width=64,height=48");
-        let through = can_make.intersect_with_mode(in_order(), gst::CapsIntersectMode::First);
+        let through = can_make.intersect_with_mode(&in_order(), gst::CapsIntersectMode::First);
         let format = through.structure(0).and_then(|s| s.get::<String>("format").ok());
         assert_eq!(format.as_deref(), Some("BGRx"));
         assert!(in_order().is_subset(all()));
         for format in formats() {
             let one = gst_video::VideoCapsBuilder::new().format(format).build();
-            assert!(one.is_subset(in_order()), "{one}");
+            assert!(one.is_subset(&in_order()), "{one}");
         }
     }
 
@@ -207,6 +218,9 @@ mod tests {
         init();
         assert!(check(&caps("video/x-raw,format=I420,width=320,height=240,framerate=30/1")).is_ok());
         assert!(check(&caps("video/x-raw,format=NV12,width=1,height=1")).is_ok());
+        let fields =
+            "video/x-raw(format:Interlaced),format=I420,width=320,height=240,interlace-mode=alternate";
+        assert!(check(&caps(fields)).is_ok_and(|info| info.size() == 320 * 120 * 3 / 2));
         for (text, reason) in [
             ("video/x-raw,format=I420", "320"),
             ("video/x-h264,width=320,height=240", "decoder"),
@@ -216,6 +230,11 @@ mod tests {
                 "system memory",
             ),
             ("audio/x-raw,rate=48000", "raw video"),
+            ("video/x-raw,format=I420,width=320,height=240,interlace-mode=alternate", "understand"),
+            (
+                "video/x-raw(format:Interlaced,memory:DMABuf),format=I420,width=320,height=240",
+                "system memory",
+            ),
         ] {
             let reason = if reason == "320" { "understand" } else { reason };
             assert!(check(&caps(text)).is_err_and(|m| m.contains(reason)), "{text}");

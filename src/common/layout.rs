@@ -5,13 +5,22 @@ use gstreamer_video as gst_video;
 
 use shmflow::meta::{Crop, MetaError, Plane, PlaneExtent, VideoLayout, VideoView};
 
+/// The rows that a buffer has, of a picture that is `height` rows high: half of them if it holds one field only. (Caps and
+/// `VideoMeta` give the height of the whole picture even then; a frame's layout says what is there.)
+fn rows(height: u32, info: &gst_video::VideoInfo) -> u32 {
+    match info.interlace_mode() {
+        gst_video::VideoInterlaceMode::Alternate => height.div_ceil(2),
+        _ => height,
+    }
+}
+
 /// The layout that caps alone imply.
 #[must_use]
 pub fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
     VideoLayout {
         format: info.name().to_owned(),
         width: info.width(),
-        height: info.height(),
+        height: rows(info.height(), info),
         planes: planes(info.offset(), info.stride()).collect(),
         fps: rate(info),
     }
@@ -23,7 +32,7 @@ pub fn of_meta(meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> Vide
     VideoLayout {
         format: meta.format().to_str().to_string(),
         width: meta.width(),
-        height: meta.height(),
+        height: rows(meta.height(), info),
         planes: planes(meta.offset(), meta.stride()).collect(),
         fps: rate(info),
     }
@@ -31,9 +40,9 @@ pub fn of_meta(meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> Vide
 
 /// Whether a `VideoMeta` still says the same; allocates nothing.
 #[must_use]
-pub fn is_of_meta(layout: &VideoLayout, meta: &gst_video::VideoMeta) -> bool {
+pub fn is_of_meta(layout: &VideoLayout, meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> bool {
     layout.width == meta.width()
-        && layout.height == meta.height()
+        && layout.height == rows(meta.height(), info)
         && layout.planes.iter().copied().eq(planes(meta.offset(), meta.stride()))
         && layout.format == meta.format().to_str().as_str()
 }
@@ -114,7 +123,7 @@ fn extents(info: &gst_video::VideoInfo) -> impl ExactSizeIterator<Item = PlaneEx
 #[must_use]
 pub fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
     view.width() == info.width()
-        && view.height() == info.height()
+        && view.height() == rows(info.height(), info)
         && view.planes().iter().copied().eq(planes(info.offset(), info.stride()))
 }
 
@@ -123,7 +132,7 @@ pub fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
 pub fn agrees(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
     view.format() == info.name()
         && view.width() >= info.width()
-        && view.height() >= info.height()
+        && view.height() >= rows(info.height(), info)
         && view.planes().len() == info.n_planes() as usize
 }
 

@@ -58,7 +58,7 @@ impl Encoder {
     fn follow_layout(&mut self, buffer: &gst::BufferRef) -> Result<(), String> {
         let of_buffer = buffer.meta::<gst_video::VideoMeta>();
         let same = match (&of_buffer, &self.meta.video) {
-            (Some(of_buffer), Some(video)) => layout::is_of_meta(video, of_buffer),
+            (Some(of_buffer), Some(video)) => layout::is_of_meta(video, of_buffer, &self.info),
             (None, Some(video)) => self.is_default(video),
             (_, None) => false,
         };

@@ -69,13 +69,13 @@ impl Negotiator {
         let wishes: Vec<&gst::Caps> =
             self.clients.values().filter_map(|client| client.wish.as_ref()).collect();
         let Some((first, others)) = wishes.split_first() else {
-            return all.clone();
+            return all;
         };
         let common = others.iter().fold((*first).clone(), |common, wish| {
             common.intersect_with_mode(wish, gst::CapsIntersectMode::First)
         });
         match mode {
-            Negotiation::Off => all.clone(),
+            Negotiation::Off => all,
             Negotiation::Require => common,
             Negotiation::Prefer => {
                 let mut offer = gst::Caps::new_empty();
@@ -87,7 +87,7 @@ impl Negotiator {
                 for wish in wishes {
                     offer.merge(wish.clone());
                 }
-                offer.merge(all.clone());
+                offer.merge(all);
                 offer
             }
         }
@@ -97,8 +97,11 @@ impl Negotiator {
     fn format_in_use(&self) -> Option<gst::Caps> {
         let current = self.current.as_ref()?;
         let format = current.structure(0)?.get::<&str>("format").ok()?;
+        let features = current.features(0)?.to_owned();
         self.serves_somebody()
-            .then(|| gst::Caps::builder("video/x-raw").field("format", format).build())
+            .then(|| {
+                gst::Caps::builder("video/x-raw").features(features.iter()).field("format", format).build()
+            })
             .map(|any_size| formats::all().intersect_with_mode(&any_size, gst::CapsIntersectMode::First))
     }
 
@@ -124,14 +127,14 @@ impl Negotiator {
 /// of one. (An element that takes anything lists all formats, in an order that means nothing.)
 fn in_our_order(wish: &gst::Caps) -> gst::Caps {
     if wish.is_any() {
-        return formats::in_order().clone();
+        return formats::in_order();
     }
-    let mut ordered = gst::Caps::new_empty();
+    let (all, mut ordered) = (formats::in_order(), gst::Caps::new_empty());
     for (structure, features) in wish.iter_with_features() {
         let one = gst::Caps::builder_full()
             .structure_with_features(structure.to_owned(), features.to_owned())
             .build();
-        ordered.merge(formats::in_order().intersect_with_mode(&one, gst::CapsIntersectMode::First));
+        ordered.merge(all.intersect_with_mode(&one, gst::CapsIntersectMode::First));
     }
     ordered
 }
