@@ -15,8 +15,14 @@ pub fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
         Error::NoTopic { .. } | Error::NoProducer { .. } | Error::Removed { .. } => {
             gst::error_msg!(gst::ResourceError::NotFound, ("{error}"), ["{debug}"])
         }
-        Error::NotPermitted { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAdmitted { .. } => {
-            gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}"), ["{debug}"])
+        Error::NotPermitted { .. } | Error::ReadOnlyNotAdmitted { .. } => {
+            let here = "On shmflowsink, perms=0660 lets the group join and perms=0644 lets everybody read; on shmflowsrc, \
+                        read-only=true joins without writing.";
+            gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}. {here}"), ["{debug}"])
+        }
+        Error::ForeignOwner { .. } => {
+            let here = "The property is allow-foreign-owner.";
+            gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}. {here}"), ["{debug}"])
         }
         Error::NoSpace { .. } => {
             let here = "The properties max-buffers and max-bytes of shmflowsink say how much it takes.";

@@ -67,6 +67,20 @@ impl ShmflowSrc {
         gst::FlowError::Eos
     }
 
+    /// Nothing is wrong yet, but a mistyped name looks just like this.
+    fn tell_waiting(&self, settings: &Settings) {
+        let topic = settings.topic.as_deref().unwrap_or_default();
+        let place =
+            settings.directory.as_ref().map(|directory| format!(" in {directory}")).unwrap_or_default();
+        gst::element_imp_info!(
+            self,
+            gst::ResourceError::NotFound,
+            ("Waiting for a producer of topic '{topic}'{place}."),
+            // All that gst-launch-1.0 prints of such a message.
+            ["Waiting for a producer of topic '{topic}'{place}."]
+        );
+    }
+
     /// The base class sees that downstream wants something else only between two frames, and none may come until the
     /// producers know of it.
     fn look_downstream(&self) {
@@ -276,6 +290,7 @@ impl PushSrcImpl for ShmflowSrc {
                     self.topic_event("connected");
                 }
                 Event::Stalled => self.topic_event("stalled"),
+                Event::Waiting => self.tell_waiting(&stream.settings),
                 Event::Disconnected => self.on_disconnect(stream)?,
                 Event::Ended if stream.settings.ignore_eos => {
                     stream.discont = true;

@@ -23,6 +23,8 @@ pub(super) enum Event {
     Disconnected,
     /// Producers are there, and no frame has come for a second.
     Stalled,
+    /// For the first second since it was started, no producer has come.
+    Waiting,
     /// Everything was read, and the producers ended the stream in order.
     Ended,
     /// The wait was ended from outside.
@@ -46,6 +48,8 @@ pub(super) struct Reader {
     /// A producer was seen, and its going not yet told.
     connected: bool,
     stalled: bool,
+    /// A producer was there before, or it was told that there is none.
+    told_waiting: bool,
     /// Since when there is no producer; `None` while there is one.
     waiting_since: Option<Instant>,
     /// A frame that came together with the news of its producer.
@@ -62,6 +66,7 @@ impl Reader {
             consumer: None,
             connected: false,
             stalled: false,
+            told_waiting: false,
             waiting_since: None,
             pending: None,
         }
@@ -141,6 +146,9 @@ impl Reader {
     /// Nothing came for a while: who is there?
     fn quiet(&mut self) -> Event {
         if self.consumer.as_ref().is_none_or(|consumer| consumer.presence().producers == 0) {
+            if !std::mem::replace(&mut self.told_waiting, true) {
+                return Event::Waiting;
+            }
             return self.disconnected();
         }
         if self.connected && !std::mem::replace(&mut self.stalled, true) {
@@ -151,6 +159,7 @@ impl Reader {
 
     fn connected(&mut self) -> Event {
         self.connected = true;
+        self.told_waiting = true;
         self.waiting_since = None;
         Event::Connected
     }
@@ -172,11 +181,14 @@ impl Reader {
     }
 
     fn attach(&mut self, left: Option<Duration>) -> Event {
-        match self.open(left) {
+        // A first wait of a second, to tell whoever mistyped the topic's name.
+        let first = (!self.told_waiting && left.is_none_or(|left| left > LOOK)).then_some(LOOK);
+        match self.open(first.or(left)) {
             Ok(consumer) => {
                 self.consumer = Some(consumer);
                 Event::Quiet
             }
+            Err(Error::Timeout { .. }) if first.is_some() => self.quiet(),
             Err(Error::Timeout { .. }) => Event::TimedOut,
             Err(Error::Unblocked { .. }) => Event::Unblocked,
             // Removed between being found and being opened: whoever removed it was not the last to make it.

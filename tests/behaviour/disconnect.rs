@@ -30,6 +30,20 @@ fn the_end_of_the_stream_comes_after_the_last_frame_and_once() {
 }
 
 #[test]
+fn a_viewer_without_a_producer_says_so_once_and_waits() {
+    let topic = Topic::new();
+    let mut viewer = Child::listen(&topic.src(""));
+    viewer.wait_for("Waiting for a producer of topic 'video'");
+    let mut producer = camera_process(&topic, 64, "");
+    viewer.wait_frames(5);
+    producer.kill();
+    let _second = camera_process(&topic, 64, "");
+    viewer.wait_frames(viewer.seen().len() + 20);
+    let ended = viewer.interrupt();
+    assert_eq!(ended.well().printed.matches("Waiting for a producer").count(), 1, "{}", ended.printed);
+}
+
+#[test]
 fn programs_end_with_success_when_the_stream_ends() {
     let topic = Topic::new();
     let viewer = Child::launch(&format!("{} ! fakesink", topic.src("")));

@@ -264,7 +264,7 @@ fn a_topic_that_is_not_permitted_is_told_from_one_that_is_not_there() {
             .args(format!("{} ! fakesink", topic.src("connection-timeout=2000")).split_whitespace()),
     )
     .wait();
-    ended.badly("topic `video`").badly("permi");
+    ended.badly("topic `video`").badly("permi").badly("perms=0660").badly("read-only=true");
     assert!(!ended.printed.contains("No producer came"), "{}", ended.printed);
     Child::launch(&format!("{} ! fakesink", topic.src("connection-timeout=100").replace("=video", "=other")))
         .wait()
