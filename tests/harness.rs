@@ -126,3 +126,99 @@ fn a_pool_outlives_its_sink_and_then_gives_ordinary_memory() {
     pool.set_active(false).expect("stops");
     assert!(pool.acquire_buffer(None).is_err());
 }
+
+/// The pool that a sink offers for the caps of [`CAPS`], for buffers of `size` bytes, at work.
+fn pool(sink: &gst_check::Harness, size: u32) -> gst::BufferPool {
+    let pad = sink.element().expect("one").static_pad("sink").expect("one");
+    let caps: gst::Caps = CAPS.parse().expect("caps");
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(pad.query(&mut query));
+    let pool = query.allocation_pools().next().and_then(|(pool, ..)| pool).expect("a pool");
+    // As decoders do it: first asked for as offered, then for something else.
+    for size in [4096, size] {
+        let mut config = pool.config();
+        config.set_params(Some(&caps), size, 0, 0);
+        pool.set_config(config).expect("taken");
+    }
+    pool.set_active(true).expect("starts");
+    pool
+}
+
+fn stat(sink: &gst_check::Harness, field: &str) -> u64 {
+    let stats = sink.element().expect("one").property::<gst::Structure>("topic-stats");
+    stats.get(field).or_else(|_| stats.get::<u32>(field).map(u64::from)).expect("there")
+}
+
+#[test]
+fn only_whole_slots_of_the_present_ring_are_published_in_place() {
+    let topic = Topic::new();
+    let mut sink = sink(&topic);
+    sink.play();
+    let pool = pool(&sink, 8192);
+    let slot = |value: u8| {
+        let mut buffer = pool.acquire_buffer(None).expect("a slot");
+        let fresh = buffer.get_mut().expect("mine");
+        let mut map = fresh.map_writable().expect("writable");
+        map[..4096].fill(value);
+        map[4096..].fill(value + 1);
+        drop(map);
+        buffer
+    };
+    let mut consumer =
+        shmflow::Consumer::builder("video").dir(topic.dir()).open().expect("the topic is there");
+    let mut arrives = |sink: &mut gst_check::Harness, buffer: gst::Buffer, value: u8, copied: u64| {
+        let len = buffer.size();
+        sink.push(buffer).expect("taken");
+        let frame = consumer.recv().expect("published");
+        assert_eq!((frame.len(), frame[0], frame[4095]), (len, value, value));
+        assert_eq!(stat(sink, "copied"), copied);
+    };
+    arrives(&mut sink, slot(1), 1, 0);
+    // A part of a slot, at its beginning and after it.
+    for (start, value) in [(0, 3), (4096, 4)] {
+        let whole = slot(3);
+        let part = whole.copy_region(gst::BufferCopyFlags::MEMORY, start..start + 4096).expect("shared");
+        arrives(&mut sink, part, value, u64::from(value) - 2);
+    }
+    // A slot and something else.
+    let mut more = slot(5);
+    more.get_mut().expect("mine").append_memory(gst::Memory::from_slice([0; 10]));
+    arrives(&mut sink, more, 5, 3);
+    // A slot of the ring that was before.
+    let old = slot(7);
+    let epoch = stat(&sink, "epoch");
+    let other = self::pool(&sink, 100_000);
+    let mut grown = other.acquire_buffer(None).expect("a larger slot");
+    grown.get_mut().expect("mine").map_writable().expect("writable").fill(9);
+    arrives(&mut sink, grown, 9, 3);
+    assert_eq!(stat(&sink, "epoch"), epoch + 1);
+    arrives(&mut sink, old, 7, 4);
+    assert_eq!((stat(&sink, "zero-copy"), stat(&sink, "dropped")), (2, 0));
+    for pool in [pool, other] {
+        pool.set_active(false).expect("stops");
+    }
+}
+
+#[test]
+fn an_upstream_that_takes_every_buffer_cannot_starve_its_own_sink() {
+    let topic = Topic::new();
+    let mut sink = sink(&topic);
+    sink.play();
+    let pool = pool(&sink, 4096);
+    let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
+    let hoard: Vec<_> = (0..100).map(|_| pool.acquire_buffer(Some(&params)).expect("never waits")).collect();
+    assert!(stat(&sink, "slots-upstream") < stat(&sink, "slots"));
+    for value in 0..20 {
+        sink.push(frame(value, u64::from(value) * 40)).expect("taken");
+    }
+    assert_eq!((stat(&sink, "published"), stat(&sink, "dropped")), (20, 0));
+    drop(hoard);
+    assert_eq!(stat(&sink, "slots-upstream"), 0);
+    // What was only asked for is free again, and a pool that is flushing gives nothing.
+    drop(pool.acquire_buffer(None).expect("a slot"));
+    pool.set_flushing(true);
+    assert_eq!(pool.acquire_buffer(None).err(), Some(gst::FlowError::Flushing));
+    pool.set_flushing(false);
+    pool.acquire_buffer(None).expect("a slot");
+    pool.set_active(false).expect("stops");
+}
