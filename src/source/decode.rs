@@ -57,7 +57,11 @@ impl Format {
     /// Frames per second; 0/0 when unknown.
     pub(super) fn rate(&self) -> (u32, u32) {
         let fps = self.info.fps();
-        (u32::try_from(fps.numer()).unwrap_or(0), u32::try_from(fps.denom()).unwrap_or(0))
+        // Where each buffer holds one field, two of them make a picture.
+        let fields =
+            if self.info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate { 2 } else { 1 };
+        let numerator = u32::try_from(fps.numer()).unwrap_or(0).saturating_mul(fields);
+        (numerator, u32::try_from(fps.denom()).unwrap_or(0))
     }
 }
 

@@ -275,6 +275,7 @@ impl PushSrcImpl for ShmflowSrc {
             if self.resumed.swap(false, Ordering::Relaxed) && stream.settings.is_live {
                 stream.reader.skip_to_newest();
                 stream.discont = true;
+                stream.refused = None;
             }
             self.prepare(stream);
             match stream.reader.next() {

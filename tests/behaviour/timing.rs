@@ -119,6 +119,21 @@ fn a_live_producers_latency_arrives_and_a_change_is_announced() {
 }
 
 #[test]
+fn where_buffers_hold_one_field_each_a_ring_of_eight_holds_four_pictures() {
+    let topic = Topic::new();
+    let viewer = viewer(&topic, "");
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time is-live=true caps=video/x-raw(format:Interlaced),format=GRAY8,width=64,height=64,\
+         interlace-mode=alternate,framerate=25/1 ! {}",
+        topic.sink("sync=false wait-for-connection=true")
+    ));
+    producer.push(&gst::Buffer::from_slice([0_u8; 64 * 32])).expect("taken");
+    frame(&viewer);
+    let (_, min, max) = latency(&viewer);
+    assert_eq!(max.map(|max| max - min), Some(8 * 20_000_000));
+}
+
+#[test]
 fn of_a_variable_rate_the_greatest_latency_is_unknown() {
     let topic = Topic::new();
     let viewer = viewer(&topic, "");
