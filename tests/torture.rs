@@ -246,7 +246,8 @@ fn torture_producers(
     while !stop.load(SeqCst) {
         let width = 64 + 4 * generations.len();
         let key = i32::try_from(width).expect("small");
-        let mut producer = Child::launch(&camera(topic, width, ""));
+        // Deep enough for the bursts of a machine that is late: what the consumer loses, it loses to the killing.
+        let mut producer = Child::launch(&camera(topic, width, "max-buffers=64"));
         let started = Instant::now();
         while !firsts.lock().expect("nobody panicked").contains_key(&key) {
             assert!(producer.running(), "a producer ended by itself:\n{}", producer.printed());
@@ -308,10 +309,10 @@ fn check_steady(mut found: Witness, mut pushed: Lateness, mut machine: Lateness,
     }
 }
 
-/// Each producer's first frames arrived.
+/// Each producer's first frames arrived, but for those of the very first, which came before the topic was found.
 fn check_recoveries(firsts: &BTreeMap<i32, u64>, generations: &[i32]) {
-    assert!(!generations.is_empty());
-    for width in generations {
+    assert!(generations.len() > 1);
+    for width in &generations[1..] {
         let first = firsts[width];
         assert!(first <= 1, "of producer {width} the first frame seen is number {first}");
     }

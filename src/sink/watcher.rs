@@ -8,15 +8,44 @@ use shmflow::{Error, Unblocker};
 
 use super::link::Link;
 
-/// How long stopping waits for the thread. It is only ever longer busy when an application's signal handler is: that
-/// handler may be waiting for the very state change that stops us.
+/// How long stopping waits for an application's signal handler: it may be waiting for the very state change that stops
+/// us.
 const GRACE: Duration = Duration::from_millis(50);
+
+/// How long it waits for the thread otherwise. The thread ends at once, as soon as it gets a processor.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Watching,
+    /// Calls the application.
+    Telling,
+    Nothing,
+}
+
+/// What the thread does, for those who wait for it.
+#[derive(Debug)]
+struct Activity(Mutex<Doing>, Condvar);
+
+impl Activity {
+    fn set(&self, doing: Doing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+        self.1.notify_all();
+    }
+
+    /// Waits while it is doing such a thing, for at most `time`.
+    fn wait_while(&self, time: Duration, holds: impl Fn(Doing) -> bool) {
+        let doing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.1.wait_timeout_while(doing, time, |doing| holds(*doing));
+    }
+}
 
 /// The thread; dropping this stops it.
 #[derive(Debug)]
 pub(super) struct Watcher {
     unblocker: Unblocker,
-    finished: Arc<(Mutex<bool>, Condvar)>,
+    activity: Arc<Activity>,
     thread: Option<thread::ThreadId>,
 }
 
@@ -31,18 +60,22 @@ impl Watcher {
         changed: impl Fn() -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let unblocker = Unblocker::new();
-        let finished = Arc::new((Mutex::new(false), Condvar::new()));
+        let activity = Arc::new(Activity(Mutex::new(Doing::Watching), Condvar::new()));
         let run = {
-            let (link, unblocker, finished) =
-                (Arc::downgrade(link), unblocker.clone(), Arc::clone(&finished));
+            let (link, unblocker, activity) =
+                (Arc::downgrade(link), unblocker.clone(), Arc::clone(&activity));
             move || {
-                watch(&link, &unblocker, &changed);
-                *finished.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-                finished.1.notify_all();
+                watch(&link, &unblocker, || {
+                    activity.set(Doing::Telling);
+                    let goes_on = changed();
+                    activity.set(Doing::Watching);
+                    goes_on
+                });
+                activity.set(Doing::Nothing);
             }
         };
         let thread = thread::Builder::new().name("shmflow-watcher".into()).spawn(run)?;
-        Ok(Self { unblocker, finished, thread: Some(thread.thread().id()) })
+        Ok(Self { unblocker, activity, thread: Some(thread.thread().id()) })
     }
 }
 
@@ -51,13 +84,13 @@ impl Drop for Watcher {
         self.unblocker.unblock();
         // A signal handler may stop the pipeline ("nobody is watching"), from the watcher's own thread.
         if self.thread != Some(thread::current().id()) {
-            let finished = self.finished.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = self.finished.1.wait_timeout_while(finished, GRACE, |finished| !*finished);
+            self.activity.wait_while(PATIENCE, |doing| doing == Doing::Watching);
+            self.activity.wait_while(GRACE, |doing| doing != Doing::Nothing);
         }
     }
 }
 
-fn watch(link: &Weak<Link>, unblocker: &Unblocker, changed: &impl Fn() -> bool) {
+fn watch(link: &Weak<Link>, unblocker: &Unblocker, changed: impl Fn() -> bool) {
     let mut seen = None;
     loop {
         let Some(link) = link.upgrade() else {

@@ -68,12 +68,14 @@ fn each_side_alone_is_restarted_in_any_order_and_they_find_each_other() {
 #[test]
 fn a_killed_producer_comes_back_at_another_resolution_and_the_viewer_goes_on_with_its_first_frames() {
     let topic = Topic::new();
-    let viewer = viewer(&topic, "");
-    for width in [64, 320, 128, 1920] {
-        let mut producer = camera_process(&topic, width, "");
+    // A late machine makes a burst of frames, and the viewer is to have all of them.
+    let viewer = viewer(&topic, "on-lapped=oldest");
+    for (generation, width) in [64, 320, 128, 1920].into_iter().enumerate() {
+        let mut producer = camera_process(&topic, width, "max-buffers=64");
         let width = i32::try_from(width).expect("small");
         let first = frame_of_width(&viewer, width);
-        assert!(offset(&first) <= 2, "frame {} of {width} was the first", offset(&first));
+        // Of the first producer's, it misses what came before it found the topic.
+        assert!(generation == 0 || offset(&first) == 0, "frame {} of {width} was the first", offset(&first));
         assert!(discont(&first), "the stream does not continue the last one");
         for expected in 1..5 {
             let next = frame(&viewer);
