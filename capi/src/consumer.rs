@@ -1,0 +1,262 @@
+//! Reading frames.
+#![allow(unsafe_code, reason = "exported names, and C's pointers")]
+
+use std::ffi::{c_char, c_int};
+use std::os::fd::AsRawFd;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
+
+use ring::Unblocker;
+
+use crate::args::{self, Versioned};
+use crate::fail::{Failure, Result, guard};
+use crate::frame::Frame;
+use crate::options::{self, ConsumerOptions};
+use crate::status::{SHMFLOW_HANDLE_IN_USE, Status};
+
+/// Reads frames from a topic, each once and in order. One thread at a time, any thread; a second one gets
+/// SHMFLOW_HANDLE_IN_USE. shmflow_consumer_unblock may be called at any time by any thread.
+#[derive(Debug)]
+pub struct Consumer {
+    ring: Mutex<ring::Consumer>,
+    unblocker: Unblocker,
+}
+
+/// How a consumer and its topic stand.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ConsumerStats {
+    /// Frames received.
+    pub received: u64,
+    /// Frames lost: overwritten before they were read.
+    pub lost: u64,
+    /// Frames received as copies.
+    pub copied: u64,
+    /// Bytes received, without metadata.
+    pub bytes: u64,
+    /// Sequence number of the next frame to be received.
+    pub position: u64,
+    /// Bytes that a frame may have at present.
+    pub capacity: u64,
+    /// Counts the shapes that the ring has had, from 1.
+    pub epoch: u64,
+    /// Frames that the ring holds for its consumers.
+    pub depth: u32,
+    /// Frames held in place by this consumer now.
+    pub leased: u32,
+    /// Producers that are alive.
+    pub producers: u32,
+    /// 1 if the stream has ended.
+    pub ended: i32,
+}
+
+// SAFETY: integers, no padding.
+unsafe impl Versioned for ConsumerStats {
+    const LEAST: usize = 72;
+}
+
+impl Consumer {
+    fn lock(&self) -> Result<MutexGuard<'_, ring::Consumer>> {
+        match self.ring.try_lock() {
+            Ok(ring) => Ok(ring),
+            // The panic was reported. What it left is whole: the ring has no state that a panic could tear.
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Failure::Said(
+                SHMFLOW_HANDLE_IN_USE,
+                "another thread is in a call of this consumer: let each thread open one of its own".into(),
+            )),
+        }
+    }
+}
+
+/// Opens a topic for reading. options may be NULL. *consumer is NULL unless SHMFLOW_OK is returned; SHMFLOW_TIMEOUT if
+/// the topic did not come in the time that the options give it.
+///
+/// # Safety
+/// topic is a text, options NULL or initialised, consumer points to a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_open(
+    topic: *const c_char,
+    options: *const ConsumerOptions,
+    consumer: *mut *mut Consumer,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let place = unsafe { args::place(consumer, "consumer") }?;
+        place.write(std::ptr::null_mut());
+        // SAFETY: the caller's.
+        let builder = unsafe { options::consumer(args::text(topic, "topic")?, options)? };
+        let ring = builder.open()?;
+        let handle = Box::new(Consumer { unblocker: ring.unblocker(), ring: Mutex::new(ring) });
+        place.write(Box::into_raw(handle));
+        Ok(())
+    })
+}
+
+/// Leaves the topic, and closes the descriptor of shmflow_consumer_fd. Frames that were received stay valid until they
+/// are released. NULL is ignored.
+///
+/// # Safety
+/// consumer is NULL or from shmflow_consumer_open, and not used afterwards; no other thread is in a call of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_close(consumer: *mut Consumer) {
+    guard(|| {
+        if !consumer.is_null() {
+            // SAFETY: the caller's.
+            drop(unsafe { args::taken(consumer, "consumer") }?);
+        }
+        Ok(())
+    });
+}
+
+/// The next frame, waiting for it at most timeout_ms milliseconds (0: not at all; SHMFLOW_FOREVER). *frame is NULL unless
+/// SHMFLOW_OK is returned; release it by shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may go on
+/// later), SHMFLOW_UNBLOCKED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
+///
+/// # Safety
+/// consumer is open; frame points to a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_receive(
+    consumer: *const Consumer,
+    timeout_ms: i64,
+    frame: *mut *mut Frame,
+) -> Status {
+    // SAFETY: the caller's.
+    guard(|| unsafe { receive(consumer, options::timeout(timeout_ms), frame) })
+}
+
+/// The next frame if it is there, or why not: shmflow_consumer_receive without waiting.
+///
+/// # Safety
+/// As for shmflow_consumer_receive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_try(consumer: *const Consumer, frame: *mut *mut Frame) -> Status {
+    // SAFETY: the caller's.
+    guard(|| unsafe { receive(consumer, Some(Duration::ZERO), frame) })
+}
+
+/// # Safety
+/// As for `shmflow_consumer_receive`.
+unsafe fn receive(
+    consumer: *const Consumer,
+    timeout: Option<Duration>,
+    frame: *mut *mut Frame,
+) -> Result<()> {
+    // SAFETY: the caller's.
+    let place = unsafe { args::place(frame, "frame") }?;
+    place.write(std::ptr::null_mut());
+    // SAFETY: the caller's.
+    let mut ring = unsafe { args::object(consumer, "consumer") }?.lock()?;
+    let received = match timeout {
+        Some(timeout) => ring.recv_timeout(timeout)?,
+        None => ring.recv()?,
+    };
+    place.write(Frame::give(received));
+    Ok(())
+}
+
+/// A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try has something to say.
+/// It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try says
+/// SHMFLOW_TIMEOUT, which makes it unreadable. SHMFLOW_ENDED, once said, does not keep it readable; it is again when the
+/// stream goes on. It is the same descriptor in every call, and closed by shmflow_consumer_close: do not read from it,
+/// write to it or close it. The first call starts a thread, which sleeps unless frames come.
+///
+/// # Safety
+/// consumer is open; fd points to an int.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_fd(consumer: *const Consumer, fd: *mut c_int) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let (handle, place) = unsafe { (args::object(consumer, "consumer")?, args::place(fd, "fd")?) };
+        place.write(-1);
+        place.write(handle.lock()?.readiness()?.as_raw_fd());
+        Ok(())
+    })
+}
+
+/// Ends waits: a call that waits, and every later one, returns SHMFLOW_UNBLOCKED until shmflow_consumer_unblock_reset.
+/// From any thread; never blocks.
+///
+/// # Safety
+/// consumer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_unblock(consumer: *const Consumer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        unsafe { args::object(consumer, "consumer") }?.unblocker.unblock();
+        Ok(())
+    })
+}
+
+/// Lets waits go on again.
+///
+/// # Safety
+/// consumer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_unblock_reset(consumer: *const Consumer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        unsafe { args::object(consumer, "consumer") }?.unblocker.reset();
+        Ok(())
+    })
+}
+
+/// Leaves out every frame that is there but the newest. They do not count as lost.
+///
+/// # Safety
+/// consumer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consumer) -> Status {
+    // SAFETY: the caller's.
+    guard(|| Ok(unsafe { args::object(consumer, "consumer") }?.lock()?.skip_to_newest()?))
+}
+
+/// Tells producers what this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes; ""
+/// for nothing in particular.
+///
+/// # Safety
+/// consumer is open; caps is a text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_set_wish(consumer: *const Consumer, caps: *const c_char) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let (handle, caps) = unsafe { (args::object(consumer, "consumer")?, args::text(caps, "caps")?) };
+        Ok(handle.lock()?.set_wish(caps)?)
+    })
+}
+
+/// How a consumer and its topic stand. Call it as shmflow_consumer_stats(consumer, &stats, sizeof stats).
+///
+/// # Safety
+/// consumer is open; stats points to size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_stats(
+    consumer: *const Consumer,
+    stats: *mut ConsumerStats,
+    size: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let handle = unsafe { args::object(consumer, "consumer") }?;
+        let now = stats_of(&*handle.lock()?);
+        // SAFETY: the caller's.
+        unsafe { args::write(stats, size, now, "stats") }
+    })
+}
+
+fn stats_of(ring: &ring::Consumer) -> ConsumerStats {
+    let (done, shape, presence) = (ring.stats(), ring.geometry(), ring.presence());
+    ConsumerStats {
+        received: done.received,
+        lost: done.lost,
+        copied: done.copied,
+        bytes: done.bytes,
+        position: ring.position(),
+        capacity: shape.capacity as u64,
+        epoch: shape.epoch,
+        depth: shape.depth,
+        leased: done.leased,
+        producers: presence.producers,
+        ended: presence.ended.into(),
+    }
+}

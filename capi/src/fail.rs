@@ -1,0 +1,169 @@
+//! What goes wrong, and how a C program hears of it: a status, and a text of the calling thread.
+#![allow(unsafe_code, reason = "exported names")]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ring::Error;
+use ring::meta::MetaError;
+
+use crate::status::{self, SHMFLOW_BAD_ARGUMENT, SHMFLOW_INTERNAL, SHMFLOW_OK, Status};
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The ring says so. Put into words only when somebody asks: a time-out is no reason to format text.
+    Ring(Error),
+    /// This library does.
+    Said(Status, String),
+}
+
+impl Failure {
+    /// An argument that cannot be.
+    pub(crate) fn argument(what: impl Into<String>) -> Self {
+        Self::Said(SHMFLOW_BAD_ARGUMENT, what.into())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Ring(error) => status::of(error),
+            Self::Said(status, _) => *status,
+        }
+    }
+
+    fn text(&self) -> CString {
+        let text = match self {
+            Self::Ring(error) => error.to_string(),
+            Self::Said(_, text) => text.clone(),
+        };
+        let bytes = text.into_bytes().into_iter().map(|byte| if byte == 0 { b'?' } else { byte }).collect();
+        CString::new::<Vec<u8>>(bytes).unwrap_or_default()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ring(error)
+    }
+}
+
+impl From<MetaError> for Failure {
+    fn from(error: MetaError) -> Self {
+        Self::Ring(error.into())
+    }
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The last failure of a thread, and its text once that was asked for.
+#[derive(Default)]
+struct Last {
+    failure: Option<Failure>,
+    text: Option<CString>,
+}
+
+thread_local! {
+    static LAST: RefCell<Last> = RefCell::default();
+}
+
+/// Notes a failure for [`shmflow_error_text`]. In a thread that is ending there is nobody left to ask.
+fn note(failure: Failure) -> Status {
+    let status = failure.status();
+    let _ = LAST.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            *last = Last { failure: Some(failure), text: None };
+        }
+    });
+    status
+}
+
+/// The border: runs the body of an exported function, catches its panic, and gives its status.
+pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> Status {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => SHMFLOW_OK,
+        Ok(Err(failure)) => note(failure),
+        Err(panic) => note_panic(&*panic),
+    }
+}
+
+/// As [`guard`], for functions that give a value; `otherwise` if they fail.
+pub(crate) fn guard_or<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(failure)) => {
+            note(failure);
+            otherwise
+        }
+        Err(panic) => {
+            note_panic(&*panic);
+            otherwise
+        }
+    }
+}
+
+fn note_panic(panic: &(dyn std::any::Any + Send)) -> Status {
+    let what = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no more is known");
+    note(Failure::Said(SHMFLOW_INTERNAL, format!("this is a defect of libshmflow, please report it: {what}")))
+}
+
+/// What went wrong in the last call of this thread that did not give SHMFLOW_OK (for a function without a status: that
+/// gave NULL or 0 because of an error): one line for people, which says what happened, to which topic, and what to do.
+/// "" if nothing did. Valid until the next call of this thread that fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn shmflow_error_text() -> *const c_char {
+    const NOTHING: &CStr = c"";
+    let text = catch_unwind(|| {
+        LAST.try_with(|last| {
+            let mut last = last.try_borrow_mut().ok()?;
+            let Last { failure, text } = &mut *last;
+            let failure = failure.as_ref()?;
+            Some(text.get_or_insert_with(|| failure.text()).as_ptr())
+        })
+    });
+    match text {
+        Ok(Ok(Some(text))) => text,
+        _ => NOTHING.as_ptr(),
+    }
+}
+
+/// The status that goes with shmflow_error_text; SHMFLOW_OK if nothing has failed in this thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn shmflow_error_status() -> Status {
+    let status = LAST.try_with(|last| last.try_borrow().ok()?.failure.as_ref().map(Failure::status));
+    status.ok().flatten().unwrap_or(SHMFLOW_OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        // SAFETY: it is a text, and nothing fails meanwhile.
+        unsafe { CStr::from_ptr(shmflow_error_text()) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status_and_the_process_goes_on() {
+        assert_eq!(guard(|| panic!("on purpose")), SHMFLOW_INTERNAL);
+        assert!(text().contains("on purpose"), "{}", text());
+        assert_eq!(guard_or(7, || panic!("{} more", 1)), 7);
+        assert!(text().contains("1 more"), "{}", text());
+        assert_eq!(shmflow_error_status(), SHMFLOW_INTERNAL);
+    }
+
+    #[test]
+    fn texts_belong_to_their_threads_and_stay_until_the_next_failure() {
+        assert_eq!((text().as_str(), shmflow_error_status()), ("", SHMFLOW_OK));
+        guard(|| Err(Failure::argument("the first\0one")));
+        std::thread::spawn(|| assert_eq!(text(), "")).join().unwrap();
+        assert_eq!(guard(|| Ok(())), SHMFLOW_OK);
+        assert_eq!((text().as_str(), shmflow_error_status()), ("the first?one", SHMFLOW_BAD_ARGUMENT));
+        guard(|| Err(Error::Timeout { topic: "x".into() }.into()));
+        assert!(text().contains('x'), "{}", text());
+    }
+}

@@ -1,0 +1,30 @@
+//! One line for people, now and then.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// What was left out since the last line.
+struct Last {
+    said: Option<Instant>,
+    silent: u64,
+}
+
+/// Says what went wrong, unless something was said less than a second ago.
+pub(super) fn complain(function: &str, what: &dyn std::fmt::Display) {
+    static LAST: Mutex<Last> = Mutex::new(Last { said: None, silent: 0 });
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.said.is_some_and(|at| at.elapsed() < SELDOM) {
+        last.silent = last.silent.saturating_add(1);
+        return;
+    }
+    let more = match last.silent {
+        0 => String::new(),
+        silent => format!(" ({silent} more since the last line)"),
+    };
+    *last = Last { said: Some(Instant::now()), silent: 0 };
+    // Nobody can be told of a failure to tell.
+    let _ = writeln!(std::io::stderr(), "shmflow: {function}: {what}{more}");
+}

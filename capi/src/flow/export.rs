@@ -1,0 +1,121 @@
+//! The exported names: nothing but pointers, and what C calls with them.
+#![allow(unsafe_code, reason = "exported names, and C's pointers")]
+
+use std::ffi::{c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use super::HEAD;
+use super::complain::complain;
+use super::reader::{self, Read};
+use super::state::{CURRENT, Current, READING, WRITING, lock};
+use super::writer;
+use crate::args;
+use crate::fail::{Failure, Result};
+
+/// The border: what fails is said, and gives `otherwise`.
+fn guard<T>(function: &str, otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
+    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => return value,
+        Ok(Err(Failure::Ring(error))) => error.to_string(),
+        Ok(Err(Failure::Said(_, text))) => text,
+        Err(_) => "this is a defect of libshmflow, please report it".to_owned(),
+    };
+    let _ = catch_unwind(AssertUnwindSafe(|| complain(function, &failure)));
+    otherwise
+}
+
+fn current() -> Result<Current> {
+    let current = lock(&CURRENT).clone();
+    current.ok_or_else(|| Failure::argument("call init_flow(topic, size) first"))
+}
+
+/// Which topic the next calls are about, and the size of its ring in bytes.
+///
+/// # Safety
+/// `topic` is a text or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn init_flow(topic: *mut c_char, size: c_int) {
+    guard("init_flow", (), || {
+        static LEAVE: Once = Once::new();
+        // SAFETY: `leave` is a function without arguments. It is called when the program exits, or the library is unloaded.
+        LEAVE.call_once(|| drop(unsafe { libc::atexit(leave) }));
+        // What was is not meant any more, whatever is wrong with what is.
+        *lock(&CURRENT) = None;
+        // SAFETY: the caller's.
+        let topic = unsafe { args::text(topic, "topic") }?;
+        ring::Topic::new(topic, None)?;
+        let size = usize::try_from(size).ok().filter(|size| *size > HEAD).ok_or_else(|| {
+            Failure::argument(format!("the size of the ring is {size} bytes, and one head alone has {HEAD}"))
+        })?;
+        *lock(&CURRENT) = Some(Current { topic: topic.to_owned(), size });
+        Ok(())
+    });
+}
+
+/// Publishes `size` bytes.
+///
+/// # Safety
+/// `data` points to `size` bytes, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write_data(data: *mut c_char, size: c_int) {
+    guard("write_data", (), || {
+        let Current { topic, size: ring } = current()?;
+        let size =
+            usize::try_from(size).map_err(|_| Failure::argument(format!("an image of {size} bytes")))?;
+        // SAFETY: the caller's.
+        let data = unsafe { args::bytes(data.cast_const().cast(), size, "data") }?;
+        writer::write(lock(&WRITING).of(&topic), &topic, ring, data)?;
+        Ok(())
+    });
+}
+
+/// Copies the next image, with its head, to `buffer`: 1; or 0, if there is none.
+///
+/// # Safety
+/// `buffer` has room for as many bytes as `init_flow` said, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
+    guard("read_data", 0, || {
+        if buffer.is_null() {
+            return Err(Failure::argument("buffer is NULL"));
+        }
+        let Current { topic, size } = current()?;
+        let mut reading = lock(&READING);
+        let consumer = reading.of(&topic);
+        loop {
+            let copy = |head: [u8; HEAD], data: &[u8]| {
+                // SAFETY: `read` saw to it that both together are no more than `size`, for which there is room, says the
+                // caller. Their memory is a slot that this process can only read, or a private copy.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(head.as_ptr(), buffer.cast(), HEAD);
+                    std::ptr::copy_nonoverlapping(data.as_ptr(), buffer.cast::<u8>().add(HEAD), data.len());
+                }
+            };
+            match reader::read(consumer, &topic, size, copy)? {
+                Read::Image => return Ok(1),
+                Read::Nothing => return Ok(0),
+                // The next one may fit. Each is passed over once, so this ends.
+                Read::TooLarge(len) => complain(
+                    "read_data",
+                    &format!(
+                        "an image of {len} bytes was passed over: with its head it is larger than the {size} bytes of \
+                         init_flow(\"{topic}\", {size})"
+                    ),
+                ),
+            }
+        }
+    })
+}
+
+/// Leaves the topics in order when the program ends. Another thread that is in a call stays: the kernel will do it.
+extern "C" fn leave() {
+    let _ = catch_unwind(|| {
+        if let Ok(mut reading) = READING.try_lock() {
+            reading.clear();
+        }
+        if let Ok(mut writing) = WRITING.try_lock() {
+            writing.clear();
+        }
+    });
+}

@@ -1,0 +1,74 @@
+//! Writing images into a topic.
+
+use ring::{Error, Producer};
+
+use super::HEAD;
+
+/// Slots that a ring can have, less those that it keeps in reserve.
+const MOST_SLOTS: usize = 16_000;
+
+/// How many images fit into a ring of `size` bytes.
+pub(super) fn slots(size: usize, frame: usize) -> u32 {
+    let slots = size / frame.saturating_add(HEAD);
+    // At most 16,000.
+    u32::try_from(slots.clamp(1, MOST_SLOTS)).unwrap_or(1)
+}
+
+/// Publishes an image. The topic is joined, or made, by the first one: only then the size of an image is known.
+pub(super) fn write(
+    producer: &mut Option<Producer>,
+    topic: &str,
+    size: usize,
+    data: &[u8],
+) -> Result<(), Error> {
+    // Removed meanwhile, or ours before a fork: once more, from the start.
+    match attempt(producer, topic, size, data) {
+        Err(Error::Removed { .. } | Error::Forked { .. }) => {
+            *producer = None;
+            attempt(producer, topic, size, data)
+        }
+        result => result,
+    }
+}
+
+fn attempt(
+    producer: &mut Option<Producer>,
+    topic: &str,
+    size: usize,
+    data: &[u8],
+) -> Result<(), Error> {
+    let open = match producer {
+        Some(open) => open,
+        None => {
+            let made = Producer::builder(topic)
+                .depth(slots(size, data.len()))
+                .capacity(data.len().max(1))
+                .persistent(true)
+                .open()?;
+            producer.insert(made)
+        }
+    };
+    let shape = open.geometry();
+    let fit = slots(size, data.len());
+    if data.len() > shape.capacity && fit < shape.depth {
+        // As many as there are now would take more than the program gave.
+        open.reshape(data.len(), fit)?;
+    }
+    open.write(data)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slots;
+
+    #[test]
+    fn as_many_images_as_the_size_has_room_for() {
+        let image = 1280 * 720 * 3;
+        assert_eq!(slots(20 * (image + 8), image), 20);
+        assert_eq!(slots(20 * (image + 8) - 1, image), 19);
+        assert_eq!(slots(1, image), 1);
+        assert_eq!(slots(i32::MAX as usize, 1), 16_000);
+        assert_eq!(slots(usize::MAX, usize::MAX), 1);
+    }
+}

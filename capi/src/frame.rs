@@ -1,0 +1,313 @@
+//! A received frame: its bytes, its place in the stream, what is said of it.
+#![allow(unsafe_code, reason = "exported names, and C's pointers")]
+
+use std::ffi::{CString, c_char, c_void};
+use std::sync::{Arc, OnceLock};
+
+use ring::meta::{Meta, MetaError};
+
+use crate::args;
+use crate::fail::{Failure, Result, guard, guard_or};
+use crate::metadata::SHMFLOW_NO_TIME;
+use crate::status::{SHMFLOW_NO_METADATA, Status};
+
+/// A received frame, which keeps its bytes as they are until it is released. It does not change, and may be used and
+/// released by any threads, also after its consumer is closed.
+#[derive(Debug)]
+pub struct Frame {
+    pub(crate) ring: ring::Frame,
+    /// Read when somebody asks for the first time.
+    said: OnceLock<Said>,
+}
+
+/// What the frame's metadata block says.
+#[derive(Debug)]
+pub(crate) struct Said {
+    block: Vec<u8>,
+    /// `None` for bare bytes.
+    pub(crate) meta: Result<Option<Meta>, MetaError>,
+    caps: Option<CString>,
+    format: Option<CString>,
+}
+
+impl Frame {
+    /// Hands it over to C, which has one reference then.
+    pub(crate) fn give(ring: ring::Frame) -> *mut Self {
+        Arc::into_raw(Arc::new(Self { ring, said: OnceLock::new() })).cast_mut()
+    }
+
+    fn said(&self) -> &Said {
+        self.said.get_or_init(|| {
+            let block = self.ring.meta_bytes();
+            let meta = if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) };
+            let known = meta.as_ref().ok().and_then(Option::as_ref);
+            // Neither has a NUL: decoding saw to that.
+            let text = |text: &str| CString::new(text).ok();
+            let caps = known.and_then(|meta| text(meta.caps.as_deref()?));
+            let format = known.and_then(|meta| text(&meta.video.as_ref()?.format));
+            Said { block, meta, caps, format }
+        })
+    }
+
+    /// The metadata, or why there is nothing to ask.
+    pub(crate) fn meta(&self) -> Result<&Meta> {
+        match &self.said().meta {
+            Ok(Some(meta)) => Ok(meta),
+            Ok(None) => Err(Failure::Said(
+                SHMFLOW_NO_METADATA,
+                "the frame is bare bytes: it does not say what it is".into(),
+            )),
+            Err(error) => Err(error.clone().into()),
+        }
+    }
+}
+
+/// The same frame once more: each reference has to be released. Returns frame; NULL if it is NULL.
+///
+/// # Safety
+/// frame is NULL or not released yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_ref(frame: *mut Frame) -> *mut Frame {
+    guard_or(std::ptr::null_mut(), || {
+        // SAFETY: the caller's; it came from `Arc::into_raw`.
+        unsafe {
+            args::object(frame, "frame")?;
+            Arc::increment_strong_count(frame);
+        }
+        Ok(frame)
+    })
+}
+
+/// Releases a reference; with the last one the bytes may be overwritten. From any thread. NULL is ignored.
+///
+/// # Safety
+/// frame is NULL or a reference that was not released yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_release(frame: *mut Frame) {
+    guard(|| {
+        if !frame.is_null() {
+            // SAFETY: the caller's; it came from `Arc::into_raw`.
+            unsafe {
+                args::object(frame, "frame")?;
+                drop(Arc::from_raw(frame.cast_const()));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// What a function without a status gives of a frame; `otherwise`, if there is none.
+///
+/// # Safety
+/// `frame` is NULL or a frame.
+unsafe fn of<T>(frame: *const Frame, otherwise: T, get: impl FnOnce(&Frame) -> Result<T>) -> T {
+    // SAFETY: the caller's.
+    guard_or(otherwise, || get(unsafe { args::object(frame, "frame") }?))
+}
+
+/// The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. To be read only: writing to them
+/// ends the process. NULL if frame is NULL.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_data(frame: *const Frame) -> *const c_void {
+    // SAFETY: the caller's.
+    unsafe { of(frame, std::ptr::null(), |frame| Ok(frame.ring.as_ptr().cast())) }
+}
+
+/// How many bytes it has.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_length(frame: *const Frame) -> usize {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.len())) }
+}
+
+/// Its number: rises by one with each frame of the topic, from 1.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_sequence(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.seq())) }
+}
+
+/// How many frames its consumer lost between the one before and this.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_lost(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.lost_before())) }
+}
+
+/// Who wrote it: a number that no other participant of this topic ever has.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_producer(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.producer().generation)) }
+}
+
+/// The shape of the ring, counted from 1, in which it was published.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_epoch(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.epoch())) }
+}
+
+/// 1 if its bytes are a private copy: its consumer only reads, or holds too many frames. 0 otherwise.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_is_copy(frame: *const Frame) -> i32 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.is_copy().into())) }
+}
+
+/// Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_BAD_METADATA if what it says
+/// cannot be understood. In the last two cases the functions below give what they give for "not known".
+///
+/// # Safety
+/// frame is a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_metadata_status(frame: *const Frame) -> Status {
+    // SAFETY: the caller's.
+    guard(|| unsafe { args::object(frame, "frame") }?.meta().map(drop))
+}
+
+/// When it was captured, in nanoseconds of shmflow_frame_clock; SHMFLOW_NO_TIME if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_capture_time(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { time(frame, |meta| meta.times.capture_ns) }
+}
+
+/// The clock of its capture time: SHMFLOW_CLOCK_..., or a number of a later version.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_clock(frame: *const Frame) -> u32 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.meta()?.times.clock.to_raw().into())) }
+}
+
+/// Its presentation time in its producer's stream, in nanoseconds; SHMFLOW_NO_TIME if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_pts(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { time(frame, |meta| meta.times.pts) }
+}
+
+/// Its decoding time in its producer's stream, in nanoseconds; SHMFLOW_NO_TIME if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_dts(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { time(frame, |meta| meta.times.dts) }
+}
+
+/// How long it lasts, in nanoseconds; SHMFLOW_NO_TIME if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_duration(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { time(frame, |meta| meta.times.duration) }
+}
+
+/// How long after capture its producer publishes a frame at the latest, in nanoseconds; SHMFLOW_NO_TIME if that is not
+/// known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_latency(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { time(frame, |meta| meta.times.latency_ns) }
+}
+
+/// # Safety
+/// `frame` is NULL or a frame.
+unsafe fn time(frame: *const Frame, get: impl FnOnce(&Meta) -> Option<u64>) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, SHMFLOW_NO_TIME, |frame| Ok(get(frame.meta()?).unwrap_or(SHMFLOW_NO_TIME))) }
+}
+
+/// What is special about it: SHMFLOW_FLAG_..., added, and others that docs/metadata.md lists.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_flags(frame: *const Frame) -> u32 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.meta()?.flags.bits())) }
+}
+
+/// Its GStreamer caps, or another media type with parameters; NULL if it says none. Valid as long as the frame.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_caps(frame: *const Frame) -> *const c_char {
+    // SAFETY: the caller's.
+    unsafe { of(frame, std::ptr::null(), |frame| text(frame.said(), frame.meta()?, |said| &said.caps)) }
+}
+
+/// Name of its pixel format, as GStreamer has it ("BGR", "NV12"); NULL if it is not a video frame. Valid as long as the
+/// frame.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_format(frame: *const Frame) -> *const c_char {
+    // SAFETY: the caller's.
+    unsafe { of(frame, std::ptr::null(), |frame| text(frame.said(), frame.meta()?, |said| &said.format)) }
+}
+
+/// A text of metadata that were understood.
+fn text(said: &Said, _: &Meta, get: impl FnOnce(&Said) -> &Option<CString>) -> Result<*const c_char> {
+    Ok(get(said).as_ref().map_or(std::ptr::null(), |text| text.as_ptr()))
+}
+
+/// Its metadata as they were written, of which docs/metadata.md tells the bytes; *length receives how many there are. NULL
+/// and 0 for bare bytes. Valid as long as the frame. Given also if they cannot be understood.
+///
+/// # Safety
+/// frame is NULL or a frame; length points to a size_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_metadata_block(
+    frame: *const Frame,
+    length: *mut usize,
+) -> *const c_void {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: the caller's.
+        let place = unsafe { args::place(length, "length") }?;
+        place.write(0);
+        // SAFETY: the caller's.
+        let block = &unsafe { args::object(frame, "frame") }?.said().block;
+        place.write(block.len());
+        Ok(if block.is_empty() { std::ptr::null() } else { block.as_ptr().cast() })
+    })
+}

@@ -1,0 +1,24 @@
+//! The C interface of shmflow: `libshmflow.so` and `libshmflow.a`.
+//!
+//! `include/shmflow.h` is generated from this code (comments included) and compared with it by a test; `docs/c.md` is
+//! the reference. The rules of every function here:
+//!
+//! - No panic leaves it: [`fail::guard`] is around each of them.
+//! - No pointer is used before `args` has looked at it; enumerations arrive as integers.
+//! - What it says went wrong is a status, with a text for people per thread (`fail`).
+//!
+//! `flow` is the classic interface of three calls, with a header of its own.
+#![deny(unsafe_code)]
+
+mod args;
+mod claim;
+mod consumer;
+mod fail;
+mod flow;
+mod frame;
+mod metadata;
+mod options;
+mod planes;
+mod producer;
+mod status;
+mod version;

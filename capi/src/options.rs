@@ -1,0 +1,313 @@
+//! Settings to open topics with.
+#![allow(unsafe_code, reason = "exported names, and C's pointers")]
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use ring::{ConsumerBuilder, OnLapped, Policy, ProducerBuilder, ProducerMode, Start};
+
+use crate::args::{self, Versioned};
+use crate::fail::{Failure, Result, guard};
+use crate::status::Status;
+
+/// The producers of the topic take turns: their frames are one sequence.
+pub const SHMFLOW_MODE_SHARED: i32 = 0;
+/// One producer's frames count; others stand by and take over when it dies or stands still.
+pub const SHMFLOW_MODE_PRIMARY: i32 = 1;
+/// No other producer may be there.
+pub const SHMFLOW_MODE_EXCLUSIVE: i32 = 2;
+
+/// A frame for which there is no free slot overwrites the oldest one that nobody holds.
+pub const SHMFLOW_POLICY_OVERWRITE_OLDEST: i32 = 0;
+/// It is dropped while consumers have not read what is there.
+pub const SHMFLOW_POLICY_DROP_NEW: i32 = 1;
+
+/// Start at the oldest frame that is still there.
+pub const SHMFLOW_START_OLDEST: i32 = 0;
+/// Start at the newest frame that is there.
+pub const SHMFLOW_START_NEWEST: i32 = 1;
+/// Start with the first frame published from now on.
+pub const SHMFLOW_START_NEXT: i32 = 2;
+
+/// After a loss, go on at the oldest frame that is still there: the fewest are lost.
+pub const SHMFLOW_ON_LAPPED_OLDEST: i32 = 0;
+/// After a loss, go on at the newest: the least delay.
+pub const SHMFLOW_ON_LAPPED_NEWEST: i32 = 1;
+
+/// A time to wait that never ends.
+pub const SHMFLOW_FOREVER: i64 = -1;
+
+/// What a producer wants. Call shmflow_producer_options_init, then change what matters. Who comes first chooses depth,
+/// reserve, history, capacities, perms and persistent; later ones join what is there.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProducerOptions {
+    /// Size of this structure as the program knows it. Set by shmflow_producer_options_init.
+    pub size: usize,
+    /// A name for people to see, of at most 64 bytes. NULL: the name of the process.
+    pub name: *const c_char,
+    /// The directory of the topic's files, a tmpfs. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+    pub directory: *const c_char,
+    /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 65536.
+    pub capacity: usize,
+    /// Bytes of metadata that a frame may have. Default 4096.
+    pub metadata_capacity: usize,
+    /// How many frames the ring holds for its consumers. Default 8.
+    pub depth: u32,
+    /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
+    pub reserve: u32,
+    /// How many of the newest frames stay for late joiners even when everybody has read them. Little keeps the memory in
+    /// use small, and so in the processor's cache. 0: as many as the depth. Default 0.
+    pub history: u32,
+    /// Permissions of the topic's files, whatever the umask, at most 0777. Default 0600: this user only.
+    pub perms: u32,
+    /// SHMFLOW_MODE_SHARED (default), _PRIMARY or _EXCLUSIVE.
+    pub mode: i32,
+    /// With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may stand still before another takes over; 0: only
+    /// when it dies. Default 1000.
+    pub takeover_ms: u32,
+    /// SHMFLOW_POLICY_OVERWRITE_OLDEST (default) or _DROP_NEW.
+    pub policy: i32,
+    /// Not 0: keep the topic when its last participant leaves. Default 0.
+    pub persistent: i32,
+    /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
+    /// it. Default 0.
+    pub allow_foreign_owner: i32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+// SAFETY: integers and pointers, the size first, no padding (a test counts).
+unsafe impl Versioned for ProducerOptions {
+    const LEAST: usize = 80;
+}
+
+impl ProducerOptions {
+    const DEFAULT: Self = Self {
+        size: size_of::<Self>(),
+        name: std::ptr::null(),
+        directory: std::ptr::null(),
+        capacity: 64 << 10,
+        metadata_capacity: 4096,
+        depth: 8,
+        reserve: 2,
+        history: 0,
+        perms: 0o600,
+        mode: SHMFLOW_MODE_SHARED,
+        takeover_ms: 1000,
+        policy: SHMFLOW_POLICY_OVERWRITE_OLDEST,
+        persistent: 0,
+        allow_foreign_owner: 0,
+        reserved: 0,
+    };
+}
+
+/// The settings as the ring has them.
+///
+/// # Safety
+/// `options` is NULL or what `shmflow_producer_open` asks for.
+pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> Result<ProducerBuilder> {
+    // SAFETY: the caller's.
+    let options = unsafe { args::read(options, ProducerOptions::DEFAULT, "options") }?;
+    let mode = match options.mode {
+        SHMFLOW_MODE_SHARED => ProducerMode::Shared,
+        SHMFLOW_MODE_PRIMARY => {
+            ProducerMode::Primary { takeover: Duration::from_millis(options.takeover_ms.into()) }
+        }
+        SHMFLOW_MODE_EXCLUSIVE => ProducerMode::Exclusive,
+        other => return Err(unknown("mode", other)),
+    };
+    let policy = match options.policy {
+        SHMFLOW_POLICY_OVERWRITE_OLDEST => Policy::OverwriteOldest,
+        SHMFLOW_POLICY_DROP_NEW => Policy::DropNew,
+        other => return Err(unknown("policy", other)),
+    };
+    let mut builder = ring::Producer::builder(topic)
+        .depth(options.depth)
+        .reserve(options.reserve)
+        .capacity(options.capacity)
+        .meta_capacity(options.metadata_capacity)
+        .perms(options.perms)
+        .mode(mode)
+        .policy(policy)
+        .persistent(options.persistent != 0)
+        .allow_foreign_owner(options.allow_foreign_owner != 0);
+    if options.history != 0 {
+        builder = builder.history(options.history);
+    }
+    // SAFETY: texts or NULL, says the caller.
+    let (name, directory) = unsafe {
+        (args::optional_text(options.name, "options.name")?, directory(options.directory)?)
+    };
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    if let Some(directory) = directory {
+        builder = builder.dir(directory);
+    }
+    Ok(builder)
+}
+
+/// What a consumer wants. Call shmflow_consumer_options_init, then change what matters.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ConsumerOptions {
+    /// Size of this structure as the program knows it. Set by shmflow_consumer_options_init.
+    pub size: usize,
+    /// A name for people to see, of at most 64 bytes. NULL: the name of the process.
+    pub name: *const c_char,
+    /// The directory of the topic's files. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+    pub directory: *const c_char,
+    /// What this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes. Producers that
+    /// negotiate (shmflowsink) try to send that. NULL: nothing in particular.
+    pub wish: *const c_char,
+    /// How many milliseconds to wait for a topic that is not there: 0, not at all; SHMFLOW_FOREVER. Default 0.
+    pub wait_for_topic_ms: i64,
+    /// SHMFLOW_START_OLDEST (default), _NEWEST or _NEXT.
+    pub start: i32,
+    /// SHMFLOW_ON_LAPPED_OLDEST (default) or _NEWEST.
+    pub on_lapped: i32,
+    /// How many frames this consumer may hold in place; beyond it, it receives copies. 0: half of the depth. Default 0.
+    pub max_leases: u32,
+    /// Not 0: write nothing into shared memory, and receive validated copies. Works without permission to write, on
+    /// topics whose perms admit readers. Default 0.
+    pub read_only: i32,
+    /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
+    /// it. Default 0.
+    pub allow_foreign_owner: i32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+// SAFETY: integers and pointers, the size first, no padding (a test counts).
+unsafe impl Versioned for ConsumerOptions {
+    const LEAST: usize = 64;
+}
+
+impl ConsumerOptions {
+    const DEFAULT: Self = Self {
+        size: size_of::<Self>(),
+        name: std::ptr::null(),
+        directory: std::ptr::null(),
+        wish: std::ptr::null(),
+        wait_for_topic_ms: 0,
+        start: SHMFLOW_START_OLDEST,
+        on_lapped: SHMFLOW_ON_LAPPED_OLDEST,
+        max_leases: 0,
+        read_only: 0,
+        allow_foreign_owner: 0,
+        reserved: 0,
+    };
+}
+
+/// The settings as the ring has them.
+///
+/// # Safety
+/// `options` is NULL or what `shmflow_consumer_open` asks for.
+pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> Result<ConsumerBuilder> {
+    // SAFETY: the caller's.
+    let options = unsafe { args::read(options, ConsumerOptions::DEFAULT, "options") }?;
+    let start = match options.start {
+        SHMFLOW_START_OLDEST => Start::Oldest,
+        SHMFLOW_START_NEWEST => Start::Newest,
+        SHMFLOW_START_NEXT => Start::Next,
+        other => return Err(unknown("start", other)),
+    };
+    let on_lapped = match options.on_lapped {
+        SHMFLOW_ON_LAPPED_OLDEST => OnLapped::Oldest,
+        SHMFLOW_ON_LAPPED_NEWEST => OnLapped::Newest,
+        other => return Err(unknown("on_lapped", other)),
+    };
+    let mut builder = ring::Consumer::builder(topic)
+        .start(start)
+        .on_lapped(on_lapped)
+        .read_only(options.read_only != 0)
+        .allow_foreign_owner(options.allow_foreign_owner != 0);
+    if options.max_leases != 0 {
+        builder = builder.max_leases(options.max_leases);
+    }
+    if options.wait_for_topic_ms != 0 {
+        builder = builder.wait_for_topic(timeout(options.wait_for_topic_ms));
+    }
+    // SAFETY: texts or NULL, says the caller.
+    let (name, directory, wish) = unsafe {
+        (
+            args::optional_text(options.name, "options.name")?,
+            directory(options.directory)?,
+            args::optional_text(options.wish, "options.wish")?,
+        )
+    };
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    if let Some(directory) = directory {
+        builder = builder.dir(directory);
+    }
+    if let Some(wish) = wish {
+        builder = builder.wish(wish);
+    }
+    Ok(builder)
+}
+
+/// # Safety
+/// A text or NULL.
+unsafe fn directory<'a>(pointer: *const c_char) -> Result<Option<&'a std::ffi::OsStr>> {
+    use std::os::unix::ffi::OsStrExt;
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // A path, and so any bytes.
+    // SAFETY: the caller's.
+    let path = unsafe { std::ffi::CStr::from_ptr(pointer) }.to_bytes();
+    if path.is_empty() {
+        return Err(Failure::argument("options.directory is empty (NULL is the default one)"));
+    }
+    Ok(Some(std::ffi::OsStr::from_bytes(path)))
+}
+
+fn unknown(what: &str, value: i32) -> Failure {
+    Failure::argument(format!("options.{what} is {value}, which has no meaning here"))
+}
+
+/// A time to wait; `None` is for ever.
+pub(crate) fn timeout(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+/// Gives every option its default. Call it as shmflow_producer_options_init(&options, sizeof options).
+///
+/// # Safety
+/// options points to size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_options_init(options: *mut ProducerOptions, size: usize) -> Status {
+    // SAFETY: the caller's.
+    guard(|| unsafe {
+        args::write(options, size, ProducerOptions { size, ..ProducerOptions::DEFAULT }, "options")
+    })
+}
+
+/// Gives every option its default. Call it as shmflow_consumer_options_init(&options, sizeof options).
+///
+/// # Safety
+/// options points to size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_options_init(options: *mut ConsumerOptions, size: usize) -> Status {
+    // SAFETY: the caller's.
+    guard(|| unsafe {
+        args::write(options, size, ConsumerOptions { size, ..ConsumerOptions::DEFAULT }, "options")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_first_version_is_what_it_was() {
+        assert_eq!(size_of::<ProducerOptions>(), 5 * 8 + 10 * 4);
+        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 6 * 4);
+        assert_eq!(ProducerOptions::LEAST, size_of::<ProducerOptions>());
+        assert_eq!(ConsumerOptions::LEAST, size_of::<ConsumerOptions>());
+    }
+}

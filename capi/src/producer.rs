@@ -1,0 +1,213 @@
+//! Writing frames.
+#![allow(unsafe_code, reason = "exported names, and C's pointers")]
+
+use std::ffi::{c_char, c_void};
+
+use crate::args::{self, Versioned};
+use crate::claim::Claim;
+use crate::fail::guard;
+use crate::metadata::{self, Metadata};
+use crate::options::{self, ProducerOptions};
+use crate::status::Status;
+
+/// Writes frames into a topic. Several threads may use one; only closing it has to be the last use.
+#[derive(Debug)]
+pub struct Producer {
+    ring: ring::Producer,
+}
+
+/// How a producer and its topic stand.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProducerStats {
+    /// Frames published by this producer.
+    pub published: u64,
+    /// Frames dropped because no slot could be had, or by SHMFLOW_POLICY_DROP_NEW.
+    pub dropped: u64,
+    /// Bytes published, without metadata.
+    pub bytes: u64,
+    /// Bytes that a frame may have before the ring has to grow.
+    pub capacity: u64,
+    /// Counts the shapes that the ring has had, from 1.
+    pub epoch: u64,
+    /// Bytes of shared memory that the ring takes.
+    pub reserved_bytes: u64,
+    /// Frames that the ring holds for its consumers.
+    pub depth: u32,
+    /// Slots: depth and reserve.
+    pub slots: u32,
+    /// Consumers that are alive; those that only read are not counted.
+    pub consumers: u32,
+    /// 1 if this producer's frames count; 0 while it stands by (SHMFLOW_MODE_PRIMARY).
+    pub leads: i32,
+}
+
+// SAFETY: integers, no padding.
+unsafe impl Versioned for ProducerStats {
+    const LEAST: usize = 64;
+}
+
+/// Opens a topic for writing, and makes it if it is not there. options may be NULL. *producer is NULL unless
+/// SHMFLOW_OK is returned.
+///
+/// # Safety
+/// topic is a text, options NULL or initialised, producer points to a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_open(
+    topic: *const c_char,
+    options: *const ProducerOptions,
+    producer: *mut *mut Producer,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's, all of it.
+        let (place, topic) = unsafe { (args::place(producer, "producer")?, topic) };
+        place.write(std::ptr::null_mut());
+        // SAFETY: as above.
+        let builder = unsafe { options::producer(args::text(topic, "topic")?, options)? };
+        let handle = Box::new(Producer { ring: builder.open()? });
+        place.write(Box::into_raw(handle));
+        Ok(())
+    })
+}
+
+/// Leaves the topic. Claims that were not published yet keep working. NULL is ignored.
+///
+/// # Safety
+/// producer is NULL or from shmflow_producer_open, and not used afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_close(producer: *mut Producer) {
+    guard(|| {
+        if !producer.is_null() {
+            // SAFETY: the caller's.
+            drop(unsafe { args::taken(producer, "producer") }?);
+        }
+        Ok(())
+    });
+}
+
+/// Publishes a copy of length bytes: for those who have them already. To write in place use shmflow_producer_claim.
+/// metadata may be NULL: bare bytes. sequence, if not NULL, receives the frame's number.
+///
+/// # Safety
+/// producer is open; data points to length bytes; metadata is NULL or initialised; sequence is NULL or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_write(
+    producer: *const Producer,
+    data: *const c_void,
+    length: usize,
+    metadata: *const Metadata,
+    sequence: *mut u64,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let (handle, bytes, meta, place) = unsafe {
+            (
+                args::object(producer, "producer")?,
+                args::bytes(data, length, "data")?,
+                metadata::given(metadata)?,
+                args::optional_place(sequence, "sequence")?,
+            )
+        };
+        let number = match meta {
+            Some(meta) => {
+                metadata::check_fit(meta.video.as_ref(), bytes.len())?;
+                handle.ring.write_with(bytes, &meta)?
+            }
+            None => handle.ring.write(bytes)?,
+        };
+        place.map(|place| place.write(number));
+        Ok(())
+    })
+}
+
+/// Takes a slot of shared memory to write a frame of length bytes into. End it by shmflow_claim_publish or
+/// shmflow_claim_abandon. A frame that is larger than the slots makes the ring grow.
+///
+/// # Safety
+/// producer is open; claim points to a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_claim(
+    producer: *const Producer,
+    length: usize,
+    claim: *mut *mut Claim,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let place = unsafe { args::place(claim, "claim") }?;
+        place.write(std::ptr::null_mut());
+        args::check_len(length, "a frame")?;
+        // SAFETY: the caller's.
+        let handle = unsafe { args::object(producer, "producer") }?;
+        let made = Claim::new(handle.ring.claim(length)?);
+        place.write(Box::into_raw(Box::new(made)));
+        Ok(())
+    })
+}
+
+/// Makes room for frames of capacity bytes, and for depth of them, ahead of need. Nothing happens if there is.
+///
+/// # Safety
+/// producer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_grow(
+    producer: *const Producer,
+    capacity: usize,
+    depth: u32,
+) -> Status {
+    guard(|| {
+        args::check_len(capacity, "a frame")?;
+        // SAFETY: the caller's.
+        Ok(unsafe { args::object(producer, "producer") }?.ring.grow(capacity, depth)?)
+    })
+}
+
+/// Says that the stream ends after the newest frame. Consumers are told when they have read everything and every
+/// producer has said it or left. Publishing again revokes it.
+///
+/// # Safety
+/// producer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_end(producer: *const Producer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        unsafe { args::object(producer, "producer") }?.ring.end();
+        Ok(())
+    })
+}
+
+/// How a producer and its topic stand. Call it as shmflow_producer_stats(producer, &stats, sizeof stats).
+///
+/// # Safety
+/// producer is open; stats points to size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_stats(
+    producer: *const Producer,
+    stats: *mut ProducerStats,
+    size: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let handle = unsafe { args::object(producer, "producer") }?;
+        // SAFETY: the caller's.
+        unsafe { args::write(stats, size, handle.stats(), "stats") }
+    })
+}
+
+impl Producer {
+    fn stats(&self) -> ProducerStats {
+        let (done, shape) = (self.ring.stats(), self.ring.geometry());
+        ProducerStats {
+            published: done.published,
+            dropped: done.dropped,
+            bytes: done.bytes,
+            capacity: shape.capacity as u64,
+            epoch: shape.epoch,
+            reserved_bytes: shape.reserved_bytes,
+            depth: shape.depth,
+            slots: shape.slots,
+            consumers: u32::try_from(self.ring.consumers()).unwrap_or(u32::MAX),
+            leads: self.ring.lead().into(),
+        }
+    }
+}
+

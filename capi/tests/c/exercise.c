@@ -1,0 +1,267 @@
+/* Every function once, as it is meant, in one process. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "check.h"
+
+enum { WIDTH = 64, HEIGHT = 48, BYTES = WIDTH * HEIGHT * 3 };
+
+static void *release(void *frame) {
+    shmflow_frame_release((shmflow_frame *)frame);
+    return NULL;
+}
+
+static void *unblock(void *consumer) {
+    OK(shmflow_consumer_unblock((const shmflow_consumer *)consumer));
+    return NULL;
+}
+
+static shmflow_metadata metadata(const char *format) {
+    shmflow_metadata said;
+    OK(shmflow_metadata_init(&said, sizeof said));
+    said.format = format;
+    said.width = WIDTH;
+    said.height = HEIGHT;
+    said.fps_n = 30;
+    return said;
+}
+
+static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
+    shmflow_metadata said = metadata("BGR");
+    said.capture_time = 123456789;
+    said.clock = SHMFLOW_CLOCK_TAI;
+    said.pts = 5;
+    said.duration = 7;
+    said.flags = SHMFLOW_FLAG_DISCONT | SHMFLOW_FLAG_LIVE;
+    said.crop_x = 4;
+    said.crop_y = 2;
+    said.crop_width = 32;
+    said.crop_height = 16;
+
+    size_t bytes = 0;
+    OK(shmflow_video_size("BGR", WIDTH, HEIGHT, &bytes));
+    CHECK(bytes == BYTES);
+    shmflow_claim *claim;
+    OK(shmflow_producer_claim(producer, bytes, &claim));
+    CHECK(shmflow_claim_length(claim) == bytes && shmflow_claim_capacity(claim) >= bytes);
+    unsigned char *pixels = (unsigned char *)shmflow_claim_data(claim);
+    for (size_t i = 0; i < bytes; i++) {
+        pixels[i] = (unsigned char)(i * 7);
+    }
+    OK(shmflow_claim_set_metadata(claim, &said));
+    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_length(claim, bytes - 1));
+    GIVES(SHMFLOW_TOO_LARGE, shmflow_claim_set_length(claim, shmflow_claim_capacity(claim) + 1));
+    uint64_t sequence = 0;
+    OK(shmflow_claim_publish(claim, &sequence));
+
+    shmflow_frame *frame;
+    OK(shmflow_consumer_receive(consumer, 10000, &frame));
+    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost(frame) == 0);
+    CHECK(shmflow_frame_length(frame) == bytes && shmflow_frame_is_copy(frame) == 0);
+    CHECK(shmflow_frame_producer(frame) != 0 && shmflow_frame_epoch(frame) != 0);
+    OK(shmflow_frame_metadata_status(frame));
+    CHECK(shmflow_frame_capture_time(frame) == 123456789 && shmflow_frame_clock(frame) == SHMFLOW_CLOCK_TAI);
+    CHECK(shmflow_frame_pts(frame) == 5 && shmflow_frame_duration(frame) == 7);
+    CHECK(shmflow_frame_dts(frame) == SHMFLOW_NO_TIME && shmflow_frame_latency(frame) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_flags(frame) == (SHMFLOW_FLAG_DISCONT | SHMFLOW_FLAG_LIVE));
+    CHECK(strcmp(shmflow_frame_format(frame), "BGR") == 0);
+    CHECK(shmflow_frame_width(frame) == WIDTH && shmflow_frame_height(frame) == HEIGHT);
+    uint32_t n, d;
+    OK(shmflow_frame_rate(frame, &n, &d));
+    CHECK(n == 30 && d == 1);
+    CHECK(strcmp(shmflow_frame_caps(frame), "video/x-raw, format=(string)BGR, width=(int)64, height=(int)48, "
+                                            "framerate=(fraction)30/1") == 0);
+    CHECK(shmflow_frame_plane_count(frame) == 1);
+    shmflow_plane plane;
+    OK(shmflow_frame_plane(frame, 0, &plane, sizeof plane));
+    CHECK(plane.data == shmflow_frame_data(frame) && plane.offset == 0);
+    CHECK(plane.stride == WIDTH * 3 && plane.row_bytes == WIDTH * 3 && plane.rows == HEIGHT);
+    for (uint32_t y = 0; y < plane.rows; y++) {
+        const unsigned char *row = (const unsigned char *)plane.data + (ptrdiff_t)y * plane.stride;
+        for (size_t x = 0; x < plane.row_bytes; x++) {
+            CHECK(row[x] == (unsigned char)((y * plane.row_bytes + x) * 7));
+        }
+    }
+    shmflow_crop crop;
+    OK(shmflow_frame_crop(frame, &crop, sizeof crop));
+    CHECK(crop.x == 4 && crop.y == 2 && crop.width == 32 && crop.height == 16);
+
+    /* Passed on as it is, under a new number. */
+    size_t length;
+    const void *block = shmflow_frame_metadata_block(frame, &length);
+    CHECK(block != NULL && length >= 128);
+    OK(shmflow_producer_claim(producer, bytes, &claim));
+    memcpy(shmflow_claim_data(claim), shmflow_frame_data(frame), bytes);
+    OK(shmflow_claim_set_metadata_block(claim, block, length));
+    OK(shmflow_claim_publish(claim, NULL));
+    shmflow_frame_release(frame);
+    OK(shmflow_consumer_receive(consumer, 10000, &frame));
+    CHECK(shmflow_frame_sequence(frame) == sequence + 1 && shmflow_frame_pts(frame) == 5);
+    shmflow_frame_release(frame);
+
+    /* Planes with padding, bottom-up. */
+    said = metadata("GRAY8");
+    said.plane_count = 1;
+    said.planes[0].offset = (HEIGHT - 1) * 80;
+    said.planes[0].stride = -80;
+    static unsigned char gray[80 * HEIGHT];
+    OK(shmflow_producer_write(producer, gray, sizeof gray, &said, NULL));
+    GIVES(SHMFLOW_BAD_METADATA, shmflow_producer_write(producer, gray, sizeof gray - 17, &said, NULL));
+    OK(shmflow_consumer_try(consumer, &frame));
+    OK(shmflow_frame_plane(frame, 0, &plane, sizeof plane));
+    CHECK(plane.stride == -80 && plane.data == (const char *)shmflow_frame_data(frame) + (HEIGHT - 1) * 80);
+    GIVES(SHMFLOW_BAD_ARGUMENT, shmflow_frame_plane(frame, 1, &plane, sizeof plane));
+    OK(shmflow_frame_crop(frame, &crop, sizeof crop));
+    CHECK(crop.x == 0 && crop.y == 0 && crop.width == WIDTH && crop.height == HEIGHT);
+    shmflow_frame_release(frame);
+
+    /* A format whose planes are not known is believed, but not measured. */
+    said = metadata("H264_IN_PIECES");
+    GIVES(SHMFLOW_UNKNOWN_FORMAT, shmflow_producer_write(producer, gray, sizeof gray, &said, NULL));
+    said.plane_count = 1;
+    said.planes[0].stride = 99;
+    OK(shmflow_producer_write(producer, gray, sizeof gray, &said, NULL));
+    OK(shmflow_consumer_try(consumer, &frame));
+    GIVES(SHMFLOW_UNKNOWN_FORMAT, shmflow_frame_plane(frame, 0, &plane, sizeof plane));
+    CHECK(plane.data == NULL && plane.stride == 99);
+    shmflow_frame_release(frame);
+}
+
+static void bytes(shmflow_producer *producer, shmflow_consumer *consumer) {
+    shmflow_claim *claim;
+    OK(shmflow_producer_claim(producer, 100, &claim));
+    shmflow_claim_abandon(claim);
+
+    uint64_t sequence;
+    OK(shmflow_producer_write(producer, "hello", 5, NULL, &sequence));
+    OK(shmflow_producer_write(producer, NULL, 0, NULL, NULL));
+    shmflow_frame *frame;
+    OK(shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    CHECK(shmflow_frame_length(frame) == 5 && memcmp(shmflow_frame_data(frame), "hello", 5) == 0);
+    GIVES(SHMFLOW_NO_METADATA, shmflow_frame_metadata_status(frame));
+    CHECK(shmflow_frame_caps(frame) == NULL && shmflow_frame_format(frame) == NULL);
+    CHECK(shmflow_frame_pts(frame) == SHMFLOW_NO_TIME && shmflow_frame_width(frame) == 0);
+    CHECK(shmflow_frame_plane_count(frame) == 0 && shmflow_frame_flags(frame) == 0);
+    size_t length = 9;
+    CHECK(shmflow_frame_metadata_block(frame, &length) == NULL && length == 0);
+
+    /* Another reference, released by another thread. */
+    CHECK(shmflow_frame_ref(frame) == frame);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, release, frame) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(memcmp(shmflow_frame_data(frame), "hello", 5) == 0);
+    shmflow_consumer_stats_t stats;
+    OK(shmflow_consumer_stats(consumer, &stats, sizeof stats));
+    CHECK(stats.leased == 1 && stats.lost == 0 && stats.producers == 1 && stats.ended == 0);
+    shmflow_frame_release(frame);
+    OK(shmflow_consumer_try(consumer, &frame));
+    CHECK(shmflow_frame_length(frame) == 0);
+    shmflow_frame_release(frame);
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+    CHECK(frame == NULL);
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 10, &frame));
+
+    /* Other than the newest is left out. */
+    for (int i = 0; i < 3; i++) {
+        OK(shmflow_producer_write(producer, &i, sizeof i, NULL, &sequence));
+    }
+    OK(shmflow_consumer_skip_to_newest(consumer));
+    OK(shmflow_consumer_try(consumer, &frame));
+    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost(frame) == 0);
+    shmflow_frame_release(frame);
+    OK(shmflow_consumer_set_wish(consumer, "video/x-raw, format=BGR"));
+}
+
+static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
+    int fd = -1, again = -1;
+    OK(shmflow_consumer_fd(consumer, &fd));
+    OK(shmflow_consumer_fd(consumer, &again));
+    CHECK(fd >= 0 && fd == again);
+    struct pollfd watched = {fd, POLLIN, 0};
+    shmflow_frame *frame;
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+    CHECK(poll(&watched, 1, 0) == 0);
+    for (int i = 0; i < 10; i++) {
+        OK(shmflow_producer_write(producer, &i, sizeof i, NULL, NULL));
+        CHECK(poll(&watched, 1, 30000) == 1);
+        OK(shmflow_consumer_try(consumer, &frame));
+        CHECK(memcmp(shmflow_frame_data(frame), &i, sizeof i) == 0);
+        shmflow_frame_release(frame);
+        GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+    }
+
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, unblock, consumer) == 0);
+    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    CHECK(pthread_join(thread, NULL) == 0);
+    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    OK(shmflow_consumer_unblock_reset(consumer));
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 0, &frame));
+}
+
+int main(void) {
+    CHECK(strcmp(shmflow_version(), "0.1.0") == 0);
+    CHECK(strcmp(shmflow_status_name(SHMFLOW_NO_SPACE), "SHMFLOW_NO_SPACE") == 0);
+    CHECK(strcmp(shmflow_error_text(), "") == 0 && shmflow_error_status() == SHMFLOW_OK);
+
+    shmflow_producer_options making;
+    OK(shmflow_producer_options_init(&making, sizeof making));
+    making.depth = 4;
+    making.history = 2;
+    making.capacity = 1000;
+    making.name = "exercise";
+    making.perms = 0644;
+    shmflow_producer *producer;
+    OK(shmflow_producer_open("exercise", &making, &producer));
+    OK(shmflow_producer_grow(producer, BYTES, 5));
+
+    shmflow_consumer_options reading;
+    OK(shmflow_consumer_options_init(&reading, sizeof reading));
+    reading.wait_for_topic_ms = 1000;
+    reading.start = SHMFLOW_START_OLDEST;
+    reading.on_lapped = SHMFLOW_ON_LAPPED_NEWEST;
+    reading.max_leases = 2;
+    reading.wish = "video/x-raw";
+    shmflow_consumer *consumer;
+    OK(shmflow_consumer_open("exercise", &reading, &consumer));
+
+    bytes(producer, consumer);
+    video(producer, consumer);
+    waiting(producer, consumer);
+
+    /* One that only reads gets copies. */
+    OK(shmflow_consumer_options_init(&reading, sizeof reading));
+    reading.read_only = 1;
+    reading.start = SHMFLOW_START_NEXT;
+    shmflow_consumer *reader;
+    OK(shmflow_consumer_open("exercise", &reading, &reader));
+    OK(shmflow_producer_write(producer, "last", 4, NULL, NULL));
+    shmflow_frame *frame;
+    OK(shmflow_consumer_receive(reader, 10000, &frame));
+    CHECK(shmflow_frame_is_copy(frame) == 1 && memcmp(shmflow_frame_data(frame), "last", 4) == 0);
+    shmflow_frame_release(frame);
+    shmflow_consumer_close(reader);
+
+    shmflow_producer_stats_t stats;
+    OK(shmflow_producer_stats(producer, &stats, sizeof stats));
+    CHECK(stats.published >= 20 && stats.depth == 5 && stats.slots >= 5 && stats.consumers == 1 && stats.leads == 1);
+    CHECK(stats.capacity >= BYTES && stats.epoch == 2 && stats.reserved_bytes > stats.capacity);
+
+    OK(shmflow_consumer_receive(consumer, 10000, &frame));
+    OK(shmflow_producer_end(producer));
+    shmflow_frame *none;
+    GIVES(SHMFLOW_ENDED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &none));
+    CHECK(none == NULL && strstr(shmflow_error_text(), "exercise") != NULL);
+    /* A frame outlives everything. */
+    shmflow_consumer_close(consumer);
+    shmflow_producer_close(producer);
+    CHECK(memcmp(shmflow_frame_data(frame), "last", 4) == 0);
+    shmflow_frame_release(frame);
+
+    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("exercise", NULL, &consumer));
+    CHECK(consumer == NULL && strstr(shmflow_error_text(), "exercise") != NULL);
+    puts("done");
+    return 0;
+}

@@ -1,0 +1,277 @@
+/* NULL and nonsense, to every function: an error each time, and the process goes on. */
+#include <limits.h>
+
+#include "check.h"
+
+#define BAD(call) GIVES(SHMFLOW_BAD_ARGUMENT, call)
+
+/* Aligned as nothing is that these functions take. */
+#define CROOKED(type) ((type *)(void *)(crooked + 1))
+static char crooked[4096];
+
+static void options(void) {
+    shmflow_producer_options making;
+    shmflow_producer *producer = (shmflow_producer *)crooked;
+    BAD(shmflow_producer_options_init(NULL, sizeof making));
+    BAD(shmflow_producer_options_init(&making, 0));
+    BAD(shmflow_producer_options_init(&making, 7));
+    BAD(shmflow_producer_options_init(&making, SIZE_MAX));
+    BAD(shmflow_producer_options_init(CROOKED(shmflow_producer_options), sizeof making));
+#define WITH(field, value)                                                                                    \
+    do {                                                                                                      \
+        OK(shmflow_producer_options_init(&making, sizeof making));                                            \
+        making.field = (value);                                                                               \
+        BAD(shmflow_producer_open("nonsense", &making, &producer));                                           \
+        CHECK(producer == NULL);                                                                              \
+    } while (0)
+    WITH(size, 0);
+    WITH(size, 3);
+    WITH(size, SIZE_MAX);
+    WITH(mode, 3);
+    WITH(mode, -1);
+    WITH(policy, 2);
+    WITH(policy, INT_MIN);
+    WITH(perms, 01000);
+    WITH(perms, UINT_MAX);
+    WITH(depth, 0);
+    WITH(depth, UINT_MAX);
+    WITH(reserve, UINT_MAX);
+    WITH(name, "\xff\xfe");
+    WITH(directory, "");
+#undef WITH
+    OK(shmflow_producer_options_init(&making, sizeof making));
+    making.directory = "/nowhere/at/all";
+    CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
+    making.directory = NULL;
+    making.capacity = SIZE_MAX;
+    CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
+
+    shmflow_consumer_options reading;
+    shmflow_consumer *consumer = (shmflow_consumer *)crooked;
+    BAD(shmflow_consumer_options_init(NULL, sizeof reading));
+    BAD(shmflow_consumer_options_init(&reading, 1));
+#define WITH(field, value)                                                                                    \
+    do {                                                                                                      \
+        OK(shmflow_consumer_options_init(&reading, sizeof reading));                                          \
+        reading.field = (value);                                                                              \
+        BAD(shmflow_consumer_open("nonsense", &reading, &consumer));                                          \
+        CHECK(consumer == NULL);                                                                              \
+    } while (0)
+    WITH(size, 12);
+    WITH(start, 3);
+    WITH(start, -7);
+    WITH(on_lapped, 99);
+    WITH(name, "\xc3");
+    WITH(wish, "\x80");
+    WITH(directory, "");
+#undef WITH
+    /* A newer program's options, with something in them that this library does not have. */
+    struct {
+        shmflow_consumer_options known;
+        uint64_t unknown;
+    } newer;
+    memset(&newer, 0, sizeof newer);
+    OK(shmflow_consumer_options_init(&newer.known, sizeof newer.known));
+    newer.known.size = sizeof newer;
+    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("nonsense", &newer.known, &consumer));
+    newer.unknown = 1;
+    BAD(shmflow_consumer_open("nonsense", &newer.known, &consumer));
+    CHECK(strstr(shmflow_error_text(), "newer") != NULL);
+}
+
+static void names(void) {
+    shmflow_producer *producer;
+    shmflow_consumer *consumer;
+    BAD(shmflow_producer_open(NULL, NULL, &producer));
+    BAD(shmflow_producer_open("nonsense", NULL, NULL));
+    BAD(shmflow_producer_open("\xff", NULL, &producer));
+    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open("", NULL, &producer));
+    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open("a\nb", NULL, &producer));
+    char name[400];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = 0;
+    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open(name, NULL, &producer));
+    BAD(shmflow_consumer_open(NULL, NULL, &consumer));
+    BAD(shmflow_consumer_open("nonsense", NULL, NULL));
+    GIVES(SHMFLOW_BAD_NAME, shmflow_consumer_open("", NULL, &consumer));
+    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("nonsense", NULL, &consumer));
+}
+
+static void nothing(void) {
+    uint64_t number = 7;
+    uint32_t n, d;
+    size_t size = 7;
+    int fd = 7;
+    shmflow_claim *claim = (shmflow_claim *)crooked;
+    shmflow_frame *frame = (shmflow_frame *)crooked;
+    shmflow_producer_stats_t done;
+    shmflow_consumer_stats_t read;
+    shmflow_plane plane;
+    shmflow_crop crop;
+    shmflow_metadata said;
+    OK(shmflow_metadata_init(&said, sizeof said));
+    BAD(shmflow_metadata_init(NULL, sizeof said));
+    BAD(shmflow_metadata_init(&said, 1));
+    BAD(shmflow_video_size(NULL, 1, 1, &size));
+    BAD(shmflow_video_size("BGR", 1, 1, NULL));
+    BAD(shmflow_video_size("BGR", 0, 1, &size));
+    BAD(shmflow_video_size("BGR", UINT_MAX, UINT_MAX, &size));
+    GIVES(SHMFLOW_UNKNOWN_FORMAT, shmflow_video_size("NONSENSE", 1, 1, &size));
+
+    shmflow_producer_close(NULL);
+    BAD(shmflow_producer_write(NULL, "x", 1, NULL, NULL));
+    BAD(shmflow_producer_claim(NULL, 1, &claim));
+    CHECK(claim == NULL);
+    BAD(shmflow_producer_grow(NULL, 1, 1));
+    BAD(shmflow_producer_end(NULL));
+    BAD(shmflow_producer_stats(NULL, &done, sizeof done));
+    BAD(shmflow_producer_end(CROOKED(shmflow_producer)));
+
+    CHECK(shmflow_claim_data(NULL) == NULL && shmflow_claim_length(NULL) == 0 && shmflow_claim_capacity(NULL) == 0);
+    BAD(shmflow_claim_set_length(NULL, 1));
+    BAD(shmflow_claim_set_metadata(NULL, &said));
+    BAD(shmflow_claim_set_metadata_block(NULL, "x", 1));
+    BAD(shmflow_claim_publish(NULL, &number));
+    shmflow_claim_abandon(NULL);
+
+    shmflow_consumer_close(NULL);
+    BAD(shmflow_consumer_receive(NULL, 0, &frame));
+    CHECK(frame == NULL);
+    BAD(shmflow_consumer_try(NULL, &frame));
+    BAD(shmflow_consumer_fd(NULL, &fd));
+    BAD(shmflow_consumer_unblock(NULL));
+    BAD(shmflow_consumer_unblock_reset(NULL));
+    BAD(shmflow_consumer_skip_to_newest(NULL));
+    BAD(shmflow_consumer_set_wish(NULL, ""));
+    BAD(shmflow_consumer_stats(NULL, &read, sizeof read));
+    BAD(shmflow_consumer_unblock(CROOKED(shmflow_consumer)));
+
+    CHECK(shmflow_frame_ref(NULL) == NULL);
+    shmflow_frame_release(NULL);
+    CHECK(shmflow_frame_data(NULL) == NULL && shmflow_frame_length(NULL) == 0 && shmflow_frame_sequence(NULL) == 0);
+    CHECK(shmflow_frame_lost(NULL) == 0 && shmflow_frame_producer(NULL) == 0 && shmflow_frame_epoch(NULL) == 0);
+    CHECK(shmflow_frame_is_copy(NULL) == 0 && shmflow_frame_flags(NULL) == 0 && shmflow_frame_clock(NULL) == 0);
+    CHECK(shmflow_frame_capture_time(NULL) == SHMFLOW_NO_TIME && shmflow_frame_pts(NULL) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_dts(NULL) == SHMFLOW_NO_TIME && shmflow_frame_duration(NULL) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_latency(NULL) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_caps(NULL) == NULL && shmflow_frame_format(NULL) == NULL);
+    CHECK(shmflow_frame_width(NULL) == 0 && shmflow_frame_height(NULL) == 0 && shmflow_frame_plane_count(NULL) == 0);
+    CHECK(shmflow_frame_metadata_block(NULL, &size) == NULL && size == 0);
+    CHECK(shmflow_error_status() == SHMFLOW_BAD_ARGUMENT && strstr(shmflow_error_text(), "NULL") != NULL);
+    BAD(shmflow_frame_metadata_status(NULL));
+    BAD(shmflow_frame_rate(NULL, &n, &d));
+    BAD(shmflow_frame_plane(NULL, 0, &plane, sizeof plane));
+    BAD(shmflow_frame_crop(NULL, &crop, sizeof crop));
+}
+
+static void handles(void) {
+    shmflow_producer *producer;
+    shmflow_consumer *consumer;
+    OK(shmflow_producer_open("nonsense", NULL, &producer));
+    OK(shmflow_consumer_open("nonsense", NULL, &consumer));
+
+    shmflow_metadata said;
+    uint64_t sequence = 0;
+    BAD(shmflow_producer_write(producer, NULL, 1, NULL, NULL));
+    BAD(shmflow_producer_write(producer, "x", SIZE_MAX, NULL, NULL));
+    BAD(shmflow_producer_write(producer, "x", (size_t)-5, NULL, NULL));
+    BAD(shmflow_producer_write(producer, "x", 1, NULL, CROOKED(uint64_t)));
+    BAD(shmflow_producer_grow(producer, SIZE_MAX, 1));
+    CHECK(shmflow_producer_grow(producer, SIZE_MAX / 4, 1) < 0);
+    CHECK(shmflow_producer_grow(producer, 1, UINT_MAX) < 0);
+    BAD(shmflow_producer_stats(producer, NULL, 64));
+    shmflow_producer_stats_t done;
+    BAD(shmflow_producer_stats(producer, &done, 3));
+    shmflow_claim *claim;
+    BAD(shmflow_producer_claim(producer, SIZE_MAX, &claim));
+    CHECK(claim == NULL);
+    CHECK(shmflow_producer_claim(producer, SIZE_MAX / 2, &claim) < 0 && claim == NULL);
+    BAD(shmflow_producer_claim(producer, 1, NULL));
+    OK(shmflow_producer_claim(producer, 10, &claim));
+    BAD(shmflow_claim_set_metadata(claim, NULL));
+    BAD(shmflow_claim_set_metadata_block(claim, NULL, 9));
+    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_metadata_block(claim, "nonsense", 8));
+    GIVES(SHMFLOW_TOO_LARGE, shmflow_claim_set_length(claim, SIZE_MAX));
+#define WITH(status, field, value)                                                                            \
+    do {                                                                                                      \
+        OK(shmflow_metadata_init(&said, sizeof said));                                                        \
+        said.format = "GRAY8";                                                                                \
+        said.width = 5;                                                                                       \
+        said.height = 2;                                                                                      \
+        said.field = (value);                                                                                 \
+        GIVES(status, shmflow_claim_set_metadata(claim, &said));                                              \
+        GIVES(status, shmflow_producer_write(producer, "0123456789", 10, &said, NULL));                       \
+    } while (0)
+    WITH(SHMFLOW_BAD_ARGUMENT, size, 1);
+    WITH(SHMFLOW_BAD_ARGUMENT, width, 0);
+    WITH(SHMFLOW_BAD_ARGUMENT, height, 0);
+    WITH(SHMFLOW_BAD_METADATA, height, 3);
+    WITH(SHMFLOW_BAD_METADATA, width, UINT_MAX >> 1);
+    WITH(SHMFLOW_BAD_ARGUMENT, width, UINT_MAX);
+    WITH(SHMFLOW_BAD_ARGUMENT, plane_count, 5);
+    WITH(SHMFLOW_BAD_ARGUMENT, plane_count, UINT_MAX);
+    WITH(SHMFLOW_BAD_METADATA, plane_count, 1); /* of stride 0 */
+    WITH(SHMFLOW_BAD_METADATA, plane_count, 2);
+    WITH(SHMFLOW_BAD_ARGUMENT, clock, UINT_MAX);
+    WITH(SHMFLOW_BAD_ARGUMENT, caps, "\xff");
+    WITH(SHMFLOW_UNKNOWN_FORMAT, format, "");
+    WITH(SHMFLOW_UNKNOWN_FORMAT, format, "a format with a name that is too long");
+    WITH(SHMFLOW_BAD_METADATA, crop_width, 6);
+#undef WITH
+    OK(shmflow_metadata_init(&said, sizeof said));
+    said.format = "GRAY8";
+    said.width = 5;
+    said.height = 2;
+    said.fps_n = 1;
+    said.fps_d = 0;
+    BAD(shmflow_claim_set_metadata(claim, &said));
+    char *caps = (char *)malloc(100000);
+    memset(caps, 'x', 100000);
+    caps[99999] = 0;
+    said.fps_n = 0;
+    said.caps = caps;
+    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_metadata(claim, &said));
+    free(caps);
+    OK(shmflow_claim_publish(claim, &sequence));
+    CHECK(sequence == 1);
+
+    shmflow_frame *frame;
+    BAD(shmflow_consumer_receive(consumer, 0, NULL));
+    BAD(shmflow_consumer_try(consumer, NULL));
+    BAD(shmflow_consumer_try(consumer, CROOKED(shmflow_frame *)));
+    BAD(shmflow_consumer_fd(consumer, NULL));
+    BAD(shmflow_consumer_set_wish(consumer, NULL));
+    BAD(shmflow_consumer_set_wish(consumer, "\xff"));
+    char *wish = (char *)malloc(10000);
+    memset(wish, 'x', 10000);
+    wish[9999] = 0;
+    BAD(shmflow_consumer_set_wish(consumer, wish));
+    free(wish);
+    BAD(shmflow_consumer_stats(consumer, NULL, 72));
+    /* Nothing was lost by all that. */
+    OK(shmflow_consumer_receive(consumer, INT64_MIN, &frame));
+    CHECK(shmflow_frame_sequence(frame) == 1);
+    shmflow_plane plane;
+    uint32_t n;
+    BAD(shmflow_frame_plane(frame, 0, NULL, sizeof plane));
+    BAD(shmflow_frame_plane(frame, 0, &plane, 1));
+    GIVES(SHMFLOW_NO_METADATA, shmflow_frame_plane(frame, UINT_MAX, &plane, sizeof plane));
+    BAD(shmflow_frame_rate(frame, NULL, &n));
+    BAD(shmflow_frame_rate(frame, &n, NULL));
+    BAD(shmflow_frame_crop(frame, NULL, sizeof plane));
+    CHECK(shmflow_frame_metadata_block(frame, NULL) == NULL);
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 1, &(shmflow_frame *){NULL}));
+    shmflow_frame_release(frame);
+    shmflow_consumer_close(consumer);
+    shmflow_producer_close(producer);
+}
+
+int main(void) {
+    CHECK(strcmp(shmflow_status_name(12345), "unknown status") == 0);
+    options();
+    names();
+    nothing();
+    handles();
+    puts("done");
+    return 0;
+}
