@@ -225,12 +225,12 @@ pub unsafe extern "C" fn shmflow_consumer_set_wish(consumer: *const Consumer, ca
     })
 }
 
-/// How a consumer and its topic stand. Call it as shmflow_consumer_stats(consumer, &stats, sizeof stats).
+/// How a consumer and its topic stand. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
 ///
 /// # Safety
 /// consumer is open; stats points to size bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_consumer_stats(
+pub unsafe extern "C" fn shmflow_consumer_get_stats(
     consumer: *const Consumer,
     stats: *mut ConsumerStats,
     size: usize,

@@ -127,9 +127,8 @@ impl Metadata {
     /// Its texts are texts or NULL.
     unsafe fn to_meta(self) -> Result<Meta> {
         // SAFETY: the caller's.
-        let (format, caps) = unsafe {
-            (args::optional_text(self.format, "format")?, args::optional_text(self.caps, "caps")?)
-        };
+        let (format, caps) =
+            unsafe { (args::optional_text(self.format, "format")?, args::optional_text(self.caps, "caps")?) };
         let video = format.map(|format| self.video(format)).transpose()?;
         let caps = match (caps, &video) {
             (Some(caps), _) => Some(caps.to_owned()),
@@ -181,8 +180,7 @@ impl Metadata {
         if self.crop_width == 0 {
             return Ok(None);
         }
-        let crop =
-            Crop { x: self.crop_x, y: self.crop_y, width: self.crop_width, height: self.crop_height };
+        let crop = Crop { x: self.crop_x, y: self.crop_y, width: self.crop_width, height: self.crop_height };
         if video.is_some_and(|video| crop.within(video.width, video.height)) {
             return Ok(Some(crop));
         }
@@ -218,7 +216,9 @@ fn packed(format: &str, width: u32, height: u32) -> Result<(Vec<Plane>, usize)> 
     let Some(extents) = plane_extents(format, width, height) else {
         return Err(Failure::Said(
             SHMFLOW_UNKNOWN_FORMAT,
-            format!("the pixel format {format:?} is not known: say where its planes lie (plane_count, planes)"),
+            format!(
+                "the pixel format {format:?} is not known: say where its planes lie (plane_count, planes)"
+            ),
         ));
     };
     let too_large = || Failure::argument(format!("a frame of {width} × {height} pixels is too large"));
@@ -237,7 +237,9 @@ fn packed(format: &str, width: u32, height: u32) -> Result<(Vec<Plane>, usize)> 
 
 fn caps_of(video: &VideoLayout) -> String {
     let VideoLayout { format, width, height, fps: (n, d), .. } = video;
-    format!("video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}, framerate=(fraction){n}/{d}")
+    format!(
+        "video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}, framerate=(fraction){n}/{d}"
+    )
 }
 
 /// Bytes of a video frame whose rows have no padding and whose planes follow each other: what to claim for it if

@@ -136,9 +136,8 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
         builder = builder.history(options.history);
     }
     // SAFETY: texts or NULL, says the caller.
-    let (name, directory) = unsafe {
-        (args::optional_text(options.name, "options.name")?, directory(options.directory)?)
-    };
+    let (name, directory) =
+        unsafe { (args::optional_text(options.name, "options.name")?, directory(options.directory)?) };
     if let Some(name) = name {
         builder = builder.name(name);
     }

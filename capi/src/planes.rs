@@ -61,7 +61,10 @@ impl Frame {
         let video = self.video()?;
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(plane) = video.planes.get(index) else {
-            return Err(Failure::argument(format!("there is no plane {index}: it has {}", video.planes.len())));
+            return Err(Failure::argument(format!(
+                "there is no plane {index}: it has {}",
+                video.planes.len()
+            )));
         };
         let where_it_is = |data, row_bytes, rows| Plane {
             data,
@@ -187,10 +190,13 @@ pub unsafe extern "C" fn shmflow_frame_crop(frame: *const Frame, crop: *mut Crop
             let frame = args::object(frame, "frame")?;
             let video = frame.video()?;
             let said = frame.meta()?.crop.filter(|crop| crop.within(video.width, video.height));
-            let visible = said.map_or(
-                Crop { x: 0, y: 0, width: video.width, height: video.height },
-                |crop| Crop { x: crop.x, y: crop.y, width: crop.width, height: crop.height },
-            );
+            let visible =
+                said.map_or(Crop { x: 0, y: 0, width: video.width, height: video.height }, |crop| Crop {
+                    x: crop.x,
+                    y: crop.y,
+                    width: crop.width,
+                    height: crop.height,
+                });
             args::write(crop, size, visible, "crop")
         }
     })

@@ -175,12 +175,12 @@ pub unsafe extern "C" fn shmflow_producer_end(producer: *const Producer) -> Stat
     })
 }
 
-/// How a producer and its topic stand. Call it as shmflow_producer_stats(producer, &stats, sizeof stats).
+/// How a producer and its topic stand. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
 ///
 /// # Safety
 /// producer is open; stats points to size bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_producer_stats(
+pub unsafe extern "C" fn shmflow_producer_get_stats(
     producer: *const Producer,
     stats: *mut ProducerStats,
     size: usize,
@@ -210,4 +210,3 @@ impl Producer {
         }
     }
 }
-

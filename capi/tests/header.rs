@@ -1,23 +1,50 @@
-//! The header that is checked in is the one that the source makes.
+//! The header that is checked in is the one that the source makes, and compilers of C and C++ take it.
 //!
 //! `SHMFLOW_REGENERATE=1 cargo test -p shmflow-capi --test header` writes it anew.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
+mod support;
+
 use std::path::Path;
+
+use support::Place;
+
+/// The files of the interface, in the order in which one reads it.
+const FILES: [&str; 10] =
+    ["status", "fail", "version", "metadata", "options", "producer", "claim", "consumer", "frame", "planes"];
+
+fn made() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
+    let builder = FILES.iter().fold(cbindgen::Builder::new().with_config(config), |builder, file| {
+        builder.with_src(root.join(format!("src/{file}.rs")))
+    });
+    let mut made = Vec::new();
+    builder.generate().unwrap().write(&mut made);
+    for_c(&String::from_utf8(made).unwrap())
+}
+
+/// What C has otherwise than Rust: negative numbers in brackets, and no headings in comments.
+fn for_c(header: &str) -> String {
+    let mut lines = Vec::new();
+    let mut safety = false;
+    for line in header.lines() {
+        match line.rsplit_once(' ') {
+            Some((define, number)) if line.starts_with("#define") && number.starts_with('-') => {
+                lines.push(format!("{define} ({number})"));
+            }
+            _ if line.trim() == "* # Safety" => safety = true,
+            _ if std::mem::take(&mut safety) => lines.push(line.replacen("* ", "* Safety: ", 1)),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
+}
 
 #[test]
 fn the_header_is_made_from_the_source() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    // In the order in which one reads them.
-    for file in ["status", "fail", "version", "metadata", "options", "producer", "claim", "consumer", "frame", "planes"] {
-        builder = builder.with_src(root.join(format!("src/{file}.rs")));
-    }
-    let mut made = Vec::new();
-    builder.generate().unwrap().write(&mut made);
-    let made = String::from_utf8(made).unwrap();
-    let path = root.join("include/shmflow.h");
+    let made = made();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/shmflow.h");
     if std::env::var_os("SHMFLOW_REGENERATE").is_some() {
         std::fs::write(&path, &made).unwrap();
     }
@@ -29,5 +56,50 @@ fn the_header_is_made_from_the_source() {
              SHMFLOW_REGENERATE=1 cargo test -p shmflow-capi --test header",
             differs.map(|line| line + 1)
         );
+    }
+}
+
+#[test]
+fn every_exported_function_is_in_a_header_and_every_declared_one_exported() {
+    let place = Place::new();
+    let exported: Vec<String> = place
+        .run("nm", &["-D", "--defined-only", place.library("so").to_str().unwrap()])
+        .lines()
+        .filter_map(|line| line.rsplit_once(" T ").map(|(_, name)| name.to_owned()))
+        .collect();
+    let header = made();
+    let classic = std::fs::read_to_string(support::include().join("flow.h")).unwrap();
+    for name in &exported {
+        let declared = [&header, &classic].iter().any(|text| text.contains(&format!("{name}(")));
+        assert!(declared, "{name} is exported, and in no header");
+    }
+    let functions = header.lines().filter(|line| !line.starts_with([' ', '#', '/', '}']));
+    let mut count = 0;
+    for name in functions.filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next()) {
+        if name.starts_with("shmflow_") && !name.ends_with(';') {
+            assert!(exported.iter().any(|known| known == name), "{name} is declared, and not exported");
+            count += 1;
+        }
+    }
+    assert!(count > 40, "the header was not understood: {count} functions");
+    for name in ["init_flow", "write_data", "read_data"] {
+        assert!(exported.iter().any(|known| known == name), "{name}");
+    }
+}
+
+#[test]
+fn compilers_of_c_and_of_cxx_take_both_headers() {
+    let place = Place::new();
+    let text =
+        "#include \"shmflow.h\"\n#include \"flow.h\"\nint main(void) { return shmflow_error_status(); }\n";
+    for (compiler, flags, ending) in [
+        ("gcc", &["-std=c99"][..], "c"),
+        ("gcc", &["-std=c11", "-Wstrict-prototypes"], "c"),
+        ("g++", &["-std=c++11"], "cc"),
+        ("g++", &["-std=c++20"], "cc"),
+    ] {
+        let source = place.write(&format!("headers.{ending}"), text);
+        place.compile(compiler, &source, "headers", flags);
+        place.run(&place.path("headers"), &[]);
     }
 }

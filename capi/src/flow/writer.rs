@@ -31,12 +31,7 @@ pub(super) fn write(
     }
 }
 
-fn attempt(
-    producer: &mut Option<Producer>,
-    topic: &str,
-    size: usize,
-    data: &[u8],
-) -> Result<(), Error> {
+fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8]) -> Result<(), Error> {
     let open = match producer {
         Some(open) => open,
         None => {

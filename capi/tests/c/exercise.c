@@ -152,8 +152,8 @@ static void bytes(shmflow_producer *producer, shmflow_consumer *consumer) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, release, frame) == 0 && pthread_join(thread, NULL) == 0);
     CHECK(memcmp(shmflow_frame_data(frame), "hello", 5) == 0);
-    shmflow_consumer_stats_t stats;
-    OK(shmflow_consumer_stats(consumer, &stats, sizeof stats));
+    shmflow_consumer_stats stats;
+    OK(shmflow_consumer_get_stats(consumer, &stats, sizeof stats));
     CHECK(stats.leased == 1 && stats.lost == 0 && stats.producers == 1 && stats.ended == 0);
     shmflow_frame_release(frame);
     OK(shmflow_consumer_try(consumer, &frame));
@@ -244,8 +244,8 @@ int main(void) {
     shmflow_frame_release(frame);
     shmflow_consumer_close(reader);
 
-    shmflow_producer_stats_t stats;
-    OK(shmflow_producer_stats(producer, &stats, sizeof stats));
+    shmflow_producer_stats stats;
+    OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
     CHECK(stats.published >= 20 && stats.depth == 5 && stats.slots >= 5 && stats.consumers == 1 && stats.leads == 1);
     CHECK(stats.capacity >= BYTES && stats.epoch == 2 && stats.reserved_bytes > stats.capacity);
 

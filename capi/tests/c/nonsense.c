@@ -104,8 +104,8 @@ static void nothing(void) {
     int fd = 7;
     shmflow_claim *claim = (shmflow_claim *)crooked;
     shmflow_frame *frame = (shmflow_frame *)crooked;
-    shmflow_producer_stats_t done;
-    shmflow_consumer_stats_t read;
+    shmflow_producer_stats done;
+    shmflow_consumer_stats read;
     shmflow_plane plane;
     shmflow_crop crop;
     shmflow_metadata said;
@@ -124,7 +124,7 @@ static void nothing(void) {
     CHECK(claim == NULL);
     BAD(shmflow_producer_grow(NULL, 1, 1));
     BAD(shmflow_producer_end(NULL));
-    BAD(shmflow_producer_stats(NULL, &done, sizeof done));
+    BAD(shmflow_producer_get_stats(NULL, &done, sizeof done));
     BAD(shmflow_producer_end(CROOKED(shmflow_producer)));
 
     CHECK(shmflow_claim_data(NULL) == NULL && shmflow_claim_length(NULL) == 0 && shmflow_claim_capacity(NULL) == 0);
@@ -143,7 +143,7 @@ static void nothing(void) {
     BAD(shmflow_consumer_unblock_reset(NULL));
     BAD(shmflow_consumer_skip_to_newest(NULL));
     BAD(shmflow_consumer_set_wish(NULL, ""));
-    BAD(shmflow_consumer_stats(NULL, &read, sizeof read));
+    BAD(shmflow_consumer_get_stats(NULL, &read, sizeof read));
     BAD(shmflow_consumer_unblock(CROOKED(shmflow_consumer)));
 
     CHECK(shmflow_frame_ref(NULL) == NULL);
@@ -179,9 +179,9 @@ static void handles(void) {
     BAD(shmflow_producer_grow(producer, SIZE_MAX, 1));
     CHECK(shmflow_producer_grow(producer, SIZE_MAX / 4, 1) < 0);
     CHECK(shmflow_producer_grow(producer, 1, UINT_MAX) < 0);
-    BAD(shmflow_producer_stats(producer, NULL, 64));
-    shmflow_producer_stats_t done;
-    BAD(shmflow_producer_stats(producer, &done, 3));
+    BAD(shmflow_producer_get_stats(producer, NULL, 64));
+    shmflow_producer_stats done;
+    BAD(shmflow_producer_get_stats(producer, &done, 3));
     shmflow_claim *claim;
     BAD(shmflow_producer_claim(producer, SIZE_MAX, &claim));
     CHECK(claim == NULL);
@@ -247,7 +247,7 @@ static void handles(void) {
     wish[9999] = 0;
     BAD(shmflow_consumer_set_wish(consumer, wish));
     free(wish);
-    BAD(shmflow_consumer_stats(consumer, NULL, 72));
+    BAD(shmflow_consumer_get_stats(consumer, NULL, 72));
     /* Nothing was lost by all that. */
     OK(shmflow_consumer_receive(consumer, INT64_MIN, &frame));
     CHECK(shmflow_frame_sequence(frame) == 1);

@@ -1,0 +1,118 @@
+//! Programs in C, compiled as people compile them, in one process and in several.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod support;
+
+use support::{Place, c, succeeded, wait_until};
+
+#[test]
+fn every_function_does_what_it_says() {
+    let place = Place::new();
+    assert_eq!(place.run(place.program("exercise"), &[]), "done\n");
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+#[test]
+fn with_the_library_inside_the_program_too() {
+    let place = Place::new();
+    let program = place.compile_static(&c("exercise.c"), "static");
+    // No library is to be found at run time.
+    let output = place.command(&program).env_remove("LD_LIBRARY_PATH").output().unwrap();
+    succeeded("static", &output);
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+#[test]
+fn from_cxx_too() {
+    let place = Place::new();
+    let program = place.compile("g++", &c("exercise.c"), "cxx", &["-x", "c++", "-std=c++17"]);
+    assert_eq!(place.run(program, &[]), "done\n");
+}
+
+#[test]
+fn null_and_nonsense_give_errors() {
+    let place = Place::new();
+    assert_eq!(place.run(place.program("nonsense"), &[]), "done\n");
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+/// Valgrind finds uses of freed or uninitialised memory, and leaks, in both programs.
+#[test]
+fn memory_is_used_well() {
+    let place = Place::new();
+    for name in ["exercise", "nonsense"] {
+        let program = place.program(name);
+        let output = place
+            .command("valgrind")
+            .args(["--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"])
+            .args(["--show-leak-kinds=definite,indirect", "--quiet"])
+            .arg(&program)
+            .output()
+            .unwrap();
+        succeeded(&format!("valgrind {name}"), &output);
+    }
+}
+
+#[test]
+fn frames_go_from_process_to_process_in_place() {
+    let place = Place::new();
+    let program = place.program("roles");
+    let mut sender = place.start(&program, &["send", "c/frames", "100"]);
+    assert_eq!(sender.hear(), "ready");
+    let mut receivers = ["receive", "poll", "poll"].map(|role| place.start(&program, &[role, "c/frames"]));
+    for receiver in &mut receivers {
+        assert_eq!(receiver.hear(), "ready");
+    }
+    sender.tell("go");
+    for receiver in receivers {
+        assert_eq!(receiver.finish(), "100 frames");
+    }
+    sender.finish();
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+#[test]
+fn a_consumer_may_be_there_first() {
+    let place = Place::new();
+    let program = place.program("roles");
+    // It waits for the topic.
+    let receiver = place.start(&program, &["poll", "late"]);
+    let mut sender = place.start(&program, &["send", "late", "10"]);
+    assert_eq!(sender.hear(), "ready");
+    sender.tell("go");
+    assert!(receiver.finish().ends_with("10 frames"));
+    sender.finish();
+}
+
+#[test]
+fn a_killed_consumer_that_held_frames_leaves_nothing_behind() {
+    let place = Place::new();
+    let program = place.program("roles");
+    let producer = ring::Producer::builder("held").dir(place.topics()).depth(6).open().unwrap();
+    for round in 0..3u8 {
+        for _ in 0..3 {
+            producer.write(&[round; 100]).unwrap();
+        }
+        let mut holder = place.start(&program, &["hold", "held", "3"]);
+        assert_eq!(holder.hear(), "holding");
+        let info = ring::inspect("held", Some(place.topics())).unwrap();
+        assert!(info.participants.iter().any(|participant| participant.holding == Some(3)), "{info:?}");
+        holder.kill();
+    }
+    wait_until("its death is seen", || producer.consumers() == 0);
+    // Every slot can be had: nobody's hold stayed.
+    let claims: Vec<_> = (0..producer.geometry().slots).map(|_| producer.claim(1).unwrap()).collect();
+    drop(claims);
+    drop(producer);
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+#[test]
+fn in_a_forked_child_everything_is_refused() {
+    let place = Place::new();
+    let mut parent = place.start(place.program("roles"), &["fork", "forked"]);
+    assert_eq!(parent.hear(), "child");
+    parent.tell("go on");
+    assert_eq!(parent.finish(), "parent");
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
