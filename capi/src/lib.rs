@@ -9,17 +9,16 @@
 //!
 //! `flow` is the classic interface of three calls, with a header of its own.
 #![deny(unsafe_code)]
-#![allow(unreachable_pub, reason = "what C reaches is public, though nothing in Rust reaches it")]
 
 mod args;
-mod claim;
-mod consumer;
-mod fail;
-mod flow;
-mod frame;
-mod metadata;
-mod options;
-mod planes;
-mod producer;
-mod status;
-mod version;
+pub mod claim;
+pub mod consumer;
+pub mod fail;
+pub mod flow;
+pub mod frame;
+pub mod metadata;
+pub mod options;
+pub mod planes;
+pub mod producer;
+pub mod status;
+pub mod version;

@@ -38,8 +38,11 @@ fn current() -> Result<Current> {
 pub unsafe extern "C" fn init_flow(topic: *mut c_char, size: c_int) {
     guard("init_flow", (), || {
         static LEAVE: Once = Once::new();
-        // SAFETY: `leave` is a function without arguments. It is called when the program exits, or the library is unloaded.
-        LEAVE.call_once(|| drop(unsafe { libc::atexit(leave) }));
+        LEAVE.call_once(|| {
+            // If it fails, the kernel does what it would do.
+            // SAFETY: a function without arguments, which is called when the program exits, or the library is unloaded.
+            let _ = unsafe { libc::atexit(leave) };
+        });
         // What was is not meant any more, whatever is wrong with what is.
         *lock(&CURRENT) = None;
         // SAFETY: the caller's.

@@ -4,7 +4,7 @@
 //! and the program goes on: a reader finds nothing new, a writer's image is lost.
 
 mod complain;
-mod export;
+pub mod export;
 mod reader;
 mod state;
 mod writer;

@@ -14,6 +14,11 @@ pub(super) fn slots(size: usize, frame: usize) -> u32 {
     u32::try_from(slots.clamp(1, MOST_SLOTS)).unwrap_or(1)
 }
 
+/// The room that a slot takes in any case.
+fn room(bytes: usize) -> usize {
+    bytes.max(1).checked_next_multiple_of(4096).unwrap_or(bytes)
+}
+
 /// Publishes an image. The topic is joined, or made, by the first one: only then the size of an image is known.
 pub(super) fn write(
     producer: &mut Option<Producer>,
@@ -37,7 +42,7 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
         None => {
             let made = Producer::builder(topic)
                 .depth(slots(size, data.len()))
-                .capacity(data.len().max(1))
+                .capacity(room(data.len()))
                 .persistent(true)
                 .open()?;
             producer.insert(made)
@@ -46,8 +51,9 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
     let shape = open.geometry();
     let fit = slots(size, data.len());
     if data.len() > shape.capacity && fit < shape.depth {
-        // As many as there are now would take more than the program gave.
-        open.reshape(data.len(), fit)?;
+        // As many as there are now would take more than the program gave. Some room to spare, since each new shape of the ring
+        // is one that newcomers do not look behind: images that are compressed differ in size all the time.
+        open.reshape(room(data.len().saturating_add(data.len() / 4)), fit)?;
     }
     open.write(data)?;
     Ok(())
