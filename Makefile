@@ -11,7 +11,19 @@ MIRI_FLAGS   ?= -Zmiri-many-seeds=0..16
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 target_dir = $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-plugin_dir = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+
+# Where `make install` puts things: to this user's own places, or, with PREFIX (or DESTDIR, for packages), below it.
+PREFIX      ?= $(if $(DESTDIR),/usr/local)
+multiarch    = $(shell gcc -print-multiarch 2>/dev/null)
+prefix       = $(or $(PREFIX),$(HOME)/.local)
+# Debian's own prefix has a directory for each architecture.
+LIBDIR      ?= $(prefix)/lib$(if $(PREFIX),$(if $(multiarch),$(if $(wildcard $(PREFIX)/lib/$(multiarch)/.),/$(multiarch))))
+user_plugins = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+plugin_dir   = $(if $(PREFIX),$(LIBDIR)/gstreamer-1.0,$(user_plugins))
+built       ?= $(target_dir)/release
+version      = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+library      = libshmflow.so.$(version)
+soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' capi/build.rs)
 
 # What is in the workspace decides what the targets do, so that each commit's Makefile fits it.
 package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
@@ -46,7 +58,7 @@ deps: rust ## install what is needed (Debian 12 and 13), nothing if all is there
 deps-list: ## say what `make deps` would install, and install nothing
 	@tools/deps.sh --dry-run
 
-build: deps ## the plugin, the library and the command, optimised
+build: deps ## the plugin, the C library and the command, optimised
 	$(CARGO) build --release --locked
 
 lint: deps ## formatting and clippy, warnings denied
@@ -104,15 +116,28 @@ fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each
 	@test -n "$(fuzz_targets)" || { echo "fuzz: there are no targets yet."; exit 1; }
 	$(foreach target,$(fuzz_targets),$(CARGO) +nightly fuzz run $(target) -- -max_total_time=$(FUZZ_SECONDS) &&) true
 
-install: build ## the plugin to where your GStreamer looks for it, the command to ~/.local/bin
-	@test -f "$(target_dir)/release/libgstshmflow.so" || { echo "install: there is no plugin yet."; exit 1; }
-	install -D -m 0755 "$(target_dir)/release/libgstshmflow.so" "$(plugin_dir)/libgstshmflow.so"
-	@test ! -x "$(target_dir)/release/shmflow" || { \
-	  set -x; install -D -m 0755 "$(target_dir)/release/shmflow" "$(HOME)/.local/bin/shmflow"; }
-	@gst-inspect-1.0 shmflowsink >/dev/null && echo "installed: gst-inspect-1.0 shmflowsink shows it"
+install: build ## the plugin, the command, the C library: to your own places, or below PREFIX= (and DESTDIR=)
+	@test -f "$(built)/libgstshmflow.so" || { echo "install: there is no plugin in $(built)"; exit 1; }
+	install -D -m 0755 "$(built)/libgstshmflow.so" "$(DESTDIR)$(plugin_dir)/libgstshmflow.so"
+	@test ! -x "$(built)/shmflow" || { \
+	  set -x; install -D -m 0755 "$(built)/shmflow" "$(DESTDIR)$(prefix)/bin/shmflow"; }
+	install -D -m 0755 "$(built)/libshmflow.so" "$(DESTDIR)$(LIBDIR)/$(library)"
+	ln -sf $(library) "$(DESTDIR)$(LIBDIR)/$(soname)"
+	ln -sf $(soname) "$(DESTDIR)$(LIBDIR)/libshmflow.so"
+	install -D -m 0644 "$(built)/libshmflow.a" "$(DESTDIR)$(LIBDIR)/libshmflow.a"
+	install -D -m 0644 capi/include/shmflow.h "$(DESTDIR)$(prefix)/include/shmflow.h"
+	install -D -m 0644 capi/include/flow.h "$(DESTDIR)$(prefix)/include/shmflow/flow.h"
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
+	sed 's|@PREFIX@|$(prefix)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(version)|' capi/shmflow.pc.in \
+	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc"
+	@test -n "$(PREFIX)" || { gst-inspect-1.0 shmflowsink >/dev/null && echo "installed: gst-inspect-1.0 shmflowsink shows it"; }
 
-uninstall: ## remove these copies
-	rm -f "$(plugin_dir)/libgstshmflow.so" "$(HOME)/.local/bin/shmflow"
+uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
+	rm -f "$(DESTDIR)$(plugin_dir)/libgstshmflow.so" "$(DESTDIR)$(prefix)/bin/shmflow" \
+	  "$(DESTDIR)$(LIBDIR)/$(library)" "$(DESTDIR)$(LIBDIR)/$(soname)" "$(DESTDIR)$(LIBDIR)/libshmflow.so" \
+	  "$(DESTDIR)$(LIBDIR)/libshmflow.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc" \
+	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow/flow.h"
+	@test ! -d "$(DESTDIR)$(prefix)/include/shmflow" || rmdir "$(DESTDIR)$(prefix)/include/shmflow"
 
 clean: ## remove everything that was built
 	$(CARGO) clean
