@@ -31,6 +31,15 @@ fn the_sender_and_the_receiver_find_each_other() {
     assert!(place.left().is_empty(), "{:?}", place.left());
 }
 
+#[test]
+fn what_a_frame_costs_is_said() {
+    let place = Place::new();
+    let program = place.compile("gcc", &example("cost.c"), "cost", &["-std=c99"]);
+    // How long it takes is for people to see: `capi/examples/cost.c`.
+    let said = place.run(program, &["200"]);
+    assert_eq!(said.lines().count(), 4, "{said}");
+}
+
 /// `make install`, without building anything: of what this test's build made.
 fn make(target: &str, variables: &[String]) -> Output {
     // Beside the program, or one above: as Cargo puts what a test alone needs.

@@ -59,6 +59,28 @@ fn the_header_is_made_from_the_source() {
     }
 }
 
+/// Names of the functions that the header declares.
+fn functions(header: &str) -> Vec<String> {
+    let lines = header.lines().filter(|line| !line.starts_with([' ', '#', '/', '}']));
+    let names = lines.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
+    let names: Vec<_> = names.filter(|name| name.starts_with("shmflow_")).map(str::to_owned).collect();
+    assert!(names.len() > 40, "the header was not understood: {names:?}");
+    names
+}
+
+#[test]
+fn the_reference_has_every_function() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read_to_string(root.join("../docs/c.md")).unwrap();
+    for name in functions(&made()) {
+        // In full, or, after another of its kind, the rest of its name.
+        let (_, rest) = name.split_once('_').unwrap();
+        let rest = rest.split_once('_').unwrap_or(("", rest)).1;
+        let known = [format!("{name}`"), format!("{name}("), format!("`_{rest}`")];
+        assert!(known.iter().any(|form| reference.contains(form)), "docs/c.md does not have {name}");
+    }
+}
+
 #[test]
 fn every_exported_function_is_in_a_header_and_every_declared_one_exported() {
     let place = Place::new();
@@ -73,15 +95,10 @@ fn every_exported_function_is_in_a_header_and_every_declared_one_exported() {
         let declared = [&header, &classic].iter().any(|text| text.contains(&format!("{name}(")));
         assert!(declared, "{name} is exported, and in no header");
     }
-    let functions = header.lines().filter(|line| !line.starts_with([' ', '#', '/', '}']));
-    let mut count = 0;
-    for name in functions.filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next()) {
-        if name.starts_with("shmflow_") && !name.ends_with(';') {
-            assert!(exported.iter().any(|known| known == name), "{name} is declared, and not exported");
-            count += 1;
-        }
+    let declared = functions(&header);
+    for name in &declared {
+        assert!(exported.contains(name), "{name} is declared, and not exported");
     }
-    assert!(count > 40, "the header was not understood: {count} functions");
     for name in ["init_flow", "write_data", "read_data"] {
         assert!(exported.iter().any(|known| known == name), "{name}");
     }
