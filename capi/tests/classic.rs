@@ -90,6 +90,7 @@ fn an_image_outlives_the_program_that_wrote_it() {
     assert_eq!(classic.run(&["read", "image", &size, &image]).0, ids(1..=4));
     let info = ring::inspect("image", Some(classic.place.topics())).unwrap();
     assert!(info.persistent && info.geometry.unwrap().depth == 20, "{info:?}");
+    assert!(info.participants.is_empty(), "they left in order: {info:?}");
 }
 
 #[test]
