@@ -83,20 +83,34 @@ fn an_image_outlives_the_program_that_wrote_it() {
     // Neither who comes and goes, nor `gc`, takes it away.
     ring::collect(Some(classic.place.topics())).unwrap();
     for _ in 0..2 {
-        assert_eq!(classic.run(&["read", "image", &size, &image]), ("1".into(), String::new()));
+        assert_eq!(classic.run(&["read", "image", &size]), ("1".into(), String::new()));
     }
     // Another writer goes on in it.
     classic.run(&["write", "image", &size, &image, "2", "3"]);
-    assert_eq!(classic.run(&["read", "image", &size, &image]).0, ids(1..=4));
+    assert_eq!(classic.run(&["read", "image", &size]).0, ids(1..=4));
     let info = ring::inspect("image", Some(classic.place.topics())).unwrap();
     assert!(info.persistent && info.geometry.unwrap().depth == 20, "{info:?}");
     assert!(info.participants.is_empty(), "they left in order: {info:?}");
 }
 
 #[test]
+fn programs_that_write_one_image_each_need_not_agree_on_its_size() {
+    let classic = Classic::new();
+    for (id, size) in [(1, 3000), (2, 900), (3, 4000), (4, 1)] {
+        classic.run(&["write", "sizes", "100000", &number(size), &number(id), "1"]);
+    }
+    assert_eq!(classic.run(&["read", "sizes", "100000"]).0, ids(1..=4));
+    // Too large for the ring that is there: it gets another one, within the size that was given.
+    classic.run(&["write", "sizes", "100000", "20000", "5", "2"]);
+    assert_eq!(classic.run(&["read", "sizes", "100000"]).0, ids(5..=6));
+    let info = ring::inspect("sizes", Some(classic.place.topics())).unwrap();
+    assert_eq!(info.geometry.unwrap().depth, 100_000 / 20_008);
+}
+
+#[test]
 fn nothing_is_made_before_the_first_write() {
     let classic = Classic::new();
-    assert_eq!(classic.run(&["read", "nobody", "100000", "10"]), (String::new(), String::new()));
+    assert_eq!(classic.run(&["read", "nobody", "100000"]), (String::new(), String::new()));
     assert!(classic.place.left().is_empty(), "{:?}", classic.place.left());
 }
 
@@ -134,7 +148,7 @@ fn a_reader_follows_in_order_and_one_that_is_lapped_goes_on_at_the_oldest() {
     // At least the ten newest of the 51 are there, and the few slots more that the ring has.
     assert!((38..=42).contains(&id), "{said}");
     reader.finish();
-    let everything = classic.run(&["read", "laps", &size, &image]).0;
+    let everything = classic.run(&["read", "laps", &size]).0;
     assert_eq!(everything, ids(everything.split(' ').next().unwrap().parse().unwrap()..=51));
 }
 

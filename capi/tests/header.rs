@@ -117,6 +117,6 @@ fn compilers_of_c_and_of_cxx_take_both_headers() {
     ] {
         let source = place.write(&format!("headers.{ending}"), text);
         place.compile(compiler, &source, "headers", flags);
-        place.run(&place.path("headers"), &[]);
+        place.run(place.path("headers"), &[]);
     }
 }

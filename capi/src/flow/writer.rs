@@ -1,6 +1,6 @@
 //! Writing images into a topic.
 
-use ring::{Error, Producer};
+use ring::{Error, Producer, ProducerBuilder};
 
 use super::HEAD;
 
@@ -36,17 +36,27 @@ pub(super) fn write(
     }
 }
 
+/// What is there is joined as it is, if an image fits into it: another shape would hide the images in it from those who
+/// come later. Otherwise there is room for as many as the program said.
+fn settings(topic: &str, size: usize, image: usize) -> ProducerBuilder {
+    let builder = Producer::builder(topic).persistent(true);
+    // Whatever is wrong with it, opening it will say.
+    let there = ring::inspect(topic, None).ok().and_then(|info| info.geometry);
+    match there.filter(|shape| shape.capacity >= image) {
+        Some(shape) => builder
+            .depth(shape.depth)
+            .reserve(shape.slots.saturating_sub(shape.depth))
+            .history(shape.history)
+            .capacity(shape.capacity)
+            .meta_capacity(shape.meta_capacity),
+        None => builder.depth(slots(size, image)).capacity(room(image)),
+    }
+}
+
 fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8]) -> Result<(), Error> {
     let open = match producer {
         Some(open) => open,
-        None => {
-            let made = Producer::builder(topic)
-                .depth(slots(size, data.len()))
-                .capacity(room(data.len()))
-                .persistent(true)
-                .open()?;
-            producer.insert(made)
-        }
+        None => producer.insert(settings(topic, size, data.len()).open()?),
     };
     let shape = open.geometry();
     let fit = slots(size, data.len());

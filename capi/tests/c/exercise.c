@@ -18,6 +18,16 @@ static void *unblock(void *consumer) {
     return NULL;
 }
 
+static void *wait_for_ever(void *consumer) {
+    shmflow_frame *frame;
+    shmflow_status status;
+    do {
+        status = shmflow_consumer_receive((const shmflow_consumer *)consumer, SHMFLOW_FOREVER, &frame);
+    } while (status == SHMFLOW_HANDLE_IN_USE); /* the other thread was quicker */
+    CHECK(status == SHMFLOW_UNBLOCKED);
+    return NULL;
+}
+
 static shmflow_metadata metadata(const char *format) {
     shmflow_metadata said;
     OK(shmflow_metadata_init(&said, sizeof said));
@@ -193,6 +203,17 @@ static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
     }
 
     pthread_t thread;
+    /* While one thread waits, another one is refused, and may end the wait. */
+    CHECK(pthread_create(&thread, NULL, wait_for_ever, consumer) == 0);
+    shmflow_status status;
+    do {
+        status = shmflow_consumer_try(consumer, &frame);
+        CHECK(status == SHMFLOW_TIMEOUT || status == SHMFLOW_HANDLE_IN_USE);
+    } while (status == SHMFLOW_TIMEOUT);
+    OK(shmflow_consumer_unblock(consumer));
+    CHECK(pthread_join(thread, NULL) == 0);
+    OK(shmflow_consumer_unblock_reset(consumer));
+
     CHECK(pthread_create(&thread, NULL, unblock, consumer) == 0);
     GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
     CHECK(pthread_join(thread, NULL) == 0);
