@@ -1,0 +1,25 @@
+"""The planes of a frame, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Planes(dict[str, "NDArray[Any]"]):
+    """The planes of a frame, in the order in which they lie in memory: ``planes.y`` is ``planes["y"]``.
+
+    Planar formats have ``y``, ``u``, ``v`` (``r``, ``g``, ``b``; and ``a``), semi-planar ones ``y`` and ``uv`` or
+    ``vu``, packed ones ``pixels``.
+    """
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"this frame has no plane {name!r}; it has {', '.join(self)}") from None
+
+    def __repr__(self) -> str:
+        return f"Planes({', '.join(f'{name}: {array.shape} {array.dtype}' for name, array in self.items())})"

@@ -1,0 +1,208 @@
+//! From whatever speaks the buffer protocol into a frame: any strides on both sides.
+#![allow(unsafe_code)]
+
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::prelude::*;
+
+use crate::forms::{Element, View, shape_text};
+
+/// Copies of fewer bytes are done before others could have been let run.
+const LET_OTHERS_RUN: usize = 256 << 10;
+
+/// An array to copy from.
+pub(crate) struct Source {
+    buffer: PyUntypedBuffer,
+}
+
+/// Addresses on their way into a closure that runs without the interpreter.
+struct Addresses {
+    from: *const u8,
+    to: *mut u8,
+}
+
+// SAFETY: who sends them makes sure that the memory stays, and that nobody else writes to `to`.
+unsafe impl Send for Addresses {}
+
+impl Source {
+    pub(crate) fn get(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { buffer: PyUntypedBuffer::get(object)? })
+    }
+
+    pub(crate) fn shape(&self) -> Vec<isize> {
+        self.buffer.shape().iter().map(|length| isize::try_from(*length).unwrap_or(isize::MAX)).collect()
+    }
+
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.buffer.len_bytes()
+    }
+
+    /// Whether it is nothing but bytes in a row, whatever shape it claims.
+    pub(crate) fn is_plain_bytes(&self) -> bool {
+        self.buffer.item_size() == 1 && self.buffer.is_c_contiguous()
+    }
+
+    pub(crate) fn dimensions(&self) -> usize {
+        self.buffer.dimensions()
+    }
+
+    /// For messages.
+    pub(crate) fn describe(&self) -> String {
+        let format = self.buffer.format().to_string_lossy();
+        let kind = match format.trim_start_matches(['@', '=', '<', '>', '!']) {
+            "B" => "uint8",
+            "b" => "int8",
+            "?" => "bool",
+            "H" => "uint16",
+            "h" => "int16",
+            "I" | "L" if self.buffer.item_size() == 4 => "uint32",
+            "f" => "float32",
+            "d" => "float64",
+            _ => return format!("shape {} of items {format:?}", shape_text(&self.shape())),
+        };
+        let big = if format.starts_with(['>', '!']) { " (big-endian)" } else { "" };
+        format!("shape {} of {kind}{big}", shape_text(&self.shape()))
+    }
+
+    /// Whether its items are what `element` says.
+    pub(crate) fn holds(&self, element: Element) -> bool {
+        let format = self.buffer.format().to_bytes();
+        let (order, code) = match format {
+            [order @ (b'@' | b'=' | b'<' | b'>' | b'!'), code @ ..] => (*order, code),
+            code => (b'@', code),
+        };
+        let big =
+            matches!(order, b'>' | b'!') || (matches!(order, b'@' | b'=') && cfg!(target_endian = "big"));
+        let unsigned = matches!(code, b"B" | b"H" | b"I" | b"L");
+        let plain = element == Element::U8 && matches!(code, b"c" | b"?");
+        let order_fits = match element {
+            Element::U8 => true,
+            Element::U16Le | Element::U32Le => !big,
+            Element::U16Be | Element::U32Be => big,
+        };
+        (unsigned || plain) && order_fits && self.buffer.item_size() == element.size()
+    }
+
+    /// Whether it is such an array.
+    pub(crate) fn fits(&self, view: &View) -> bool {
+        self.holds(view.element) && self.shape() == view.shape && self.buffer.suboffsets().is_none()
+    }
+
+    /// Copies all of it into the part of `target` that `view` shows. False, and nothing is done, unless
+    /// [`fits`](Self::fits) and the part lies within `target`.
+    pub(crate) fn copy_into(&self, py: Python<'_>, target: &mut [u8], view: &View) -> bool {
+        if !self.fits(view) || !lies_within(view, target.len()) {
+            return false;
+        }
+        let Some(rest) = target.get_mut(view.offset..) else { return false };
+        let addresses = Addresses { from: self.buffer.buf_ptr().cast_const().cast(), to: rest.as_mut_ptr() };
+        let (from, to) = (self.buffer.strides(), view.strides.as_slice());
+        let copy = move || {
+            let Addresses { from: start, to: place } = { addresses };
+            // SAFETY: the buffer is held, so that its memory, shape and strides stay; the view was checked against the
+            // target, which is borrowed exclusively. If another thread writes into the array meanwhile, the frame shows
+            // something of both, as with every copy in numpy.
+            unsafe { copy_strided(start, from, place, to, &view.shape, view.element.size()) }
+        };
+        if self.len_bytes() < LET_OTHERS_RUN {
+            copy()
+        } else {
+            py.detach(copy)
+        }
+        true
+    }
+
+    /// Copies plain bytes to the start of a claim; false unless they are plain bytes.
+    pub(crate) fn copy_plain(&self, py: Python<'_>, claim: &mut shmflow::Claim) -> bool {
+        if !self.buffer.is_c_contiguous() {
+            return false;
+        }
+        let len = self.len_bytes();
+        let from = Addresses { from: self.buffer.buf_ptr().cast_const().cast(), to: std::ptr::null_mut() };
+        let copy = move || {
+            let Addresses { from: start, .. } = { from };
+            if len != 0 {
+                // SAFETY: the buffer is held, and contiguous. Other threads that write into it meanwhile: as above.
+                claim.copy_from(unsafe { std::slice::from_raw_parts(start, len) });
+            }
+        };
+        if len < LET_OTHERS_RUN {
+            copy()
+        } else {
+            py.detach(copy)
+        }
+        true
+    }
+}
+
+/// Whether every element of a view lies within `len` bytes.
+fn lies_within(view: &View, len: usize) -> bool {
+    if view.shape.contains(&0) {
+        return view.offset <= len;
+    }
+    let (mut first, mut last) = (0_i128, 0_i128);
+    for (length, stride) in view.shape.iter().zip(&view.strides) {
+        let span = (*length as i128 - 1) * (*stride as i128);
+        if span < 0 { first += span } else { last += span }
+    }
+    let offset = view.offset as i128;
+    offset + first >= 0 && offset + last + view.element.size() as i128 <= len as i128
+}
+
+/// Copies an array of `shape`, longest runs at once.
+///
+/// # Safety
+/// Every element that `from` and `to` reach with their strides is valid, for reading and for writing; the two do not
+/// overlap.
+unsafe fn copy_strided(
+    from: *const u8,
+    from_strides: &[isize],
+    to: *mut u8,
+    to_strides: &[isize],
+    shape: &[isize],
+    item: usize,
+) {
+    let signed_item = item as isize;
+    let run =
+        contiguous_run(shape, from_strides, signed_item).min(contiguous_run(shape, to_strides, signed_item));
+    let outer = shape.len().saturating_sub(run);
+    let bytes = shape.iter().skip(outer).product::<isize>().max(0) as usize * item;
+    if shape.contains(&0) {
+        return;
+    }
+    let mut index = vec![0_isize; outer];
+    loop {
+        let at = |strides: &[isize]| index.iter().zip(strides).map(|(i, stride)| i * stride).sum::<isize>();
+        // SAFETY: an index within the shape; the run behind it has no gaps on either side.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from.offset(at(from_strides)), to.offset(at(to_strides)), bytes)
+        };
+        // The next index, the last dimension first.
+        let mut dimension = outer;
+        loop {
+            let Some(previous) = dimension.checked_sub(1) else { return };
+            dimension = previous;
+            let (Some(value), Some(length)) = (index.get_mut(dimension), shape.get(dimension)) else {
+                return;
+            };
+            *value += 1;
+            if *value < *length {
+                break;
+            }
+            *value = 0;
+        }
+    }
+}
+
+/// How many dimensions at the end have no gaps.
+fn contiguous_run(shape: &[isize], strides: &[isize], item: isize) -> usize {
+    let mut step = item;
+    let mut run = 0;
+    for (length, stride) in shape.iter().zip(strides).rev() {
+        if *length != 1 && *stride != step {
+            break;
+        }
+        step = step.saturating_mul(*length);
+        run += 1;
+    }
+    run
+}

@@ -1,0 +1,79 @@
+//! What frames of a stream say of themselves, read once as long as it stays the same.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shmflow::meta::{Crop, Extension, Kind, MetaError, MetaHeader, PerFrame, VideoLayout};
+
+use crate::caps::Caps;
+
+/// The part of a metadata block that does not change from frame to frame.
+#[derive(Debug)]
+pub(crate) struct Described {
+    /// The entries it was read from.
+    entries: Vec<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) caps: Option<String>,
+    /// As the frame says.
+    pub(crate) video: Option<VideoLayout>,
+    pub(crate) crop: Option<Crop>,
+    pub(crate) extensions: Vec<Extension>,
+    /// How the frame lies: as it says, or as its caps imply, or as the consumer was told.
+    pub(crate) layout: Option<VideoLayout>,
+}
+
+/// A frame's metadata, decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Decoded {
+    /// Whether there was a block.
+    pub(crate) present: bool,
+    pub(crate) frame: PerFrame,
+    pub(crate) described: Arc<Described>,
+}
+
+/// What the frames before said, and what frames are that say nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    last: Mutex<Option<Arc<Described>>>,
+    fallback: Option<(VideoLayout, String)>,
+}
+
+impl Known {
+    /// `fallback` is for frames that carry no caps: their layout, and the caps it was taken from.
+    pub(crate) fn new(fallback: Option<(VideoLayout, String)>) -> Self {
+        Self { last: Mutex::default(), fallback }
+    }
+
+    /// Reads a block.
+    pub(crate) fn decode(&self, block: &[u8]) -> Result<Decoded, MetaError> {
+        let header = MetaHeader::parse(block)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let described = match &*last {
+            Some(known) if known.entries == header.entry_bytes() && known.kind == header.kind() => {
+                Arc::clone(known)
+            }
+            _ => Arc::clone(last.insert(Arc::new(self.describe(header)?))),
+        };
+        Ok(Decoded { present: !block.is_empty(), frame: header.per_frame(), described })
+    }
+
+    fn describe(&self, header: MetaHeader<'_>) -> Result<Described, MetaError> {
+        let entries = header.entry_bytes().to_vec();
+        let meta = header.view()?.to_meta();
+        let implied = || meta.caps.as_deref().and_then(Caps::parse)?.layout().map(|(layout, _)| layout);
+        let layout = match (&meta.video, &meta.caps) {
+            (Some(video), _) => Some(video.clone()),
+            (None, Some(_)) => implied(),
+            (None, None) => self.fallback.as_ref().map(|(layout, _)| layout.clone()),
+        };
+        let caps = meta.caps.or_else(|| self.fallback.as_ref().map(|(_, caps)| caps.clone()));
+        Ok(Described {
+            entries,
+            kind: meta.kind,
+            caps,
+            video: meta.video,
+            crop: meta.crop,
+            extensions: meta.extensions,
+            layout,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! From the crate's errors to the classes of `shmflow.errors`.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use shmflow::Error;
+
+/// An instance of a class of `shmflow.errors`.
+pub(crate) fn raise(py: Python<'_>, class: &str, message: impl Into<String>) -> PyErr {
+    match make(py, class, message.into()) {
+        Ok(instance) => PyErr::from_value(instance),
+        Err(error) => error,
+    }
+}
+
+fn make<'py>(py: Python<'py>, class: &str, message: String) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("shmflow.errors").map(Bound::unbind))?;
+    module.bind(py).getattr(class)?.call1((message,))
+}
+
+fn with(py: Python<'_>, class: &str, message: String, attributes: &[(&str, u64)]) -> PyErr {
+    let made = make(py, class, message).and_then(|instance| {
+        for (name, value) in attributes {
+            instance.setattr(*name, *value)?;
+        }
+        Ok(instance)
+    });
+    match made {
+        Ok(instance) => PyErr::from_value(instance),
+        Err(error) => error,
+    }
+}
+
+/// The exception for an error of the crate, with the crate's message.
+pub(crate) fn failed(py: Python<'_>, error: Error) -> PyErr {
+    let text = error.to_string();
+    let errno = |number: i32| ("errno", u64::from(number.unsigned_abs()));
+    match error {
+        Error::NoTopic { .. } => with(py, "TopicNotFound", text, &[errno(libc::ENOENT)]),
+        Error::Timeout { .. } => with(py, "Timeout", text, &[errno(libc::ETIMEDOUT)]),
+        Error::NotPermitted { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAdmitted { .. } => {
+            with(py, "PermissionDenied", text, &[errno(libc::EACCES)])
+        }
+        Error::NoSpace { needed, free, .. } => {
+            with(py, "NoSpace", text, &[errno(libc::ENOSPC), ("needed", needed), ("free", free)])
+        }
+        Error::Io { source, .. } => match source.raw_os_error() {
+            Some(number) => with(py, "SystemFailure", text, &[errno(number)]),
+            None => raise(py, "SystemFailure", text),
+        },
+        Error::Ended { .. } => raise(py, "Ended", text),
+        Error::Removed { .. } => raise(py, "Removed", text),
+        Error::Forked { .. } => raise(py, "ForkedError", text),
+        Error::Unblocked { .. } => raise(py, "Closed", text),
+        Error::NoSlot { .. } => raise(py, "NoSlot", text),
+        Error::Full { .. } => raise(py, "Full", text),
+        Error::Standby { .. } => raise(py, "Standby", text),
+        Error::InUse { .. } | Error::ProducersFull { .. } => raise(py, "InUse", text),
+        Error::Busy { .. } => raise(py, "Busy", text),
+        Error::NotARing { .. } | Error::LayoutVersion { .. } | Error::Corrupt { .. } => {
+            raise(py, "Corrupt", text)
+        }
+        Error::TooLarge { .. } => raise(py, "TooLarge", text),
+        Error::BadName { .. } | Error::BadSetting { .. } => raise(py, "InvalidArgument", text),
+        Error::Meta(_) => raise(py, "MetadataError", text),
+        _ => raise(py, "ShmflowError", text),
+    }
+}
+
+/// As [`failed`], for `map_err`.
+pub(crate) trait OrRaise<T> {
+    fn or_raise(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for shmflow::Result<T> {
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| failed(py, error))
+    }
+}

@@ -1,0 +1,324 @@
+//! A received frame.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use shmflow::meta::{MetaError, VideoLayout};
+
+use crate::arrays;
+use crate::buffer;
+use crate::caps::Caps;
+use crate::described::{Decoded, Known};
+use crate::errors::raise;
+use crate::fork::Origin;
+use crate::forms::{NoViews, View, is_packed, shape_text, views};
+use crate::lease::Lease;
+use crate::metadata;
+
+/// A received frame: its bytes where they are in shared memory, read-only, and what the producer said of them.
+///
+/// The bytes stay as they are as long as the frame, or any array, buffer or memoryview of it, is there. Most frames are
+/// leases on shared memory; `copied` says which are private copies instead.
+#[pyclass(module = "shmflow", frozen, weakref)]
+pub(crate) struct Frame {
+    lease: Mutex<Option<Arc<Lease>>>,
+    block: Vec<u8>,
+    decoded: OnceLock<Result<Decoded, MetaError>>,
+    known: Arc<Known>,
+    topic: Arc<str>,
+    origin: Origin,
+    whole: View,
+    len: usize,
+    #[pyo3(get)]
+    seq: u64,
+    #[pyo3(get)]
+    lost: u64,
+    #[pyo3(get)]
+    copied: bool,
+    #[pyo3(get)]
+    epoch: u64,
+    #[pyo3(get)]
+    producer: (u8, u64),
+}
+
+impl Frame {
+    pub(crate) fn new(
+        frame: shmflow::Frame,
+        count: &Arc<std::sync::atomic::AtomicU32>,
+        known: &Arc<Known>,
+        topic: &Arc<str>,
+        origin: Origin,
+    ) -> Self {
+        let producer = frame.producer();
+        Self {
+            block: frame.meta_bytes(),
+            decoded: OnceLock::new(),
+            known: Arc::clone(known),
+            topic: Arc::clone(topic),
+            origin,
+            whole: View::bytes(frame.len()),
+            len: frame.len(),
+            seq: frame.seq(),
+            lost: frame.lost_before(),
+            copied: frame.is_copy(),
+            epoch: frame.epoch(),
+            producer: (producer.id, producer.generation),
+            lease: Mutex::new(Some(Arc::new(Lease::new(frame, count)))),
+        }
+    }
+
+    fn decoded(&self, py: Python<'_>) -> PyResult<&Decoded> {
+        self.decoded
+            .get_or_init(|| self.known.decode(&self.block))
+            .as_ref()
+            .map_err(|error| raise(py, "MetadataError", error.to_string()))
+    }
+
+    /// The bytes' owner, for somebody to read them.
+    fn lease(&self, py: Python<'_>) -> PyResult<Arc<Lease>> {
+        self.origin.check(py, "frame", &self.topic)?;
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        lease.clone().ok_or_else(|| {
+            raise(py, "Closed", format!("frame {} of topic `{}` was released", self.seq, self.topic))
+        })
+    }
+
+    /// How the frame lies.
+    fn layout(&self, py: Python<'_>) -> PyResult<Option<&VideoLayout>> {
+        Ok(self.decoded(py)?.described.layout.as_ref())
+    }
+
+    /// The arrays of a video frame, checked to lie within it.
+    pub(crate) fn views(&self, py: Python<'_>) -> PyResult<Option<Vec<View>>> {
+        let Some(layout) = self.layout(py)? else { return Ok(None) };
+        match views(layout, self.len) {
+            Ok(views) => Ok(Some(views)),
+            Err(NoViews::Unknown) => Err(self.refuse(
+                py,
+                &format!("no arrays are known for its format {}; its bytes are bytes(frame)", layout.format),
+            )),
+            Err(NoViews::Bad(why)) => Err(self.refuse(
+                py,
+                &format!(
+                    "it has {} bytes, which cannot be {} of {}x{}: {why}",
+                    self.len, layout.format, layout.width, layout.height
+                ),
+            )),
+        }
+    }
+
+    fn refuse(&self, py: Python<'_>, why: &str) -> PyErr {
+        raise(py, "FormatError", format!("frame {} of topic `{}`: {why}", self.seq, self.topic))
+    }
+}
+
+#[pymethods]
+impl Frame {
+    /// The picture as a read-only numpy array, without a copy: rows x columns x channels for packed formats, rows x
+    /// columns for gray ones. Frames that say nothing of a picture are a row of bytes.
+    #[getter]
+    fn array<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lease = self.lease(py)?;
+        let Some(views) = self.views(py)? else { return arrays::of_frame(py, &lease, self.whole.clone()) };
+        let format = self.layout(py)?.map_or("", |layout| layout.format.as_str());
+        match views.into_iter().next() {
+            Some(view) if is_packed(format) => arrays::of_frame(py, &lease, view),
+            _ => Err(self.refuse(
+                py,
+                &format!(
+                    "{format} is no single array; use frame.planes, or frame.bgr() for a converted copy"
+                ),
+            )),
+        }
+    }
+
+    /// The planes of the picture as read-only numpy arrays by name, without a copy: see `Planes`.
+    #[getter]
+    fn planes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lease = self.lease(py)?;
+        let Some(views) = self.views(py)? else {
+            return Err(
+                self.refuse(py, "it does not say that it is a picture; use frame.array or bytes(frame)")
+            );
+        };
+        let planes = views.into_iter().map(|view| Ok((view.name, arrays::of_frame(py, &lease, view)?)));
+        arrays::planes(py, planes)
+    }
+
+    /// A writable copy of the picture in OpenCV's order, rows x columns x (blue, green, red) of uint8.
+    fn bgr<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("shmflow._convert")?.call_method1("bgr", (&slf,))
+    }
+
+    /// As `bgr`, in the order red, green, blue.
+    fn rgb<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("shmflow._convert")?.call_method1("rgb", (&slf,))
+    }
+
+    /// Presentation time in the producer's own stream, in nanoseconds.
+    #[getter]
+    fn pts(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(self.decoded(py)?.frame.times.pts)
+    }
+
+    /// When the frame was captured, in nanoseconds on the clock that `clock` names; as a rule CLOCK_MONOTONIC, which is
+    /// `time.monotonic_ns()`.
+    #[getter]
+    fn capture_time(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(self.decoded(py)?.frame.times.capture_ns)
+    }
+
+    /// The clock of `capture_time`: "monotonic", "realtime", "tai", "unknown" or "other".
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(metadata::clock_name(self.decoded(py)?.frame.times.clock))
+    }
+
+    /// How long the frame lasts, in nanoseconds.
+    #[getter]
+    fn duration(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(self.decoded(py)?.frame.times.duration)
+    }
+
+    /// The caps, as GStreamer writes them; those that the consumer was told for frames that carry none.
+    #[getter]
+    fn caps(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.decoded(py)?.described.caps.as_deref())
+    }
+
+    /// The pixel format, as GStreamer calls it; None for frames that say nothing of a picture.
+    #[getter]
+    fn format(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.layout(py)?.map(|layout| layout.format.as_str()))
+    }
+
+    /// In pixels.
+    #[getter]
+    fn width(&self, py: Python<'_>) -> PyResult<Option<u32>> {
+        Ok(self.layout(py)?.map(|layout| layout.width))
+    }
+
+    /// In pixels.
+    #[getter]
+    fn height(&self, py: Python<'_>) -> PyResult<Option<u32>> {
+        Ok(self.layout(py)?.map(|layout| layout.height))
+    }
+
+    /// Frames per second as a `fractions.Fraction`; None if unknown or varying.
+    #[getter]
+    fn fps<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some((numerator, denominator)) = self.layout(py)?.map(|layout| layout.fps) else {
+            return Ok(None);
+        };
+        if numerator == 0 || denominator == 0 {
+            return Ok(None);
+        }
+        py.import("fractions")?.call_method1("Fraction", (numerator, denominator)).map(Some)
+    }
+
+    /// The visible part of the picture, as a dictionary of x, y, width and height; None if all of it is.
+    #[getter]
+    fn crop<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.decoded(py)?.described.crop.map(|crop| metadata::crop_dict(py, crop)).transpose()
+    }
+
+    /// What is special about the frame, as names: "discont", "gap", "interlaced" and so on.
+    #[getter]
+    fn flags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let names = metadata::flag_names(self.decoded(py)?.frame.flags);
+        Ok(pyo3::types::PyFrozenSet::new(py, names)?.into_any())
+    }
+
+    /// The whole metadata block as a dictionary; None for frames without.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let decoded = self.decoded(py)?;
+        decoded.present.then(|| metadata::to_dict(py, decoded)).transpose()
+    }
+
+    /// The metadata block as it was written.
+    #[getter]
+    fn metadata_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.block)
+    }
+
+    #[getter]
+    fn _colorimetry(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let caps = self.decoded(py)?.described.caps.as_deref();
+        Ok(caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry.map(str::to_owned)))
+    }
+
+    /// Gives up the frame's memory now, and not when the object goes. Arrays and buffers of it keep it as long as they
+    /// are there. What the frame says of itself can still be read.
+    fn release(&self) {
+        if self.origin.is_here() {
+            let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(lease);
+        }
+    }
+
+    /// Whether `release` was called.
+    #[getter]
+    fn released(&self) -> bool {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(&self, _kind: Py<PyAny>, _value: Py<PyAny>, _traceback: Py<PyAny>) {
+        self.release();
+    }
+
+    fn __len__(&self) -> usize {
+        self.len
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.lease(py)?.bytes()))
+    }
+
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let lease = this.lease(py)?;
+        // SAFETY: called by Python; the view is the whole of the frame's bytes, and never changes.
+        unsafe { buffer::export_lease(slf.clone().into_any(), &lease, &this.whole, view, flags) }
+    }
+
+    unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
+        // SAFETY: called by Python for a buffer from `__getbuffer__`.
+        unsafe { buffer::release_lease(view) }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(format!(
+            "a frame cannot be pickled, since it is a piece of shared memory: send bytes(frame) or a copy of its array, or \
+             let the other process open topic `{}` itself",
+            self.topic
+        )))
+    }
+
+    fn __repr__(&self) -> String {
+        let format = match self.decoded.get_or_init(|| self.known.decode(&self.block)) {
+            Ok(Decoded { described, .. }) => match &described.layout {
+                Some(layout) => format!("{} {}x{}", layout.format, layout.width, layout.height),
+                None => "bytes".into(),
+            },
+            Err(_) => "unusable metadata".into(),
+        };
+        let copied = if self.copied { ", copied" } else { "" };
+        let size = shape_text(&self.whole.shape);
+        format!(
+            "<shmflow.Frame {} of {:?}: {format}, {} bytes{copied}>",
+            self.seq,
+            self.topic,
+            size.trim_matches(['(', ')', ','])
+        )
+    }
+}

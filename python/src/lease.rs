@@ -1,0 +1,36 @@
+//! What keeps a received frame's memory: shared by the frame object and by everything that shows its bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use shmflow::Frame;
+
+/// A frame that counts among its consumer's leases.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    frame: Frame,
+    count: Option<Arc<AtomicU32>>,
+}
+
+impl Lease {
+    /// Counts unless it is a copy, which costs its producer nothing.
+    pub(crate) fn new(frame: Frame, count: &Arc<AtomicU32>) -> Self {
+        let count = (!frame.is_copy()).then(|| Arc::clone(count));
+        if let Some(count) = &count {
+            count.fetch_add(1, Relaxed);
+        }
+        Self { frame, count }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(count) = &self.count {
+            count.fetch_sub(1, Relaxed);
+        }
+    }
+}

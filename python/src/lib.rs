@@ -1,0 +1,34 @@
+//! `shmflow._shmflow`: the ring for Python. What users see is documented in `docs/python.md`.
+#![deny(unsafe_code)]
+
+mod arrays;
+mod buffer;
+mod caps;
+mod consumer;
+mod copy;
+mod described;
+mod errors;
+mod fork;
+mod forms;
+mod frame;
+mod lease;
+mod metadata;
+mod producer;
+mod settings;
+mod slot;
+mod tools;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _shmflow(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<consumer::Consumer>()?;
+    module.add_class::<producer::Producer>()?;
+    module.add_class::<frame::Frame>()?;
+    module.add_class::<slot::FrameWriter>()?;
+    module.add_function(wrap_pyfunction!(tools::topics, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::inspect, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::remove, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::collect, module)?)
+}

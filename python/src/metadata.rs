@@ -1,0 +1,171 @@
+//! Metadata blocks as dictionaries, with the names that `docs/metadata.md` and the golden files have.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use shmflow::meta::{Clock, Crop, Extension, Flags, Kind, Meta, Plane, VideoLayout};
+
+use crate::described::Decoded;
+
+pub(crate) fn clock_name(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Unknown => "unknown",
+        Clock::Monotonic => "monotonic",
+        Clock::Realtime => "realtime",
+        Clock::Tai => "tai",
+        Clock::Other(_) => "other",
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bytes => "bytes",
+        Kind::Video => "video",
+        Kind::Other(_) => "other",
+    }
+}
+
+pub(crate) fn flag_names(flags: Flags) -> Vec<&'static str> {
+    Flags::NAMED.iter().filter(|(flag, ..)| flags.contains(*flag)).map(|&(.., name)| name).collect()
+}
+
+/// Everything a frame says, as a dictionary.
+pub(crate) fn to_dict<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyDict>> {
+    let (described, frame) = (&decoded.described, &decoded.frame);
+    let dict = PyDict::new(py);
+    dict.set_item("kind", kind_name(described.kind))?;
+    dict.set_item("kind_number", described.kind.to_raw())?;
+    dict.set_item("flags", flag_names(frame.flags))?;
+    dict.set_item("flags_number", frame.flags.bits())?;
+    dict.set_item("capture_ns", frame.times.capture_ns)?;
+    dict.set_item("clock", clock_name(frame.times.clock))?;
+    dict.set_item("clock_number", frame.times.clock.to_raw())?;
+    dict.set_item("pts", frame.times.pts)?;
+    dict.set_item("dts", frame.times.dts)?;
+    dict.set_item("duration", frame.times.duration)?;
+    dict.set_item("latency_ns", frame.times.latency_ns)?;
+    dict.set_item("offset", frame.offset)?;
+    dict.set_item("offset_end", frame.offset_end)?;
+    dict.set_item("caps", described.caps.as_deref())?;
+    dict.set_item("video", described.video.as_ref().map(|video| video_dict(py, video)).transpose()?)?;
+    dict.set_item("crop", described.crop.map(|crop| crop_dict(py, crop)).transpose()?)?;
+    let extensions = described.extensions.iter().map(|e| (e.ty, PyBytes::new(py, &e.data)));
+    dict.set_item("extensions", PyList::new(py, extensions.collect::<Vec<_>>())?)?;
+    Ok(dict)
+}
+
+fn video_dict<'py>(py: Python<'py>, video: &VideoLayout) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("format", &video.format)?;
+    dict.set_item("width", video.width)?;
+    dict.set_item("height", video.height)?;
+    dict.set_item("fps", PyList::new(py, [video.fps.0, video.fps.1])?)?;
+    let planes = PyList::empty(py);
+    for plane in &video.planes {
+        let entry = PyDict::new(py);
+        entry.set_item("offset", plane.offset)?;
+        entry.set_item("stride", plane.stride)?;
+        planes.append(entry)?;
+    }
+    dict.set_item("planes", planes)?;
+    Ok(dict)
+}
+
+pub(crate) fn crop_dict(py: Python<'_>, crop: Crop) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in [("x", crop.x), ("y", crop.y), ("width", crop.width), ("height", crop.height)] {
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}
+
+/// Changes `meta` as a dictionary says. Of a producer of video (`typed`), caps and layout stay.
+pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> PyResult<()> {
+    for (key, value) in dict.iter() {
+        let key: String = key.extract()?;
+        set(meta, &key, &value, typed)
+            .map_err(|error| PyTypeError::new_err(format!("metadata[\"{key}\"]: {error}")))?;
+    }
+    Ok(())
+}
+
+fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyResult<()> {
+    let times = &mut meta.times;
+    match key {
+        "caps" | "video" | "kind" | "kind_number" if typed => {}
+        // The numbers say the same, and more.
+        "kind" | "clock" if numbered(value)? => {}
+        "caps" => meta.caps = value.extract()?,
+        "video" => meta.video = if value.is_none() { None } else { Some(layout(value)?) },
+        "kind" => meta.kind = if value.extract::<String>()? == "video" { Kind::Video } else { Kind::Bytes },
+        "kind_number" => meta.kind = Kind::from_raw(value.extract()?),
+        "clock" => times.clock = named_clock(&value.extract::<String>()?)?,
+        "clock_number" => times.clock = Clock::from_raw(value.extract()?),
+        "flags" => meta.flags |= named_flags(&value.extract::<Vec<String>>()?)?,
+        "flags_number" => meta.flags |= Flags::from_bits(value.extract()?),
+        "capture_ns" => times.capture_ns = value.extract()?,
+        "pts" => times.pts = value.extract()?,
+        "dts" => times.dts = value.extract()?,
+        "duration" => times.duration = value.extract()?,
+        "latency_ns" => times.latency_ns = value.extract()?,
+        "offset" => meta.offset = value.extract()?,
+        "offset_end" => meta.offset_end = value.extract()?,
+        "crop" => meta.crop = if value.is_none() { None } else { Some(crop(value)?) },
+        "extensions" => {
+            let pairs: Vec<(u16, Vec<u8>)> = value.extract()?;
+            meta.extensions = pairs.into_iter().map(|(ty, data)| Extension { ty, data }).collect();
+        }
+        _ => {
+            return Err(PyValueError::new_err("there is no such entry; Frame.metadata shows those there are"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name says nothing because only its number does.
+fn numbered(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.extract::<String>()? == "other")
+}
+
+fn named_clock(name: &str) -> PyResult<Clock> {
+    let clocks = [Clock::Unknown, Clock::Monotonic, Clock::Realtime, Clock::Tai];
+    let found = clocks.into_iter().find(|clock| clock_name(*clock) == name);
+    found.ok_or_else(|| PyValueError::new_err("it is one of unknown, monotonic, realtime, tai"))
+}
+
+pub(crate) fn named_flags(names: &[String]) -> PyResult<Flags> {
+    names.iter().try_fold(Flags::EMPTY, |flags, name| {
+        match Flags::NAMED.iter().find(|(.., known)| known == name) {
+            Some((flag, ..)) => Ok(flags | *flag),
+            None => {
+                let known: Vec<_> = Flags::NAMED.iter().map(|(.., name)| *name).collect();
+                Err(PyValueError::new_err(format!(
+                    "no flag is called {name:?}; there are {}",
+                    known.join(", ")
+                )))
+            }
+        }
+    })
+}
+
+fn layout(value: &Bound<'_, PyAny>) -> PyResult<VideoLayout> {
+    let mut planes = Vec::new();
+    for plane in value.get_item("planes")?.try_iter()? {
+        let plane = plane?;
+        let (offset, stride) = (plane.get_item("offset")?.extract()?, plane.get_item("stride")?.extract()?);
+        planes.push(Plane { offset, stride });
+    }
+    let [numerator, denominator]: [u32; 2] = value.get_item("fps")?.extract()?;
+    Ok(VideoLayout {
+        format: value.get_item("format")?.extract()?,
+        width: value.get_item("width")?.extract()?,
+        height: value.get_item("height")?.extract()?,
+        planes,
+        fps: (numerator, denominator),
+    })
+}
+
+fn crop(value: &Bound<'_, PyAny>) -> PyResult<Crop> {
+    let number = |name: &str| value.get_item(name)?.extract::<u32>();
+    Ok(Crop { x: number("x")?, y: number("y")?, width: number("width")?, height: number("height")? })
+}

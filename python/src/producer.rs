@@ -1,0 +1,574 @@
+//! Writing frames.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMapping, PySequence, PyString};
+use shmflow::meta::{Clock, Kind, Meta, Times, VideoLayout};
+use shmflow::{Policy, ProducerMode};
+
+use crate::caps::{self, Caps};
+use crate::copy::Source;
+use crate::errors::{OrRaise, raise};
+use crate::fork::Origin;
+use crate::forms::{NoViews, View, is_packed, views};
+use crate::slot::{FrameWriter, closed};
+use crate::{metadata, settings};
+
+/// What a producer and its open frames share.
+pub(crate) struct Shared {
+    inner: Mutex<Option<Arc<shmflow::Producer>>>,
+    pub(crate) topic: String,
+    origin: Origin,
+}
+
+impl Shared {
+    /// The producer, unless it is closed or the parent's.
+    pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Arc<shmflow::Producer>> {
+        self.origin.check(py, "producer", &self.topic)?;
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        inner.ok_or_else(|| closed(py, &self.topic))
+    }
+}
+
+/// How the frames of a video producer lie.
+struct Picture {
+    layout: VideoLayout,
+    len: usize,
+    /// None for formats without arrays: such frames are written as bytes.
+    views: Option<Vec<View>>,
+}
+
+/// Writes frames into a topic, which it makes if that is not there. It never waits for a consumer.
+///
+/// With `format`, `width` and `height` (or `caps` that say them) it writes pictures, laid out as GStreamer does it and with
+/// caps, so that a `shmflowsrc` needs none. Without, it writes bare bytes. Several threads may use it.
+#[pyclass(module = "shmflow", frozen, weakref)]
+pub(crate) struct Producer {
+    shared: Arc<Shared>,
+    picture: Option<Picture>,
+    base: Meta,
+}
+
+impl Producer {
+    /// The metadata of a frame that is written now.
+    fn meta(
+        &self,
+        pts: Option<u64>,
+        duration: Option<u64>,
+        capture_time: Option<u64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Meta>> {
+        let dict = match metadata {
+            None => None,
+            Some(metadata) => Some(metadata.cast::<PyDict>().map_err(|_| {
+                PyTypeError::new_err(
+                    "metadata is a dictionary, with keys as Frame.metadata has them, or an encoded block",
+                )
+            })?),
+        };
+        // Bare bytes of which nothing is said travel bare.
+        let silent = pts.is_none() && duration.is_none() && capture_time.is_none() && dict.is_none();
+        if silent && self.base.kind == Kind::Bytes && self.base.caps.is_none() {
+            return Ok(None);
+        }
+        let mut meta = self.base.clone();
+        (meta.times.clock, meta.times.capture_ns) = (Clock::Monotonic, u64::try_from(monotonic_ns()).ok());
+        if let Some(dict) = dict {
+            metadata::apply(&mut meta, dict, self.picture.is_some())?;
+        }
+        let times = &mut meta.times;
+        if let Some(capture) = capture_time {
+            (times.capture_ns, times.clock) = (Some(capture), Clock::Monotonic);
+        }
+        times.pts = pts.or(times.pts);
+        times.duration = duration.or(times.duration);
+        Ok(Some(meta))
+    }
+
+    /// Copies `data` into a claim that is large enough.
+    fn fill(
+        &self,
+        py: Python<'_>,
+        producer: &shmflow::Producer,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<shmflow::Claim> {
+        match &self.picture {
+            Some(picture) => fill_picture(py, producer, picture, data),
+            None => fill_bytes(py, producer, data),
+        }
+    }
+}
+
+fn fill_bytes(
+    py: Python<'_>,
+    producer: &shmflow::Producer,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<shmflow::Claim> {
+    let source = source(data, "bytes, or an array")?;
+    let mut claim = producer.claim(source.len_bytes()).or_raise(py)?;
+    if !source.copy_plain(py, &mut claim) {
+        let plain =
+            data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?.call_method0("tobytes")?;
+        claim.copy_from(plain.cast_into::<PyBytes>()?.as_bytes());
+    }
+    Ok(claim)
+}
+
+fn fill_picture(
+    py: Python<'_>,
+    producer: &shmflow::Producer,
+    picture: &Picture,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<shmflow::Claim> {
+    // Everything is checked before a slot is claimed.
+    if let Some(planes) = planes_of(data, picture)? {
+        let views = picture.views.as_deref().unwrap_or_default();
+        for (source, view) in planes.iter().zip(views) {
+            if !source.fits(view) {
+                let plane = format!("plane {} of {}", view.name, expected_format(picture));
+                return Err(misfit(py, &plane, &view.describe(), &source.describe()));
+            }
+        }
+        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        for (source, view) in planes.iter().zip(views) {
+            if !source.copy_into(py, &mut claim, view) {
+                return Err(misfit(py, "a plane", &view.describe(), &source.describe()));
+            }
+        }
+        return Ok(claim);
+    }
+    let source = source(data, "an array, planes by name, or the bytes of a whole frame")?;
+    let single =
+        picture.views.as_deref().filter(|_| is_packed(&picture.layout.format)).and_then(<[View]>::first);
+    if let Some(view) = single.filter(|view| source.fits(view)) {
+        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        if source.copy_into(py, &mut claim, view) {
+            return Ok(claim);
+        }
+    }
+    // A whole frame as it lies in memory; of planar formats also as OpenCV shapes it.
+    let whole = source.is_plain_bytes() && source.len_bytes() == picture.len;
+    if whole && (source.dimensions() == 1 || single.is_none()) {
+        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        source.copy_plain(py, &mut claim);
+        return Ok(claim);
+    }
+    let expected = match (single, picture.views.as_deref()) {
+        (Some(view), _) => view.describe(),
+        (None, Some(views)) => {
+            let planes: Vec<_> =
+                views.iter().map(|view| format!("{}: {}", view.name, view.describe())).collect();
+            format!("planes by name ({}), or the {} bytes of a whole frame", planes.join("; "), picture.len)
+        }
+        (None, None) => format!("the {} bytes of a whole frame", picture.len),
+    };
+    Err(misfit(py, &expected_format(picture), &expected, &source.describe()))
+}
+
+fn expected_format(picture: &Picture) -> String {
+    let VideoLayout { format, width, height, .. } = &picture.layout;
+    format!("a {format} picture of {width}x{height}")
+}
+
+fn misfit(py: Python<'_>, what: &str, expected: &str, given: &str) -> PyErr {
+    raise(py, "InvalidArgument", format!("{what} needs {expected}; given was {given}"))
+}
+
+fn source(data: &Bound<'_, PyAny>, what: &str) -> PyResult<Source> {
+    Source::get(data).map_err(|error| {
+        let class = data.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        PyTypeError::new_err(format!("write() takes {what}, not {class} ({error})"))
+    })
+}
+
+/// The planes of a dictionary, a list or a tuple, or of a received frame, in order.
+fn planes_of(data: &Bound<'_, PyAny>, picture: &Picture) -> PyResult<Option<Vec<Source>>> {
+    let py = data.py();
+    let Some(views) = picture.views.as_deref() else { return Ok(None) };
+    let described = expected_format(picture);
+    let names = || views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ");
+    if let Ok(frame) = data.cast::<crate::frame::Frame>() {
+        // Its rows may lie otherwise than ours.
+        let theirs = frame.get().views(py)?.unwrap_or_default();
+        let format: Option<String> = data.getattr("format")?.extract()?;
+        if format.as_deref() == Some(picture.layout.format.as_str()) && theirs.len() == views.len() {
+            return planes_of(&data.getattr("planes")?, picture);
+        }
+        let given = format.unwrap_or_else(|| "bytes".into());
+        return Err(misfit(py, &described, "a frame of the same format", &format!("one of {given}")));
+    }
+    if let Ok(mapping) = data.cast::<PyMapping>() {
+        if mapping.len()? != views.len() {
+            return Err(misfit(
+                py,
+                &described,
+                &format!("the planes {}", names()),
+                &format!("{} planes", mapping.len()?),
+            ));
+        }
+        let planes = views.iter().map(|view| {
+            let plane = mapping.get_item(view.name);
+            let plane =
+                plane.map_err(|_| misfit(py, &described, &format!("the planes {}", names()), "others"))?;
+            source(&plane, "arrays as planes")
+        });
+        return planes.collect::<PyResult<_>>().map(Some);
+    }
+    let listed =
+        data.is_instance_of::<pyo3::types::PyList>() || data.is_instance_of::<pyo3::types::PyTuple>();
+    if listed && let Ok(sequence) = data.cast::<PySequence>() {
+        if sequence.len()? != views.len() {
+            let given = format!("{} of them", sequence.len()?);
+            return Err(misfit(py, &described, &format!("the planes {}", names()), &given));
+        }
+        let planes = sequence.try_iter()?.map(|plane| source(&plane?, "arrays as planes"));
+        return planes.collect::<PyResult<_>>().map(Some);
+    }
+    Ok(None)
+}
+
+#[pymethods]
+impl Producer {
+    #[new]
+    #[pyo3(signature = (topic, width = None, height = None, format = None, fps = None, *, caps = None, depth = 8,
+        history = None, reserve = 2, capacity = None, perms = 0o600, persistent = false, policy = "overwrite",
+        mode = "shared", takeover = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn new(
+        py: Python<'_>,
+        topic: &str,
+        width: Option<u32>,
+        height: Option<u32>,
+        format: Option<&str>,
+        fps: Option<&Bound<'_, PyAny>>,
+        caps: Option<&str>,
+        depth: u32,
+        history: Option<u32>,
+        reserve: u32,
+        capacity: Option<usize>,
+        perms: u32,
+        persistent: bool,
+        policy: &str,
+        mode: &str,
+        takeover: f64,
+        name: Option<&str>,
+        directory: Option<PathBuf>,
+        allow_foreign_owner: bool,
+        prefault: bool,
+    ) -> PyResult<Self> {
+        let (layout, caps) = describe(py, caps, format, width, height, fps)?;
+        let picture = layout.map(|layout| picture(py, layout)).transpose()?;
+        let policies = [("overwrite", Policy::OverwriteOldest), ("drop", Policy::DropNew)];
+        let takeover = settings::duration(py, "takeover", Some(takeover))?.unwrap_or(Duration::ZERO);
+        let modes = [
+            ("shared", ProducerMode::Shared),
+            ("primary", ProducerMode::Primary { takeover }),
+            ("exclusive", ProducerMode::Exclusive),
+        ];
+        let mut builder = shmflow::Producer::builder(topic)
+            .depth(depth)
+            .reserve(reserve)
+            .perms(perms)
+            .persistent(persistent)
+            .policy(settings::choose(py, "policy", policy, &policies)?)
+            .mode(settings::choose(py, "mode", mode, &modes)?)
+            .allow_foreign_owner(allow_foreign_owner)
+            .prefault(prefault);
+        if let Some(capacity) = capacity.max(picture.as_ref().map(|picture| picture.len)) {
+            builder = builder.capacity(capacity);
+        }
+        if let Some(history) = history {
+            builder = builder.history(history);
+        }
+        if let Some(name) = name {
+            builder = builder.name(name);
+        }
+        if let Some(directory) = directory {
+            builder = builder.dir(directory);
+        }
+        let origin = Origin::here();
+        let producer = py.detach(|| builder.open()).or_raise(py)?;
+        let base = Meta {
+            kind: if picture.is_some() || is_raw_video(caps.as_deref()) { Kind::Video } else { Kind::Bytes },
+            caps,
+            video: picture.as_ref().map(|picture| picture.layout.clone()),
+            times: Times {
+                duration: picture.as_ref().and_then(|picture| frame_duration(picture.layout.fps)),
+                latency_ns: picture.is_some().then_some(0),
+                ..Times::default()
+            },
+            ..Meta::default()
+        };
+        let shared = Shared { inner: Mutex::new(Some(Arc::new(producer))), topic: topic.into(), origin };
+        Ok(Self { shared: Arc::new(shared), picture, base })
+    }
+
+    /// Publishes a copy of `data`; the frame's sequence number.
+    ///
+    /// For pictures: an array of the right shape and type with any strides, planes by name or in order, a received frame
+    /// of the same format, or the bytes of a whole frame. For bare bytes: anything that is bytes.
+    #[pyo3(signature = (data, *, pts = None, duration = None, capture_time = None, metadata = None))]
+    fn write(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        pts: Option<u64>,
+        duration: Option<u64>,
+        capture_time: Option<u64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
+        let producer = self.shared.open(py)?;
+        if let Some(block) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
+            let mut claim = self.fill(py, &producer, data)?;
+            claim.set_meta_bytes(block.as_bytes()).or_raise(py)?;
+            return Ok(claim.publish().or_raise(py)?.seq());
+        }
+        let meta = self.meta(pts, duration, capture_time, metadata)?;
+        let mut claim = self.fill(py, &producer, data)?;
+        if let Some(meta) = &meta {
+            claim.set_meta(meta).or_raise(py)?;
+        }
+        Ok(claim.publish().or_raise(py)?.seq())
+    }
+
+    /// A frame to write straight into shared memory: `with producer.frame() as array: array[:] = ...`. It is published
+    /// when the block ends, and dropped if that ends with an exception. Planar formats give planes by name.
+    ///
+    /// When the block has ended the array is read-only. Keep no other reference to it, no slice and no memoryview: the
+    /// frame is then published as a copy. For bare bytes `size` says how many there are.
+    #[pyo3(signature = (size = None, *, pts = None, duration = None, capture_time = None, metadata = None))]
+    fn frame(
+        &self,
+        py: Python<'_>,
+        size: Option<usize>,
+        pts: Option<u64>,
+        duration: Option<u64>,
+        capture_time: Option<u64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<FrameWriter> {
+        self.shared.open(py)?;
+        let invalid = |why: &str| raise(py, "InvalidArgument", why);
+        let (views, single, len) = match (&self.picture, size) {
+            (None, Some(size)) => (vec![View::bytes(size)], true, size),
+            (None, None) => {
+                return Err(invalid("this producer writes bare bytes: say how many, frame(size)"));
+            }
+            (Some(_), Some(_)) => return Err(invalid("the size of a picture is known: frame() takes none")),
+            (Some(picture), None) => match &picture.views {
+                Some(views) => (views.clone(), is_packed(&picture.layout.format), picture.len),
+                None => (vec![View::bytes(picture.len)], true, picture.len),
+            },
+        };
+        let meta = self.meta(pts, duration, capture_time, metadata)?;
+        Ok(FrameWriter::new(Arc::clone(&self.shared), meta, views, single, len))
+    }
+
+    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so once every
+    /// producer has said it or left. Writing again revokes it.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.open(py)?.end();
+        Ok(())
+    }
+
+    /// Leaves the topic, without ending the stream: consumers wait for the next producer. Call `end` before if it is over.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.origin.check(py, "producer", &self.shared.topic)?;
+        let taken = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(taken));
+        Ok(())
+    }
+
+    /// Whether `close` was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Ends the stream and leaves; after an exception only leaves.
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if !self.shared.origin.is_here() || self.closed() {
+            return Ok(());
+        }
+        if kind.is_none() {
+            self.end(py)?;
+        }
+        self.close(py)
+    }
+
+    /// The topic's name.
+    #[getter]
+    fn topic(&self) -> &str {
+        &self.shared.topic
+    }
+
+    /// The caps that frames carry.
+    #[getter]
+    fn caps(&self) -> Option<&str> {
+        self.base.caps.as_deref()
+    }
+
+    /// Bytes of a picture in memory, gaps between rows included; None for bare bytes.
+    #[getter]
+    fn frame_size(&self) -> Option<usize> {
+        self.picture.as_ref().map(|picture| picture.len)
+    }
+
+    /// The shape of the array of a picture, or of its planes by name.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(picture) = &self.picture else { return Ok(None) };
+        let tuple = |view: &View| pyo3::types::PyTuple::new(py, &view.shape);
+        match picture.views.as_deref() {
+            Some([view]) if is_packed(&picture.layout.format) => Ok(Some(tuple(view)?.into_any())),
+            Some(views) => {
+                let dict = PyDict::new(py);
+                for view in views {
+                    dict.set_item(view.name, tuple(view)?)?;
+                }
+                Ok(Some(dict.into_any()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// How many registered consumers there are. Those that only read are not counted.
+    #[getter]
+    fn consumers(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.shared.open(py)?.consumers())
+    }
+
+    /// What the consumers wish to receive: (name, caps) of each that said it.
+    #[getter]
+    fn wishes(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+        let wishes = self.shared.open(py)?.wishes();
+        Ok(wishes.into_iter().map(|wish| (wish.name, wish.caps)).collect())
+    }
+
+    /// What was written so far, as a dictionary: `published` and `dropped` frames, and `bytes`.
+    #[getter]
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.shared.open(py)?.stats();
+        let dict = PyDict::new(py);
+        dict.set_item("published", stats.published)?;
+        dict.set_item("dropped", stats.dropped)?;
+        dict.set_item("bytes", stats.bytes)?;
+        Ok(dict)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(format!(
+            "a producer cannot be pickled: let the other process open topic `{}` by its name",
+            self.shared.topic
+        )))
+    }
+
+    fn __repr__(&self) -> String {
+        let what = match &self.picture {
+            Some(Picture { layout, .. }) => format!("{} {}x{}", layout.format, layout.width, layout.height),
+            None => "bytes".into(),
+        };
+        let state = if self.closed() { ", closed" } else { "" };
+        format!("<shmflow.Producer of {:?}: {what}{state}>", self.shared.topic)
+    }
+}
+
+fn picture(py: Python<'_>, layout: VideoLayout) -> PyResult<Picture> {
+    let size = VideoLayout::standard(&layout.format, layout.width, layout.height).map(|(_, size)| size);
+    let len = size.and_then(|size| usize::try_from(size).ok()).filter(|len| isize::try_from(*len).is_ok());
+    let Some(len) = len else {
+        let VideoLayout { format, width, height, .. } = &layout;
+        return Err(raise(
+            py,
+            "InvalidArgument",
+            format!("a {format} picture of {width}x{height} cannot be laid out"),
+        ));
+    };
+    let views = match views(&layout, len) {
+        Ok(views) => Some(views),
+        Err(NoViews::Unknown) => None,
+        Err(NoViews::Bad(why)) => return Err(raise(py, "InvalidArgument", why)),
+    };
+    Ok(Picture { layout, len, views })
+}
+
+/// Raw video of a format that no arrays are known for is written as bytes, but is video all the same.
+fn is_raw_video(caps: Option<&str>) -> bool {
+    caps.and_then(Caps::parse).is_some_and(|caps| caps.media == "video/x-raw")
+}
+
+/// What the frames are to be: a picture, or bytes of which caps may tell more.
+fn describe(
+    py: Python<'_>,
+    text: Option<&str>,
+    format: Option<&str>,
+    width: Option<u32>,
+    height: Option<u32>,
+    fps: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Option<VideoLayout>, Option<String>)> {
+    let invalid = |why: &str| Err(raise(py, "InvalidArgument", why));
+    match (text, format, width, height) {
+        (None, None, None, None) if fps.is_none() => Ok((None, None)),
+        (Some(text), None, None, None) if fps.is_none() => {
+            if text.contains('\0') {
+                return invalid("caps hold no NUL character");
+            }
+            let parsed = Caps::parse(text);
+            let layout = parsed.as_ref().and_then(Caps::layout).map(|(layout, _)| layout);
+            let open =
+                |caps: Caps<'_>| caps.format.is_none() || caps.width.is_none() || caps.height.is_none();
+            if parsed.is_some_and(|caps| caps.media == "video/x-raw" && open(caps)) {
+                return invalid("caps of raw video need a format, a width and a height");
+            }
+            Ok((layout, Some(text.to_owned())))
+        }
+        (None, Some(format), Some(width), Some(height)) => {
+            let layout = settings::layout(py, format, width, height, fps.map_or(Ok((0, 1)), rate)?)?;
+            let text = caps::text(&layout);
+            Ok((Some(layout), Some(text)))
+        }
+        _ => invalid(
+            "a picture needs format, width and height, or caps that say them; bare bytes need none of them",
+        ),
+    }
+}
+
+/// Frames per second: a number, a Fraction, a pair or a text like "30000/1001".
+fn rate(fps: &Bound<'_, PyAny>) -> PyResult<(u32, u32)> {
+    let py = fps.py();
+    let fraction = py.import("fractions")?.getattr("Fraction")?;
+    let bad = |_| {
+        raise(py, "InvalidArgument", "fps is a number, a fractions.Fraction, (30000, 1001) or \"30000/1001\"")
+    };
+    let value = match fps.extract::<(u32, u32)>() {
+        Ok(pair) if !fps.is_instance_of::<PyString>() => fraction.call1(pair),
+        _ => fraction.call1((fps,)),
+    };
+    // 29.97 is not 8436136800846807/281474976710656.
+    let value = value.and_then(|value| value.call_method1("limit_denominator", (1001,))).map_err(bad)?;
+    let part = |name: &str| value.getattr(name)?.extract::<u32>();
+    Ok((part("numerator").map_err(bad)?, part("denominator").map_err(bad)?))
+}
+
+fn frame_duration((numerator, denominator): (u32, u32)) -> Option<u64> {
+    u64::from(denominator).checked_mul(1_000_000_000)?.checked_div(u64::from(numerator))
+}
+
+/// Of the clock that `time.monotonic_ns` shows, too.
+fn monotonic_ns() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}

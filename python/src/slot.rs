@@ -1,0 +1,261 @@
+//! Writing a frame straight into shared memory: `with producer.frame() as array`.
+//!
+//! What is published must never change again, and Python cannot take an array back from whoever kept it. So when the
+//! block ends, the arrays given out become read-only for good, and references are counted: if nothing but the one name
+//! behind `as` can still refer to the memory, the slot itself is published. If more do (a slice, a second name, a
+//! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are gone.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError};
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+use shmflow::meta::Meta;
+use shmflow::{Claim, Published};
+
+use crate::errors::{OrRaise, raise};
+use crate::forms::View;
+use crate::producer::Shared;
+use crate::{arrays, buffer};
+
+/// The bytes of a claim, as the arrays over it keep them.
+#[pyclass(module = "shmflow._shmflow", frozen)]
+struct SlotMemory {
+    start: Start,
+    shape: [isize; 1],
+    /// No writable buffer is given out any more.
+    frozen: AtomicBool,
+    hold: Mutex<Hold>,
+}
+
+/// Where the bytes of a claim start.
+struct Start(*mut u8);
+
+// SAFETY: an address; who reads or writes there is decided by `SlotMemory`.
+unsafe impl Send for Start {}
+// SAFETY: as above.
+unsafe impl Sync for Start {}
+
+/// What protects the bytes from being used for another frame as long as an array over them lives.
+enum Hold {
+    Claim(Claim),
+    #[allow(dead_code, reason = "held for its lifetime")]
+    Published(Published),
+    Nothing,
+}
+
+#[pymethods]
+impl SlotMemory {
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let this = slf.get();
+        let readonly = this.frozen.load(SeqCst);
+        // SAFETY: called by Python; `hold` keeps the bytes as long as `slf`, and until `frozen` is set they are ours alone.
+        unsafe {
+            buffer::export_claim(slf.clone().into_any(), this.start.0, &this.shape, readonly, view, flags)
+        }
+    }
+}
+
+/// An array given out, and the one below it that its views refer to.
+struct Given {
+    /// Kept here: every other reference to it is a view.
+    root: Py<PyAny>,
+    array: Py<PyWeakrefReference>,
+}
+
+enum State {
+    Fresh,
+    Open { memory: Py<SlotMemory>, given: Vec<Given> },
+    Done,
+}
+
+/// A frame being written, from `Producer.frame`. Use it with `with`.
+#[pyclass(module = "shmflow", frozen)]
+pub(crate) struct FrameWriter {
+    shared: Arc<Shared>,
+    meta: Mutex<Option<Meta>>,
+    views: Vec<View>,
+    /// One array, and not planes by name.
+    single: bool,
+    len: usize,
+    state: Mutex<State>,
+    seq: Mutex<Option<u64>>,
+    copied: AtomicBool,
+}
+
+impl FrameWriter {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        meta: Option<Meta>,
+        views: Vec<View>,
+        single: bool,
+        len: usize,
+    ) -> Self {
+        Self {
+            shared,
+            meta: Mutex::new(meta),
+            views,
+            single,
+            len,
+            state: Mutex::new(State::Fresh),
+            seq: Mutex::default(),
+            copied: AtomicBool::new(false),
+        }
+    }
+
+    fn swap(&self, state: State) -> State {
+        std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state)
+    }
+
+    fn publish(&self, py: Python<'_>, memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<u64> {
+        let alone = freeze(memory, given)?;
+        let producer = self.shared.open(py)?;
+        let this = memory.get();
+        let mut hold = this.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let meta = self.meta.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Hold::Claim(claim) = &mut *hold else {
+            return Err(PyRuntimeError::new_err("this frame is not open for writing"));
+        };
+        if alone {
+            if let Some(meta) = &meta {
+                claim.set_meta(meta).or_raise(py)?;
+            }
+            let Hold::Claim(claim) = std::mem::replace(&mut *hold, Hold::Nothing) else {
+                return Err(PyRuntimeError::new_err("this frame is not open for writing"));
+            };
+            let published = claim.publish().or_raise(py)?;
+            let seq = published.seq();
+            *hold = Hold::Published(published);
+            return Ok(seq);
+        }
+        self.copied.store(true, SeqCst);
+        let mut copy = producer.claim(self.len).or_raise(py)?;
+        copy.copy_from(claim);
+        if let Some(meta) = &meta {
+            copy.set_meta(meta).or_raise(py)?;
+        }
+        Ok(copy.publish().or_raise(py)?.seq())
+    }
+}
+
+/// Makes the arrays read-only for good; whether nothing can write to the memory then.
+fn freeze(memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<bool> {
+    let py = memory.py();
+    memory.get().frozen.store(true, SeqCst);
+    let read_only = |array: &Bound<'_, PyAny>| array.getattr("flags")?.setattr("writeable", false);
+    let mut alone = true;
+    for Given { root, array } in given {
+        read_only(root.bind(py))?;
+        let array = array.bind(py).upgrade();
+        let alive = array.is_some();
+        if let Some(array) = array {
+            read_only(&array)?;
+            // This reference, and the one of the name or of the planes. More may be something that writes.
+            alone &= references(&array) <= 2;
+        }
+        // Ours, and that of the array given out.
+        alone &= references(root.bind(py)) <= 1 + isize::from(alive);
+    }
+    // Ours, and one of each root.
+    let roots = isize::try_from(given.len()).unwrap_or(isize::MAX);
+    Ok(alone && references(memory.as_any()) <= roots.saturating_add(1))
+}
+
+fn references(object: &Bound<'_, PyAny>) -> isize {
+    // SAFETY: a live object, and the interpreter is ours.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
+}
+
+#[pymethods]
+impl FrameWriter {
+    /// Claims a slot; its memory as a writable array, or as planes by name. It holds what an earlier frame left there.
+    fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if !matches!(self.swap(State::Done), State::Fresh) {
+            return Err(PyRuntimeError::new_err("a frame is written once: ask the producer for another"));
+        }
+        let mut claim = self.shared.open(py)?.claim(self.len).or_raise(py)?;
+        let start = Start(claim.as_mut_ptr());
+        let memory = Bound::new(
+            py,
+            SlotMemory {
+                start,
+                shape: [isize::try_from(self.len).unwrap_or(isize::MAX)],
+                frozen: AtomicBool::new(false),
+                hold: Mutex::new(Hold::Claim(claim)),
+            },
+        )?;
+        let mut given = Vec::with_capacity(self.views.len());
+        let mut arrays = Vec::with_capacity(self.views.len());
+        for view in &self.views {
+            let root = arrays::of_memory(memory.as_any(), view)?;
+            let array = root.call_method0("view")?;
+            given.push(Given { root: root.unbind(), array: PyWeakrefReference::new(&array)?.unbind() });
+            arrays.push((view.name, array));
+        }
+        let shown = if self.single {
+            let first = arrays.into_iter().next();
+            first.map(|(_, array)| array).ok_or_else(|| PyRuntimeError::new_err("a frame without planes"))?
+        } else {
+            arrays::planes(py, arrays.into_iter().map(Ok))?
+        };
+        self.swap(State::Open { memory: memory.unbind(), given });
+        Ok(shown)
+    }
+
+    /// Publishes the frame; after an exception drops it instead.
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let State::Open { memory, given } = self.swap(State::Done) else {
+            return Err(PyRuntimeError::new_err("this frame is not open for writing"));
+        };
+        if !kind.is_none() {
+            freeze(memory.bind(py), &given)?;
+            return Ok(false);
+        }
+        let seq = self.publish(py, memory.bind(py), &given)?;
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
+        Ok(false)
+    }
+
+    /// The frame's sequence number, once it is published.
+    #[getter]
+    fn seq(&self) -> Option<u64> {
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a copy was published, because something could still have written into the memory.
+    #[getter]
+    fn copied(&self) -> bool {
+        self.copied.load(SeqCst)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a frame being written cannot be pickled"))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let state = match (&*self.state.lock().unwrap_or_else(PoisonError::into_inner), self.seq()) {
+            (State::Fresh, _) => "not begun".into(),
+            (State::Open { .. }, _) => "open".into(),
+            (State::Done, Some(seq)) => format!("published as {seq}"),
+            (State::Done, None) => "dropped".into(),
+        };
+        let _ = py;
+        format!("<shmflow.FrameWriter for {:?}: {state}>", self.shared.topic)
+    }
+}
+
+/// For those who use a writer without `with`.
+pub(crate) fn closed(py: Python<'_>, topic: &str) -> PyErr {
+    raise(py, "Closed", format!("this producer of topic `{topic}` is closed"))
+}

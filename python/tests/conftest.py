@@ -1,0 +1,132 @@
+"""What the tests share: a directory of their own for topics, other processes, GStreamer."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# For what has to happen; long, for machines that are busy.
+PATIENCE = 30.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(what: str, condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory for topics, which this process and its children use by default."""
+    path = Path(tempfile.mkdtemp(prefix="shmflow-python-", dir="/dev/shm"))
+    monkeypatch.setenv("SHMFLOW_DIR", str(path))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Child:
+    """A process that runs Python, tells lines and is told lines."""
+
+    def __init__(self, code: str, *arguments: str, interpreter: tuple[str, ...] = ()) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *interpreter, "-u", "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        self.errors: list[str] = []
+        self.readers = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._err, daemon=True)]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def _err(self) -> None:
+        assert self.process.stderr
+        self.errors.extend(self.process.stderr)
+
+    def hear(self) -> str:
+        try:
+            line = self.lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            pytest.fail("the child says nothing")
+        assert line is not None, "the child ended: " + "".join(self.errors)
+        return line
+
+    def tell(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        status = self.process.wait(PATIENCE)
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        return status
+
+    def sleeps(self) -> bool:
+        """Whether its main thread sleeps in a system call that waits for a futex or a descriptor."""
+        text = Path(f"/proc/{self.process.pid}/syscall").read_text()
+        # futex, futex_waitv, poll, ppoll of x86-64; futex, futex_waitv, ppoll of arm64.
+        numbers = {"x86_64": {"202", "449", "7", "271"}, "aarch64": {"98", "449", "73"}}[os.uname().machine]
+        return text.split(" ")[0] in numbers
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., Child]]:
+    children: list[Child] = []
+
+    def start(code: str, *arguments: str, interpreter: tuple[str, ...] = ()) -> Child:
+        children.append(Child(code, *arguments, interpreter=interpreter))
+        return children[-1]
+
+    yield start
+    for one in children:
+        one.process.kill()
+        one.process.wait()
+
+
+def launch(pipeline: str) -> subprocess.Popen[str]:
+    """gst-launch-1.0 in a process of its own."""
+    command = ["gst-launch-1.0", "-q", *pipeline.split()]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(pipeline: str) -> None:
+    """A pipeline that ends by itself."""
+    finish(launch(pipeline))
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    try:
+        out, _ = process.communicate(timeout=4 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail("the pipeline does not end: " + process.communicate()[0])
+    assert process.returncode == 0, out
+
+
+def opencv() -> object:
+    return pytest.importorskip("cv2", reason="OpenCV is not installed (Debian: python3-opencv)")
