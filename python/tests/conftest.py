@@ -108,10 +108,25 @@ def child() -> Iterator[Callable[..., Child]]:
         one.process.wait()
 
 
+LAUNCHED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def pipelines() -> Iterator[None]:
+    """Ends the pipelines that a failed test has left, and shows what they said."""
+    yield
+    while LAUNCHED:
+        process = LAUNCHED.pop()
+        if process.poll() is None:
+            process.kill()
+            print("left running:", process.args, process.communicate()[0])
+
+
 def launch(pipeline: str) -> subprocess.Popen[str]:
     """gst-launch-1.0 in a process of its own."""
     command = ["gst-launch-1.0", "-q", *pipeline.split()]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    LAUNCHED.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    return LAUNCHED[-1]
 
 
 def run(pipeline: str) -> None:

@@ -29,7 +29,6 @@ _RGB = {
     "ABGR": "xbgr",
     "RBGA": "rbgx",
 }
-_RGB_PLANES = ("GBR", "GBRA", "RGBP", "BGRP")
 _YUV_PIXELS = {"AYUV": (1, 2, 3), "VUYA": (2, 1, 0), "v308": (0, 1, 2), "IYU2": (1, 0, 2)}
 # Where Y, U and V are in two pixels of four bytes.
 _YUV_PAIRS = {"YUY2": (0, 1, 3), "UYVY": (1, 0, 2), "YVYU": (0, 3, 1), "VYUY": (1, 2, 0)}
@@ -71,8 +70,8 @@ def _converted(frame: Frame, order: str) -> NDArray[Any]:
         gray = frame.array if name == "GRAY8" else _eight_bits(frame.array, 16)
         return _own(cv2.cvtColor(_plain(gray), cv2.COLOR_GRAY2BGR))  # the same in either order
     planes = frame.planes
-    if name in _RGB_PLANES:
-        return _own(cv2.merge([_plain(planes[channel]) for channel in order]))
+    if {"r", "g", "b"} <= planes.keys():
+        return _own(cv2.merge([_plain(_eight_bits(planes[channel], _bits(name))) for channel in order]))
     limited, matrix = _colorimetry(frame)
     if limited and matrix == 4:
         quick = _quick(cv2, name, frame, order)
@@ -163,8 +162,7 @@ def _full_yuv(cv2: Any, name: str, frame: Frame) -> NDArray[Any]:
             "convert frame.planes"
         )
     bits = _bits(name)
-    parts = [planes[key] if bits == 8 else _eight_bits(planes[key], bits) for key in "yuv"]
-    return np.ascontiguousarray(np.dstack([full(part, True) for part in parts]))
+    return np.ascontiguousarray(np.dstack([full(_eight_bits(planes[key], bits), True) for key in "yuv"]))
 
 
 def _bits(name: str) -> int:
@@ -177,7 +175,7 @@ def _bits(name: str) -> int:
 def _eight_bits(plane: NDArray[Any], bits: int) -> NDArray[Any]:
     import numpy as np
 
-    return (plane >> (bits - 8)).astype(np.uint8)
+    return plane if bits == 8 else (plane >> (bits - 8)).astype(np.uint8)
 
 
 def _multiplied(cv2: Any, yuv: NDArray[Any], limited: bool, matrix: int, order: str) -> NDArray[Any]:

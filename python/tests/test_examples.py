@@ -1,0 +1,122 @@
+"""The examples, run as they stand there, each as a process; and the README's."""
+
+import re
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import PATIENCE, ROOT, finish, launch, opencv, wait_until
+
+import shmflow
+
+cv2 = opencv()
+EXAMPLES = ROOT / "python/examples"
+
+
+@pytest.fixture
+def example():
+    processes = []
+
+    def start(name, *arguments, **options):
+        command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_a_circle_drawn_by_opencv_is_read_by_opencv(directory, example, tmp_path):
+    # The reader first, so that it misses nothing.
+    reader = example("opencv_reader.py", "camera", "--save", tmp_path / "picture-%04d.png", "--every", 10)
+    writer = example("opencv_writer.py", "camera", "--frames", 40)
+    # Whoever writes may have begun before the other was there: the ring holds eight.
+    finish(writer)
+    out, _ = reader.communicate(timeout=PATIENCE)
+    assert reader.returncode == 0 and re.search(r"\d+ frames received", out), out
+    saved = sorted(tmp_path.glob("picture-*.png"))
+    assert saved, out
+    for path in saved:
+        picture = cv2.imread(str(path))
+        number = int(path.stem.split("-")[1]) - 1
+        assert picture.shape == (480, 640, 3)
+        assert picture[240, 40 + number * 5 % 560].tolist() == [0, 200, 255] and picture[10, 10].tolist() == [32] * 3
+
+
+def test_motion_from_gstreamer_through_python_to_gstreamer(directory, example, tmp_path):
+    detector = example("motion_detector.py", "camera", "camera/motion", "--verbose")
+    source = launch(
+        "videotestsrc num-buffers=60 pattern=ball animation-mode=frames "
+        "! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! shmflowsink topic=camera wait-for-connection=true"
+    )
+    viewer = launch(
+        "shmflowsrc topic=camera/motion ! video/x-raw,format=BGR,width=320,height=240,framerate=30/1 "
+        f"! videoconvert ! video/x-raw,format=BGR ! filesink location={tmp_path / 'seen'}"
+    )
+    finish(source)
+    out, _ = detector.communicate(timeout=PATIENCE)
+    assert detector.returncode == 0, out
+    finish(viewer)
+    lines = [line.split(" ", 1) for line in out.splitlines()]
+    boxes = {int(line[0]): re.findall(r"\((\d+), (\d+), (\d+), (\d+)\)", line[1]) for line in lines if len(line) > 1}
+    assert len(boxes) > 30, out
+    assert all(20 < int(box[2]) < 200 for found in boxes.values() for box in found), "the ball, and where it was"
+    seen = np.frombuffer((tmp_path / "seen").read_bytes(), np.uint8).reshape(-1, 240, 320, 3)
+    red = [(picture == [0, 0, 255]).all(axis=2).any() for picture in seen]
+    assert any(red) and len(seen) > 10
+
+
+def test_video_capture_of_opencv_reads_what_python_writes(directory, example):
+    if "GStreamer:                   YES" not in cv2.getBuildInformation():
+        pytest.skip("this OpenCV has no GStreamer; Debian's has")
+    producer = shmflow.Producer("video", 64, 48, "BGR", 30)
+    capture = example("video_capture.py", "video", 5)
+    pictures = [np.full((48, 64, 3), value, np.uint8) for value in range(10, 110, 10)]
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            for picture in pictures:
+                producer.write(picture)
+                stop.wait(1 / 30)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        out, _ = capture.communicate(timeout=2 * PATIENCE)
+    finally:
+        stop.set()
+        writing.join()
+    lines = out.splitlines()
+    shown = [line for line in lines if line.startswith(("open", *"12345"))]
+    assert shown[0] == "open 64 48" and len(shown) == 6, out
+    sums = {int(picture.sum()) for picture in pictures}
+    for number, line in enumerate(shown[1:], 1):
+        words = re.fullmatch(r"(\d+) \(48, 64, 3\) (\d+)", line)
+        assert words and int(words[1]) == number and int(words[2]) in sums, out
+
+
+def test_the_readme_runs_as_it_stands(directory):
+    section = (ROOT / "README.md").read_text().split("## Python")[1].split("\n## ")[0]
+    writes, reads = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(section.splitlines()) < 40
+    reader = subprocess.Popen([sys.executable, "-uc", reads], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until("it waits for the topic", lambda: reader.poll() is None)
+    writer = subprocess.Popen([sys.executable, "-c", writes], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert writer.wait(PATIENCE) == 0, writer.stderr.read()
+    out, err = reader.communicate(timeout=PATIENCE)
+    assert reader.returncode == 0 and len(out.splitlines()) > 5, (out, err)
+
+
+def test_the_documents_examples_run(directory):
+    text = (ROOT / "docs/python.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) > 5
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, timeout=2 * PATIENCE)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
