@@ -40,7 +40,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-fast demo bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -95,6 +95,13 @@ miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri 
 demo: build ## decode a real video in one process; show, measure and re-encode it in others
 	@tools/check-shm.sh 256
 	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
+
+python: deps ## the wheel of the Python package, in target/wheels (for one's own Python: pip install ./python)
+	tools/build-wheel.sh "$(target_dir)/wheels"
+
+python-bench: build ## what receiving a frame costs in Python (a table)
+	@tools/check-shm.sh 512
+	"$$(tools/install-python.sh)/bin/python" benches/python/bench.py
 
 bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSON)
 	@tools/deps.sh bench

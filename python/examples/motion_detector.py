@@ -1,15 +1,14 @@
 """From topic to topic: boxes around what moves. GStreamer makes the pictures and shows the result.
 
-    gst-launch-1.0 videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420 ! shmflowsink topic=camera
-    python motion_detector.py camera camera/motion
-    gst-launch-1.0 shmflowsrc topic=camera/motion ! videoconvert ! autovideosink
+gst-launch-1.0 videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420 ! shmflowsink topic=camera
+python motion_detector.py camera camera/motion
+gst-launch-1.0 shmflowsrc topic=camera/motion ! videoconvert ! autovideosink
 """
 
 import argparse
 
 import cv2
 import numpy as np
-
 import shmflow
 
 LEAST_AREA = 100

@@ -1,14 +1,13 @@
 """Frames of a topic in OpenCV, whatever their format: shown in a window, or every so manieth saved.
 
-    gst-launch-1.0 videotestsrc is-live=true ! shmflowsink topic=camera
-    python opencv_reader.py camera
-    python opencv_reader.py camera --save picture-%04d.png --every 30
+gst-launch-1.0 videotestsrc is-live=true ! shmflowsink topic=camera
+python opencv_reader.py camera
+python opencv_reader.py camera --save picture-%04d.png --every 30
 """
 
 import argparse
 
 import cv2
-
 import shmflow
 
 

@@ -1,15 +1,14 @@
 """Frames of OpenCV into a topic: a film, a camera, or a moving circle.
 
-    python opencv_writer.py camera                    a circle, until Ctrl-C
-    python opencv_writer.py camera --source film.mp4  or 0 for the first camera
-    gst-launch-1.0 shmflowsrc topic=camera ! videoconvert ! autovideosink
+python opencv_writer.py camera                    a circle, until Ctrl-C
+python opencv_writer.py camera --source film.mp4  or 0 for the first camera
+gst-launch-1.0 shmflowsrc topic=camera ! videoconvert ! autovideosink
 """
 
 import argparse
 import time
 
 import cv2
-
 import shmflow
 
 WIDTH, HEIGHT, FPS = 640, 480, 30

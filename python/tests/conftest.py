@@ -50,7 +50,10 @@ class Child:
         )
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.errors: list[str] = []
-        self.readers = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._err, daemon=True)]
+        self.readers = [
+            threading.Thread(target=self._read, daemon=True),
+            threading.Thread(target=self._err, daemon=True),
+        ]
         for reader in self.readers:
             reader.start()
 

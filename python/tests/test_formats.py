@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PATIENCE, finish, launch, opencv, run
-
 import shmflow
+from conftest import PATIENCE, finish, launch, opencv, run
 
 # Without a byte to spare, and with odd rows and columns.
 SIZES = [(48, 32), (61, 35)]
 # Tiled ones and the one with a palette: planes that are no plain rows.
-WITHOUT_ARRAYS = re.compile("NV12_64Z32|NV12_4L4|NV12_32L32|NV12_16L32S|NV12_8L128|NV12_10BE_8L128|MT2110T|MT2110R|RGB8P|NV12_10LE40_4L4")
+WITHOUT_ARRAYS = re.compile(
+    "NV12_64Z32|NV12_4L4|NV12_32L32|NV12_16L32S|NV12_8L128|NV12_10BE_8L128|MT2110T|MT2110R|RGB8P|NV12_10LE40_4L4"
+)
 BATCH = 26
 
 
@@ -135,7 +136,9 @@ COLOURED = [
     name
     for name in FORMATS
     if not WITHOUT_ARRAYS.search(name)
-    and not re.match("UYVP|IYU1|v210|GRAY10_LE32|NV1._10LE|RGB16|BGR16|RGB15|BGR15|r210|Y410|Y412|Y21|v216|.*10A2|.*64|GRAY", name)
+    and not re.match(
+        "UYVP|IYU1|v210|GRAY10_LE32|NV1._10LE|RGB16|BGR16|RGB15|BGR15|r210|Y410|Y412|Y21|v216|.*10A2|.*64|GRAY", name
+    )
 ]
 # Of HD size the matrix is that of BT.709, unless the caps say otherwise.
 PICTURES = [(64, 48, ""), (64, 600, ""), (63, 47, ",colorimetry=bt709"), (64, 48, ",colorimetry=1:4:0:0")]
@@ -169,7 +172,9 @@ def test_colours_are_right(directory, width, height, colorimetry):
 
 
 # A gradient tells whether chroma is put where it belongs, and not only that it is right on the whole.
-@pytest.mark.parametrize("name", ["I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "Y42B", "Y444", "GRAY8", "P010_10LE", "BGRx", "GBR"])
+@pytest.mark.parametrize(
+    "name", ["I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "Y42B", "Y444", "GRAY8", "P010_10LE", "BGRx", "GBR"]
+)
 def test_a_picture_looks_as_gstreamer_converts_it(directory, tmp_path, name):
     opencv()
     for width, height in ((64, 48), (63, 47)):

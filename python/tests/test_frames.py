@@ -7,7 +7,6 @@ import weakref
 
 import numpy as np
 import pytest
-
 import shmflow
 
 
@@ -30,7 +29,11 @@ def test_an_array_is_the_shared_memory_itself(pair):
     addresses = {frame.array.__array_interface__["data"][0] for _ in range(3)}
     assert addresses == {np.frombuffer(frame, np.uint8).__array_interface__["data"][0]}
     maps = open("/proc/self/maps").read().splitlines()
-    inside = [line for line in maps if (a := next(iter(addresses))) >= int(line.split("-")[0], 16) and a < int(line.split()[0].split("-")[1], 16)]
+    inside = [
+        line
+        for line in maps
+        if (a := next(iter(addresses))) >= int(line.split("-")[0], 16) and a < int(line.split()[0].split("-")[1], 16)
+    ]
     assert len(inside) == 1 and "shmflow.t.ring" in inside[0]
 
 
@@ -148,7 +151,11 @@ def test_what_a_frame_says(directory):
         pts=1,
         capture_time=2,
         duration=3,
-        metadata={"flags": ["gap"], "crop": {"x": 1, "y": 2, "width": 3, "height": 4}, "extensions": [(0x8001, b"own")]},
+        metadata={
+            "flags": ["gap"],
+            "crop": {"x": 1, "y": 2, "width": 3, "height": 4},
+            "extensions": [(0x8001, b"own")],
+        },
     )
     frame = consumer.recv(30)
     assert (frame.pts, frame.capture_time, frame.clock, frame.duration) == (1, 2, "monotonic", 3)

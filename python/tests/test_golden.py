@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 import shmflow
 
 GOLDEN = Path(__file__).resolve().parents[2] / "ring/tests/golden/meta"

@@ -8,9 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import PATIENCE, wait_until
-
 import shmflow
+from conftest import PATIENCE, wait_until
 
 
 def fill(producer, count, size=None):
@@ -91,7 +90,9 @@ def test_a_killed_consumer_that_held_views_leaks_nothing(directory, child):
 
 def test_a_topic_whose_processes_were_all_killed_is_collected(directory, child):
     holder = child(HOLDER)
-    writer = child("import shmflow, sys\nproducer = shmflow.Producer('t')\nwhile sys.stdin.readline(): producer.write(bytes(1000)); print(1)")
+    writer = child(
+        "import shmflow, sys\nproducer = shmflow.Producer('t')\nwhile sys.stdin.readline(): producer.write(bytes(1000)); print(1)"
+    )
     assert holder.hear() == "here"
     for _ in range(3):
         writer.tell("write")

@@ -6,7 +6,6 @@ import selectors
 import threading
 
 import pytest
-
 import shmflow
 
 

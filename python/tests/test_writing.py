@@ -5,7 +5,6 @@ import gc
 
 import numpy as np
 import pytest
-
 import shmflow
 
 SHAPE = (48, 64, 3)
@@ -83,7 +82,14 @@ def test_planes_by_name_in_order_or_as_opencv_shapes_them(directory):
     planes = {"y": picture(1, (48, 64)), "u": picture(2, (24, 32)), "v": picture(3, (24, 32))}
     stacked = np.concatenate([plane.reshape(-1) for plane in planes.values()])
     assert producer.shape == {"y": (48, 64), "u": (24, 32), "v": (24, 32)} and producer.frame_size == stacked.size
-    for source in (planes, list(planes.values()), tuple(planes.values()), stacked, stacked.reshape(72, 64), bytes(stacked)):
+    for source in (
+        planes,
+        list(planes.values()),
+        tuple(planes.values()),
+        stacked,
+        stacked.reshape(72, 64),
+        bytes(stacked),
+    ):
         producer.write(source)
         frame = consumer.recv(30)
         assert list(frame.planes) == ["y", "u", "v"]
@@ -115,7 +121,11 @@ def test_a_frame_is_written_straight_into_shared_memory(pair):
     assert (writer.seq, writer.copied) == (1, False)
     frame = consumer.recv(30)
     assert np.array_equal(frame.array, picture(1)) and frame.pts == 7
-    inside = [line for line in open("/proc/self/maps") if int(line.split("-")[0], 16) <= address < int(line.split()[0].split("-")[1], 16)]
+    inside = [
+        line
+        for line in open("/proc/self/maps")
+        if int(line.split("-")[0], 16) <= address < int(line.split()[0].split("-")[1], 16)
+    ]
     assert "shmflow.t.ring" in inside[0]
     assert np.array_equal(array, picture(1)), "who wrote it can still read it"
 

@@ -9,6 +9,18 @@ from typing_extensions import Buffer
 
 from ._planes import Planes
 
+__all__ = [
+    "Consumer",
+    "Frame",
+    "FrameWriter",
+    "Producer",
+    "__version__",
+    "collect",
+    "inspect",
+    "remove",
+    "topics",
+]
+
 __version__: str
 
 @final

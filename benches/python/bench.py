@@ -1,0 +1,118 @@
+"""What Python pays for a frame: run by `make python-bench`, which installs the package first.
+
+CPU time is that of the receiving process alone (getrusage), user and system; producers are other processes.
+"""
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import shmflow
+
+ROUNDS = 7
+SIZES = {"64x64": (64, 64), "1080p": (1920, 1080), "4K": (3840, 2160)}
+
+
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def receiving(directory: str, width: int, height: int, touch: str) -> list[float]:
+    """Microseconds of CPU for each frame, in rounds: the ring is filled, then read without waiting."""
+    # Deep enough that reading it takes longer than the clock's step.
+    depth = 64 if width > 64 else 512
+    topic = f"{width}x{height}-{touch}"
+    producer = shmflow.Producer(topic, width, height, "BGR", 60, depth=depth, directory=directory)
+    consumer = shmflow.Consumer(topic, directory=directory, start="newest")
+    data = bytes(producer.frame_size or 0)
+    results = []
+    for _ in range(ROUNDS):
+        spent = received = 0
+        while spent < 0.05:
+            for _ in range(depth - 1):
+                producer.write(data)
+            before = cpu()
+            for _ in range(depth - 1):
+                frame = consumer.try_recv()
+                if touch == "array":
+                    _ = frame.array
+            spent += cpu() - before
+            received += depth - 1
+            frame = None
+        results.append(spent / received * 1e6)
+    assert consumer.stats["copied"] == 0 == consumer.stats["lost"]
+    return results
+
+
+WRITER = """
+import shmflow, sys, time
+directory, seconds = sys.argv[1], float(sys.argv[2])
+with shmflow.Producer("4k60", 3840, 2160, "BGR", 60, directory=directory) as producer:
+    while not producer.consumers:
+        time.sleep(0.01)
+    start, number = time.monotonic(), 0
+    while time.monotonic() < start + seconds:
+        with producer.frame() as array:
+            array[number % 2160] = number % 256
+        number += 1
+        time.sleep(max(0, start + number / 60 - time.monotonic()))
+"""
+
+
+def loop(directory: str, seconds: float) -> tuple[float, int, int, int]:
+    """Percent of a core for `for frame in Consumer` at 4K60; frames received, lost, copied."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, directory, str(seconds)])
+    consumer = shmflow.Consumer("4k60", directory=directory)
+    first = next(consumer)
+    before, start = cpu(), time.monotonic()
+    received = 0
+    for frame in consumer:
+        received += frame.seq > first.seq
+    spent, passed = cpu() - before, time.monotonic() - start
+    writer.wait()
+    return 100 * spent / passed, received, consumer.stats["lost"], consumer.stats["copied"]
+
+
+def importing(module: str) -> list[float]:
+    """Milliseconds more than an interpreter that imports nothing."""
+
+    def wall(code: str) -> float:
+        start = time.monotonic()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.monotonic() - start
+
+    return [1000 * (wall(f"import {module}") - wall("pass")) for _ in range(15)]
+
+
+def show(what: str, values: list[float], unit: str, target: str) -> None:
+    middle = statistics.median(values)
+    print(f"| {what} | {middle:.2f} {unit} | {min(values):.2f} to {max(values):.2f} | {target} |")
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    wheels = sorted(Path(__file__).resolve().parents[2].glob("target/wheels/shmflow-*.whl"))
+    print("| what | median | spread | target |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="shmflow-bench-") as directory:
+        for name, (width, height) in SIZES.items():
+            show(f"CPU to receive a frame, {name}", receiving(directory, width, height, "none"), "µs", "< 15 µs")
+        import numpy  # noqa: F401 (not to be measured)
+
+        for name, (width, height) in SIZES.items():
+            show(f"the same with frame.array, {name}", receiving(directory, width, height, "array"), "µs", "")
+        percent, received, lost, copied = loop(directory, seconds)
+        said = f"{received} received, {lost} lost, {copied} copied"
+        print(f"| for frame in Consumer, 4K60 | {percent:.2f} % of a core | {said} | < 2 % |")
+    show("import shmflow", importing("shmflow"), "ms", "< 50 ms")
+    show("import numpy, for comparison", importing("numpy"), "ms", "")
+    for wheel in wheels:
+        print(f"| wheel | {wheel.stat().st_size / 1e6:.2f} MB | {wheel.name} | < 3 MB |")
+
+
+if __name__ == "__main__":
+    main()
