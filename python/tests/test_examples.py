@@ -74,7 +74,9 @@ def test_motion_from_gstreamer_through_python_to_gstreamer(directory, example, t
     lines = [line.split(" ", 1) for line in out.splitlines()]
     boxes = {int(line[0]): re.findall(r"\((\d+), (\d+), (\d+), (\d+)\)", line[1]) for line in lines if len(line) > 1}
     assert len(boxes) > 5, out
-    assert all(20 < int(box[2]) < 200 for found in boxes.values() for box in found), "the ball, and where it was"
+    found = [tuple(map(int, box)) for boxes_of_frame in boxes.values() for box in boxes_of_frame]
+    assert all(x + width <= 320 and y + height <= 240 and width * height >= 100 for x, y, width, height in found)
+    assert any(20 <= width <= 60 and 20 <= height <= 100 for _, _, width, height in found), "the ball and its trace"
     seen = np.frombuffer((tmp_path / "seen").read_bytes(), np.uint8).reshape(-1, 240, 320, 3)
     red = [(picture == [0, 0, 255]).all(axis=2).any() for picture in seen]
     assert any(red)
