@@ -26,9 +26,7 @@ def cpu() -> float:
 def receiving(directory: str, width: int, height: int, touch: str) -> list[float]:
     """Microseconds of CPU for each frame, in rounds: the ring is filled, then read without waiting."""
     topic = f"{width}x{height}-{touch}"
-    producer = shmflow.Producer(
-        topic, width, height, "BGR", 60, depth=DEPTH, directory=directory
-    )
+    producer = shmflow.Producer(topic, width, height, "BGR", 60, depth=DEPTH, directory=directory)
     consumer = shmflow.Consumer(topic, directory=directory)
     results = []
     for _ in range(ROUNDS):
@@ -44,10 +42,7 @@ def receiving(directory: str, width: int, height: int, touch: str) -> list[float
         results.append((time.process_time_ns() - before) / DEPTH / 1000)
         frame = _ = None
     stats = consumer.stats
-    assert (
-        stats["copied"] == stats["lost"] == stats["leased"] == 0
-        and stats["received"] == ROUNDS * DEPTH
-    )
+    assert stats["copied"] == stats["lost"] == stats["leased"] == 0 and stats["received"] == ROUNDS * DEPTH
     return results
 
 
@@ -90,14 +85,8 @@ def importing(module: str) -> list[float]:
 
     def once() -> float:
         command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-        said = subprocess.run(
-            command, check=True, capture_output=True, text=True
-        ).stderr
-        last = next(
-            line
-            for line in reversed(said.splitlines())
-            if line.split("|")[-1].strip() == module
-        )
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        last = next(line for line in reversed(said.splitlines()) if line.split("|")[-1].strip() == module)
         return int(last.split("|")[1]) / 1000
 
     return [once() for _ in range(15)]
@@ -116,20 +105,14 @@ def starting(code: str) -> list[float]:
 
 def show(what: str, values: list[float], unit: str, target: str) -> None:
     middle = statistics.median(values)
-    print(
-        f"| {what} | {middle:.2f} {unit} | {min(values):.2f} to {max(values):.2f} | {target} |"
-    )
+    print(f"| {what} | {middle:.2f} {unit} | {min(values):.2f} to {max(values):.2f} | {target} |")
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
-    wheels = sorted(
-        Path(__file__).resolve().parents[2].glob("target/wheels/shmflow-*.whl")
-    )
+    wheels = sorted(Path(__file__).resolve().parents[2].glob("target/wheels/shmflow-*.whl"))
     print("| what | median | spread | target |\n|---|---|---|---|")
-    with tempfile.TemporaryDirectory(
-        dir="/dev/shm", prefix="shmflow-bench-"
-    ) as directory:
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="shmflow-bench-") as directory:
         for name, (width, height) in SIZES.items():
             show(
                 f"CPU to receive a frame, {name}",
@@ -148,20 +131,14 @@ def main() -> None:
             )
         percent, received, lost, copied = loop(directory, seconds)
         said = f"{received} received, {lost} lost, {copied} copied"
-        print(
-            f"| for frame in Consumer, 4K60 | {percent:.2f} % of a core | {said} | < 2 % |"
-        )
-        print(
-            f"| the same for each frame, waiting included | {10_000 * percent / 60:.1f} µs | | |"
-        )
+        print(f"| for frame in Consumer, 4K60 | {percent:.2f} % of a core | {said} | < 2 % |")
+        print(f"| the same for each frame, waiting included | {10_000 * percent / 60:.1f} µs | | |")
     show("import shmflow", importing("shmflow"), "ms", "< 50 ms")
     show("import numpy, for comparison", importing("numpy"), "ms", "")
     show("python -c 'import shmflow'", starting("import shmflow"), "ms", "")
     show("python -c 'pass'", starting("pass"), "ms", "")
     for wheel in wheels:
-        print(
-            f"| wheel | {wheel.stat().st_size / 1e6:.2f} MB | {wheel.name} | < 3 MB |"
-        )
+        print(f"| wheel | {wheel.stat().st_size / 1e6:.2f} MB | {wheel.name} | < 3 MB |")
 
 
 if __name__ == "__main__":

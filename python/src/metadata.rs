@@ -116,7 +116,9 @@ fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyR
             meta.extensions = pairs.into_iter().map(|(ty, data)| Extension { ty, data }).collect();
         }
         _ => {
-            return Err(PyValueError::new_err("there is no such entry; Frame.metadata shows those there are"));
+            return Err(PyValueError::new_err(
+                "there is no such entry; Frame.metadata shows those there are",
+            ));
         }
     }
     Ok(())

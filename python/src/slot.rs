@@ -16,7 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use shmflow::meta::Meta;
-use shmflow::{Claim, Published};
+use shmflow::{SlotBuffer, Ticket};
 
 use crate::errors::{OrRaise, raise};
 use crate::forms::View;
@@ -30,7 +30,10 @@ struct SlotMemory {
     shape: [isize; 1],
     /// No writable buffer is given out any more.
     frozen: AtomicBool,
-    hold: Mutex<Hold>,
+    /// Keeps the bytes mapped, and from being used for another frame, as long as an array over them lives: published, or
+    /// not, or after a publication that failed.
+    bytes: SlotBuffer,
+    ticket: Mutex<Ticket>,
 }
 
 /// Where the bytes of a claim start.
@@ -41,20 +44,12 @@ unsafe impl Send for Start {}
 // SAFETY: as above.
 unsafe impl Sync for Start {}
 
-/// What protects the bytes from being used for another frame as long as an array over them lives.
-enum Hold {
-    Claim(Claim),
-    #[allow(dead_code, reason = "held for its lifetime")]
-    Published(Published),
-    Nothing,
-}
-
 #[pymethods]
 impl SlotMemory {
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let this = slf.get();
         let readonly = this.frozen.load(SeqCst);
-        // SAFETY: called by Python; `hold` keeps the bytes as long as `slf`, and until `frozen` is set they are ours alone.
+        // SAFETY: called by Python; `bytes` keeps them as long as `slf`, and until `frozen` is set they are ours alone.
         unsafe {
             buffer::export_claim(slf.clone().into_any(), this.start.0, &this.shape, readonly, view, flags)
         }
@@ -116,26 +111,19 @@ impl FrameWriter {
         let alone = freeze(memory, given)?;
         let producer = self.shared.open(py)?;
         let this = memory.get();
-        let mut hold = this.hold.lock().unwrap_or_else(PoisonError::into_inner);
         let meta = self.meta.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Hold::Claim(claim) = &mut *hold else {
-            return Err(PyRuntimeError::new_err("this frame is not open for writing"));
-        };
         if alone {
+            let mut ticket = this.ticket.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(meta) = &meta {
-                claim.set_meta(meta).or_raise(py)?;
+                ticket.set_meta(meta).or_raise(py)?;
             }
-            let Hold::Claim(claim) = std::mem::replace(&mut *hold, Hold::Nothing) else {
-                return Err(PyRuntimeError::new_err("this frame is not open for writing"));
-            };
-            let published = claim.publish().or_raise(py)?;
-            let seq = published.seq();
-            *hold = Hold::Published(published);
-            return Ok(seq);
+            // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
+            // out any more.
+            return unsafe { ticket.publish(self.len) }.or_raise(py);
         }
         self.copied.store(true, SeqCst);
         let mut copy = producer.claim(self.len).or_raise(py)?;
-        copy.copy_from(claim);
+        copy.copy_from(this.bytes.as_ref());
         if let Some(meta) = &meta {
             copy.set_meta(meta).or_raise(py)?;
         }
@@ -180,13 +168,15 @@ impl FrameWriter {
         }
         let mut claim = self.shared.open(py)?.claim(self.len).or_raise(py)?;
         let start = Start(claim.as_mut_ptr());
+        let (bytes, ticket) = claim.into_shared();
         let memory = Bound::new(
             py,
             SlotMemory {
                 start,
                 shape: [isize::try_from(self.len).unwrap_or(isize::MAX)],
                 frozen: AtomicBool::new(false),
-                hold: Mutex::new(Hold::Claim(claim)),
+                bytes,
+                ticket: Mutex::new(ticket),
             },
         )?;
         let mut given = Vec::with_capacity(self.views.len());
@@ -243,19 +233,18 @@ impl FrameWriter {
         Err(PyTypeError::new_err("a frame being written cannot be pickled"))
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
+    fn __repr__(&self) -> String {
         let state = match (&*self.state.lock().unwrap_or_else(PoisonError::into_inner), self.seq()) {
             (State::Fresh, _) => "not begun".into(),
             (State::Open { .. }, _) => "open".into(),
             (State::Done, Some(seq)) => format!("published as {seq}"),
             (State::Done, None) => "dropped".into(),
         };
-        let _ = py;
         format!("<shmflow.FrameWriter for {:?}: {state}>", self.shared.topic)
     }
 }
 
-/// For those who use a writer without `with`.
+/// A producer that can no longer be used.
 pub(crate) fn closed(py: Python<'_>, topic: &str) -> PyErr {
     raise(py, "Closed", format!("this producer of topic `{topic}` is closed"))
 }

@@ -238,6 +238,23 @@ def test_an_exception_drops_the_frame(pair):
         pass
 
 
+def test_an_array_whose_publication_failed_stays_readable(directory):
+    first = shmflow.Producer("t", 64, 48, "BGR", mode="primary")
+    second = shmflow.Producer("t", 64, 48, "BGR", mode="primary", takeover=0)
+    first.write(picture(1))
+    writer = second.frame()
+    with pytest.raises(shmflow.Standby), writer as array:
+        array[:] = picture(2)
+    second.close()
+    first.close()
+    for seed in range(3):
+        with shmflow.Producer("t", 64, 48, "BGR") as again:
+            again.write(picture(seed))
+    assert np.array_equal(array, picture(2)) and writer.seq is None
+    with pytest.raises(ValueError, match="read-only"):
+        array[:] = 0
+
+
 def test_bare_bytes_in_place(directory):
     producer = shmflow.Producer("t")
     consumer = shmflow.Consumer("t")
