@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import shutil
@@ -125,8 +126,15 @@ def pipelines() -> Iterator[None]:
             print("left running:", process.args, process.communicate()[0])
 
 
+@functools.cache
+def find_plugin() -> None:
+    found = subprocess.run(["gst-inspect-1.0", "shmflowsink"], capture_output=True, text=True)
+    assert found.returncode == 0, "GStreamer does not find the plugin; tools/test-python.sh says where it is"
+
+
 def launch(pipeline: str) -> subprocess.Popen[str]:
     """gst-launch-1.0 in a process of its own."""
+    find_plugin()
     command = ["gst-launch-1.0", "-q", *pipeline.split()]
     LAUNCHED.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     return LAUNCHED[-1]
