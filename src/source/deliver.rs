@@ -213,7 +213,7 @@ impl ShmflowSrc {
             if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
                 return Err(gst::FlowError::Flushing);
             }
-            return Err(self.not_negotiated(&format.caps));
+            return Err(self.not_negotiated(&format));
         }
         stream.refused = None;
         let mut query = gst::query::Allocation::new(Some(&format.caps), false);
@@ -224,13 +224,17 @@ impl ShmflowSrc {
         Ok(true)
     }
 
-    fn not_negotiated(&self, caps: &gst::Caps) -> gst::FlowError {
+    fn not_negotiated(&self, format: &Format) -> gst::FlowError {
         let wanted = self.obj().src_pad().peer_query_caps(None);
+        let (caps, info) = (&format.caps, &format.info);
         self.fail(gst::error_msg!(
             gst::CoreError::Negotiation,
             (
-                "The elements after shmflowsrc do not take the frames of this topic. Put videoconvert after shmflowsrc \
-                 (and videoscale, if the size is asked for)."
+                "The elements after shmflowsrc do not take the frames of this topic ({}, {}×{}). Put videoconvert after \
+                 shmflowsrc (and videoscale, if the size is asked for).",
+                info.name(),
+                info.width(),
+                info.height()
             ),
             ["frames have: {caps}; accepted are: {wanted}"]
         ))
