@@ -6,7 +6,7 @@ use gst::prelude::*;
 
 use crate::child::Child;
 use crate::common::{camera, camera_process, caps, drain, frame, frame_of_width, stops_cleanly, viewer};
-use crate::support::{Running, Topic};
+use crate::support::{Running, Topic, until};
 
 /// A producer of so many frames and then the end.
 fn finite(topic: &Topic, frames: u32, more: &str) -> String {
@@ -124,6 +124,7 @@ fn a_source_tells_after_its_time_out_that_no_producer_came() {
     // And the same after a producer was there.
     viewer.set_state(gst::State::Null);
     let mut producer = camera_process(&topic, 64, "");
+    until("the producer is there", || topic.files().iter().any(|file| file.ends_with(".ring")));
     viewer.play();
     frame(&viewer);
     producer.kill();

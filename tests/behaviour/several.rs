@@ -223,6 +223,8 @@ fn a_handler_may_stop_the_pipeline_when_the_last_viewer_leaves() {
     });
     let viewer = viewer(&topic, "");
     frame(&viewer);
+    // One who comes and goes before the sink has looked was never there.
+    until("the viewer is seen", || producer.element("sink").property::<u32>("num-clients") == 1);
     stops_cleanly(&viewer);
     until("the pipeline is stopped", || producer.pipeline.current_state() == gst::State::Null);
     assert_eq!(producer.error(), None);

@@ -14,7 +14,7 @@ use gstreamer as gst;
 use gst::prelude::*;
 
 /// Long enough for anything that is going to happen on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts GStreamer with the elements.
 pub fn init() {
