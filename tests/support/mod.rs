@@ -91,7 +91,7 @@ impl Running {
 
     pub fn set_state(&self, state: gst::State) {
         self.pipeline.set_state(state).expect("the state changes");
-        let (result, ..) = self.pipeline.state(gst::ClockTime::from_seconds(10));
+        let (result, ..) = self.pipeline.state(patience());
         result.expect("the state is reached");
     }
 
