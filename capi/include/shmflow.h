@@ -913,7 +913,7 @@ shmflow_status shmflow_consumer_fd(const shmflow_consumer *consumer, int *fd);
 
 /**
  * Ends waits: a call that waits, and every later one, returns SHMFLOW_UNBLOCKED until shmflow_consumer_unblock_reset.
- * From any thread; never blocks.
+ * From any thread, and from a signal handler: signals alone do not end a wait.
  *
  * Safety: consumer is open.
  */

@@ -175,7 +175,7 @@ pub unsafe extern "C" fn shmflow_consumer_fd(consumer: *const Consumer, fd: *mut
 }
 
 /// Ends waits: a call that waits, and every later one, returns SHMFLOW_UNBLOCKED until shmflow_consumer_unblock_reset.
-/// From any thread; never blocks.
+/// From any thread, and from a signal handler: signals alone do not end a wait.
 ///
 /// # Safety
 /// consumer is open.

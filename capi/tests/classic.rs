@@ -4,7 +4,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use support::{Place, Running, succeeded, wait_until};
 
@@ -175,19 +175,14 @@ fn nonsense_is_said_now_and_then_and_crashes_nothing() {
 #[test]
 fn it_joins_the_topic_of_an_element_and_reads_what_that_writes() {
     let classic = Classic::new();
-    let mut sink = classic
-        .pipeline(
-            "videotestsrc is-live=true pattern=white ! video/x-raw,format=BGR,width=320,height=240,framerate=30/1 \
-             ! shmflowsink topic=element",
-        )
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let sink = Running::start(classic.pipeline(
+        "videotestsrc is-live=true pattern=white ! video/x-raw,format=BGR,width=320,height=240,framerate=30/1 \
+         ! shmflowsink topic=element",
+    ));
     let (said, _) = classic.run(&["white", "element", &number(320 * 240 * 3), "10"]);
     assert_eq!(said, "white");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sink.id() as i32), nix::sys::signal::Signal::SIGINT)
-        .unwrap();
-    sink.wait().unwrap();
+    sink.interrupt();
+    sink.finish();
     // It was the element's topic, and went with it.
     wait_until("it is gone", || classic.place.left().is_empty());
 }

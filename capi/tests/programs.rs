@@ -126,6 +126,17 @@ fn a_killed_consumer_that_held_frames_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_handler_may_end_a_wait() {
+    let place = Place::new();
+    let producer = ring::Producer::builder("signal").dir(place.topics()).open().unwrap();
+    let mut waiter = place.start(place.program("roles"), &["wait", "signal"]);
+    assert_eq!(waiter.hear(), "ready");
+    waiter.interrupt();
+    assert_eq!(waiter.finish(), "interrupted");
+    assert_eq!(producer.consumers(), 0);
+}
+
+#[test]
 fn in_a_forked_child_everything_is_refused() {
     let place = Place::new();
     let mut parent = place.start(place.program("roles"), &["fork", "forked"]);

@@ -59,11 +59,11 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
         None => producer.insert(settings(topic, size, data.len()).open()?),
     };
     let shape = open.geometry();
-    let fit = slots(size, data.len());
-    if data.len() > shape.capacity && fit < shape.depth {
-        // As many as there are now would take more than the program gave. Some room to spare, since each new shape of the ring
-        // is one that newcomers do not look behind: images that are compressed differ in size all the time.
-        open.reshape(room(data.len().saturating_add(data.len() / 4)), fit)?;
+    if data.len() > shape.capacity {
+        // No more images than now, and no more than what the program gave has room for. Some room to spare, since each new
+        // ring is one that newcomers do not look behind: images that are compressed differ in size all the time.
+        let depth = shape.depth.min(slots(size, data.len()));
+        open.reshape(room(data.len().saturating_add(data.len() / 4)), depth)?;
     }
     open.write(data)?;
     Ok(())

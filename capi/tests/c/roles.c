@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -144,6 +145,27 @@ static void fork_away(const char *topic) {
     say("parent");
 }
 
+static shmflow_consumer *interrupted;
+
+static void interrupt(int signal) {
+    (void)signal;
+    shmflow_consumer_unblock(interrupted);
+}
+
+/* Waits for ever, until Ctrl-C. */
+static void wait_for_signal(const char *topic) {
+    interrupted = consumer_of(topic);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupt;
+    CHECK(sigaction(SIGINT, &action, NULL) == 0);
+    say("ready");
+    shmflow_frame *frame;
+    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(interrupted, SHMFLOW_FOREVER, &frame));
+    shmflow_consumer_close(interrupted);
+    say("interrupted");
+}
+
 int main(int count, char **words) {
     CHECK(count >= 3);
     const char *role = words[1], *topic = words[2];
@@ -156,6 +178,8 @@ int main(int count, char **words) {
         receive_frames(topic, 1);
     } else if (strcmp(role, "hold") == 0) {
         hold(topic, number);
+    } else if (strcmp(role, "wait") == 0) {
+        wait_for_signal(topic);
     } else if (strcmp(role, "fork") == 0) {
         fork_away(topic);
     } else {

@@ -153,9 +153,9 @@ impl Place {
         command
     }
 
-    /// Runs a program to its successful end; what it printed.
+    /// Runs a program to its successful end, which is to come within minutes; what it printed.
     pub fn run(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> String {
-        let output = self.command(&program).args(arguments).output().unwrap();
+        let output = self.command("timeout").arg("240").arg(&program).args(arguments).output().unwrap();
         succeeded(&program.as_ref().to_string_lossy(), &output);
         String::from_utf8(output.stdout).unwrap()
     }
@@ -163,7 +163,7 @@ impl Place {
     /// Starts a program to talk to.
     pub fn start(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Running {
         let mut command = self.command(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments);
         Running::start(command)
     }
 }
@@ -199,8 +199,8 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), child.stdout.take().unwrap());
         Self { child, input, output: BufReader::new(output) }
     }
@@ -214,6 +214,12 @@ impl Running {
         let mut line = String::new();
         assert!(self.output.read_line(&mut line).unwrap() > 0, "it ended without a word");
         line.trim_end().to_owned()
+    }
+
+    /// What Ctrl-C does.
+    pub fn interrupt(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
     /// SIGKILL, and reaped.
