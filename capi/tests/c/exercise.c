@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "check.h"
 
@@ -18,10 +19,16 @@ static void *unblock(void *consumer) {
     return NULL;
 }
 
+static void pause_a_little(void) {
+    struct timespec little = {0, 1000000};
+    nanosleep(&little, NULL);
+}
+
 static void *wait_for_ever(void *consumer) {
     shmflow_frame *frame;
     shmflow_status status;
     do {
+        pause_a_little();
         status = shmflow_consumer_receive((const shmflow_consumer *)consumer, SHMFLOW_FOREVER, &frame);
     } while (status == SHMFLOW_HANDLE_IN_USE); /* the other thread was quicker */
     CHECK(status == SHMFLOW_UNBLOCKED);
@@ -207,6 +214,7 @@ static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
     CHECK(pthread_create(&thread, NULL, wait_for_ever, consumer) == 0);
     shmflow_status status;
     do {
+        pause_a_little();
         status = shmflow_consumer_try(consumer, &frame);
         CHECK(status == SHMFLOW_TIMEOUT || status == SHMFLOW_HANDLE_IN_USE);
     } while (status == SHMFLOW_TIMEOUT);
