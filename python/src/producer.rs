@@ -235,7 +235,7 @@ fn planes_of(data: &Bound<'_, PyAny>, picture: &Picture) -> PyResult<Option<Vec<
 impl Producer {
     #[new]
     #[pyo3(signature = (topic, width = None, height = None, format = None, fps = None, *, caps = None, depth = 8,
-        history = None, reserve = 2, capacity = None, perms = 0o600, persistent = false, policy = "overwrite",
+        history = None, reserve = 2, capacity = None, meta_capacity = 4096, perms = 0o600, persistent = false, policy = "overwrite",
         mode = "shared", takeover = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -250,6 +250,7 @@ impl Producer {
         history: Option<u32>,
         reserve: u32,
         capacity: Option<usize>,
+        meta_capacity: usize,
         perms: u32,
         persistent: bool,
         policy: &str,
@@ -272,6 +273,7 @@ impl Producer {
         let mut builder = shmflow::Producer::builder(topic)
             .depth(depth)
             .reserve(reserve)
+            .meta_capacity(meta_capacity)
             .perms(perms)
             .persistent(persistent)
             .policy(settings::choose(py, "policy", policy, &policies)?)

@@ -115,6 +115,8 @@ def test_bad_arguments(directory):
         with pytest.raises(error):
             producer.write(b"x", metadata=metadata)
     assert producer.stats["published"] == 0 and shmflow.inspect("t")["writing"] == 0
+    roomy = shmflow.Producer("roomy", meta_capacity=8192)
+    assert roomy.write(b"x", metadata={"caps": "x" * 5000}) == 1
 
 
 def test_modes(directory):

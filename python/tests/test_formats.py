@@ -200,6 +200,26 @@ def test_a_picture_looks_as_gstreamer_converts_it(directory, tmp_path, name):
         assert np.abs(frame.bgr().astype(int) - expected).mean() < 3, (name, width)
 
 
+def test_colorimetry_that_means_nothing_is_as_if_it_were_not_there(directory):
+    opencv()
+    producer, pictures = shmflow.Producer("t"), []
+    consumer = shmflow.Consumer("t")
+    for colorimetry in (
+        "bt601",
+        "sRGB",
+        "nonsense",
+        "1:2",
+        "::::",
+        "\u00b2:\u00b2:0:0",
+        "2:99999:0:0",
+        "9" * 3000 + ":4:0:0",
+    ):
+        text = f"video/x-raw, format=Y444, width=8, height=8, colorimetry=(string){colorimetry}"
+        producer.write(bytes(range(192)), metadata={"caps": text, "kind": "video"})
+        pictures.append(consumer.recv(PATIENCE).bgr())
+    assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
+
+
 def test_a_format_without_colours_says_what_to_do(directory):
     producer = shmflow.Producer("t", 48, 32, "v210")
     consumer = shmflow.Consumer("t")

@@ -34,7 +34,7 @@ _YUV_PIXELS = {"AYUV": (1, 2, 3), "VUYA": (2, 1, 0), "v308": (0, 1, 2), "IYU2": 
 _YUV_PAIRS = {"YUY2": (0, 1, 3), "UYVY": (1, 0, 2), "YVYU": (0, 3, 1), "VYUY": (1, 2, 0)}
 # Kr and Kb of ITU-T H.273's matrices, by GStreamer's numbers.
 _MATRICES = {2: (0.30, 0.11), 3: (0.2126, 0.0722), 4: (0.299, 0.114), 5: (0.212, 0.087), 6: (0.2627, 0.0593)}
-_NAMED = {"bt601": (2, 4), "bt709": (2, 3), "smpte240m": (2, 5), "bt2020": (2, 6), "sRGB": (1, 1)}
+_NAMED = {"bt601": (2, 4), "bt709": (2, 3), "smpte240m": (2, 5), "bt2020": (2, 6), "bt2100": (2, 6)}
 
 
 def bgr(frame: Frame) -> NDArray[Any]:
@@ -96,10 +96,10 @@ def _colorimetry(frame: Frame) -> tuple[bool, int]:
     for name, (known_range, matrix) in _NAMED.items():
         if text == name or text.startswith(f"{name}-"):
             return known_range != 1, matrix
+    # range:matrix:transfer:primaries, as numbers. Somebody else wrote it.
     parts = text.split(":")
-    if len(parts) == 4 and parts[0].isdigit() and parts[1].isdigit():
-        matrix = int(parts[1])
-        return parts[0] != "1", matrix if matrix in _MATRICES else standard[1]
+    if len(parts) == 4:
+        return parts[0] != "1", next((known for known in _MATRICES if str(known) == parts[1]), standard[1])
     return standard
 
 

@@ -142,6 +142,7 @@ class Producer:
         history: int | None = None,
         reserve: int = 2,
         capacity: int | None = None,
+        meta_capacity: int = 4096,
         perms: int = 0o600,
         persistent: bool = False,
         policy: Literal["overwrite", "drop"] = "overwrite",
