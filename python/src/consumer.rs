@@ -34,6 +34,8 @@ pub(crate) struct Consumer {
     known: Arc<Known>,
     topic: Arc<str>,
     timeout: Option<Duration>,
+    /// Every frame is a copy, which takes its time.
+    read_only: bool,
     origin: Origin,
 }
 
@@ -60,8 +62,8 @@ impl Consumer {
             Err(TryLockError::Poisoned(poisoned)) => self.attempt(poisoned.into_inner().as_mut(), wait),
             Err(TryLockError::WouldBlock) => Outcome::Taken,
         };
-        // Looking takes less time than letting others run.
-        let outcome = if blocking { py.detach(attempt) } else { attempt() };
+        // Looking for a lease takes less time than letting others run.
+        let outcome = if blocking || self.read_only { py.detach(attempt) } else { attempt() };
         match outcome {
             Outcome::Frame(frame) => {
                 Ok(Some(Frame::new(frame, &self.leases, &self.known, &self.topic, self.origin)))
@@ -215,6 +217,7 @@ impl Consumer {
             known,
             topic: topic.into(),
             timeout,
+            read_only,
             origin,
         })
     }

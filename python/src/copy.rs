@@ -36,6 +36,11 @@ impl Source {
         self.buffer.len_bytes()
     }
 
+    /// Whether it lies in memory without gaps, in order.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.buffer.is_c_contiguous()
+    }
+
     /// Whether it is nothing but bytes in a row, whatever shape it claims.
     pub(crate) fn is_plain_bytes(&self) -> bool {
         self.buffer.item_size() == 1 && self.buffer.is_c_contiguous()
