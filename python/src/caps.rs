@@ -11,6 +11,8 @@ const MAX: usize = 8 << 10;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Caps<'a> {
     pub(crate) media: &'a str,
+    /// Between the brackets behind it: `memory:SystemMemory`, `format:Interlaced`.
+    features: Option<&'a str>,
     pub(crate) format: Option<&'a str>,
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
@@ -25,8 +27,11 @@ impl<'a> Caps<'a> {
         }
         let mut fields = fields(text).into_iter();
         let media = fields.next()?.trim();
-        let media = media.split('(').next().unwrap_or(media).trim();
-        let mut caps = Self { media, ..Self::default() };
+        let (media, features) = match media.split_once('(') {
+            Some((media, features)) => (media.trim(), Some(features.trim_end_matches(')').trim())),
+            None => (media, None),
+        };
+        let mut caps = Self { media, features, ..Self::default() };
         for field in fields {
             let Some((name, value)) = field.split_once('=') else { continue };
             let value = plain(value);
@@ -44,7 +49,10 @@ impl<'a> Caps<'a> {
 
     /// How GStreamer lays out such a frame, and its size; `None` if it is not raw video, or something is left open.
     pub(crate) fn layout(&self) -> Option<(VideoLayout, u64)> {
-        if self.media != "video/x-raw" {
+        // Fields on their own have half the rows, other memory has nothing to look at.
+        if self.media != "video/x-raw"
+            || self.features.is_some_and(|features| features != "memory:SystemMemory")
+        {
             return None;
         }
         let (mut layout, size) = VideoLayout::standard(self.format?, self.width?, self.height?)?;

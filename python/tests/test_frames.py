@@ -206,6 +206,9 @@ def test_bare_bytes_are_a_row_of_bytes_unless_the_consumer_knows_more(directory)
     assert plain.recv(30).array.shape == (5,) and plain.recv(30).array.shape == (0,)
 
 
+FIELDS = "video/x-raw(format:Interlaced), format=GRAY8, width=4, height=2, interlace-mode=alternate"
+
+
 def test_caps_alone_say_how_a_frame_lies(directory):
     producer = shmflow.Producer("t")
     consumer = shmflow.Consumer("t")
@@ -217,7 +220,14 @@ def test_caps_alone_say_how_a_frame_lies(directory):
         frame = consumer.recv(30)
         assert frame.array.shape == (4, 6) and frame.array.strides == (8, 1), "rows begin at multiples of 4"
         assert frame.caps == text
-    for text in ("video/x-raw", "video/x-raw, format=GRAY8, width=[1, 5], height=4", "audio/x-raw", "", "{,}=;\\"):
+    for text in (
+        "video/x-raw",
+        "video/x-raw, format=GRAY8, width=[1, 5], height=4",
+        "audio/x-raw",
+        "",
+        "{,}=;\\",
+        FIELDS,
+    ):
         producer.write(b"12345678", metadata={"caps": text})
         assert consumer.recv(30).array.shape == (8,)
 
