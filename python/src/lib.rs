@@ -13,6 +13,7 @@ mod forms;
 mod frame;
 mod lease;
 mod metadata;
+mod picture;
 mod producer;
 mod settings;
 mod slot;
