@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+# A shell without job control has what it starts in the background ignore Ctrl-C, and so would every child of these tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # For what has to happen; long, for machines that are busy.
 PATIENCE = 30.0
 ROOT = Path(__file__).resolve().parents[2]
