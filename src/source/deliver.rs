@@ -28,6 +28,10 @@ use super::template::Template;
 const ADAPT: Duration = Duration::from_secs(2);
 const ADAPT_FRAMES: u32 = 3;
 
+/// For how long frames captured before this pipeline's start may keep coming. Beyond it their times are not those of
+/// their capture: a producer with sync=false that is slower than its own timestamps falls behind the clock for ever.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// Frames that downstream does not take, one after the other.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -65,6 +69,8 @@ pub(super) struct Stream {
     pub(super) producer: Option<shmflow::ParticipantId>,
     /// While frames come that downstream does not take.
     pub(super) refused: Option<Refused>,
+    /// Since when frames come that were captured before this pipeline started.
+    early_since: Option<Instant>,
     /// Capture time of the first frame, for a source that is not live.
     pub(super) first_capture: Option<u64>,
     /// What the last frame said of its latency: its producer, that one's, its rate, and the depth of the ring.
@@ -86,6 +92,7 @@ impl Stream {
             discont: true,
             producer: None,
             refused: None,
+            early_since: None,
             first_capture: None,
             said: None,
             losses: tell::Limiter::default(),
@@ -305,13 +312,20 @@ impl ShmflowSrc {
         let Some((base, offset)) = stream.timeline.running else {
             return Ok(None);
         };
-        Ok(match timing::place(capture, base, offset) {
-            Placement::BeforeStart => return Err(BeforeStart),
+        let place = timing::place(capture, base, offset);
+        if place != Placement::BeforeStart {
+            stream.early_since = None;
+        } else if stream.early_since.get_or_insert_with(Instant::now).elapsed() < EARLY {
+            return Err(BeforeStart);
+        }
+        Ok(match place {
             Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
                 Some(gst::ClockTime::from_nseconds(running))
             }
-            // Of a frame that does not say when it was captured, the arrival is known.
-            Placement::At(_) | Placement::Unknown => self.obj().current_running_time(),
+            // Of a frame that does not say when it was captured, or cannot have been captured then, the arrival is known.
+            Placement::At(_) | Placement::Unknown | Placement::BeforeStart => {
+                self.obj().current_running_time()
+            }
         })
     }
 
