@@ -232,7 +232,7 @@ fn a_blocked_recv_is_unblocked_at_once() {
     let dir = Dir::new();
     let (_producer, mut consumer) = pair(&dir);
     let unblocker = consumer.unblocker();
-    let thread = std::thread::spawn(move || {
+    let thread = sleeper(move || {
         let result = consumer.recv();
         (consumer, result)
     });
@@ -247,13 +247,24 @@ fn a_blocked_recv_is_unblocked_at_once() {
     assert!(matches!(consumer.recv_timeout(Duration::from_millis(1)), Err(Error::Timeout { .. })));
 }
 
-/// Whether some thread of this process sleeps in a futex call while `thread` is unfinished.
+/// Starts a thread with a name of its own, by which [`sleeps`] finds it.
+fn sleeper<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let name = format!("sleeper-{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    std::thread::Builder::new().name(name).spawn(body).unwrap()
+}
+
+/// Whether a thread of [`sleeper`] sleeps in a futex call: on one futex, or on several.
 fn sleeps<T>(thread: &std::thread::JoinHandle<T>) -> bool {
+    let name = thread.thread().name().unwrap();
+    // 449 is futex_waitv on every architecture.
+    let calls = [format!("{} ", libc::SYS_futex), "449 ".to_owned()];
+    let read = |task: &std::path::Path, file| std::fs::read_to_string(task.join(file)).unwrap_or_default();
     !thread.is_finished()
-        && std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
-            let path = task.unwrap().path().join("syscall");
-            // 449 is futex_waitv on every architecture; 202 is futex on x86-64.
-            std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("449 "))
+        && std::fs::read_dir("/proc/self/task").unwrap().flatten().any(|task| {
+            let call = read(&task.path(), "syscall");
+            read(&task.path(), "comm").trim_end() == name
+                && calls.iter().any(|number| call.starts_with(number))
         })
 }
 
@@ -360,7 +371,7 @@ fn the_fifty_seventh_consumer_gets_copies() {
     assert_eq!(producer.consumers(), 56);
     // It is woken too.
     let mut last = consumers.pop().unwrap();
-    let thread = std::thread::spawn(move || last.recv_timeout(Duration::from_secs(10)).unwrap().seq());
+    let thread = sleeper(move || last.recv_timeout(Duration::from_secs(10)).unwrap().seq());
     wait_until("the consumer sleeps", || sleeps(&thread));
     producer.write(b"woken").unwrap();
     assert_eq!(thread.join().unwrap(), 2);
@@ -378,7 +389,7 @@ fn readers_write_nothing_and_get_copies() {
         assert!(frame.is_copy() && *frame == pattern(i, 3000) && frame.producer() == producer.id());
     }
     assert_eq!(producer.consumers(), 0);
-    let thread = std::thread::spawn(move || reader.recv_timeout(Duration::from_secs(10)).unwrap().seq());
+    let thread = sleeper(move || reader.recv_timeout(Duration::from_secs(10)).unwrap().seq());
     wait_until("the reader sleeps", || sleeps(&thread));
     producer.write(b"woken").unwrap();
     assert_eq!(thread.join().unwrap(), 31);
