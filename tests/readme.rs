@@ -168,12 +168,26 @@ impl Pipeline {
     }
 
     /// Whether every one of its sources has sent video on; that of the sinks follows, each topic has a source.
-    fn flows(&self) -> Result<bool> {
+    ///
+    /// What `gst-launch-1.0 -v` prints is not enough: of two sources that begin at the same moment it may leave one out.
+    fn flows(&self, place: &Place) -> Result<bool> {
         let out = std::fs::read_to_string(&self.out)?;
-        let has =
-            |pad: &str| out.lines().any(|line| line.contains(pad) && line.contains("caps = video/x-raw"));
-        let sources = self.text.matches("shmflowsrc").count();
-        Ok((0..sources).all(|n| has(&format!("shmflowsrc{n}.GstPad:src"))))
+        let printed = |source: &str| {
+            let pad = format!("{source}.GstPad:src");
+            out.lines().any(|line| line.contains(&pad) && line.contains("caps = video/x-raw"))
+        };
+        let received = |source: &str, topic: &str| {
+            shmflow::inspect(topic, Some(&place.topics)).is_ok_and(|info| {
+                info.participants
+                    .iter()
+                    .any(|one| one.pid == self.child.id() && one.name.ends_with(source) && one.frames > 1)
+            })
+        };
+        Ok(self.text.split("shmflowsrc ").skip(1).enumerate().all(|(number, rest)| {
+            let source = format!("shmflowsrc{number}");
+            let topic = rest.split(' ').find_map(|word| word.strip_prefix("topic="));
+            printed(&source) || topic.is_some_and(|topic| received(&source, topic))
+        }))
     }
 
     /// Its end, if that was an orderly one; an error if not.
@@ -231,7 +245,7 @@ fn run(block: &[String], place: &Place) -> Result<()> {
         let mut waiting = None;
         for pipeline in &mut pipelines {
             pipeline.ended()?;
-            if !pipeline.flows()? {
+            if !pipeline.flows(place)? {
                 waiting = Some(pipeline.complaint("got no video"));
             }
         }
