@@ -250,6 +250,10 @@ fn torture_producers(
         let mut producer = Child::launch(&camera(topic, width, "max-buffers=64"));
         let started = Instant::now();
         while !firsts.lock().expect("nobody panicked").contains_key(&key) {
+            if stop.load(SeqCst) {
+                // Nobody looks any more.
+                return generations;
+            }
             assert!(producer.running(), "a producer ended by itself:\n{}", producer.printed());
             assert!(
                 started.elapsed() < Duration::from_secs(30),
