@@ -175,13 +175,8 @@ fn elements_behind_a_decoder_do_not_write_into_what_it_refers_to() {
     assert_eq!((producer.error(), consumer.error()), (None, None));
 }
 
-#[test]
-fn a_copy_of_a_frame_that_is_mapped_shares_its_memory_and_a_deep_one_does_not() {
-    let topic = Topic::new();
-    let producer = Running::playing(&format!(
-        "videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! {}",
-        topic.sink("")
-    ));
+/// The pool that a producer's sink offers for the frames it gets, and what those are.
+fn offered(producer: &Running) -> (gst_video::VideoInfo, gst::BufferPool) {
     let pad = producer.element("sink").static_pad("sink").expect("a sink has one");
     until("negotiated", || pad.current_caps().is_some());
     let caps = pad.current_caps().expect("negotiated");
@@ -189,6 +184,17 @@ fn a_copy_of_a_frame_that_is_mapped_shares_its_memory_and_a_deep_one_does_not() 
     let mut query = gst::query::Allocation::new(Some(&caps), true);
     assert!(pad.query(&mut query));
     let pool = query.allocation_pools().next().and_then(|(pool, ..)| pool).expect("a pool");
+    (info, pool)
+}
+
+#[test]
+fn a_copy_of_a_frame_that_is_mapped_shares_its_memory_and_a_deep_one_does_not() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!(
+        "videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! {}",
+        topic.sink("")
+    ));
+    let (info, pool) = offered(&producer);
     pool.set_active(true).expect("the pool starts");
     let fresh = || {
         let mut buffer = pool.acquire_buffer(None).expect("a slot");
@@ -359,13 +365,7 @@ fn padding_that_a_decoder_asks_for_is_within_the_slot_and_travels_with_the_frame
         "videotestsrc ! video/x-raw,format=I420,width=320,height=180 ! {}",
         topic.sink("")
     ));
-    let pad = producer.element("sink").static_pad("sink").expect("a sink has one");
-    until("negotiated", || pad.current_caps().is_some());
-    let caps = pad.current_caps().expect("negotiated");
-    let info = gst_video::VideoInfo::from_caps(&caps).expect("video");
-    let mut query = gst::query::Allocation::new(Some(&caps), true);
-    assert!(pad.query(&mut query));
-    let pool = query.allocation_pools().next().and_then(|(pool, ..)| pool).expect("a pool");
+    let (info, pool) = offered(&producer);
     let mut config = pool.config();
     config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
     config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_ALIGNMENT.as_ref());
