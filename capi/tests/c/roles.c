@@ -42,7 +42,8 @@ static void send_frames(const char *topic, long count) {
     shmflow_producer *producer;
     OK(shmflow_producer_open(topic, &options, &producer));
     say("ready");
-    CHECK(getchar() != EOF);
+    char line[16];
+    CHECK(fgets(line, sizeof line, stdin) != NULL);
     for (long n = 1; n <= count; n++) {
         shmflow_claim *claim;
         size_t length = (size_t)(1000 + n);

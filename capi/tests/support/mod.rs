@@ -205,8 +205,9 @@ impl Running {
         Self { child, input, output: BufReader::new(output) }
     }
 
+    /// Tells it a line, in one write: it may act on the first letter, and be gone before a second write.
     pub fn tell(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.input.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// The next line that it says.

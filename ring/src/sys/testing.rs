@@ -119,7 +119,7 @@ impl Role {
     }
 
     pub(crate) fn tell(&mut self, text: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{text}").unwrap();
+        self.input.as_mut().unwrap().write_all(format!("{text}\n").as_bytes()).unwrap();
     }
 
     /// Ends its input.

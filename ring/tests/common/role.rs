@@ -56,7 +56,7 @@ impl Role {
 
     /// Tells it a line, which [`heard`] receives.
     pub fn tell(&mut self, text: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{text}").unwrap();
+        self.input.as_mut().unwrap().write_all(format!("{text}\n").as_bytes()).unwrap();
     }
 
     /// Tells it a line and waits for the answer.
