@@ -188,6 +188,39 @@ fn a_topic_that_is_removed_under_a_running_stream_is_made_anew() {
 }
 
 #[test]
+fn a_topic_whose_files_were_unlinked_under_a_running_stream_is_made_anew() {
+    let topic = Topic::new();
+    let producer = producer(&topic, "");
+    let viewer = consumer(&topic, "");
+    viewer.pull().expect("a sample");
+    for file in topic.files() {
+        std::fs::remove_file(topic.dir().join(file)).expect("it is there");
+    }
+    let late = consumer(&topic, "");
+    late.pull().expect("a late viewer finds the topic");
+    viewer.wait_message("shmflow-disconnected");
+    viewer.wait_message("shmflow-connected");
+    viewer.pull().expect("and so does one that was there");
+    assert_eq!((producer.error(), viewer.error(), late.error()), (None, None, None));
+}
+
+#[test]
+fn a_producer_that_waits_for_its_first_viewer_makes_a_removed_topic_anew() {
+    let topic = Topic::new();
+    let producer = producer(&topic, "wait-for-connection=true");
+    until("it has opened the topic", || !topic.files().is_empty());
+    for file in topic.files() {
+        std::fs::remove_file(topic.dir().join(file)).expect("it is there");
+    }
+    until("the topic is there again", || !topic.files().is_empty());
+    shmflow::remove("video", Some(topic.dir()), true).expect("removed");
+    until("and once more", || !topic.files().is_empty());
+    let viewer = consumer(&topic, "");
+    viewer.pull().expect("a sample");
+    assert_eq!((producer.error(), viewer.error()), (None, None));
+}
+
+#[test]
 fn an_application_may_stop_the_camera_when_nobody_watches_from_the_signal_itself() {
     let topic = Topic::new();
     let producer = producer(&topic, "");

@@ -39,6 +39,8 @@ pub struct ShmflowSink {
     /// From NULL→READY to READY→NULL.
     pub(super) link: Arc<CurrentLink>,
     pub(super) watcher: Mutex<Option<Watcher>>,
+    /// Held while the topic is made anew, or closed for good.
+    pub(super) renewing: Mutex<()>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
     gate: Gate,
@@ -67,7 +69,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ShmflowSink {
-    fn link(&self) -> Option<Arc<Link>> {
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
         self.link.get()
     }
 
@@ -138,7 +140,9 @@ impl ShmflowSink {
 
     /// Leaves the topic and forgets the stream.
     fn shut(&self) {
+        let renewing = lock(&self.renewing);
         self.close();
+        drop(renewing);
         *lock(&self.stream) = Stream::default();
         *self.negotiator() = Negotiator::default();
         let sink = self.obj();

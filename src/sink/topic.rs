@@ -27,19 +27,41 @@ impl ShmflowSink {
         clients::refresh(self, &link);
         let weak = self.obj().downgrade();
         let watched = Arc::downgrade(&link);
-        let watcher = Watcher::start(&link, move || {
+        let changed = move || {
             let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
                 return false;
             };
             clients::refresh(sink.imp(), &link);
             true
-        });
+        };
+        let weak = self.obj().downgrade();
+        // Not left to the next frame: upstream may be waiting for a consumer, who would look for the topic in vain.
+        let removed = move |link: &Arc<Link>| {
+            if let Some(sink) = weak.upgrade()
+                && let Err(message) = sink.imp().renew(link)
+            {
+                sink.imp().post_error_message(message);
+            }
+        };
+        let watcher = Watcher::start(&link, changed, removed);
         let watcher = watcher.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
         })?;
         let before = lock(&self.watcher).replace(watcher);
         drop(before);
         Ok(link)
+    }
+
+    /// Makes the topic of a link that was removed anew, unless that is done. `None` if the element is being stopped.
+    fn renew(&self, gone: &Arc<Link>) -> Result<Option<Arc<Link>>, gst::ErrorMessage> {
+        let _one_at_a_time = lock(&self.renewing);
+        match self.link() {
+            Some(link) if Arc::ptr_eq(&link, gone) => {}
+            other => return Ok(other),
+        }
+        gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
+        self.close();
+        self.open().map(Some)
     }
 
     /// Closes the topic.
@@ -53,17 +75,15 @@ impl ShmflowSink {
     /// Publishes a frame; if somebody removed the topic it is made anew first.
     pub(super) fn publish(
         &self,
-        link: &Link,
+        link: &Arc<Link>,
         buffer: &gst::BufferRef,
         meta: &EncodedMeta,
     ) -> Result<Outcome, gst::FlowError> {
         let failed = |error| self.fail(error::message(&error, "publishing a frame"));
         match link.publish(buffer, meta) {
             Err(shmflow::Error::Removed { .. }) => {
-                gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
-                self.close();
-                let link = self.open().map_err(|message| self.fail(message))?;
-                link.publish(buffer, meta).map_err(failed)
+                let link = self.renew(link).map_err(|message| self.fail(message))?;
+                link.ok_or(gst::FlowError::Flushing)?.publish(buffer, meta).map_err(failed)
             }
             result => result.map_err(failed),
         }

@@ -51,13 +51,14 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Starts watching; `changed` is called from the thread whenever something may have changed, and gives `false`
-    /// when there is nobody left to tell.
+    /// when there is nobody left to tell. `removed` is called, as the last thing, when the topic is gone.
     ///
     /// # Errors
     /// When the system has no more threads.
     pub(super) fn start(
         link: &Arc<Link>,
         changed: impl Fn() -> bool + Send + 'static,
+        removed: impl FnOnce(&Arc<Link>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let unblocker = Unblocker::new();
         let activity = Arc::new(Activity(Mutex::new(Doing::Watching), Condvar::new()));
@@ -65,11 +66,15 @@ impl Watcher {
             let (link, unblocker, activity) =
                 (Arc::downgrade(link), unblocker.clone(), Arc::clone(&activity));
             move || {
-                watch(&link, &unblocker, || {
+                let tell = || {
                     activity.set(Doing::Telling);
                     let goes_on = changed();
                     activity.set(Doing::Watching);
                     goes_on
+                };
+                watch(&link, &unblocker, tell, |link| {
+                    activity.set(Doing::Telling);
+                    removed(&link);
                 });
                 activity.set(Doing::Nothing);
             }
@@ -90,7 +95,12 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(link: &Weak<Link>, unblocker: &Unblocker, changed: impl Fn() -> bool) {
+fn watch(
+    link: &Weak<Link>,
+    unblocker: &Unblocker,
+    changed: impl Fn() -> bool,
+    removed: impl FnOnce(Arc<Link>),
+) {
     let mut seen = None;
     loop {
         let Some(link) = link.upgrade() else {
@@ -105,8 +115,11 @@ fn watch(link: &Weak<Link>, unblocker: &Unblocker, changed: impl Fn() -> bool) {
             }
         }
         match link.producer.wait_event(now, None, unblocker) {
-            Ok(_) => {}
-            Err(Error::Timeout { .. }) => {}
+            Ok(_) | Err(Error::Timeout { .. }) => {}
+            Err(Error::Removed { .. }) => {
+                removed(link);
+                return;
+            }
             Err(_) => return,
         }
     }

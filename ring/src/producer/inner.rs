@@ -1,5 +1,6 @@
 //! What a producer, its claims and its published frames share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,9 @@ use crate::sys::clock::monotonic_coarse_ns;
 const WARM_BYTES: u64 = 8 << 20;
 /// At most so often a producer looks whether a laggard, or a sleeper that does not wake, is dead.
 const PROBE_EVERY_NS: u64 = 50_000_000;
+/// So often a producer looks whether the topic's files still have a name. The clock is asked at every so many claims only.
+const LOOK_EVERY_NS: u64 = 1_000_000_000;
+const LOOK_EVERY_CLAIMS: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -33,6 +37,8 @@ pub(super) struct Inner {
     policy: Policy,
     allow_foreign: bool,
     current: Mutex<Current>,
+    /// The topic's files have lost their names to something that knows nothing of topics.
+    orphaned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -40,6 +46,15 @@ struct Current {
     epoch: Arc<Epoch>,
     hint: Hint,
     probed: u64,
+    claims: u32,
+    /// When it was seen that the files still have a name.
+    looked: u64,
+}
+
+impl Current {
+    fn new(epoch: Arc<Epoch>) -> Self {
+        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked: monotonic_coarse_ns() }
+    }
 }
 
 /// The depth that a new epoch is to have.
@@ -70,8 +85,9 @@ impl Inner {
         let Some(id) = member.id() else {
             return Err(Error::ProducersFull { topic: member.topic_name().into() });
         };
-        let current = Mutex::new(Current { epoch, hint: Hint::default(), probed: 0 });
-        Ok(Self { member, id, mode, watch: Mutex::default(), policy, allow_foreign, current })
+        let current = Mutex::new(Current::new(epoch));
+        let orphaned = AtomicBool::new(false);
+        Ok(Self { member, id, mode, watch: Mutex::default(), policy, allow_foreign, current, orphaned })
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -100,7 +116,7 @@ impl Inner {
     fn take_slot(&self, current: &mut Current, len: u64) -> Result<(Arc<Epoch>, u16)> {
         // Both on one line that hardly ever changes.
         let header = self.member.peers.header();
-        if header.removed.load(Acquire) != 0 {
+        if header.removed.load(Acquire) != 0 || self.has_lost_its_name(current) {
             return Err(Error::Removed { topic: self.member.topic_name().into() });
         }
         if header.epoch.load(Acquire) > current.epoch.shape.epoch {
@@ -110,7 +126,7 @@ impl Inner {
             self.grow_to(current, len, Depth::AtLeast(0))?;
         }
         for attempt in 0..3 {
-            let Current { epoch, hint, probed } = current;
+            let Current { epoch, hint, probed, .. } = current;
             let shape = &epoch.shape;
             let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
             // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
@@ -147,6 +163,29 @@ impl Inner {
         Err(self.no_slot(&current.epoch))
     }
 
+    /// Whether the topic's files were unlinked by something else than shmflow, as seen at the last look. Such a topic is
+    /// found by nobody any more, while those who have it open notice nothing: logind, for one, empties `/dev/shm` of what
+    /// belongs to a user who has logged out (`RemoveIPC=`).
+    fn has_lost_its_name(&self, current: &mut Current) -> bool {
+        current.claims = current.claims.wrapping_add(1);
+        if current.claims.is_multiple_of(LOOK_EVERY_CLAIMS) {
+            let now = monotonic_coarse_ns();
+            if now.wrapping_sub(current.looked) > LOOK_EVERY_NS {
+                current.looked = now;
+                return self.look_for_name();
+            }
+        }
+        self.orphaned.load(Relaxed)
+    }
+
+    /// The same, looking now.
+    pub(super) fn look_for_name(&self) -> bool {
+        if !self.member.peers.has_name() {
+            self.orphaned.store(true, Relaxed);
+        }
+        self.orphaned.load(Relaxed)
+    }
+
     /// The cursor of the slowest registered consumer; `u64::MAX` if there is none, 0 where it does not matter.
     fn slowest(&self, epoch: &Epoch) -> u64 {
         let shape = &epoch.shape;
@@ -175,7 +214,7 @@ impl Inner {
     /// Goes on in the newest epoch.
     fn follow(&self, current: &mut Current) -> Result<()> {
         if let Some(new) = follow::newest(&current.epoch, self.allow_foreign)? {
-            *current = Current { epoch: new, hint: Hint::default(), probed: 0 };
+            *current = Current::new(new);
         }
         Ok(())
     }
@@ -232,7 +271,7 @@ impl Inner {
         if let Some(entry) = self.member.entry() {
             entry.epoch.store(new.shape.epoch, Relaxed);
         }
-        *current = Current { epoch: new, hint: Hint::default(), probed: 0 };
+        *current = Current::new(new);
         Ok(())
     }
 

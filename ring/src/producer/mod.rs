@@ -186,10 +186,11 @@ impl Producer {
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
-    /// `unblocker` is used; its value then. Also wakes once a second to see whether a participant died.
+    /// `unblocker` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
+    /// gone.
     ///
     /// # Errors
-    /// [`Error::Unblocked`], [`Error::Timeout`].
+    /// [`Error::Unblocked`], [`Error::Timeout`]; [`Error::Removed`] if the topic was removed: open it again.
     pub fn wait_event(&self, last: u32, timeout: Option<Duration>, unblocker: &Unblocker) -> Result<u32> {
         self.inner.wait_event(last, timeout, unblocker)
     }
@@ -232,6 +233,8 @@ impl Inner {
             let now = header.events.load(SeqCst);
             if unblocker.is_set() {
                 break Err(Error::Unblocked { topic: topic() });
+            } else if header.removed.load(SeqCst) != 0 {
+                break Err(Error::Removed { topic: topic() });
             } else if now != last {
                 break Ok(now);
             } else if deadline.is_some_and(|d| d.has_passed()) {
@@ -242,6 +245,9 @@ impl Inner {
             let woken = futex::wait_any(&header.events, last, &[(unblocker.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
+                if self.look_for_name() {
+                    break Err(Error::Removed { topic: topic() });
+                }
             }
         };
         header.watchers.fetch_and(!bit(self.id), SeqCst);

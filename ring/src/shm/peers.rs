@@ -106,6 +106,13 @@ impl Peers {
         self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
     }
 
+    /// Whether the file has a name, as far as can be seen. By its links, since a path may mean another place by now to a
+    /// process that has shut itself in.
+    pub(crate) fn has_name(&self) -> bool {
+        let linked = |fd| nix::sys::stat::fstat(fd).map_or(true, |status| status.st_nlink > 0);
+        self.fd.get().is_none_or(linked)
+    }
+
     pub(crate) fn is_mine(&self) -> bool {
         self.fd.is_mine()
     }

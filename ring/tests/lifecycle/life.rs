@@ -129,6 +129,54 @@ fn a_topic_that_was_removed_and_made_again_is_another_one() {
     assert_eq!(second.write(b"on").unwrap(), 2);
 }
 
+/// As logind does with what is in `/dev/shm` when its owner has logged out.
+fn unlink_all(dir: &Dir) {
+    dir.files().iter().for_each(|file| fs::remove_file(dir.path().join(file)).unwrap());
+}
+
+#[test]
+fn a_producer_notices_that_its_files_were_unlinked() {
+    let dir = Dir::new();
+    let orphan = producer(&dir, "t");
+    let mut old = consumer(&dir, "t");
+    orphan.write(b"1").unwrap();
+    unlink_all(&dir);
+    let next = producer(&dir, "t");
+    wait_until("it notices", || match orphan.write(b"2") {
+        Ok(_) => false,
+        Err(error) => matches!(error, Error::Removed { .. }),
+    });
+    assert!(matches!(orphan.write(b"3"), Err(Error::Removed { .. })), "and does not forget");
+    assert_eq!(&*old.recv().unwrap(), b"2", "what was there can still be read");
+    drop((orphan, old));
+    let mut new = consumer(&dir, "t");
+    next.write(b"anew").unwrap();
+    assert_eq!(&*new.recv().unwrap(), b"anew", "who leaves an orphan takes nothing of the next topic away");
+}
+
+#[test]
+fn a_producer_that_waits_for_consumers_is_told_of_a_removal() {
+    let dir = Dir::new();
+    let waiting = |producer: &Producer| {
+        let never = shmflow::Unblocker::new();
+        loop {
+            match producer.wait_event(producer.events(), None, &never) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        }
+    };
+    let orphan = producer(&dir, "t");
+    unlink_all(&dir);
+    assert!(matches!(waiting(&orphan), Error::Removed { .. }));
+    let removed = producer(&dir, "t");
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| waiting(&removed));
+        remove("t", Some(dir.path()), true).unwrap();
+        assert!(matches!(waiter.join().unwrap(), Error::Removed { .. }));
+    });
+}
+
 #[test]
 fn eight_producers_and_no_ninth() {
     let dir = Dir::new();
