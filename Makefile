@@ -1,5 +1,5 @@
 # shmflow: `make` lists what can be done here. The only prerequisite is Rust (see tools/check-rust.sh);
-# everything else is installed by `make deps`, which every other target runs first.
+# everything else is installed by `make deps`; each target first installs what it needs.
 
 MSRV      := 1.92
 CARGO     ?= cargo
@@ -10,7 +10,8 @@ FUZZ_SECONDS ?= 60
 MIRI_FLAGS   ?= -Zmiri-many-seeds=0..16
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
-target_dir = $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+# Where cargo is not to be found, as under sudo, it is what it would be by default.
+target_dir = $(or $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 # Where `make install` puts things: to this user's own places, or, with PREFIX (or DESTDIR, for packages), below it.
 PREFIX      ?= $(if $(DESTDIR),/usr/local)
@@ -40,7 +41,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -52,16 +53,20 @@ help: ## show this list
 rust:
 	@tools/check-rust.sh $(MSRV)
 
-deps: rust ## install what is needed (Debian 12 and 13), nothing if all is there
+deps: rust ## install what is needed for all of it (Debian 12 and 13), nothing if all is there
+	@tools/deps.sh test python
+
+build-deps: rust ## install what is needed to build, and no more
 	@tools/deps.sh
 
 deps-list: ## say what `make deps` would install, and install nothing
-	@tools/deps.sh --dry-run
+	@tools/deps.sh --dry-run test python
 
-build: deps ## the plugin, the C library and the command, optimised
+build: build-deps ## the plugin, the C library and the command, optimised
 	$(CARGO) build --release --locked
 
 lint: deps ## formatting and clippy, warnings denied
+	@tools/check-rust.sh $(MSRV) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(members) --all-targets --locked -- -D warnings
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features stop-points --locked -- -D warnings)
@@ -92,14 +97,15 @@ miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri 
 	  echo "    rustup toolchain install nightly --component miri rust-src"; exit 1; }
 	MIRIFLAGS="$(MIRI_FLAGS) $(MIRIFLAGS)" $(CARGO) +nightly miri test -p shmflow --lib
 
-demo: build ## decode a real video in one process; show, measure and re-encode it in others
+demo: deps build ## decode a real video in one process; show, measure and re-encode it in others
 	@tools/check-shm.sh 256
 	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
 
-python: deps ## the wheel of the Python package, in target/wheels (for one's own Python: pip install ./python)
+python: rust ## the wheel of the Python package, in target/wheels (for one's own Python: pip install ./python)
+	@tools/deps.sh python
 	tools/build-wheel.sh "$(target_dir)/wheels"
 
-python-bench: build ## what receiving a frame costs in Python (a table)
+python-bench: deps build ## what receiving a frame costs in Python (a table)
 	@tools/check-shm.sh 512
 	"$$(tools/install-python.sh)/bin/python" benches/python/bench.py
 
@@ -108,7 +114,7 @@ bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSO
 	@tools/check-shm.sh 2048
 	$(if $(has_bench),$(CARGO) run --release --locked -p shmflow-bench -- ring,@echo "bench: there is none yet."; exit 1)
 
-compare: build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (tables and JSON)
+compare: deps build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (tables and JSON)
 	@tools/check-shm.sh 2048
 	$(if $(has_compare),$(CARGO) run --release --locked -p shmflow-compare --,@echo "compare: there is none yet."; exit 1)
 
@@ -123,8 +129,8 @@ fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each
 	@test -n "$(fuzz_targets)" || { echo "fuzz: there are no targets yet."; exit 1; }
 	$(foreach target,$(fuzz_targets),$(CARGO) +nightly fuzz run $(target) -- -max_total_time=$(FUZZ_SECONDS) &&) true
 
-install: build ## the plugin, the command, the C library: to your own places, or below PREFIX= (and DESTDIR=)
-	@test -f "$(built)/libgstshmflow.so" || { echo "install: there is no plugin in $(built)"; exit 1; }
+# Root, by sudo, has no cargo as a rule: installs what the user has built.
+install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the command, the C library: to your own places, or below PREFIX= (and DESTDIR=)
 	install -D -m 0755 "$(built)/libgstshmflow.so" "$(DESTDIR)$(plugin_dir)/libgstshmflow.so"
 	@test ! -x "$(built)/shmflow" || { \
 	  set -x; install -D -m 0755 "$(built)/shmflow" "$(DESTDIR)$(prefix)/bin/shmflow"; }
@@ -137,14 +143,20 @@ install: build ## the plugin, the command, the C library: to your own places, or
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	sed 's|@PREFIX@|$(prefix)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(version)|' capi/shmflow.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc"
-	@test -n "$(PREFIX)" || { gst-inspect-1.0 shmflowsink >/dev/null && echo "installed: gst-inspect-1.0 shmflowsink shows it"; }
+	install -D -m 0644 -t "$(DESTDIR)$(prefix)/share/doc/shmflow" LICENSE-MIT LICENSE-APACHE
+	@test -n "$(DESTDIR)" || tools/after-install.sh "$(plugin_dir)" "$(LIBDIR)"
+
+built:
+	@test -f "$(built)/libgstshmflow.so" || { echo "install: there is nothing in $(built); first, as yourself: make build"; exit 1; }
 
 uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
 	rm -f "$(DESTDIR)$(plugin_dir)/libgstshmflow.so" "$(DESTDIR)$(prefix)/bin/shmflow" \
 	  "$(DESTDIR)$(LIBDIR)/$(library)" "$(DESTDIR)$(LIBDIR)/$(soname)" "$(DESTDIR)$(LIBDIR)/libshmflow.so" \
 	  "$(DESTDIR)$(LIBDIR)/libshmflow.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc" \
-	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow/flow.h"
-	@test ! -d "$(DESTDIR)$(prefix)/include/shmflow" || rmdir "$(DESTDIR)$(prefix)/include/shmflow"
+	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow/flow.h" \
+	  "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-MIT" "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-APACHE"
+	@for dir in include/shmflow share/doc/shmflow; do \
+	  test ! -d "$(DESTDIR)$(prefix)/$$dir" || rmdir "$(DESTDIR)$(prefix)/$$dir"; done
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks the one prerequisite that this project does not install by itself: Rust.
-# Usage: tools/check-rust.sh <least version>, for example 1.92
+# Usage: tools/check-rust.sh <least version> [lint], for example 1.92; with `lint` also for what lint needs
 set -eu
 least=$1
 advice() {
@@ -19,7 +19,10 @@ found=$(rustc --version | sed -n 's/^rustc \([0-9]*\.[0-9]*\).*/\1/p')
 if [ "$(printf '%s\n%s\n' "$least" "$found" | sort -V | head -n 1)" != "$least" ]; then
     advice "Rust $found is installed, which is too old."
 fi
+[ "${2:-}" = lint ] || exit 0
 for component in rustfmt cargo-clippy; do
-    command -v "$component" >/dev/null 2>&1 \
-        || advice "$component was not found (rustup component add rustfmt clippy)."
+    command -v "$component" >/dev/null 2>&1 || {
+        echo "$component was not found: rustup component add rustfmt clippy" >&2
+        exit 1
+    }
 done

@@ -11,7 +11,9 @@ if [ -z "$free" ]; then
 fi
 if [ "$free" -lt "$needed" ]; then
     echo "shared memory: $dir has $free MiB free, and this needs about $needed MiB." >&2
-    echo "    container: start it with --shm-size=1g;  host: mount -o remount,size=1g $dir" >&2
+    used=$(df -Pm "$dir" | awk 'NR == 2 { print $3 }')
+    size=$((used + needed + 64))
+    echo "    container: start it with --shm-size=${size}m;  host: mount -o remount,size=${size}m $dir" >&2
     echo "    files left by killed programs: shmflow gc" >&2
     exit 1
 fi

@@ -1,26 +1,33 @@
 #!/bin/sh
 # Installs what shmflow needs on Debian 12 or 13, and nothing that is there already.
-# Usage: tools/deps.sh [--dry-run] [bench]
+# Usage: tools/deps.sh [--dry-run] [test] [python] [bench]
+# Without a group: what building takes. With some: what these take besides.
 # Asks dpkg first: when nothing is missing, no package index is fetched and no root rights are needed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 list=$here/packages.txt
 dry_run=no
-group=
+groups=
 for argument; do
     case $argument in
         --dry-run) dry_run=yes ;;
-        bench) group=$argument ;;
+        test | python | bench) groups="$groups $argument" ;;
         *) echo "deps: $argument is not known" >&2; exit 2 ;;
     esac
 done
 
-# Lines of the list are: package | why | group, with the group left out for what is always needed.
+# Lines of the list are: package | why | groups, with the groups left out for what is always needed.
 names() {
-    awk -F'|' -v group="$group" '
+    awk -F'|' -v wanted="$groups" '
+        BEGIN { split(wanted, words, " "); for (i in words) asked[words[i]] = 1 }
         /^[[:space:]]*(#|$)/ { next }
-        { gsub(/[[:space:]]/, "", $1); gsub(/[[:space:]]/, "", $3) }
-        $3 == "" || $3 == group { print $1 }' "$list"
+        {
+            gsub(/[[:space:]]/, "", $1)
+            count = split($3, groups, " ")
+            needed = count == 0
+            for (i = 1; i <= count; i++) if (groups[i] in asked) needed = 1
+            if (needed) print $1
+        }' "$list"
 }
 reason() {
     awk -F'|' -v package="$1" '

@@ -38,8 +38,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List topics
     ///
-    /// One line for each: its state, who takes part, how many frames were published
-    /// and what it takes of the memory. A topic is `live` with a producer alive,
+    /// One line for each: its state, who takes part, how many frames were published,
+    /// how many a second now (it looks twice, half a second apart) and what it takes
+    /// of the memory. A topic is `live` with a producer alive,
     /// `waiting` with consumers only, `idle` if it is persistent and nobody takes
     /// part, `dead` if all who took part died (`shmflow gc` removes it), `unfinished`
     /// if it has no ring yet, and `removed` while the last ones let go of it.
@@ -82,7 +83,7 @@ Examples:
         #[arg(long, short)]
         watch: bool,
         /// Seconds between two looks, with --watch
-        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, requires = "watch")]
         interval: Duration,
     },
 

@@ -1,7 +1,9 @@
 //! `shmflow ls`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use shmflow::{Error, Liveness, TopicInfo};
@@ -11,20 +13,36 @@ use crate::state::State;
 use crate::table::{Align, Table};
 use crate::{json, text};
 
+/// Between the two looks that rates take.
+const SAMPLE: Duration = Duration::from_millis(500);
+
+/// What was seen of each topic.
+type Found = Vec<(String, Result<TopicInfo, Error>)>;
+
+fn look(topics: impl IntoIterator<Item = String>, dir: Option<&Path>) -> Found {
+    let inspected = topics.into_iter().map(|topic| {
+        let result = shmflow::inspect(&topic, dir);
+        (topic, result)
+    });
+    // Without those that were removed since they were listed.
+    inspected.filter(|(_, result)| !matches!(result, Err(Error::NoTopic { .. }))).collect()
+}
+
 pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
-    let mut found = Vec::new();
-    for topic in shmflow::topics(dir)? {
-        match shmflow::inspect(&topic, dir) {
-            // Removed since it was listed.
-            Err(Error::NoTopic { .. }) => {}
-            result => found.push((topic, result)),
-        }
+    let mut found = look(shmflow::topics(dir)?, dir);
+    let mut earlier = BTreeMap::new();
+    // Without a producer there is no rate to be seen.
+    if found.iter().any(|(_, result)| result.as_ref().is_ok_and(|info| State::of(info) == State::Live)) {
+        std::thread::sleep(SAMPLE);
+        let again = look(found.iter().map(|(topic, _)| topic.clone()), dir);
+        let before = std::mem::replace(&mut found, again);
+        earlier.extend(before.into_iter().filter_map(|(topic, result)| Some((topic, result.ok()?))));
     }
     if as_json {
         let all: Vec<_> = found
             .iter()
             .map(|(topic, result)| match result {
-                Ok(info) => json::topic(info, None),
+                Ok(info) => json::topic(info, earlier.get(topic)),
                 Err(error) => json::unreadable(topic, error),
             })
             .collect();
@@ -32,7 +50,8 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
         return Ok(Outcome::Done);
     }
     if found.is_empty() {
-        writeln!(out, "There are no topics in {}.", place(dir))?;
+        // Not for those who count or read lines.
+        Failure::note(&format!("there are no topics in {}", place(dir)));
         return Ok(Outcome::Done);
     }
     let mut table = Table::new([
@@ -41,6 +60,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
         ("PRODUCERS", Align::Right),
         ("CONSUMERS", Align::Right),
         ("PUBLISHED", Align::Right),
+        ("FPS", Align::Right),
         ("SLOTS", Align::Right),
         ("MEMORY", Align::Right),
         ("MODE", Align::Left),
@@ -48,13 +68,12 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
     ]);
     for (topic, result) in &found {
         match result {
-            Ok(info) => table.row(row(info)),
+            Ok(info) => table.row(row(info, earlier.get(topic))),
             Err(_) => {
-                let blank = String::new;
-                let state = "unreadable".to_owned();
-                let row =
-                    [text::safe(topic), state, blank(), blank(), blank(), blank(), blank(), blank(), blank()];
-                table.row(row);
+                let mut cells: [String; 10] = Default::default();
+                cells[0] = text::safe(topic);
+                cells[1] = "unreadable".into();
+                table.row(cells);
             }
         }
     }
@@ -66,17 +85,19 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
     Ok(Outcome::Done)
 }
 
-fn row(info: &TopicInfo) -> [String; 9] {
+fn row(info: &TopicInfo, earlier: Option<&TopicInfo>) -> [String; 10] {
     let alive = |p: &&shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
     let slots = info
         .geometry
         .map_or_else(String::new, |g| format!("{} × {}", g.slots, text::bytes(g.capacity as u64)));
+    let rate = earlier.filter(|_| State::of(info) == State::Live).and_then(|before| info.rate_since(before));
     [
         text::safe(&info.topic),
         State::of(info).name().into(),
         info.producers().filter(alive).count().to_string(),
         info.consumers().filter(alive).count().to_string(),
         text::count(info.published()),
+        rate.map_or_else(String::new, |rate| format!("{:.0}", rate.frames)),
         slots,
         text::bytes(info.shared_bytes),
         format!("{:04o}", info.permissions),

@@ -10,7 +10,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use serde_json::Value;
 use shmflow::{Consumer, Producer};
@@ -76,8 +77,8 @@ impl Ran {
 fn ls_shows_every_topic_on_a_line_of_its_own() {
     let dir = Dir::new();
     let none = dir.run(&["ls"]);
-    assert_eq!((none.status(), none.err()), (0, ""));
-    assert_eq!(none.out(), format!("There are no topics in {}.\n", dir.0.display()));
+    assert_eq!((none.status(), none.out()), (0, ""), "nothing for those who count lines");
+    assert_eq!(none.err(), format!("shmflow: there are no topics in {}\n", dir.0.display()));
     let one = dir.producer("robot/cam0");
     let two = Producer::builder("b").dir(&dir.0).persistent(true).perms(0o644).open().unwrap();
     let consumer = Consumer::builder("robot/cam0").dir(&dir.0).open().unwrap();
@@ -88,9 +89,9 @@ fn ls_shows_every_topic_on_a_line_of_its_own() {
     let ran = dir.run(&["ls"]);
     let lines: Vec<Vec<&str>> = ran.out().lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((ran.status(), ran.err(), lines.len()), (0, "", 3));
-    assert_eq!(lines[0][..5], ["TOPIC", "STATE", "PRODUCERS", "CONSUMERS", "PUBLISHED"]);
+    assert_eq!(lines[0][..6], ["TOPIC", "STATE", "PRODUCERS", "CONSUMERS", "PUBLISHED", "FPS"]);
     assert_eq!(lines[1][..5], ["b", "idle", "0", "0", "0"]);
-    assert_eq!(lines[2][..5], ["robot/cam0", "live", "1", "1", "1,500"]);
+    assert_eq!(lines[2][..6], ["robot/cam0", "live", "1", "1", "1,500", "0"]);
     assert!(lines[1].contains(&"0644") && lines[2].contains(&"0600"));
     drop(consumer);
 
@@ -107,13 +108,45 @@ fn the_directory_comes_from_the_option_before_the_environment() {
     let (dir, other) = (Dir::new(), Dir::new());
     let _producer = other.producer("there");
     let path = other.0.to_str().unwrap();
-    assert!(dir.run(&["ls"]).out().contains("no topics"));
+    assert!(dir.run(&["ls"]).err().contains("no topics"));
     for args in [["--dir", path, "ls"], ["ls", "--dir", path]] {
         assert!(dir.run(&args).out().contains("there"));
     }
     let ran = dir.run(&["ls", "--dir", "/nowhere/at/all"]);
     assert_eq!((ran.status(), ran.out()), (1, ""));
     assert!(ran.err().contains("/nowhere/at/all") && ran.err().contains("No such file"), "{}", ran.err());
+}
+
+#[test]
+fn ls_shows_which_producers_stand_still() {
+    let dir = Dir::new();
+    let (one, _still) = (dir.producer("moving"), dir.producer("still"));
+    let stop = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                one.write(b"x").unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let seen = dir.run(&["ls", "--json"]).json();
+        stop.store(true, Relaxed);
+        seen
+    });
+    let rate = |index: usize| seen[index]["rate"]["frames_per_second"].as_f64().unwrap();
+    assert_eq!((seen[0]["topic"].as_str(), seen[1]["topic"].as_str()), (Some("moving"), Some("still")));
+    assert!(rate(0) > 1.0, "{seen}");
+    assert!(rate(1) < 0.5, "{seen}");
+}
+
+#[test]
+fn an_interval_without_watch_is_not_taken_in_silence() {
+    let dir = Dir::new();
+    let _producer = dir.producer("t");
+    let ran = dir.run(&["info", "t", "--interval", "2"]);
+    assert_eq!(ran.status(), 2);
+    assert!(ran.err().contains("--watch"), "{}", ran.err());
+    assert_eq!(dir.run(&["info", "t"]).status(), 0);
 }
 
 #[test]
