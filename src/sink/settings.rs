@@ -181,7 +181,10 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("leaky-type", default.leaky_type)
                 .nick("Leaky type")
-                .blurb("Which frame is lost when a consumer is slower than the stream")
+                .blurb(
+                    "Which frame is lost when a consumer is slower than the stream (none, which would be lossless, is not \
+                     available yet)",
+                )
                 .mutable_ready()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("producer-mode", default.producer_mode)

@@ -1,5 +1,6 @@
 //! The element itself: what GStreamer calls, and how the parts work together.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -67,11 +68,12 @@ impl ShmflowSrc {
         gst::FlowError::Eos
     }
 
-    /// Nothing is wrong yet, but a mistyped name looks just like this.
+    /// Nothing is wrong yet, but a mistyped name looks just like this, and so does another container's `/dev/shm`.
     fn tell_waiting(&self, settings: &Settings) {
         let topic = settings.topic.as_deref().unwrap_or_default();
-        let place =
-            settings.directory.as_ref().map(|directory| format!(" in {directory}")).unwrap_or_default();
+        let place = shmflow::Topic::new(topic, settings.directory.as_deref().map(Path::new))
+            .map(|topic| format!(" in {}", topic.dir().display()))
+            .unwrap_or_default();
         gst::element_imp_info!(
             self,
             gst::ResourceError::NotFound,
