@@ -17,8 +17,11 @@ use super::settings::Settings;
 use super::slots::Slots;
 use super::stats::Stats;
 
-/// Buffers of ordinary memory in a row after which the ring is deepened: one or two are a passing shortage.
+/// Buffers of ordinary memory after which the ring is deepened: one or two are a passing shortage.
 const SHORTAGE: u32 = 3;
+/// As many buffers in slots later, a shortage has passed. Not with the first of them: upstream may keep just one buffer too
+/// many, and be short of it once in a dozen frames for ever.
+const PASSED: u32 = 300;
 
 /// Slots that upstream never gets: one to copy into, while the one before is being read.
 const KEPT_BACK: usize = 2;
@@ -54,6 +57,8 @@ pub(super) struct Link {
     slots: Arc<Slots>,
     /// Buffers of ordinary memory that the pool gave out in a row.
     shortage: AtomicU32,
+    /// Buffers in slots since the last one that was not.
+    plenty: AtomicU32,
     size: Mutex<Size>,
 }
 
@@ -116,6 +121,7 @@ impl Link {
             stats,
             slots: Arc::default(),
             shortage: AtomicU32::new(0),
+            plenty: AtomicU32::new(0),
             size: Mutex::new(size),
         })
     }
@@ -126,12 +132,21 @@ impl Link {
         let claim =
             self.make_room(len).ok().filter(|()| self.may_give_out()).map(|()| self.producer.claim(len));
         if let Some(Ok(claim)) = claim {
-            self.shortage.store(0, Ordering::Relaxed);
+            if self.shortage.load(Ordering::Relaxed) != 0
+                && self.plenty.fetch_add(1, Ordering::Relaxed) >= PASSED
+            {
+                self.shortage.store(0, Ordering::Relaxed);
+            }
             return Some(self.slots.wrap(claim));
         }
         self.stats.pool_fallbacks.add(1);
-        self.shortage.fetch_add(1, Ordering::Relaxed);
+        self.note_shortage();
         None
+    }
+
+    fn note_shortage(&self) {
+        self.plenty.store(0, Ordering::Relaxed);
+        self.shortage.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether upstream may have one more slot. It never gets all: without one to copy into, a frame in ordinary memory
@@ -164,7 +179,7 @@ impl Link {
         self.make_room(len)?;
         let mut claim = self.producer.claim(len).inspect_err(|error| {
             if matches!(error, Error::NoSlot { .. }) {
-                self.shortage.fetch_add(1, Ordering::Relaxed);
+                self.note_shortage();
             }
         })?;
         let unreadable =

@@ -145,7 +145,8 @@ pub(super) fn needs_packing(view: &MetaView<'_>, format: &Format) -> bool {
 /// A copy of the frame that lies as caps alone imply.
 pub(super) fn packed(buffer: gst::Buffer, format: &Format) -> Result<gst::Buffer, Unusable> {
     let unusable = |_| Unusable::Damaged("it cannot be copied into the layout of its caps".to_owned());
-    let mut target = gst::Buffer::with_size(format.info.size()).map_err(unusable)?;
+    // Zeroed: what lies between rows is not copied, and must not be what this process has freed before.
+    let mut target = gst::Buffer::from_mut_slice(vec![0_u8; format.info.size()]);
     let (keep, all) = (gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..);
     buffer.copy_into(target.make_mut(), keep, all).map_err(unusable)?;
     let from = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &format.info).map_err(unusable)?;

@@ -255,10 +255,15 @@ impl BaseSrcImpl for ShmflowSrc {
         }
         BaseSrcImplExt::parent_query(self, query)
     }
-}
 
-impl PushSrcImpl for ShmflowSrc {
-    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+    // Instead of `PushSrcImpl::create`, which is called by way of this one: some code less that is not in the caches by the
+    // time that the next frame comes.
+    fn create(
+        &self,
+        _offset: u64,
+        _buffer: Option<&mut gst::BufferRef>,
+        _length: u32,
+    ) -> Result<CreateSuccess, gst::FlowError> {
         let mut stream = lock(&self.stream);
         let stream = stream.as_mut().ok_or(gst::FlowError::Flushing)?;
         loop {
@@ -318,3 +323,5 @@ impl PushSrcImpl for ShmflowSrc {
         }
     }
 }
+
+impl PushSrcImpl for ShmflowSrc {}

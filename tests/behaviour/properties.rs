@@ -8,7 +8,7 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
-use crate::child::{Child, program};
+use crate::child::{Child, program, program_of_a_stranger};
 use crate::common::{camera, frame, viewer};
 use crate::support::{Running, Topic, init, until};
 
@@ -257,7 +257,7 @@ fn a_topic_that_is_not_permitted_is_told_from_one_that_is_not_there() {
     }
     let topic = Topic::new();
     let _producer = Running::playing(&camera(&topic, 64, "perms=0600"));
-    let mut stranger = program("setpriv");
+    let mut stranger = program_of_a_stranger("setpriv", topic.dir());
     let ended = Child::run(
         stranger
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "gst-launch-1.0"])

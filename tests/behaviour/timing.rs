@@ -58,10 +58,11 @@ fn times_follow_the_segment_across_a_change_of_its_base() {
     let second = gst::ClockTime::from_seconds;
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     push(&producer, &segment, second(30));
+    // One after the other: an appsrc of 1.26 sends the newest segment it was given before the first buffer.
+    assert_eq!(pts(&frame(&viewer)), 30_000_000_000);
     segment.set_base(second(30));
     push(&producer, &segment, second(1));
-    let times = [pts(&frame(&viewer)), pts(&frame(&viewer))];
-    assert_eq!(times, [30_000_000_000, 31_000_000_000]);
+    assert_eq!(pts(&frame(&viewer)), 31_000_000_000);
     // A segment that starts elsewhere, and one that runs at double speed.
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_start(second(100));

@@ -50,6 +50,17 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// The same for a user who may not look into the folder of this project, root's own for example: with a copy of the
+/// plugin in `folder`, and a registry that is not kept.
+#[allow(dead_code, reason = "not every test file has such users")]
+pub fn program_of_a_stranger(name: &str, folder: &Path) -> Command {
+    std::fs::copy(plugin_folder().join("libgstshmflow.so"), folder.join("libgstshmflow.so"))
+        .expect("a copy of the plugin");
+    let mut command = Command::new(name);
+    environment(&mut command, &folder.join("no-registry")).env("GST_PLUGIN_PATH", folder);
+    command
+}
+
 fn environment<'a>(command: &'a mut Command, registry: &Path) -> &'a mut Command {
     command
         .env("GST_PLUGIN_PATH", plugin_folder())
