@@ -226,6 +226,34 @@ fn a_copy_of_a_frame_that_is_mapped_shares_its_memory_and_a_deep_one_does_not() 
 }
 
 #[test]
+fn who_is_short_of_one_buffer_now_and_then_gets_a_deeper_ring_too() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!(
+        "videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48,framerate=20/1 ! {}",
+        topic.sink("")
+    ));
+    let (_, pool) = offered(&producer);
+    pool.set_active(true).expect("the pool starts");
+    let depth = producer.stat("sink", "depth");
+    let fallbacks = || producer.stat("sink", "pool-fallbacks");
+    let mut kept = Vec::new();
+    // As avdec_h264 of GStreamer 1.26 does: all slots are taken for a moment, then frames go on in place again.
+    until("the ring is deepened", || {
+        let before = fallbacks();
+        while fallbacks() == before {
+            kept.push(pool.acquire_buffer(None).expect("a buffer"));
+        }
+        kept.truncate(kept.len().saturating_sub(4));
+        let published = producer.stat("sink", "zero-copy");
+        until("frames go on in place", || producer.stat("sink", "zero-copy") > published + 1);
+        producer.stat("sink", "depth") > depth
+    });
+    drop(kept);
+    pool.set_active(false).expect("the pool stops");
+    assert_eq!(producer.error(), None);
+}
+
+#[test]
 fn the_consumer_gets_the_very_memory_read_only_and_a_filter_copies_by_itself() {
     let topic = Topic::new();
     let consumer =
