@@ -121,12 +121,12 @@ def _quick(cv2: Any, name: str, frame: Frame, order: str) -> NDArray[Any] | None
         whole[height:] = planes["uv" if name == "NV12" else "vu"].reshape(height // 2, width)
         return _own(cv2.cvtColor(whole, code))
     if name in ("I420", "YV12"):
-        whole = np.empty(height * width * 3 // 2, np.uint8)
+        joined = np.empty(height * width * 3 // 2, np.uint8)
         at = 0
         for plane in (planes.y, planes.u, planes.v):
-            whole[at : at + plane.size].reshape(plane.shape)[:] = plane
+            joined[at : at + plane.size].reshape(plane.shape)[:] = plane
             at += plane.size
-        return _own(cv2.cvtColor(whole.reshape(height * 3 // 2, width), getattr(cv2, f"COLOR_YUV2{target}_I420")))
+        return _own(cv2.cvtColor(joined.reshape(height * 3 // 2, width), getattr(cv2, f"COLOR_YUV2{target}_I420")))
     return None
 
 
