@@ -49,20 +49,19 @@ pub(super) struct Format {
     text: Option<String>,
     pub(super) caps: gst::Caps,
     pub(super) info: gst_video::VideoInfo,
+    /// Frames per second; 0/0 when unknown.
+    pub(super) rate: (u32, u32),
     /// Whether downstream reads strides and offsets from a `VideoMeta`.
     pub(super) strides_understood: bool,
 }
 
-impl Format {
-    /// Frames per second; 0/0 when unknown.
-    pub(super) fn rate(&self) -> (u32, u32) {
-        let fps = self.info.fps();
-        // Where each buffer holds one field, two of them make a picture.
-        let fields =
-            if self.info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate { 2 } else { 1 };
-        let numerator = u32::try_from(fps.numer()).unwrap_or(0).saturating_mul(fields);
-        (numerator, u32::try_from(fps.denom()).unwrap_or(0))
-    }
+/// Frames per second; 0/0 when unknown.
+fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
+    let fps = info.fps();
+    // Where each buffer holds one field, two of them make a picture.
+    let fields = if info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate { 2 } else { 1 };
+    let numerator = u32::try_from(fps.numer()).unwrap_or(0).saturating_mul(fields);
+    (numerator, u32::try_from(fps.denom()).unwrap_or(0))
 }
 
 /// Why a frame cannot be given downstream.
@@ -104,7 +103,8 @@ pub(super) fn describe(
         })?,
     };
     let info = formats::check(&caps).map_err(Unusable::Wrong)?;
-    Ok(Described::New(Format { text: view.caps().map(str::to_owned), caps, info, strides_understood: false }))
+    let (text, rate) = (view.caps().map(str::to_owned), rate(&info));
+    Ok(Described::New(Format { text, caps, info, rate, strides_understood: false }))
 }
 
 /// A frame must be as large as what it says it holds: whoever maps it downstream does not check again.

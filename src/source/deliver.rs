@@ -277,7 +277,7 @@ impl ShmflowSrc {
         if std::mem::take(&mut stream.discont) {
             fresh.set_flags(gst::BufferFlags::DISCONT);
         }
-        let rate = format.rate();
+        let rate = format.rate;
         let said = (producer, per_frame.times.latency_ns.unwrap_or(0), rate, stream.reader.depth());
         if stream.said != Some(said) {
             stream.said = Some(said);
