@@ -237,6 +237,25 @@ fn an_application_may_stop_the_camera_when_nobody_watches_from_the_signal_itself
 }
 
 #[test]
+fn so_it_may_when_its_topic_is_removed() {
+    let topic = Topic::new();
+    let producer = producer(&topic, "");
+    let pipeline = producer.pipeline.downgrade();
+    producer.element("sink").connect("client-disconnected", false, move |_| {
+        if let Some(pipeline) = pipeline.upgrade() {
+            let _ = pipeline.set_state(gst::State::Null);
+        }
+        None
+    });
+    let _program = shmflow::Consumer::builder("video").dir(topic.dir()).open().expect("opens");
+    until("it is seen", || producer.element("sink").property::<u32>("num-clients") == 1);
+    shmflow::remove("video", Some(topic.dir()), true).expect("removed");
+    until("the pipeline is stopped", || producer.pipeline.current_state() == gst::State::Null);
+    // The handler ran on the thread that still looks after the topic.
+    until("nothing is left", || topic.files().is_empty());
+}
+
+#[test]
 fn waiting_for_a_connection_holds_the_stream_and_does_not_burst_afterwards() {
     let topic = Topic::new();
     let producer = producer(&topic, "wait-for-connection=true");

@@ -135,7 +135,7 @@ impl ShmflowSink {
             .check()
             .map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
         self.stats.clear();
-        self.open().map(drop)
+        self.open()
     }
 
     /// Leaves the topic and forgets the stream.

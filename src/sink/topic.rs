@@ -16,17 +16,26 @@ use super::link::{Link, Outcome};
 use super::watcher::Watcher;
 
 impl ShmflowSink {
-    /// Opens the topic, and starts watching who comes to it.
-    pub(super) fn open(&self) -> Result<Arc<Link>, gst::ErrorMessage> {
+    /// Opens the topic, sees who is there, and starts watching who comes and goes.
+    pub(super) fn open(&self) -> Result<(), gst::ErrorMessage> {
+        let link = self.attach()?;
+        clients::refresh(self, &link);
+        self.watch(&link)
+    }
+
+    fn attach(&self) -> Result<Arc<Link>, gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let name = tell::own_name(self.obj().upcast_ref());
         let link = Link::open(&settings, &name, Arc::clone(&self.stats))
             .map_err(|error| error::message(&error, "opening the topic for writing"))?;
         let link = Arc::new(link);
         drop(self.link.replace(Some(Arc::clone(&link))));
-        clients::refresh(self, &link);
+        Ok(link)
+    }
+
+    fn watch(&self, link: &Arc<Link>) -> Result<(), gst::ErrorMessage> {
         let weak = self.obj().downgrade();
-        let watched = Arc::downgrade(&link);
+        let watched = Arc::downgrade(link);
         let changed = move || {
             let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
                 return false;
@@ -43,13 +52,13 @@ impl ShmflowSink {
                 sink.imp().post_error_message(message);
             }
         };
-        let watcher = Watcher::start(&link, changed, removed);
+        let watcher = Watcher::start(link, changed, removed);
         let watcher = watcher.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
         })?;
         let before = lock(&self.watcher).replace(watcher);
         drop(before);
-        Ok(link)
+        Ok(())
     }
 
     /// Makes the topic of a link that was removed anew, unless that is done. `None` if the element is being stopped.
@@ -60,15 +69,24 @@ impl ShmflowSink {
             other => return Ok(other),
         }
         gst::warning!(CAT, imp = self, "the topic was removed, and is made anew");
-        self.close();
-        self.open().map(Some)
+        self.stop_watching();
+        // The old link stays until there is a new one: without any, the streaming thread would take it for the end.
+        let link = self.attach()?;
+        // Who is there now the new watcher tells: no handler of the application is called here, under a lock that stopping
+        // the element takes.
+        self.watch(&link)?;
+        Ok(Some(link))
+    }
+
+    fn stop_watching(&self) {
+        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
+        let watcher = lock(&self.watcher).take();
+        drop(watcher);
     }
 
     /// Closes the topic.
     pub(super) fn close(&self) {
-        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
-        let watcher = lock(&self.watcher).take();
-        drop(watcher);
+        self.stop_watching();
         drop(self.link.replace(None));
     }
 
