@@ -55,7 +55,7 @@ pub(super) struct Link {
     pub(super) producer: Producer,
     pub(super) stats: Arc<Stats>,
     slots: Arc<Slots>,
-    /// Buffers of ordinary memory that the pool gave out in a row.
+    /// Buffers of ordinary memory that the pool gave out lately.
     shortage: AtomicU32,
     /// Buffers in slots since the last one that was not.
     plenty: AtomicU32,
