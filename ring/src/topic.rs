@@ -126,13 +126,15 @@ impl FileKind {
 /// Where topics are looked for: `dir` if given, else `$SHMFLOW_DIR`, else `/dev/shm`. Asked each time, so that a test
 /// or a program may change the variable.
 pub(crate) fn directory(dir: Option<&Path>) -> PathBuf {
-    match dir {
+    let dir = match dir {
         Some(dir) => dir.to_path_buf(),
         None => match std::env::var_os(DIR_VARIABLE) {
             Some(dir) if !dir.is_empty() => dir.into(),
             _ => DEFAULT_DIR.into(),
         },
-    }
+    };
+    // A process that becomes a daemon later goes elsewhere.
+    std::path::absolute(&dir).unwrap_or(dir)
 }
 
 fn is_plain(byte: u8) -> bool {

@@ -148,7 +148,8 @@ impl Consumer {
     }
 
     /// The next frame if there is one. Makes no system call (one or two when it finds nothing and
-    /// [`readiness`](Self::readiness) is in use). Does not tell the end of the stream.
+    /// [`readiness`](Self::readiness) is in use, and when it looks, every five seconds at most, whether the topic is still
+    /// there). Does not tell the end of the stream.
     ///
     /// # Errors
     /// [`Error::Removed`] if the topic is gone and every frame of it was read; [`Error::Corrupt`].
@@ -157,6 +158,9 @@ impl Consumer {
         let frame = self.poll()?;
         if frame.is_none() {
             self.check_removed()?;
+            if self.readiness.is_none() && self.pace.found_nothing() {
+                self.awaited().look_up()?;
+            }
             self.rearm();
         }
         Ok(frame)

@@ -12,7 +12,6 @@ use crate::protocol::{Fence, Memory, Word, sleep};
 use crate::shm::epoch::Epoch;
 use crate::shm::peers::End;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
-use crate::sys::files::same_file;
 use crate::sys::futex::{self, Private, Woken};
 use crate::sys::unblock::Unblocker;
 
@@ -21,23 +20,31 @@ const TICK: Duration = Duration::from_secs(1);
 /// The shortest, when frames are overdue.
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
 
-/// Every so many ticks of an idle consumer it looks whether its peers are alive and its topic is there.
-const LOOK_UP_TICKS: u32 = 5;
+/// So often an idle consumer looks whether its peers are alive and its topic is there.
+const LOOK_UP: Duration = Duration::from_secs(5);
+/// How far the coarse clock may be behind.
+const COARSE: Duration = Duration::from_millis(10);
+/// Of attempts that found nothing, every so manyth asks the clock.
+const EMPTY_HANDED: u32 = 16;
 
 /// How frames have come so far, to know when they are overdue.
 #[derive(Debug)]
 pub(super) struct Pace {
     last: u64,
     interval: u64,
-    /// Ticks since anything came: after the first there is no hurry.
-    idle: u32,
+    /// It was looked already since anything came: there is no hurry.
+    idle: bool,
+    /// When it was looked, or something came.
+    looked: u64,
+    /// Attempts without waiting that found nothing.
+    empty: u32,
     /// The longest tick.
     longest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { last: 0, interval: 0, idle: 0, longest: TICK }
+        Self { last: 0, interval: 0, idle: false, looked: monotonic_coarse_ns(), empty: 0, longest: TICK }
     }
 }
 
@@ -45,7 +52,7 @@ impl Pace {
     /// Without ticks, which would hide a wake-up that was lost.
     #[cfg(test)]
     pub(super) fn without_ticks() -> Self {
-        Self { idle: 1, longest: Duration::from_secs(3600), ..Self::default() }
+        Self { idle: true, longest: Duration::from_secs(3600), ..Self::default() }
     }
 
     /// A frame was waited for, and came.
@@ -55,25 +62,42 @@ impl Pace {
             let gap = now.saturating_sub(self.last);
             self.interval = (self.interval.saturating_mul(7).saturating_add(gap)) / 8;
         }
-        (self.last, self.idle) = (now, 0);
+        (self.last, self.looked, self.idle) = (now, now, false);
     }
 
     /// How long to sleep before looking up: four frames' time once, then the whole tick.
     pub(super) fn tick(&self) -> Duration {
-        if self.idle != 0 || self.longest > TICK {
+        if self.idle || self.longest > TICK {
             self.longest
         } else {
             Duration::from_nanos(self.interval.saturating_mul(4)).clamp(SHORTEST_TICK, self.longest)
         }
     }
 
-    /// Nothing came for a tick. Whether it is time to look whether somebody is dead, or the topic gone: that costs system
-    /// calls, and is done when frames are overdue and seldom afterwards. (A frame that a producer did not live to wake us
-    /// for is seen in any case.)
+    /// Nothing came, for a tick or for as long as was to be waited. Whether it is time to look whether somebody is dead, or
+    /// the topic gone: that costs system calls, and is done when frames are overdue and seldom afterwards. (A frame that
+    /// a producer did not live to wake us for is seen in any case.)
     pub(super) fn passed(&mut self) -> bool {
-        let ticks = self.idle;
-        self.idle = ticks.wrapping_add(1);
-        ticks.is_multiple_of(LOOK_UP_TICKS)
+        let pause = if self.idle { LOOK_UP } else { self.tick().min(LOOK_UP) };
+        let due = self.has_been(pause);
+        self.idle |= due;
+        due
+    }
+
+    /// The same for who does not wait, and finds nothing.
+    pub(super) fn found_nothing(&mut self) -> bool {
+        self.empty = self.empty.wrapping_add(1);
+        self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(LOOK_UP)
+    }
+
+    fn has_been(&mut self, pause: Duration) -> bool {
+        let now = monotonic_coarse_ns();
+        let since = Duration::from_nanos(now.saturating_sub(self.looked));
+        let due = since.saturating_add(COARSE) >= pause;
+        if due {
+            self.looked = now;
+        }
+        due
     }
 }
 
@@ -124,8 +148,7 @@ impl Awaited<'_> {
     /// Nothing came: is somebody dead, or the topic gone?
     pub(super) fn look_up(&self) -> Result<()> {
         let member = &self.epoch.member;
-        let there = same_file(member.peers.fd()?, &member.peers.topic().peers_path());
-        if matches!(there, Ok(false)) {
+        if !member.peers.has_name() {
             return Err(Error::Removed { topic: member.topic_name().into() });
         }
         reap::reap_dead(self.epoch)?;
@@ -198,7 +221,7 @@ impl Consumer {
             return Err(Error::Unblocked { topic: self.topic().into() });
         }
         match woken {
-            Ok(Woken::TimedOut) if limit == tick && self.pace.passed() => self.awaited().look_up(),
+            Ok(Woken::TimedOut) if self.pace.passed() => self.awaited().look_up(),
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
         }

@@ -124,7 +124,8 @@ impl Member {
     /// protected until the last lease or slot is dropped.
     pub(crate) fn retire(&self) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
-        if !self.peers.is_mine() || self.retired.swap(true, SeqCst) || entry.generation.load(Relaxed) == 0 {
+        // By our own generation: after an open that failed, the entry may be somebody else's by now.
+        if !self.peers.is_mine() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
             return;
         }
         let header = self.peers.header();
@@ -166,5 +167,32 @@ pub(crate) const fn owner_id(word: u64) -> Option<u8> {
     match (word as u8).checked_sub(1) {
         Some(id) if id < PRODUCERS => Some(id),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::files::open_existing;
+    use crate::sys::map::Access;
+    use crate::sys::testing::TempDir;
+    use crate::topic::Topic;
+
+    #[test]
+    fn an_open_that_failed_does_not_take_out_whoever_got_its_place() {
+        let dir = TempDir::new();
+        let first = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
+        let consumer = crate::Consumer::builder("t").dir(dir.path()).open().unwrap();
+        let topic = Topic::new("t", Some(dir.path())).unwrap();
+        let fd = open_existing(&topic, &topic.peers_path(), true, false).unwrap();
+        let failed = Member::new(Peers::map(&topic, fd, Access::ReadWrite).unwrap());
+        assert_eq!(failed.reserve(Role::Producer).unwrap(), Some(1));
+        failed.peers.give_up_own();
+        let second = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
+        drop(first);
+        drop(failed);
+        assert_eq!(consumer.presence().producers, 1, "the second one is there and counts");
+        drop(second);
+        assert_eq!(consumer.presence().producers, 0);
     }
 }

@@ -155,6 +155,24 @@ fn a_producer_notices_that_its_files_were_unlinked() {
 }
 
 #[test]
+fn consumers_that_wait_a_little_or_not_at_all_notice_that_their_files_were_unlinked() {
+    let dir = Dir::new();
+    let _producer = producer(&dir, "t");
+    let (mut waiting, mut polling) = (consumer(&dir, "t"), consumer(&dir, "t"));
+    let short = std::time::Duration::from_millis(20);
+    assert!(matches!(waiting.recv_timeout(short), Err(Error::Timeout { .. })));
+    unlink_all(&dir);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until("who waits is told", || {
+                matches!(waiting.recv_timeout(short), Err(Error::Removed { .. }))
+            });
+        });
+        wait_until("who polls is told", || matches!(polling.try_recv(), Err(Error::Removed { .. })));
+    });
+}
+
+#[test]
 fn a_producer_that_waits_for_consumers_is_told_of_a_removal() {
     let dir = Dir::new();
     let waiting = |producer: &Producer| {
