@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::info::{Geometry, ParticipantId, Wish};
 use crate::layout::peers::WISH_BYTES;
+use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
 use crate::protocol::Step;
 use crate::protocol::lease::{newest_readable, next_seq};
@@ -216,6 +217,15 @@ impl Consumer {
     pub fn presence(&self) -> Presence {
         let peers = &self.epoch.member.peers;
         Presence { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
+    }
+
+    /// Whether a producer of this topic, such as that of a [`Frame`], takes part and is alive.
+    #[must_use]
+    pub fn is_producing(&self, producer: ParticipantId) -> bool {
+        let peers = &self.epoch.member.peers;
+        producer.id < PRODUCERS
+            && peers.producers() & bit(producer.id) != 0
+            && peers.participant(producer.id).generation.load(SeqCst) == producer.generation
     }
 
     /// The shape of the ring now being read.
