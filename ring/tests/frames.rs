@@ -292,6 +292,26 @@ fn the_end_comes_after_the_last_frame_and_can_be_revoked() {
 }
 
 #[test]
+fn an_end_is_told_once_and_then_receiving_waits_for_what_comes_next() {
+    let dir = Dir::new();
+    let (producer, mut consumer) = pair(&dir);
+    for seq in 1..10 {
+        producer.end();
+        assert!(matches!(consumer.recv(), Err(Error::Ended { .. })));
+        let at_once = consumer.recv_timeout(Duration::ZERO);
+        assert!(matches!(at_once, Err(Error::Timeout { .. })), "{at_once:?}");
+        // To say it again is the same end.
+        producer.end();
+        let waiter = sleeper(move || (consumer.recv(), consumer));
+        wait_until("it waits for what comes next", || sleeps(&waiter));
+        producer.write(b"next").unwrap();
+        let frame;
+        (frame, consumer) = waiter.join().unwrap();
+        assert_eq!(frame.unwrap().seq(), seq);
+    }
+}
+
+#[test]
 fn a_consumer_that_comes_after_the_end_waits_for_the_next_producer() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).persistent(true).open().unwrap();
@@ -317,6 +337,11 @@ fn iteration_ends_with_the_stream() {
     producer.end();
     let seen: Vec<_> = consumer.iter().map(|frame| frame.unwrap()[0]).collect();
     assert_eq!(seen, [1, 2, 3, 4, 5]);
+    // And goes on with it.
+    producer.write(&[6]).unwrap();
+    producer.end();
+    let seen: Vec<_> = consumer.iter().map(|frame| frame.unwrap()[0]).collect();
+    assert_eq!(seen, [6]);
 }
 
 #[test]

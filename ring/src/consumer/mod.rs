@@ -59,10 +59,8 @@ pub struct Consumer {
     pool: Pool,
     unblocker: Unblocker,
     stats: ConsumerStats,
-    /// An end that was there before us is not ours to report.
-    ended_before: Option<End>,
-    /// An end that was reported already.
-    told_end: Option<End>,
+    /// The newest end that is not to be told: it was told already, or was there before us.
+    known_end: Option<End>,
     pace: wait::Pace,
     /// Once somebody has asked for a descriptor.
     readiness: Option<readiness::Readiness>,
@@ -134,8 +132,9 @@ impl Consumer {
     /// The next frame, waiting for it as long as it takes.
     ///
     /// # Errors
-    /// [`Error::Ended`] when everything was read and the producers ended the stream (it may go on later);
-    /// [`Error::Unblocked`]; [`Error::Removed`] if the topic was removed: open it again; [`Error::Corrupt`].
+    /// [`Error::Ended`], once for each end, when everything was read and the producers ended the stream. It may go on
+    /// later: the next call waits for that. [`Error::Unblocked`]; [`Error::Removed`] if the topic was removed: open it
+    /// again; [`Error::Corrupt`].
     pub fn recv(&mut self) -> Result<Frame> {
         self.recv_until(None)
     }
@@ -167,7 +166,8 @@ impl Consumer {
         Ok(frame)
     }
 
-    /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item.
+    /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item. Another
+    /// iterator waits for the stream to go on.
     pub fn iter(&mut self) -> Iter<'_> {
         Iter { consumer: self, done: false }
     }

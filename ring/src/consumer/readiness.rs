@@ -271,11 +271,10 @@ impl Consumer {
     /// Nothing was found: the descriptor is to become readable when there is something.
     pub(super) fn rearm(&self) {
         let Some(readiness) = &self.readiness else { return };
-        // An end is told once. `ended_before` stays as it is: who asks again is told again.
         readiness.rearm(|| Order {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
-            known_end: self.told_end.or(self.ended_before),
+            known_end: self.known_end,
         });
     }
 }

@@ -196,7 +196,7 @@ impl Consumer {
             self.check_removed()?;
             let awaited = self.awaited();
             if let Some(end) = awaited.new_end().filter(|_| !awaited.something_new()) {
-                self.told_end = Some(end);
+                self.known_end = Some(end);
                 self.rearm();
                 return Err(Error::Ended { topic: self.topic().into() });
             }
@@ -231,7 +231,7 @@ impl Consumer {
         Awaited {
             epoch: &self.epoch,
             cursor: self.cursor,
-            known_end: self.ended_before,
+            known_end: self.known_end,
             unblocker: &self.unblocker,
         }
     }
