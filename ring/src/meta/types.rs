@@ -139,6 +139,31 @@ impl Crop {
         };
         inside(self.x, self.width, width) && inside(self.y, self.height, height)
     }
+
+    /// Which part of a frame is its picture, by the rule that `docs/metadata.md` has under *What is visible*.
+    ///
+    /// `layout` is the size that the frame's video layout has, `crop` what its crop entry says, and `caps` the size that
+    /// its caps text says, `None` if it has none; with `interlace-mode=alternate`, where a frame is one field, with half
+    /// of the rows, rounded up. The result lies within the layout.
+    ///
+    /// `None` if the layout is smaller than the caps: one of them is wrong, and nobody can tell which.
+    ///
+    /// ```
+    /// use shmflow::meta::Crop;
+    ///
+    /// let crop = Crop { x: 0, y: 4, width: 1920, height: 1080 };
+    /// assert_eq!(Crop::visible((1920, 1088), Some(crop), Some((1920, 1080))), Some(crop));
+    /// assert_eq!(Crop::visible((1920, 1080), Some(crop), Some((1920, 1088))), None);
+    /// ```
+    #[must_use]
+    pub fn visible(layout: (u32, u32), crop: Option<Self>, caps: Option<(u32, u32)>) -> Option<Self> {
+        let (width, height) = caps.unwrap_or(layout);
+        let said = crop.filter(|crop| {
+            caps.is_some() && (crop.width, crop.height) == (width, height) && crop.within(layout.0, layout.1)
+        });
+        let corner = Self { x: 0, y: 0, width, height };
+        Some(said.unwrap_or(corner)).filter(|part| part.within(layout.0, layout.1))
+    }
 }
 
 /// An entry that has no field of its own in [`Meta`](super::Meta): private data, or something of a later version.
@@ -148,4 +173,43 @@ pub struct Extension {
     pub ty: u16,
     /// The entry's value, without padding.
     pub data: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_visible_is_what_the_caps_say() {
+        let crop = |x, y, width, height| Crop { x, y, width, height };
+        let all = crop(0, 0, 64, 48);
+        for (said, caps, visible) in [
+            // A crop of the caps' size, within the layout.
+            (Some(crop(8, 4, 40, 30)), Some((40, 30)), Some(crop(8, 4, 40, 30))),
+            (Some(crop(24, 18, 40, 30)), Some((40, 30)), Some(crop(24, 18, 40, 30))),
+            (Some(crop(0, 18, 64, 30)), Some((64, 30)), Some(crop(0, 18, 64, 30))),
+            // One that is not: the upper left part.
+            (None, Some((40, 30)), Some(crop(0, 0, 40, 30))),
+            (Some(crop(8, 4, 39, 30)), Some((40, 30)), Some(crop(0, 0, 40, 30))),
+            (Some(crop(25, 18, 40, 30)), Some((40, 30)), Some(crop(0, 0, 40, 30))),
+            (Some(crop(u32::MAX, 0, 40, 30)), Some((40, 30)), Some(crop(0, 0, 40, 30))),
+            (None, Some((64, 47)), Some(crop(0, 0, 64, 47))),
+            // Caps of the layout's size: everything, whatever the crop says.
+            (None, Some((64, 48)), Some(all)),
+            (Some(all), Some((64, 48)), Some(all)),
+            (Some(crop(8, 4, 40, 30)), Some((64, 48)), Some(all)),
+            (Some(crop(8, 4, 64, 48)), Some((64, 48)), Some(all)),
+            // Nothing said of a size: the layout.
+            (None, None, Some(all)),
+            (Some(crop(8, 4, 40, 30)), None, Some(all)),
+            // More than there is, and nothing at all.
+            (None, Some((65, 48)), None),
+            (None, Some((40, 49)), None),
+            (Some(crop(0, 0, 65, 48)), Some((65, 48)), None),
+            (None, Some((0, 30)), None),
+            (Some(crop(8, 4, 0, 30)), Some((0, 30)), None),
+        ] {
+            assert_eq!(Crop::visible((64, 48), said, caps), visible, "{said:?} {caps:?}");
+        }
+    }
 }
