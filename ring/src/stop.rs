@@ -13,6 +13,9 @@ use crate::protocol::Step;
 pub enum Action {
     /// SIGKILL.
     Kill,
+    /// A child is forked, which inherits everything there is at this moment, touches none of it and lives on until the
+    /// standard input that it inherits ends; then SIGKILL.
+    KillWithChild,
     /// SIGSTOP; goes on after SIGCONT.
     Stop,
 }
@@ -48,13 +51,18 @@ pub(crate) fn reached(step: Step) {
     if armed.left != 0 {
         return;
     }
-    let signal = match armed.action {
-        Action::Kill => Signal::SIGKILL,
-        Action::Stop => Signal::SIGSTOP,
-    };
+    let action = armed.action;
     queue.pop_front();
     ANY.store(!queue.is_empty(), SeqCst);
     drop(queue);
+    let signal = match action {
+        Action::Kill => Signal::SIGKILL,
+        Action::KillWithChild => {
+            crate::sys::fork::leave_a_child();
+            Signal::SIGKILL
+        }
+        Action::Stop => Signal::SIGSTOP,
+    };
     // To this thread: sent to the process, it could come to another one, and we would go on a little.
     // A failure would show as a step that was not reached.
     let _ = raise(signal);

@@ -43,12 +43,12 @@ pub(crate) fn create(
     };
     // The large one first: if there is no room for it, nothing else was done.
     let ring = create_temp(topic, ring_perms(perms), shape.offsets().file_len)?;
-    let ring_map = Mapping::new(ring.fd()?, len(topic, shape.offsets().file_len)?, Access::ReadWrite, true)
+    let ring_map = Mapping::new(ring.view()?, len(topic, shape.offsets().file_len)?, Access::ReadWrite, true)
         .map_err(io)?;
     Epoch::initialise(&shape, &ring_map, first).map_err(broken)?;
     let mut holds = create_temp(topic, perms, shape.holds_len())?;
     let holds_map =
-        Mapping::new(holds.fd()?, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?;
+        Mapping::new(holds.view()?, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?;
     Epoch::initialise_holds(&shape, &holds_map).map_err(broken)?;
     if !holds.commit_new(&topic.path(FileKind::Holds(shape.holds)))? {
         return Err(broken("the name of its holder words is taken"));

@@ -17,7 +17,7 @@ use crate::protocol::{Memory, Step};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Member, Role, owner_id, owner_word};
 use crate::shm::peers::{End, Peers};
-use crate::sys::files::{create_temp, may_unlink, open_existing, random, same_file, unlink};
+use crate::sys::files::{create_temp, may_unlink, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
 
@@ -45,8 +45,8 @@ pub(crate) fn producer(
 ) -> Result<Arc<Epoch>> {
     wanted.shape(1, 1, options.perms)?; // before anything is made
     for _ in 0..ATTEMPTS {
-        let peers = match open_existing(topic, &topic.peers_path(), true, options.allow_foreign) {
-            Ok(fd) => Peers::map(topic, fd, Access::ReadWrite)?,
+        let peers = match Peers::open(topic, Access::ReadWrite, options.allow_foreign) {
+            Ok(peers) => peers,
             Err(Error::NoTopic { .. }) => {
                 create_peers(topic, options.perms, options.persistent)?;
                 continue;
@@ -106,8 +106,8 @@ fn join_as_producer(
 /// Opens a topic as a consumer that registers. [`Error::NoTopic`] if there is none.
 pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
     for _ in 0..ATTEMPTS {
-        let fd = open_existing(topic, &topic.peers_path(), true, options.allow_foreign)?;
-        let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadWrite)?));
+        let peers = Peers::open(topic, Access::ReadWrite, options.allow_foreign)?;
+        let member = Arc::new(Member::new(peers));
         let locked = member.peers.lock(PATIENCE, "open")?;
         if !is_current(&member)? {
             continue;
@@ -142,8 +142,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
 
 /// Opens a topic without writing anything anywhere. [`Error::NoTopic`] if there is none.
 pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
-    let fd = open_existing(topic, &topic.peers_path(), false, options.allow_foreign)?;
-    let member = Arc::new(Member::new(Peers::map(topic, fd, Access::ReadOnly)?));
+    let member = Arc::new(Member::new(Peers::open(topic, Access::ReadOnly, options.allow_foreign)?));
     if member.peers.header().removed.load(SeqCst) != 0 {
         // Whoever was removing it may be dead.
         return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
@@ -196,7 +195,7 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
 /// Makes an empty list of participants, unless the topic has one.
 pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Result<()> {
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
-    Peers::initialise(topic, file.fd()?, persistent)?;
+    Peers::initialise(topic, file.view()?, persistent)?;
     reached(Step::OpenPeersTemp);
     // Somebody else may have been faster; then theirs is the topic.
     file.commit_new(&topic.peers_path())?;

@@ -173,7 +173,6 @@ pub(crate) const fn owner_id(word: u64) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::files::open_existing;
     use crate::sys::map::Access;
     use crate::sys::testing::TempDir;
     use crate::topic::Topic;
@@ -184,8 +183,7 @@ mod tests {
         let first = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
         let consumer = crate::Consumer::builder("t").dir(dir.path()).open().unwrap();
         let topic = Topic::new("t", Some(dir.path())).unwrap();
-        let fd = open_existing(&topic, &topic.peers_path(), true, false).unwrap();
-        let failed = Member::new(Peers::map(&topic, fd, Access::ReadWrite).unwrap());
+        let failed = Member::new(Peers::open(&topic, Access::ReadWrite, false).unwrap());
         assert_eq!(failed.reserve(Role::Producer).unwrap(), Some(1));
         failed.peers.give_up_own();
         let second = crate::Producer::builder("t").dir(dir.path()).open().unwrap();

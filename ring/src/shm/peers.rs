@@ -14,6 +14,7 @@ use crate::layout::peers::{WISH_BYTES, WISHES_AT, end_of};
 use crate::layout::view::Array;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
+use crate::sys::files::{OpenedTwice, open_to_lock_and_map};
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
 use crate::sys::lock::{self, Probe};
@@ -27,6 +28,7 @@ pub(crate) struct Peers {
     participants: Array<Participant>,
     wishes: Array<AtomicU64>,
     map: Mapping,
+    /// Carries the locks, and is not what `map` is mapped through.
     fd: GuardedFd,
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
@@ -36,11 +38,13 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Maps and checks an open `peers` file.
-    pub(crate) fn map(topic: &Topic, fd: GuardedFd, access: Access) -> Result<Self> {
-        let map =
-            Mapping::new(fd.fd().map_err(|e| Error::io(topic.name(), "use", e))?, FILE_LEN, access, true);
-        let map = match map {
+    /// Opens, maps and checks the `peers` file of a topic. [`Error::NoTopic`] if there is none.
+    pub(crate) fn open(topic: &Topic, access: Access, allow_foreign: bool) -> Result<Self> {
+        let write = access == Access::ReadWrite;
+        let OpenedTwice { locks: fd, view } =
+            open_to_lock_and_map(topic, &topic.peers_path(), write, allow_foreign)?;
+        let view = view.fd().map_err(|e| Error::io(topic.name(), "use", e))?;
+        let map = match Mapping::new(view, FILE_LEN, access, true) {
             Ok(map) => map,
             Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
                 return Err(not_a_ring(topic, &e.to_string()));

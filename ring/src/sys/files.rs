@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use nix::fcntl::posix_fallocate;
 use nix::sys::stat::{SFlag, fstat};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -21,7 +21,10 @@ use crate::topic::{FileKind, Topic};
 #[derive(Debug)]
 pub(crate) struct TempFile {
     topic: Topic,
+    /// Carries the lock.
     fd: GuardedFd,
+    /// What it is mapped through; see [`OpenedTwice`].
+    view: GuardedFd,
     name: TempName,
 }
 
@@ -58,18 +61,24 @@ pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile
             Err(error) => return Err(creation_error(topic, len, error)),
         };
         let name = TempName { path, generation: fork::generation(), committed: false };
-        let file = TempFile { topic: topic.clone(), fd, name };
+        let view = match GuardedFd::open(|| open_plain(&name.path, true)) {
+            Ok(view) => view,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(creation_error(topic, len, error)),
+        };
+        let file = TempFile { topic: topic.clone(), fd, view, name };
         // Between the creation and the lock it looked like an orphan, and may have been removed as one.
         let fd = file.fd()?;
         let is_ours = lock::try_write(fd, lock::LIFECYCLE_BYTE)
             .and_then(|locked| Ok(locked && same_file(fd, &file.name.path)?))
+            .and_then(|ours| Ok(ours && same_inode(fd, file.view.fd()?)?))
             .map_err(|error| Error::io(topic.name(), "lock a new file", error))?;
         if !is_ours {
             continue;
         }
         set_mode(fd, mode)
             .map_err(|error| Error::io(topic.name(), "set the permissions of a new file", error))?;
-        reserve(fd, len).map_err(|error| creation_error(topic, len, error))?;
+        space::reserve(fd, len).map_err(|error| creation_error(topic, len, error))?;
         return Ok(file);
     }
     let error = io::Error::other(format!("{ATTEMPTS} random names were all taken"));
@@ -89,19 +98,6 @@ fn create_exclusive(path: &Path) -> io::Result<OwnedFd> {
 
 fn set_mode(fd: impl AsFd, mode: u32) -> io::Result<()> {
     Ok(rustix::fs::fchmod(fd, rustix::fs::Mode::from_raw_mode(mode))?)
-}
-
-fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
-    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-    if len == 0 {
-        return Ok(());
-    }
-    loop {
-        match posix_fallocate(fd.as_fd(), 0, len) {
-            Err(nix::Error::EINTR) => {}
-            result => return Ok(result?),
-        }
-    }
 }
 
 fn check_space(topic: &Topic, needed: u64) -> Result<()> {
@@ -166,9 +162,14 @@ pub(crate) fn random() -> u64 {
 }
 
 impl TempFile {
-    /// The descriptor, open for reading and writing.
-    pub(crate) fn fd(&self) -> Result<std::os::fd::BorrowedFd<'_>> {
+    /// The descriptor that carries the lock.
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>> {
         self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
+    }
+
+    /// The descriptor to map it through, open for reading and writing.
+    pub(crate) fn view(&self) -> Result<BorrowedFd<'_>> {
+        self.view.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
     }
 
     /// Gives the file its name unless somebody else was first: then `false`, and this one goes when it is dropped.
@@ -227,15 +228,7 @@ pub(crate) fn open_existing(
 ) -> Result<GuardedFd> {
     let not_a_ring =
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
-    let opened = GuardedFd::open(|| {
-        // Without O_NONBLOCK somebody's FIFO under our name would hang us.
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(write)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)?;
-        Ok(file.into())
-    });
+    let opened = GuardedFd::open(|| open_plain(path, write));
     let fd = opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() },
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
@@ -256,6 +249,54 @@ pub(crate) fn open_existing(
         return Err(Error::ForeignOwner { topic: topic.name().into(), owner_uid: status.st_uid });
     }
     Ok(fd)
+}
+
+fn open_plain(path: &Path, write: bool) -> io::Result<OwnedFd> {
+    // Without O_NONBLOCK somebody's FIFO under our name would hang us.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = fs::OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)?;
+    Ok(file.into())
+}
+
+/// A file opened twice, to be locked through one open file description and mapped through the other.
+///
+/// A lock lasts as long as its open file description, and a mapping is one of the things that keep it: mapped through
+/// `locks`, the memory that a forked child inherits would say that its dead parent lives, for as long as the child does,
+/// although the child's descriptors are closed.
+#[derive(Debug)]
+pub(crate) struct OpenedTwice {
+    /// For locks. Never mapped.
+    pub(crate) locks: GuardedFd,
+    /// For the mapping. Never locked.
+    pub(crate) view: GuardedFd,
+}
+
+/// As [`open_existing`], twice.
+///
+/// # Errors
+/// Also [`Error::Busy`] if the name leads to other files all the time.
+pub(crate) fn open_to_lock_and_map(
+    topic: &Topic,
+    path: &Path,
+    write: bool,
+    allow_foreign: bool,
+) -> Result<OpenedTwice> {
+    const ATTEMPTS: u32 = 16;
+    for _ in 0..ATTEMPTS {
+        let open = || open_existing(topic, path, write, allow_foreign);
+        let opened = OpenedTwice { locks: open()?, view: open()? };
+        let same = opened.locks.fd().and_then(|locks| same_inode(locks, opened.view.fd()?));
+        // If not, the topic was made anew between the two.
+        if same.map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))? {
+            return Ok(opened);
+        }
+    }
+    Err(Error::Busy { topic: topic.name().into(), waited: Duration::ZERO, what: "open".into() })
+}
+
+fn same_inode(one: impl AsFd, two: impl AsFd) -> io::Result<bool> {
+    let (one, two) = (fstat(one)?, fstat(two)?);
+    Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
 }
 
 /// Whether the name leads to this very file; `false` also if there is no such name any more.

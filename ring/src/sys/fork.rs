@@ -154,6 +154,22 @@ fn register_handlers() -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
+/// Forks a child that does nothing until its standard input ends. For the kill matrix.
+#[cfg(feature = "stop-points")]
+pub(crate) fn leave_a_child() {
+    // SAFETY: the child only makes system calls. A parent that cannot fork dies without a child, which the test notices.
+    unsafe {
+        if libc::fork() == 0 {
+            // Whoever reads what the parent says is to see its end.
+            libc::close(1);
+            libc::close(2);
+            let mut byte = 0_u8;
+            while libc::read(0, (&raw mut byte).cast(), 1) == 1 {}
+            libc::_exit(0);
+        }
+    }
+}
+
 /// A descriptor that forked children do not keep: closed when dropped, in the process that made it, and by the fork
 /// handler in every child.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! How much memory a directory can still take, before asking for it.
+//! How much memory a directory can still take, before asking for it; and asking for it.
 //!
 //! On a memory file system, running out does not always say so: beyond a control group's limit the kernel kills a
 //! process instead. So this looks first, at the file system, at the limits of every control group this process is in,
@@ -6,8 +6,10 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::posix_fallocate;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 
@@ -53,6 +55,44 @@ pub(crate) fn free(dir: &Path) -> io::Result<Option<Shortage>> {
 /// Whether the file system can hold no more files (which says nothing about its room for data).
 pub(crate) fn has_no_file_entries(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|fs| fs.files() > 0 && fs.files_available() == 0)
+}
+
+/// Reserves the first `len` bytes of a file, which becomes so long.
+pub(crate) fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
+    let too_long = |_| io::Error::from_raw_os_error(libc::EFBIG);
+    in_pieces(len, |at, piece| {
+        let at = libc::off_t::try_from(at).map_err(too_long)?;
+        let piece = libc::off_t::try_from(piece).map_err(too_long)?;
+        Ok(posix_fallocate(fd.as_fd(), at, piece)?)
+    })
+}
+
+/// The largest piece: a multiple of a huge page, and a few milliseconds' work.
+const PIECE: u64 = 4 << 20;
+/// The smallest: some microseconds' work.
+const LEAST_PIECE: u64 = 64 << 10;
+
+/// Calls `reserve` with one piece after the other.
+///
+/// A kernel from before 2024 gives up what one call has reserved of a memory file when a signal comes, so that under a
+/// timer (a profiler's, say) one call for all of it may never end. What was reserved in a call before stays. So a piece
+/// that was interrupted is tried again with half the size: the pieces become as small as the signals are frequent.
+fn in_pieces(len: u64, mut reserve: impl FnMut(u64, u64) -> io::Result<()>) -> io::Result<()> {
+    let (mut done, mut piece) = (0, PIECE);
+    while done < len {
+        let now = piece.min(len - done);
+        match reserve(done, now) {
+            Ok(()) => {
+                done += now;
+                piece = piece.saturating_mul(2).min(PIECE);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                piece = (piece / 2).max(LEAST_PIECE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The tightest memory limit of the control groups of this process.
@@ -257,6 +297,35 @@ mod tests {
         ] {
             assert_eq!(memory_available(text), bytes, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_reservation_ends_although_signals_undo_whatever_takes_too_long() {
+        for longest in [LEAST_PIECE, 100 << 10, 1 << 20, u64::MAX] {
+            for len in [0, 1, LEAST_PIECE, PIECE, PIECE + 1, 83 << 20] {
+                let (mut reserved, mut calls) = (0, 0_u64);
+                let done = in_pieces(len, |at, piece| {
+                    calls += 1;
+                    assert_eq!(at, reserved, "one after the other");
+                    if piece > longest {
+                        return Err(io::Error::from_raw_os_error(libc::EINTR));
+                    }
+                    reserved += piece;
+                    Ok(())
+                });
+                done.unwrap();
+                assert_eq!(reserved, len);
+                assert!(calls <= 8 + 4 * len / longest.min(PIECE), "{calls} calls for {len} by {longest}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_ends_a_reservation() {
+        let error = in_pieces(PIECE * 3, |at, _| {
+            if at < PIECE { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ENOSPC)) }
+        });
+        assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Held {
         }
         let files = files_of(&self.topic).map_err(|error| listing(&self.topic, error))?;
         // Before the names are gone. What is no topic of this version has nobody whom we know how to tell.
-        let sleepers = self.peers().is_ok().then(|| Sleepers::of(&self.topic, fd, &files));
+        let sleepers = self.peers().is_ok().then(|| Sleepers::of(&self.topic, &files));
         if sleepers.is_some() {
             write_word(fd, offset_of!(Header, removed), 1);
             reached(Step::RemoveMark);
@@ -186,13 +186,15 @@ struct FutexWord {
 
 impl Sleepers {
     /// Those of `peers`, which was found to be one, and of all rings that are some.
-    fn of(topic: &Topic, peers: BorrowedFd<'_>, files: &[(FileKind, PathBuf)]) -> Self {
+    fn of(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Self {
         let mut words = Vec::new();
         // What cannot be opened or mapped has sleepers that find out at their next look, within a second.
-        if let Ok(map) = Mapping::new(peers, PAGE as usize, Access::ReadOnly, false) {
-            let file = open_existing(topic, &topic.peers_path(), true, true).ok();
-            let file = file.filter(|file| file.get().is_some_and(|fd| begins_with(fd, MAGIC)));
-            words.push(FutexWord { at: offset_of!(Header, events), map, file });
+        // And not through the descriptor that carries the lock: a child forked now would keep it locked.
+        if let Ok(file) = open_existing(topic, &topic.peers_path(), true, true)
+            && let Some(fd) = file.get().filter(|fd| begins_with(*fd, MAGIC))
+            && let Ok(map) = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
+        {
+            words.push(FutexWord { at: offset_of!(Header, events), map, file: Some(file) });
         }
         let rings = files.iter().filter(|(kind, _)| matches!(kind, FileKind::Ring | FileKind::OldRing(_)));
         for (_, path) in rings {

@@ -78,8 +78,10 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
     let mut jobs = Vec::new();
     for scenario in scenarios::all() {
         for (step, times) in scenario.steps {
-            for nth in *times {
-                for action in [Action::Stop, Action::Kill] {
+            for (i, nth) in times.iter().enumerate() {
+                // What a child inherits does not depend on which time it is.
+                let with_child = (i == 0).then_some(Action::KillWithChild);
+                for action in [Action::Stop, Action::Kill].into_iter().chain(with_child) {
                     let name = format!("{}: {action:?} at {step} {nth}", scenario.name);
                     if name.contains(&only) {
                         jobs.push((name, *scenario, *step, *nth, action));
@@ -140,7 +142,12 @@ fn a_stream_that_goes_on_does_not_end_once_more() {
 
 fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
     let dir = Dir::new();
-    let arm = format!("arm {step} {nth} {}", if action == Action::Kill { "kill" } else { "stop" });
+    let end = match action {
+        Action::Kill => "kill",
+        Action::KillWithChild => "kill-with-child",
+        Action::Stop => "stop",
+    };
+    let arm = format!("arm {step} {nth} {end}");
     let mut puppets: Vec<Option<Puppet>> =
         (0..4).map(|i| scenario.needs(i).then(|| Puppet::start(dir.path(), 100 + i as u64))).collect();
     let mut stopped = BTreeSet::new();
@@ -183,7 +190,16 @@ fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
         _ => acts(),
     }
     stopped.remove(&0);
-    let victim = (action == Action::Stop).then_some(victim);
+    // Its child lives until this is dropped.
+    let mut parent = None;
+    let victim = match action {
+        Action::Stop => Some(victim),
+        Action::Kill => None,
+        Action::KillWithChild => {
+            parent = Some(victim);
+            None
+        }
+    };
     let locked = victim.is_some() && scenario.locked.contains(&step);
     match survivors {
         Some(mut survivors) => {
@@ -208,6 +224,9 @@ fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
                 flow_and_part(survivors, &dir);
             }
         }
+    }
+    if let Some(parent) = &mut parent {
+        parent.has_a_living_child();
     }
 }
 

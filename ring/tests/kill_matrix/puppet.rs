@@ -47,7 +47,7 @@ impl Puppet {
     /// Waits until it has died or stopped where it was armed to.
     pub fn meets(&mut self, action: Action, where_: &str) {
         let wanted = match action {
-            Action::Kill => Fate::Died(Some(Signal::SIGKILL as i32)),
+            Action::Kill | Action::KillWithChild => Fate::Died(Some(Signal::SIGKILL as i32)),
             Action::Stop => Fate::Stopped,
         };
         let start = Instant::now();
@@ -72,6 +72,11 @@ impl Puppet {
     /// SIGCONT.
     pub fn goes_on(&mut self) {
         self.role.go_on();
+    }
+
+    /// Though it is dead itself: only the child can have its input open.
+    pub fn has_a_living_child(&mut self) {
+        self.role.tell("nobody acts on this");
     }
 
     /// SIGKILL, wherever it is.
@@ -124,7 +129,11 @@ impl Performer {
             "tag" => self.tag = number(1),
             "arm" => {
                 let step = Step::ALL.iter().find(|step| step.name() == words[1]).expect("a step");
-                let action = if words[3] == "kill" { Action::Kill } else { Action::Stop };
+                let action = match words[3] {
+                    "kill" => Action::Kill,
+                    "kill-with-child" => Action::KillWithChild,
+                    _ => Action::Stop,
+                };
                 arm(*step, number(2), action);
             }
             "producer" => self.producer = Some(producer_builder(&self.dir).open().map_err(said)?),

@@ -1,6 +1,6 @@
 //! Handles in a forked child.
 
-use shmflow::{Consumer, Error, Producer, inspect};
+use shmflow::{Consumer, Error, Liveness, Producer, ProducerMode, inspect};
 
 use super::common::role::{self, Role};
 use super::common::{Dir, wait_until};
@@ -72,4 +72,63 @@ fn handles_in_a_forked_child_refuse_and_their_end_changes_nothing() {
     drop(other);
     assert!(dir.files().is_empty());
     parent.tell("end");
+}
+
+/// A process with a producer, a consumer and a lease, whose child only sleeps.
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_a_parent_of_a_sleeper() {
+    let Some(dir) = role::dir() else { return };
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    // A larger frame makes a new ring, which this process maps while it makes it.
+    for len in [6, 1 << 20] {
+        producer.write(&vec![1; len]).unwrap();
+    }
+    let frames = [consumer.recv().unwrap(), consumer.recv().unwrap()];
+    // SAFETY: the child has one thread, which is this one, and touches nothing but pipes.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Child => {
+            role::say("asleep");
+            role::heard();
+            role::say("awake");
+            // SAFETY: ends this process without the harness's leftovers.
+            unsafe { libc::_exit(0) };
+        }
+        nix::unistd::ForkResult::Parent { .. } => {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            drop(frames);
+        }
+    }
+}
+
+/// A parent that was killed, with a child that lives until it is told something.
+fn dead_parent_of_a_sleeper(dir: &Dir) -> Role {
+    let mut parent = Role::start("forked::role_of_a_parent_of_a_sleeper", dir);
+    assert_eq!(parent.hear(), "asleep");
+    parent.kill();
+    parent
+}
+
+#[test]
+fn a_child_that_only_sleeps_does_not_keep_its_dead_parent_alive() {
+    let dir = Dir::new();
+    let mut parent = dead_parent_of_a_sleeper(&dir);
+    let info = inspect("t", Some(dir.path())).unwrap();
+    assert!(info.participants.iter().all(|p| p.liveness == Liveness::Dead), "{:?}", info.participants);
+    let heir = Producer::builder("t").dir(&dir).mode(ProducerMode::Exclusive).open().unwrap();
+    let claims: Vec<_> = (0..heir.geometry().slots).map(|_| heir.claim(1).unwrap()).collect();
+    drop((claims, heir));
+    assert!(dir.files().is_empty());
+    assert_eq!(parent.ask("end"), "awake", "the child lived all the time");
+}
+
+#[test]
+fn what_a_dead_parent_of_a_living_child_left_is_collected() {
+    let dir = Dir::new();
+    let mut parent = dead_parent_of_a_sleeper(&dir);
+    let collected = shmflow::collect(Some(dir.path())).unwrap();
+    assert_eq!(collected.removed, ["t"], "{collected:?}");
+    assert!(dir.files().is_empty());
+    assert_eq!(parent.ask("end"), "awake", "the child lived all the time");
 }

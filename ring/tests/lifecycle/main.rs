@@ -16,5 +16,6 @@ mod forked;
 mod life;
 mod modes;
 mod permissions;
+mod signals;
 mod space;
 mod waiting;
