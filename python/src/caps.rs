@@ -18,6 +18,8 @@ pub(crate) struct Caps<'a> {
     pub(crate) height: Option<u32>,
     pub(crate) fps: Option<(u32, u32)>,
     pub(crate) colorimetry: Option<&'a str>,
+    /// A frame is one field of the picture.
+    fields: bool,
 }
 
 impl<'a> Caps<'a> {
@@ -41,10 +43,17 @@ impl<'a> Caps<'a> {
                 "height" => caps.height = value.parse().ok(),
                 "framerate" => caps.fps = fraction(value),
                 "colorimetry" => caps.colorimetry = Some(value),
+                "interlace-mode" => caps.fields = value == "alternate",
                 _ => {}
             }
         }
         Some(caps)
+    }
+
+    /// Columns and rows that a frame shows, which is one field where fields come on their own.
+    pub(crate) fn size(&self) -> Option<(u32, u32)> {
+        let (width, height) = (self.width?, self.height?);
+        Some((width, if self.fields { height.div_ceil(2) } else { height }))
     }
 
     /// How GStreamer lays out such a frame, and its size; `None` if it is not raw video, or something is left open.

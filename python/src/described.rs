@@ -19,6 +19,8 @@ pub(crate) struct Described {
     pub(crate) extensions: Vec<Extension>,
     /// How the frame lies: as it says, or as its caps imply, or as the consumer was told.
     pub(crate) layout: Option<VideoLayout>,
+    /// Which part of the layout is the picture, or the size that the caps say where that is more than the layout.
+    pub(crate) visible: Result<Crop, (u32, u32)>,
 }
 
 /// A frame's metadata, decoded.
@@ -65,6 +67,10 @@ impl Known {
             (None, Some(_)) => implied(),
             (None, None) => self.fallback.as_ref().map(|(layout, _)| layout.clone()),
         };
+        // What the consumer was told is for frames that say nothing themselves.
+        let size = meta.caps.as_deref().and_then(Caps::parse).and_then(|caps| caps.size());
+        let whole = layout.as_ref().map_or((0, 0), |layout| (layout.width, layout.height));
+        let visible = Crop::visible(whole, meta.crop, size).ok_or(size.unwrap_or(whole));
         let caps = meta.caps.or_else(|| self.fallback.as_ref().map(|(_, caps)| caps.clone()));
         Ok(Described {
             entries,
@@ -74,6 +80,7 @@ impl Known {
             crop: meta.crop,
             extensions: meta.extensions,
             layout,
+            visible,
         })
     }
 }

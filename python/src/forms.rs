@@ -1,6 +1,6 @@
 //! What arrays the planes of a video format are.
 
-use shmflow::meta::{PlaneExtent, VideoLayout, plane_extents};
+use shmflow::meta::{Crop, PlaneExtent, VideoLayout, plane_extents};
 
 /// What one element of an array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,13 @@ struct Form {
     columns: Columns,
     channels: usize,
     element: Element,
+}
+
+impl Form {
+    /// Whether a part of it may begin at any pixel: where several share something, that is in a plane without luma.
+    fn is_cut_anywhere(&self) -> bool {
+        matches!(self.columns, Columns::Per(_))
+    }
 }
 
 /// Where an array lies in a payload. Made only by [`views`], which has checked that it lies within it.
@@ -183,11 +190,84 @@ pub(crate) enum NoViews {
     Unknown,
     /// Its numbers do not fit the format or the payload.
     Bad(String),
+    /// This part begins within what several pixels share.
+    Cut(Crop),
 }
 
-/// The arrays of a frame that lies so in a payload of `len` bytes, each checked to lie within it, whoever wrote the
-/// layout.
-pub(crate) fn views(layout: &VideoLayout, len: usize) -> Result<Vec<View>, NoViews> {
+/// All of a picture.
+pub(crate) fn whole(layout: &VideoLayout) -> Crop {
+    Crop { x: 0, y: 0, width: layout.width, height: layout.height }
+}
+
+/// The part of a picture whose arrays hold `part`, and begin where all samples of their first pixel do: chroma of several
+/// pixels is not cut through.
+pub(crate) fn around(layout: &VideoLayout, part: Crop) -> Crop {
+    let begins = |x: u32, y: u32| {
+        let Some(mut starts) = starts(layout, x, y) else { return true };
+        starts.all(|start| start.is_exact)
+    };
+    let x = (0..=part.x).rev().find(|x| begins(*x, 0)).unwrap_or(0);
+    let y = (0..=part.y).rev().find(|y| begins(0, *y)).unwrap_or(0);
+    let (left, above) = (part.x - x, part.y - y);
+    Crop { x, y, width: part.width.saturating_add(left), height: part.height.saturating_add(above) }
+}
+
+/// Where a pixel's samples are in a plane.
+struct Start {
+    row: u64,
+    /// Of the row.
+    byte: u64,
+    /// Whether the bytes there belong to no pixel to the left of it.
+    is_exact_across: bool,
+    /// Neither to one to the left nor to one above.
+    is_exact: bool,
+}
+
+/// For each plane, where the samples of pixel `x`, `y` are. Those that several pixels share are found by rounding down, as
+/// GStreamer does.
+fn starts(layout: &VideoLayout, x: u32, y: u32) -> Option<impl Iterator<Item = Start> + use<>> {
+    let extents = |width, height| plane_extents(&layout.format, width, height);
+    let (one, before, with) =
+        (extents(1, 1)?, extents(x, y)?, extents(x.saturating_add(1), y.saturating_add(1))?);
+    Some(one.zip(before).zip(with).map(|((one, before), with)| {
+        // Where the pixel begins something new, the row with it is longer than the one before it.
+        let is_exact_across = with.row_bytes > before.row_bytes;
+        Start {
+            row: u64::from(with.rows.saturating_sub(1)),
+            byte: with.row_bytes.saturating_sub(one.row_bytes),
+            is_exact_across,
+            is_exact: is_exact_across && with.rows > before.rows,
+        }
+    }))
+}
+
+/// The arrays of a part of a frame that lies so in a payload of `len` bytes, each checked to lie within it, whoever wrote
+/// the layout. The part lies within the layout; it may begin within chroma that several pixels share, if that is in a plane
+/// of its own: the array then begins with that.
+pub(crate) fn views(layout: &VideoLayout, part: Crop, len: usize) -> Result<Vec<View>, NoViews> {
+    // All of it has to be there even if a part is asked for.
+    let all = views_from(layout, &[], len)?;
+    if part == whole(layout) {
+        return Ok(all);
+    }
+    let forms = forms(&layout.format).ok_or(NoViews::Unknown)?;
+    let starts: Vec<Start> = starts(layout, part.x, part.y).ok_or(NoViews::Unknown)?.collect();
+    if forms.iter().zip(&starts).any(|(form, start)| !form.is_cut_anywhere() && !start.is_exact_across) {
+        return Err(NoViews::Cut(part));
+    }
+    let mut cut = VideoLayout { width: part.width, height: part.height, ..layout.clone() };
+    for (plane, start) in cut.planes.iter_mut().zip(&starts) {
+        let moved = i128::from(plane.offset)
+            + i128::from(plane.stride) * i128::from(start.row)
+            + i128::from(start.byte);
+        plane.offset =
+            u64::try_from(moved).map_err(|_| NoViews::Bad("a plane begins before the payload".into()))?;
+    }
+    views_from(&cut, &starts, len)
+}
+
+/// The arrays of a layout whose rows have so much before their start.
+fn views_from(layout: &VideoLayout, starts: &[Start], len: usize) -> Result<Vec<View>, NoViews> {
     let forms = forms(&layout.format).ok_or(NoViews::Unknown)?;
     let extents = plane_extents(&layout.format, layout.width, layout.height).ok_or(NoViews::Unknown)?;
     let shapes: Vec<(Form, PlaneExtent, u64)> = forms
@@ -196,7 +276,8 @@ pub(crate) fn views(layout: &VideoLayout, len: usize) -> Result<Vec<View>, NoVie
         .enumerate()
         .map(|(number, (form, extent))| {
             let stride = layout.planes.get(number).map_or(0, |plane| u64::from(plane.stride.unsigned_abs()));
-            let columns = columns(form, layout.width, extent, stride);
+            let before = starts.get(number).map_or(0, |start| start.byte);
+            let columns = columns(form, layout.width, extent, stride.saturating_sub(before));
             let row_bytes = columns.saturating_mul((form.channels * form.element.size()) as u64);
             (*form, PlaneExtent { rows: extent.rows, row_bytes }, columns)
         })

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use shmflow::meta::{MetaError, VideoLayout};
+use shmflow::meta::{Crop, MetaError, VideoLayout};
 
 use crate::arrays;
 use crate::buffer;
@@ -16,7 +16,7 @@ use crate::caps::Caps;
 use crate::described::{Decoded, Known};
 use crate::errors::raise;
 use crate::fork::Origin;
-use crate::forms::{NoViews, View, is_packed, shape_text, views};
+use crate::forms::{NoViews, View, around, is_packed, shape_text, views};
 use crate::lease::Lease;
 use crate::metadata;
 
@@ -93,11 +93,43 @@ impl Frame {
         Ok(self.decoded(py)?.described.layout.as_ref())
     }
 
+    /// Which part of the layout the caps mean.
+    fn visible(&self, py: Python<'_>, layout: &VideoLayout) -> PyResult<Crop> {
+        self.decoded(py)?.described.visible.map_err(|(width, height)| {
+            let text = format!(
+                "its caps say {width}x{height}, and its layout has only {}x{}; its bytes are bytes(frame)",
+                layout.width, layout.height
+            );
+            self.refuse(py, &text)
+        })
+    }
+
+    /// Columns and rows of the picture; where the caps say what cannot be, those of the layout.
+    fn size(&self, py: Python<'_>) -> PyResult<Option<(u32, u32)>> {
+        let described = &self.decoded(py)?.described;
+        Ok(described.layout.as_ref().map(|layout| {
+            described.visible.map_or((layout.width, layout.height), |part| (part.width, part.height))
+        }))
+    }
+
     /// The arrays of a video frame, checked to lie within it.
     pub(crate) fn views(&self, py: Python<'_>) -> PyResult<Option<Vec<View>>> {
         let Some(layout) = self.layout(py)? else { return Ok(None) };
-        match views(layout, self.len) {
-            Ok(views) => Ok(Some(views)),
+        self.views_of(py, layout, self.visible(py, layout)?).map(Some)
+    }
+
+    /// The arrays of a part of it.
+    fn views_of(&self, py: Python<'_>, layout: &VideoLayout, part: Crop) -> PyResult<Vec<View>> {
+        match views(layout, part, self.len) {
+            Ok(views) => Ok(views),
+            Err(NoViews::Cut(part)) => Err(self.refuse(
+                py,
+                &format!(
+                    "its picture begins at column {} of {}, where pixels share bytes; use frame.bgr() or frame.rgb(), or \
+                     put videoconvert in front of the sink",
+                    part.x, layout.format
+                ),
+            )),
             Err(NoViews::Unknown) => Err(self.refuse(
                 py,
                 &format!("no arrays are known for its format {}; its bytes are bytes(frame)", layout.format),
@@ -120,7 +152,7 @@ impl Frame {
 #[pymethods]
 impl Frame {
     /// The picture as a read-only numpy array, without a copy: rows x columns x channels for packed formats, rows x
-    /// columns for gray ones. Frames that say nothing of a picture are a row of bytes.
+    /// columns for gray ones. Of a frame that is larger than its caps say it is the part that they mean. Frames that say nothing of a picture are a row of bytes.
     #[getter]
     fn array<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let lease = self.lease(py)?;
@@ -197,16 +229,16 @@ impl Frame {
         Ok(self.layout(py)?.map(|layout| layout.format.as_str()))
     }
 
-    /// In pixels.
+    /// Of the picture, as the caps say, in pixels.
     #[getter]
     fn width(&self, py: Python<'_>) -> PyResult<Option<u32>> {
-        Ok(self.layout(py)?.map(|layout| layout.width))
+        Ok(self.size(py)?.map(|(width, _)| width))
     }
 
-    /// In pixels.
+    /// Of the picture, as the caps say, in pixels; of one field where a frame is one.
     #[getter]
     fn height(&self, py: Python<'_>) -> PyResult<Option<u32>> {
-        Ok(self.layout(py)?.map(|layout| layout.height))
+        Ok(self.size(py)?.map(|(_, height)| height))
     }
 
     /// Frames per second as a `fractions.Fraction`; None if unknown or varying.
@@ -221,7 +253,8 @@ impl Frame {
         py.import("fractions")?.call_method1("Fraction", (numerator, denominator)).map(Some)
     }
 
-    /// The visible part of the picture, as a dictionary of x, y, width and height; None if all of it is.
+    /// Where the producer says that the picture is in the frame, as a dictionary of x, y, width and height; None if it
+    /// says nothing. `array`, `planes` and the rest show that part already.
     #[getter]
     fn crop<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.decoded(py)?.described.crop.map(|crop| metadata::crop_dict(py, crop)).transpose()
@@ -245,6 +278,21 @@ impl Frame {
     #[getter]
     fn metadata_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.block)
+    }
+
+    /// What colours are converted of: planes that begin at the picture or, where that would cut through shared chroma, a
+    /// little before it; their width and height, and where in them the picture begins.
+    fn _around<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, [u32; 4])> {
+        let lease = self.lease(py)?;
+        let Some(layout) = self.layout(py)? else {
+            return Err(self.refuse(py, "it does not say that it is a picture"));
+        };
+        let visible = self.visible(py, layout)?;
+        let part = around(layout, visible);
+        let views = self.views_of(py, layout, part)?.into_iter();
+        let planes = views.map(|view| Ok((view.name, arrays::of_frame(py, &lease, view)?)));
+        let (left, above) = (visible.x.saturating_sub(part.x), visible.y.saturating_sub(part.y));
+        Ok((arrays::planes(py, planes)?, [part.width, part.height, left, above]))
     }
 
     #[getter]
@@ -307,7 +355,12 @@ impl Frame {
     fn __repr__(&self) -> String {
         let format = match self.decoded.get_or_init(|| self.known.decode(&self.block)) {
             Ok(Decoded { described, .. }) => match &described.layout {
-                Some(layout) => format!("{} {}x{}", layout.format, layout.width, layout.height),
+                Some(layout) => {
+                    let (width, height) = described
+                        .visible
+                        .map_or((layout.width, layout.height), |part| (part.width, part.height));
+                    format!("{} {width}x{height}", layout.format)
+                }
                 None => "bytes".into(),
             },
             Err(_) => "unusable metadata".into(),

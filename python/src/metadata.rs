@@ -81,8 +81,19 @@ pub(crate) fn crop_dict(py: Python<'_>, crop: Crop) -> PyResult<Bound<'_, PyDict
 
 /// Changes `meta` as a dictionary says. Of a producer of video (`typed`), caps and layout stay.
 pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> PyResult<()> {
+    // A frame's crop is about the frame's own layout: it means nothing where the picture alone is written.
+    let foreign = match (typed, dict.get_item("video")?, &meta.video) {
+        (true, Some(video), Some(ours)) if !video.is_none() => {
+            let size = |name| video.get_item(name).and_then(|number| number.extract::<u32>()).ok();
+            (size("width"), size("height")) != (Some(ours.width), Some(ours.height))
+        }
+        _ => false,
+    };
     for (key, value) in dict.iter() {
         let key: String = key.extract()?;
+        if key == "crop" && foreign {
+            continue;
+        }
         set(meta, &key, &value, typed)
             .map_err(|error| PyTypeError::new_err(format!("metadata[\"{key}\"]: {error}")))?;
     }

@@ -7,7 +7,7 @@ use shmflow::meta::VideoLayout;
 
 use crate::copy::Source;
 use crate::errors::{OrRaise, raise};
-use crate::forms::{NoViews, View, is_packed, views};
+use crate::forms::{NoViews, View, is_packed, views, whole};
 
 /// How the frames of a video producer lie.
 pub(crate) struct Picture {
@@ -29,9 +29,10 @@ pub(crate) fn picture(py: Python<'_>, layout: VideoLayout) -> PyResult<Picture> 
             format!("a {format} picture of {width}x{height} cannot be laid out"),
         ));
     };
-    let views = match views(&layout, len) {
+    let views = match views(&layout, whole(&layout), len) {
         Ok(views) => Some(views),
-        Err(NoViews::Unknown) => None,
+        // The whole is not cut.
+        Err(NoViews::Unknown | NoViews::Cut(_)) => None,
         Err(NoViews::Bad(why)) => return Err(raise(py, "InvalidArgument", why)),
     };
     Ok(Picture { layout, len, views })

@@ -6,13 +6,14 @@ other frames are brought to full resolution and multiplied with their own matrix
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import FormatError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ._planes import Planes
     from ._shmflow import Frame
 
 # Order of the channels in memory.
@@ -64,20 +65,35 @@ def _converted(frame: Frame, order: str) -> NDArray[Any]:
             "caps=, or format=, width= and height="
         )
     cv2 = _opencv()
+    # A picture may begin within chroma that pixels share: then what is converted begins a little before it.
+    planes, (width, height, left, above) = frame._around()
+    picture = _Picture(name, planes, width, height)
+    converted = _colours(cv2, picture, frame, order)
+    return _own(converted[above:, left:]) if left or above else converted
+
+
+class _Picture(NamedTuple):
+    format: str
+    planes: Planes
+    width: int
+    height: int
+
+
+def _colours(cv2: Any, picture: _Picture, frame: Frame, order: str) -> NDArray[Any]:
+    name, planes = picture.format, picture.planes
     if name in _RGB:
-        return _reordered(frame.array, _RGB[name], order)
+        return _reordered(planes["pixels"], _RGB[name], order)
     if name in ("GRAY8", "GRAY16_LE", "GRAY16_BE"):
-        gray = frame.array if name == "GRAY8" else _eight_bits(frame.array, 16)
+        gray = _eight_bits(planes["pixels"], 8 if name == "GRAY8" else 16)
         return _own(cv2.cvtColor(_plain(gray), cv2.COLOR_GRAY2BGR))  # the same in either order
-    planes = frame.planes
     if {"r", "g", "b"} <= planes.keys():
         return _own(cv2.merge([_plain(_eight_bits(planes[channel], _bits(name))) for channel in order]))
     limited, matrix = _colorimetry(frame)
     if limited and matrix == 4:
-        quick = _quick(cv2, name, frame, order)
+        quick = _quick(cv2, picture, order)
         if quick is not None:
             return quick
-    return _multiplied(cv2, _full_yuv(cv2, name, frame), limited, matrix, order)
+    return _multiplied(cv2, _full_yuv(cv2, picture, frame.seq), limited, matrix, order)
 
 
 def _reordered(array: NDArray[Any], have: str, order: str) -> NDArray[Any]:
@@ -103,17 +119,16 @@ def _colorimetry(frame: Frame) -> tuple[bool, int]:
     return standard
 
 
-def _quick(cv2: Any, name: str, frame: Frame, order: str) -> NDArray[Any] | None:
+def _quick(cv2: Any, picture: _Picture, order: str) -> NDArray[Any] | None:
     """OpenCV's own conversion, for pictures it takes: of even size."""
     import numpy as np
 
-    width, height = frame.width or 0, frame.height or 0
+    name, planes, width, height = picture
     if width % 2 or height % 2:
         return None
     target = order.upper()
     if name in _YUV_PAIRS and name != "VYUY":
-        return _own(cv2.cvtColor(_plain(frame.array), getattr(cv2, f"COLOR_YUV2{target}_{name}")))
-    planes = frame.planes
+        return _own(cv2.cvtColor(_plain(planes["pixels"]), getattr(cv2, f"COLOR_YUV2{target}_{name}")))
     if name in ("NV12", "NV21"):
         code = getattr(cv2, f"COLOR_YUV2{target}_{name}")
         whole = np.empty((height * 3 // 2, width), np.uint8)
@@ -130,39 +145,44 @@ def _quick(cv2: Any, name: str, frame: Frame, order: str) -> NDArray[Any] | None
     return None
 
 
-def _full_yuv(cv2: Any, name: str, frame: Frame) -> NDArray[Any]:
+def _full_yuv(cv2: Any, picture: _Picture, seq: int) -> NDArray[Any]:
     """The picture as rows x columns x (Y, U, V) of 8 bits."""
     import numpy as np
 
-    width, height = frame.width or 0, frame.height or 0
+    name, _, width, height = picture
+    planes = dict(picture.planes)
 
     def full(plane: NDArray[Any], down: bool) -> NDArray[Any]:
         plane = _plain(plane)
-        across = -(-width // plane.shape[1])
-        rows = -(-height // plane.shape[0]) if down else 1
+        across = _shared(width, plane.shape[1])
+        rows = _shared(height, plane.shape[0]) if down else 1
         size = (plane.shape[1] * across, plane.shape[0] * rows)
         return cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST)[:height, :width]  # type: ignore[no-any-return]
 
     if name in _YUV_PIXELS:
-        return np.ascontiguousarray(frame.array[..., list(_YUV_PIXELS[name])])
+        return np.ascontiguousarray(planes["pixels"][..., list(_YUV_PIXELS[name])])
     if name in _YUV_PAIRS:
-        pairs = frame.array
+        pairs = planes["pixels"]
         luma = pairs[..., _YUV_PAIRS[name][0]][:, :width]
         flat = pairs.reshape(height, -1, 4)
         u, v = (flat[..., at] for at in _YUV_PAIRS[name][1:])
         return np.ascontiguousarray(np.dstack([luma, full(u, False), full(v, False)]))
-    planes = dict(frame.planes)
     chroma = planes.get("uv") if "uv" in planes else planes.get("vu")
     if chroma is not None and chroma.ndim == 3:
         first, second = chroma[..., 0], chroma[..., 1]
         planes["u"], planes["v"] = (first, second) if "uv" in planes else (second, first)
     if not {"y", "u", "v"} <= planes.keys():
         raise FormatError(
-            f"frame {frame.seq} is {name}, which bgr() and rgb() do not know; put videoconvert in front of the sink, or "
+            f"frame {seq} is {name}, which bgr() and rgb() do not know; put videoconvert in front of the sink, or "
             "convert frame.planes"
         )
     bits = _bits(name)
     return np.ascontiguousarray(np.dstack([full(_eight_bits(planes[key], bits), True) for key in "yuv"]))
+
+
+def _shared(pixels: int, samples: int) -> int:
+    """How many pixels share a sample: 1, 2 or 4, of which the last one may stand for fewer."""
+    return 1 << (-(-pixels // samples) - 1).bit_length()
 
 
 def _bits(name: str) -> int:
