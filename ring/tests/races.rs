@@ -8,8 +8,8 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use common::role::{self, Role};
-use common::{Dir, pattern};
-use shmflow::{Consumer, Error, Policy, Producer, ProducerMode};
+use common::{Dir, pattern, wait_until};
+use shmflow::{Consumer, Error, Policy, Producer, ProducerMode, Unblocker};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -28,6 +28,32 @@ fn another() {
     role::say("open");
     while role::heard().is_some() {}
     drop((producer, consumer));
+}
+
+#[test]
+fn one_thread_of_a_producer_that_stops_watching_leaves_the_others_watching() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let peers = std::fs::File::open(dir.path().join("shmflow.t.peers")).unwrap();
+    let watched = || {
+        // See `watchers` in docs/layout.md.
+        let mut word = [0; 8];
+        peers.read_exact_at(&mut word, 200).unwrap();
+        u64::from_le_bytes(word) != 0
+    };
+    let (events, unblocker) = (producer.events(), Unblocker::new());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| producer.wait_event(events, None, &unblocker));
+        wait_until("one thread watches", watched);
+        for _ in 0..100 {
+            let another = producer.wait_event(events, Some(Duration::ZERO), &Unblocker::new());
+            assert!(matches!(another, Err(Error::Timeout { .. })));
+            assert!(watched(), "nobody would wake the first one");
+        }
+        unblocker.unblock();
+        assert!(matches!(waiting.join().unwrap(), Err(Error::Unblocked { .. })));
+    });
+    assert!(!watched());
 }
 
 #[test]

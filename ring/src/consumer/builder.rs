@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
 use crate::lifecycle::open::{self, Opened, Start};
+use crate::lifecycle::whole;
 use crate::sys::clock::Deadline;
 use crate::sys::unblock::Unblocker;
 use crate::sys::watch::{Appeared, Watch};
@@ -43,6 +44,11 @@ pub struct ConsumerBuilder {
     allow_foreign: bool,
     prefault: bool,
     wish: String,
+}
+
+/// Whether it is worth waiting for the topic.
+fn is_to_come(error: &Error) -> bool {
+    matches!(error, Error::NoTopic { .. }) || whole::is_deleted(error)
 }
 
 impl ConsumerBuilder {
@@ -158,7 +164,9 @@ impl ConsumerBuilder {
             }
         };
         let opened = match (attempt(), self.wait) {
-            (Err(Error::NoTopic { .. }), Some(timeout)) => self.wait_and_open(&topic, timeout, attempt)?,
+            (Err(error), Some(timeout)) if is_to_come(&error) => {
+                self.wait_and_open(&topic, timeout, attempt)?
+            }
             (result, _) => result?,
         };
         Ok(self.consumer(opened))
@@ -176,7 +184,7 @@ impl ConsumerBuilder {
         let watch = Watch::new(topic)?;
         loop {
             match attempt() {
-                Err(Error::NoTopic { .. }) => {}
+                Err(error) if is_to_come(&error) => {}
                 result => return result,
             }
             match watch.wait(file.as_ref(), deadline, &self.unblocker)? {

@@ -29,8 +29,10 @@ pub(super) struct Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT {
+        // Without waiting: in a forked child, which may drop frames, another thread of the parent can have it for ever.
+        if let Ok(mut free) = self.pool.free.try_lock()
+            && free.len() < KEPT
+        {
             free.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -50,5 +52,14 @@ mod tests {
         assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (address, 1000));
         drop((0..10).map(|_| pool.take(64)).collect::<Vec<_>>());
         assert_eq!(pool.free.lock().unwrap().len(), KEPT);
+    }
+
+    #[test]
+    fn a_buffer_is_dropped_although_the_pool_is_locked() {
+        let pool = Pool::default();
+        let buffer = pool.take(4096);
+        let free = pool.free.lock().unwrap();
+        drop(buffer);
+        assert!(free.is_empty());
     }
 }

@@ -148,7 +148,7 @@ impl Awaited<'_> {
     /// Nothing came: is somebody dead, or the topic gone?
     pub(super) fn look_up(&self) -> Result<()> {
         let member = &self.epoch.member;
-        if !member.peers.has_name() {
+        if !self.epoch.has_names() {
             return Err(Error::Removed { topic: member.topic_name().into() });
         }
         reap::reap_dead(self.epoch)?;

@@ -66,7 +66,7 @@ impl fmt::Display for Error {
             ),
             Self::NotARing { topic, path, why } => write!(
                 f,
-                "{} is not a ring of topic `{topic}`: {why}; remove the file if nobody needs it",
+                "{} is not a ring of topic `{topic}`: {why}; remove the topic's files if nobody needs them",
                 path.display()
             ),
             Self::LayoutVersion { topic, found, expected } => write!(

@@ -12,9 +12,10 @@ use crate::layout::VERSION;
 use crate::layout::ring::{BadShape, PAGE, Shape};
 use crate::protocol::Step;
 use crate::protocol::step::reached;
-use crate::shm::epoch::{Epoch, read_progress, read_shape};
+use crate::shm::epoch::{Epoch, Part, read_progress, read_shape};
 use crate::shm::member::Member;
 use crate::sys::files::{TempFile, create_temp, open_existing};
+use crate::sys::fork::GuardedFd;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::{FileKind, Topic};
 
@@ -24,7 +25,7 @@ pub(crate) struct NewEpoch {
     pub(crate) shape: Shape,
     pub(crate) ring: TempFile,
     ring_map: Mapping,
-    holds_map: Mapping,
+    holds: Part,
 }
 
 /// Makes the files of an epoch, all of their memory reserved and mapped. `first` is 0 if a predecessor decides it.
@@ -55,14 +56,15 @@ pub(crate) fn create(
     }
     reached(holds_step);
     reached(ring_step);
-    Ok(NewEpoch { shape, ring, ring_map, holds_map })
+    Ok(NewEpoch { shape, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
 }
 
 impl NewEpoch {
     /// The epoch, once its ring has its name.
     pub(crate) fn into_epoch(self, member: Arc<Member>) -> Result<Epoch> {
         let topic = member.topic_name().to_owned();
-        Epoch::new(member, self.shape, self.ring_map, Some(self.holds_map)).map_err(|why| Error::Io {
+        let ring = Part { map: self.ring_map, file: self.ring.into_view() };
+        Epoch::new(member, self.shape, ring, Some(self.holds)).map_err(|why| Error::Io {
             topic,
             what: "lay out the new ring".into(),
             source: std::io::Error::other(why),
@@ -84,19 +86,23 @@ pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch
     let topic = member.peers.topic();
     let not_a_ring =
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
-    let fd = open_existing(topic, path, mode.write_ring, mode.allow_foreign)?;
-    let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
-    let shape = shape_of(topic, fd, path)?;
+    let used = |e| Error::io(topic.name(), "use the ring", e);
+    let file = open_existing(topic, path, mode.write_ring, mode.allow_foreign)?;
+    let shape = shape_of(topic, file.fd().map_err(used)?, path)?;
     let access = if mode.write_ring { Access::ReadWrite } else { Access::ReadOnly };
     let io = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::InvalidData => not_a_ring(&e.to_string()),
         _ => Error::io(topic.name(), "map the ring", e),
     };
-    let ring = Mapping::new(fd, len(topic, shape.offsets().file_len)?, access, mode.prefault).map_err(io)?;
+    let part = |file: GuardedFd, bytes: u64, access, prefault| -> Result<Part> {
+        let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
+        Ok(Part { map, file })
+    };
+    let ring = part(file, shape.offsets().file_len, access, mode.prefault)?;
     let holds = if mode.write_holds {
-        let fd = open_existing(topic, &topic.path(FileKind::Holds(shape.holds)), true, mode.allow_foreign)?;
-        let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
-        Some(Mapping::new(fd, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?)
+        let path = topic.path(FileKind::Holds(shape.holds));
+        let file = open_existing(topic, &path, true, mode.allow_foreign)?;
+        Some(part(file, shape.holds_len(), Access::ReadWrite, true)?)
     } else {
         None
     };

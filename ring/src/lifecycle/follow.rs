@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::files::{self, Mode};
-use super::{grow, repair};
+use super::{grow, repair, whole};
 use crate::error::{Error, Result};
 use crate::protocol::{Memory, seal};
 use crate::shm::epoch::Epoch;
@@ -30,7 +30,7 @@ pub(crate) fn newest(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Option<Arc
             }
         }
     }
-    Err(unsettled(old))
+    Err(unsettled(old, allow_foreign))
 }
 
 enum Found {
@@ -106,7 +106,7 @@ pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
             }
         }
     }
-    Err(unsettled(old))
+    Err(unsettled(old, mode.allow_foreign))
 }
 
 /// Whether the topic is still the one that we take part in, and not removed, nor another of the same name.
@@ -121,7 +121,10 @@ fn check_current(old: &Epoch) -> Result<()> {
     }
 }
 
-fn unsettled(old: &Epoch) -> Error {
+fn unsettled(old: &Epoch, allow_foreign: bool) -> Error {
+    if matches!(whole::missing(old.topic(), allow_foreign), Ok(Some(_))) {
+        return Error::Removed { topic: old.topic().name().into() };
+    }
     Error::Corrupt {
         topic: old.topic().name().into(),
         what: "an epoch has ended and the next one cannot be found".into(),

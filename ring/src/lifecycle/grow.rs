@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::files::{self, Mode};
 use super::open::perms;
 use super::repair::{purge, repair, succeed};
+use super::whole::{self, Parts};
 use super::{GROWING_PATIENCE, Wanted, follow};
 use crate::error::{Error, Result};
 use crate::protocol::Step;
@@ -26,6 +27,10 @@ pub(crate) fn grow(
     let there = same_file(member.peers.fd()?, &topic.peers_path())
         .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
     if !there || member.peers.header().removed.load(SeqCst) != 0 {
+        return Err(Error::Removed { topic: topic.name().into() });
+    }
+    if whole::parts(member, allow_foreign)? != Parts::Whole {
+        // It cannot be repaired from here: newcomers would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
     }
     repair(member, allow_foreign)?;

@@ -59,17 +59,17 @@ fn is_last(member: &Member) -> bool {
     !persistent && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id))
 }
 
-/// Removes the topic's files. Under the lifecycle lock.
-pub(crate) fn remove(member: &Member) -> Result<()> {
+/// Removes the topic's files, and tells those who are there. Under the lifecycle lock. `false` if we may not.
+pub(crate) fn remove(member: &Member) -> Result<bool> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
-        return Ok(());
+        return Ok(true);
     }
     let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
     if !may_unlink(topic.dir(), owner).map_err(io)? {
         // Unmarked, it can be adopted.
-        return Ok(());
+        return Ok(false);
     }
     member.peers.header().removed.store(1, SeqCst);
     reached(Step::RemoveMark);
@@ -77,5 +77,5 @@ pub(crate) fn remove(member: &Member) -> Result<()> {
     unlink(&topic.peers_path()).map_err(io)?;
     reached(Step::RemovePeers);
     member.peers.notify();
-    Ok(())
+    Ok(true)
 }

@@ -7,6 +7,7 @@ pub(crate) mod leave;
 pub(crate) mod open;
 pub(crate) mod reap;
 pub(crate) mod repair;
+pub(crate) mod whole;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use nix::sys::stat::fstat;
 
 use super::files::{self, Mode};
 use super::repair::{remove_but_peers, repair};
+use super::whole::{self, Parts};
 use super::{Options, PATIENCE, Wanted, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
@@ -59,6 +60,13 @@ pub(crate) fn producer(
             continue;
         }
         reached(Step::OpenLocked);
+        if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
+            // Those who have it open are told that it is gone, and come back to the one that is made here.
+            if !leave::remove(&member)? {
+                return Err(whole::deleted(topic, &part));
+            }
+            continue;
+        }
         let joined = join_as_producer(&member, options, wanted, exclusive);
         if joined.is_err() {
             // No room for a ring, say: then no list of participants stays behind that we have made for it.
@@ -77,6 +85,10 @@ fn join_as_producer(
     wanted: &Wanted,
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
+    if member.peers.header().epoch.load(SeqCst) == 0 {
+        // See `whole::parts`: it would be another list's.
+        remove_but_peers(member)?;
+    }
     repair(member, options.allow_foreign)?;
     check_exclusive(member, exclusive)?;
     let others = member.peers.producers() != 0;
@@ -113,6 +125,11 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
             continue;
         }
         reached(Step::OpenLocked);
+        match whole::parts(&member, options.allow_foreign)? {
+            Parts::Whole => {}
+            Parts::NotMade => return Err(no_topic(topic)),
+            Parts::Missing(part) => return Err(whole::deleted(topic, &part)),
+        }
         let mode = Mode {
             write_ring: false,
             write_holds: true,
@@ -145,7 +162,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
     let member = Arc::new(Member::new(Peers::open(topic, Access::ReadOnly, options.allow_foreign)?));
     if member.peers.header().removed.load(SeqCst) != 0 {
         // Whoever was removing it may be dead.
-        return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
+        return Err(no_topic(topic));
     }
     let mode = Mode {
         write_ring: false,
@@ -153,7 +170,15 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
         allow_foreign: options.allow_foreign,
         prefault: options.prefault,
     };
-    let epoch = Arc::new(map_started(&member, mode)?);
+    let epoch = match map_started(&member, mode) {
+        // Without the lock, in this order: a removal is marked before any file goes.
+        Err(Error::NoTopic { .. })
+            if !whole::is_deserted(&member) && member.peers.header().removed.load(SeqCst) == 0 =>
+        {
+            return Err(whole::deleted(topic, &topic.ring_path()));
+        }
+        found => Arc::new(found?),
+    };
     if !epoch.shape.admits_readers() {
         return Err(Error::ReadOnlyNotAdmitted { topic: topic.name().into() });
     }
@@ -182,7 +207,7 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
         let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
         if !may_unlink(topic.dir(), owner).map_err(io)? {
             // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
-            return Err(Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() });
+            return Err(no_topic(topic));
         }
         remove_but_peers(member)?;
         unlink(&topic.peers_path()).map_err(io)?;
@@ -190,6 +215,10 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
         return Ok(false);
     }
     Ok(true)
+}
+
+fn no_topic(topic: &Topic) -> Error {
+    Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() }
 }
 
 /// Makes an empty list of participants, unless the topic has one.
@@ -218,12 +247,13 @@ fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result
     }
     let shape = wanted.shape(1, random(), perms(member)?)?;
     let mut new = files::create(topic, shape, 1, perms(member)?, [Step::OpenHolds, Step::OpenRingTemp])?;
+    // Before the ring has its name: see `whole::parts`.
+    member.peers.header().epoch.store(shape.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
         // Impossible under the lock, unless somebody meddles.
         return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
     }
     reached(Step::OpenRingCommit);
-    member.peers.header().epoch.store(shape.epoch, SeqCst);
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 

@@ -230,7 +230,7 @@ impl Ticket {
     /// Whether the producer still works in that epoch: only then publication needs no copy.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.epoch() == self.slot.inner().epoch().shape.epoch
+        self.epoch() == self.slot.inner().shape().epoch
     }
 
     /// Bytes that the slot can hold.

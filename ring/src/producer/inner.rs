@@ -36,13 +36,17 @@ pub(super) struct Inner {
     pub(super) watch: Mutex<Watch>,
     policy: Policy,
     allow_foreign: bool,
-    current: Mutex<Current>,
+    pub(super) current: Mutex<Current>,
+    /// The shape at the beginning.
+    opened: Shape,
     /// The topic's files have lost their names to something that knows nothing of topics.
     orphaned: AtomicBool,
+    /// Threads that watch for participants that come and go.
+    pub(super) watching: Mutex<usize>,
 }
 
 #[derive(Debug)]
-struct Current {
+pub(super) struct Current {
     epoch: Arc<Epoch>,
     hint: Hint,
     probed: u64,
@@ -85,9 +89,11 @@ impl Inner {
         let Some(id) = member.id() else {
             return Err(Error::ProducersFull { topic: member.topic_name().into() });
         };
+        let opened = epoch.shape;
         let current = Mutex::new(Current::new(epoch));
-        let orphaned = AtomicBool::new(false);
-        Ok(Self { member, id, mode, watch: Mutex::default(), policy, allow_foreign, current, orphaned })
+        let (orphaned, watching) = (AtomicBool::new(false), Mutex::new(0));
+        let watch = Mutex::default();
+        Ok(Self { member, id, mode, watch, policy, allow_foreign, current, opened, orphaned, watching })
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -98,6 +104,16 @@ impl Inner {
     /// The epoch now in use.
     pub(super) fn epoch(&self) -> Arc<Epoch> {
         Arc::clone(&self.current().epoch)
+    }
+
+    /// The shape of that. In a forked child, where a thread that does not exist there may have the lock for ever, perhaps
+    /// the shape at the beginning.
+    pub(super) fn shape(&self) -> Shape {
+        if self.member.peers.is_mine() {
+            self.current().epoch.shape
+        } else {
+            self.current.try_lock().map_or(self.opened, |current| current.epoch.shape)
+        }
     }
 
     /// Takes a slot for `len` bytes.
@@ -172,15 +188,15 @@ impl Inner {
             let now = monotonic_coarse_ns();
             if now.wrapping_sub(current.looked) > LOOK_EVERY_NS {
                 current.looked = now;
-                return self.look_for_name();
+                return self.look_for_names(&current.epoch);
             }
         }
         self.orphaned.load(Relaxed)
     }
 
     /// The same, looking now.
-    pub(super) fn look_for_name(&self) -> bool {
-        if !self.member.peers.has_name() {
+    pub(super) fn look_for_names(&self, epoch: &Epoch) -> bool {
+        if !epoch.has_names() {
             self.orphaned.store(true, Relaxed);
         }
         self.orphaned.load(Relaxed)

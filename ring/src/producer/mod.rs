@@ -2,6 +2,8 @@
 
 mod builder;
 mod claim;
+#[cfg(test)]
+mod fork_tests;
 mod inner;
 mod lead;
 mod slot;
@@ -9,8 +11,8 @@ mod slot;
 pub use builder::{Policy, ProducerBuilder, ProducerMode};
 pub use claim::{Claim, Published, SlotBuffer, Ticket};
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -135,7 +137,7 @@ impl Producer {
     /// The shape of the ring now in use.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
-        Geometry::of(&self.inner.epoch().shape)
+        Geometry::of(&self.inner.shape())
     }
 
     /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
@@ -228,7 +230,7 @@ impl Inner {
         let deadline = timeout.map(crate::sys::clock::Deadline::after);
         let header = self.member.peers.header();
         self.member.check_fork()?;
-        header.watchers.fetch_or(bit(self.id), SeqCst);
+        self.watch_events(true);
         let result = loop {
             let now = header.events.load(SeqCst);
             if unblocker.is_set() {
@@ -245,12 +247,28 @@ impl Inner {
             let woken = futex::wait_any(&header.events, last, &[(unblocker.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
-                if self.look_for_name() {
+                if self.look_for_names(&self.epoch()) {
                     break Err(Error::Removed { topic: topic() });
                 }
             }
         };
-        header.watchers.fetch_and(!bit(self.id), SeqCst);
+        self.watch_events(false);
         result
+    }
+
+    /// One more thread of this producer watches, or one less. The participant has one bit for all of them: the first sets
+    /// it, the last clears it, and the mutex keeps that in the order of their counting.
+    fn watch_events(&self, begins: bool) {
+        let watchers = &self.member.peers.header().watchers;
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        if begins {
+            *watching += 1;
+            watchers.fetch_or(bit(self.id), SeqCst);
+        } else {
+            *watching -= 1;
+            if *watching == 0 {
+                watchers.fetch_and(!bit(self.id), SeqCst);
+            }
+        }
     }
 }

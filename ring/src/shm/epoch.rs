@@ -10,10 +10,19 @@ use crate::error::{Error, Result};
 use crate::layout::VERSION;
 use crate::layout::ring::{BadShape, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, Shape, Slot};
 use crate::layout::view::Array;
-use crate::protocol::{Corruption, Fence, Memory, Step, Word};
+use crate::protocol::{Corruption, Fence, Memory, Step, Word, seal};
+use crate::sys::files::is_linked;
+use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::Topic;
+
+/// A mapped file, and a descriptor of it by which to see whether it still has a name.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) map: Mapping,
+    pub(crate) file: GuardedFd,
+}
 
 /// The mapped files of an epoch, and the registration on whose behalf they are used.
 #[derive(Debug)]
@@ -22,10 +31,10 @@ pub(crate) struct Epoch {
     index: Array<AtomicU64>,
     slots: Array<Slot>,
     holders: Option<Array<AtomicU64>>,
+    ring: Part,
+    holds: Option<Part>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
-    ring: Mapping,
-    _holds: Option<Mapping>,
     pub(crate) shape: Shape,
     pub(crate) offsets: Offsets,
     pub(crate) member: Arc<Member>,
@@ -36,22 +45,22 @@ impl Epoch {
     pub(crate) fn new(
         member: Arc<Member>,
         shape: Shape,
-        ring: Mapping,
-        holds: Option<Mapping>,
+        ring: Part,
+        holds: Option<Part>,
     ) -> Result<Self, &'static str> {
         let offsets = shape.offsets();
         let slots = usize::from(shape.slots);
         let at = |offset: u64| usize::try_from(offset).map_err(|_| "it is larger than this machine's memory");
         if let Some(holds) = &holds {
-            check_holds(holds, &shape)?;
+            check_holds(&holds.map, &shape)?;
         }
         // SAFETY: the views live beside the mappings, in one structure.
         let (header, index, slots_view, holders) = unsafe {
             (
-                Array::new(&ring, 0, PAGE as usize, 1),
-                Array::new(&ring, at(offsets.index_at)?, 8, at(offsets.index_len)?),
-                Array::new(&ring, at(offsets.slots_at)?, LINE, slots),
-                holds.as_ref().map(|holds| Array::new(holds, PAGE as usize, LINE, slots)),
+                Array::new(&ring.map, 0, PAGE as usize, 1),
+                Array::new(&ring.map, at(offsets.index_at)?, 8, at(offsets.index_len)?),
+                Array::new(&ring.map, at(offsets.slots_at)?, LINE, slots),
+                holds.as_ref().map(|holds| Array::new(&holds.map, PAGE as usize, LINE, slots)),
             )
         };
         let (Some(header), Some(index), Some(slots)) = (header, index, slots_view) else {
@@ -63,7 +72,7 @@ impl Epoch {
             None => None,
         };
         let nothing = AtomicU64::new(0);
-        Ok(Self { header, index, slots, holders, nothing, ring, _holds: holds, shape, offsets, member })
+        Ok(Self { header, index, slots, holders, nothing, ring, holds, shape, offsets, member })
     }
 
     /// Writes the headers of new files that have no names yet.
@@ -102,6 +111,20 @@ impl Epoch {
         self.member.peers.topic()
     }
 
+    /// Whether the files that others find this epoch by have their names, as far as can be seen. One that has a successor
+    /// may be nameless.
+    pub(crate) fn has_names(&self) -> bool {
+        let peers = &self.member.peers;
+        let all_linked =
+            || [Some(&self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
+        // In this order: its names go after it was sealed.
+        let succeeded = || {
+            peers.header().epoch.load(Ordering::SeqCst) > self.shape.epoch
+                || !matches!(seal::sealed_at(self), Ok(None))
+        };
+        peers.has_name() && (all_linked() || succeeded())
+    }
+
     /// The futex word of this epoch.
     pub(crate) fn wake_word(&self) -> &std::sync::atomic::AtomicU32 {
         &self.header().wake
@@ -109,7 +132,7 @@ impl Epoch {
 
     /// Whether this handle may write the ring: producers may, consumers never do.
     pub(crate) fn ring_writable(&self) -> bool {
-        self.ring.access() == Access::ReadWrite
+        self.ring.map.access() == Access::ReadWrite
     }
 
     /// Where slot `slot`'s payload of `len` bytes lies; `None` if it is longer than the capacity.
@@ -117,13 +140,13 @@ impl Epoch {
         if slot >= self.shape.slots || len > self.shape.capacity {
             return None;
         }
-        self.ring.bytes_ptr(self.payload_at(slot)?, usize::try_from(len).ok()?)
+        self.ring.map.bytes_ptr(self.payload_at(slot)?, usize::try_from(len).ok()?)
     }
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
     pub(crate) fn copy_payload(&self, slot: u16, at: usize, dst: &mut [u8]) -> bool {
         let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
-        end && self.payload_at(slot).is_some_and(|from| self.ring.copy_out(from + at, dst))
+        end && self.payload_at(slot).is_some_and(|from| self.ring.map.copy_out(from + at, dst))
     }
 
     /// Copies `src` into the payload at `at`.
@@ -133,13 +156,13 @@ impl Epoch {
     pub(crate) unsafe fn write_payload(&self, slot: u16, at: usize, src: &[u8]) -> bool {
         let end = at.checked_add(src.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
         // SAFETY: passed on to the caller.
-        end && self.payload_at(slot).is_some_and(|from| unsafe { self.ring.copy_in(from + at, src) })
+        end && self.payload_at(slot).is_some_and(|from| unsafe { self.ring.map.copy_in(from + at, src) })
     }
 
     /// Copies out a slot's metadata block, which may be changing meanwhile.
     pub(crate) fn copy_meta(&self, slot: u16, dst: &mut [u8]) -> bool {
         let fits = dst.len() as u64 <= self.shape.meta_capacity;
-        fits && self.meta_at(slot).is_some_and(|from| self.ring.copy_out(from, dst))
+        fits && self.meta_at(slot).is_some_and(|from| self.ring.map.copy_out(from, dst))
     }
 
     /// Writes a slot's metadata block.
@@ -149,7 +172,7 @@ impl Epoch {
     pub(crate) unsafe fn write_meta(&self, slot: u16, src: &[u8]) -> bool {
         let fits = src.len() as u64 <= self.shape.meta_capacity;
         // SAFETY: passed on to the caller; nobody ever makes a reference to metadata.
-        fits && self.meta_at(slot).is_some_and(|to| unsafe { self.ring.copy_in(to, src) })
+        fits && self.meta_at(slot).is_some_and(|to| unsafe { self.ring.map.copy_in(to, src) })
     }
 
     /// Lets `fill` write a slot's metadata block in place.
@@ -158,7 +181,7 @@ impl Epoch {
     /// The caller owns the slot, and no other reference to its metadata exists.
     pub(crate) unsafe fn with_meta<R>(&self, slot: u16, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         let len = usize::try_from(self.shape.meta_capacity).ok()?;
-        let block = self.ring.bytes_ptr(self.meta_at(slot)?, len).filter(|_| self.ring_writable())?;
+        let block = self.ring.map.bytes_ptr(self.meta_at(slot)?, len).filter(|_| self.ring_writable())?;
         // SAFETY: mapped and writable; exclusive by the caller's word; initialised, because files are.
         Some(fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), len) }))
     }

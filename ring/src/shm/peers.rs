@@ -14,7 +14,7 @@ use crate::layout::peers::{WISH_BYTES, WISHES_AT, end_of};
 use crate::layout::view::Array;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
-use crate::sys::files::{OpenedTwice, open_to_lock_and_map};
+use crate::sys::files::{OpenedTwice, is_linked, open_to_lock_and_map};
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
 use crate::sys::lock::{self, Probe};
@@ -110,11 +110,9 @@ impl Peers {
         self.fd.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
     }
 
-    /// Whether the file has a name, as far as can be seen. By its links, since a path may mean another place by now to a
-    /// process that has shut itself in.
+    /// Whether the file has a name, as far as can be seen.
     pub(crate) fn has_name(&self) -> bool {
-        let linked = |fd| nix::sys::stat::fstat(fd).map_or(true, |status| status.st_nlink > 0);
-        self.fd.get().is_none_or(linked)
+        is_linked(&self.fd)
     }
 
     pub(crate) fn is_mine(&self) -> bool {

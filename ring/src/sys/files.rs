@@ -172,6 +172,11 @@ impl TempFile {
         self.view.get().ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
     }
 
+    /// The same, to be kept. The lock goes, and the name too unless it is the real one.
+    pub(crate) fn into_view(self) -> GuardedFd {
+        self.view
+    }
+
     /// Gives the file its name unless somebody else was first: then `false`, and this one goes when it is dropped.
     pub(crate) fn commit_new(&mut self, name: &Path) -> Result<bool> {
         let error = match renameat_with(CWD, &self.name.path, CWD, name, RenameFlags::NOREPLACE) {
@@ -297,6 +302,12 @@ pub(crate) fn open_to_lock_and_map(
 fn same_inode(one: impl AsFd, two: impl AsFd) -> io::Result<bool> {
     let (one, two) = (fstat(one)?, fstat(two)?);
     Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
+}
+
+/// Whether a file has a name, as far as can be seen. By its links, since a path may mean another place by now to a process
+/// that has shut itself in.
+pub(crate) fn is_linked(file: &GuardedFd) -> bool {
+    file.get().is_none_or(|fd| fstat(fd).map_or(true, |status| status.st_nlink > 0))
 }
 
 /// Whether the name leads to this very file; `false` also if there is no such name any more.

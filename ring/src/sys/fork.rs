@@ -6,11 +6,11 @@
 //! about that. (`posix_spawn`, as `Command` uses it, execs, and the descriptors are close-on-exec.)
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::null_mut;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::clock::Deadline;
@@ -84,11 +84,22 @@ const FORK: u32 = 1 << 16;
 const OPENERS: u32 = FORK - 1;
 const GATE_LIMIT: Duration = Duration::from_secs(1);
 
-fn wait_for_gate(closed: impl Fn(u32) -> bool) {
+/// The gate as it was when it was open, or after the limit.
+fn wait_for_gate(closed: impl Fn(u32) -> bool) -> u32 {
     let deadline = Deadline::after(GATE_LIMIT);
-    while closed(GATE.load(Ordering::Acquire)) && !deadline.has_passed() {
+    loop {
+        let gate = GATE.load(Ordering::Acquire);
+        if !closed(gate) || deadline.has_passed() {
+            return gate;
+        }
         std::thread::yield_now();
     }
+}
+
+thread_local! {
+    /// Forks that this thread has announced at the gate and not taken back. A C library may call the handler after a fork
+    /// and not the one before it, when they were registered in between (musl does).
+    static ANNOUNCED: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Opening(u32);
@@ -96,9 +107,9 @@ struct Opening(u32);
 impl Opening {
     fn begin() -> Self {
         loop {
-            wait_for_gate(|gate| gate >= FORK);
-            let gate = GATE.load(Ordering::Relaxed);
-            // After the bound has passed we go on beside a fork.
+            // What was seen open is what is changed: a fork that came meanwhile makes it fail. After the bound has passed
+            // we go on beside a fork.
+            let gate = wait_for_gate(|gate| gate >= FORK);
             if GATE.compare_exchange_weak(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Self(generation());
             }
@@ -116,17 +127,22 @@ impl Drop for Opening {
 }
 
 extern "C" fn before_fork() {
+    ANNOUNCED.set(ANNOUNCED.get().wrapping_add(1));
     GATE.fetch_add(FORK, Ordering::AcqRel);
     wait_for_gate(|gate| gate & OPENERS != 0);
 }
 
 extern "C" fn after_fork_in_parent() {
-    GATE.fetch_sub(FORK, Ordering::AcqRel);
+    if let Some(before) = ANNOUNCED.get().checked_sub(1) {
+        ANNOUNCED.set(before);
+        GATE.fetch_sub(FORK, Ordering::AcqRel);
+    }
 }
 
 /// Only atomics and `close`: all that is allowed in the child of a process with threads.
 extern "C" fn after_fork_in_child() {
     GATE.store(0, Ordering::Relaxed);
+    ANNOUNCED.set(0);
     GENERATION.fetch_add(1, Ordering::Relaxed);
     let mut chunk = Some(&TABLE);
     while let Some(current) = chunk {
@@ -143,15 +159,21 @@ extern "C" fn after_fork_in_child() {
 }
 
 fn register_handlers() -> io::Result<()> {
-    static REGISTERED: OnceLock<i32> = OnceLock::new();
-    let code = *REGISTERED.get_or_init(|| {
-        // SAFETY: the handlers are of the right type and live as long as this code is loaded (the C library removes
-        // them when a shared object is unloaded).
-        unsafe {
-            libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child))
-        }
-    });
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    /// Two threads may both register them, which does no harm, where a lock for it could be held for ever in a child.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if REGISTERED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    // SAFETY: the handlers are of the right type and live as long as this code is loaded (the C library removes them when
+    // a shared object is unloaded).
+    let code = unsafe {
+        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child))
+    };
+    if code != 0 {
+        return Err(io::Error::from_raw_os_error(code));
+    }
+    REGISTERED.store(true, Ordering::Release);
+    Ok(())
 }
 
 /// Forks a child that does nothing until its standard input ends. For the kill matrix.

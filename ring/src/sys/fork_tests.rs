@@ -143,6 +143,31 @@ fn role_of_a_parent() {
 }
 
 #[test]
+fn a_fork_that_was_not_announced_leaves_the_gate_open() {
+    let role = Role::start("sys::fork::tests::role_of_one_whose_fork_was_not_announced", Path::new("/"));
+    assert!(role.passes());
+}
+
+#[test]
+#[ignore = "runs as a process of another test"]
+fn role_of_one_whose_fork_was_not_announced() {
+    if Role::argument().is_none() {
+        return;
+    }
+    // As a C library does that has got its handlers between the two.
+    after_fork_in_parent();
+    assert_eq!(GATE.load(Ordering::Relaxed), 0);
+    // And of one that was, in this thread, only that.
+    before_fork();
+    assert_eq!(GATE.load(Ordering::Relaxed), FORK);
+    std::thread::spawn(|| after_fork_in_parent()).join().unwrap();
+    assert_eq!(GATE.load(Ordering::Relaxed), FORK);
+    after_fork_in_parent();
+    after_fork_in_parent();
+    assert_eq!(GATE.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn no_fork_falls_between_opening_and_registering() {
     let dir = TempDir::new();
     let role = Role::start("sys::fork::tests::role_of_openers_and_forks", dir.path());

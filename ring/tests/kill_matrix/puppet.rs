@@ -173,6 +173,14 @@ impl Performer {
                 }
             }
             "grow" => self.producer().grow(number(1) as usize, 0).map_err(said)?,
+            // As somebody does who cleans up by hand.
+            "lose" => {
+                let lost = |file: &str| file.contains(&format!(".{}", words[1]));
+                let files = std::fs::read_dir(&self.dir).unwrap().map(|file| file.unwrap().path());
+                files
+                    .filter(|file| file.to_str().is_some_and(lost))
+                    .for_each(|file| std::fs::remove_file(file).unwrap());
+            }
             "end" => self.producer().end(),
             "watch" => {
                 let producer = self.producer();

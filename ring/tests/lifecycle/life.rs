@@ -172,6 +172,109 @@ fn consumers_that_wait_a_little_or_not_at_all_notice_that_their_files_were_unlin
     });
 }
 
+/// Deletes the files of `t` whose names have this in them.
+fn unlink(dir: &Dir, part: &str) {
+    let files: Vec<_> = dir.files().into_iter().filter(|file| file.contains(part)).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.iter().for_each(|file| fs::remove_file(dir.path().join(file)).unwrap());
+}
+
+const LONG: std::time::Duration = std::time::Duration::from_secs(20);
+const PARTS: [&str; 3] = [".peers", ".ring", ".holds"];
+
+#[test]
+fn who_uses_a_topic_notices_that_any_one_of_its_files_was_deleted() {
+    for part in PARTS {
+        let dir = Dir::new();
+        let sender = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
+        let mut polling = consumer(&dir, "t");
+        let reader = Consumer::builder("t").dir(&dir).read_only(true).open().unwrap();
+        sender.write(b"1").unwrap();
+        assert_eq!(polling.recv().unwrap().seq(), 1);
+        unlink(&dir, part);
+        std::thread::scope(|scope| {
+            // Who only reads has nothing to do with the holder words.
+            let mut readers = if part == ".holds" { vec![] } else { vec![reader] };
+            let idle = &sender;
+            scope.spawn(move || {
+                wait_until("who waits for consumers is told", || {
+                    let wait = std::time::Duration::from_secs(2);
+                    let waited = idle.wait_event(idle.events(), Some(wait), &shmflow::Unblocker::new());
+                    matches!(waited, Err(Error::Removed { .. }))
+                });
+            });
+            scope.spawn(move || {
+                for reader in &mut readers {
+                    let told = reader.recv_timeout(LONG);
+                    assert!(told.is_ok(), "{part}: {told:?}");
+                    let told = reader.recv_timeout(LONG);
+                    assert!(matches!(told, Err(Error::Removed { .. })), "{part}: {told:?}");
+                }
+            });
+            wait_until("who polls is told", || matches!(polling.try_recv(), Err(Error::Removed { .. })));
+        });
+        let refused = sender.write(b"2");
+        assert!(matches!(refused, Err(Error::Removed { .. })), "{part}: {refused:?}");
+        drop((sender, polling));
+        let _ = shmflow::collect(Some(dir.path())).unwrap();
+        assert!(dir.files().is_empty(), "{part}: {:?}", dir.files());
+    }
+}
+
+#[test]
+fn a_topic_of_which_a_part_was_deleted_is_made_anew_by_the_next_producer() {
+    for part in PARTS {
+        let dir = Dir::new();
+        let old = producer(&dir, "t");
+        let mut reading = consumer(&dir, "t");
+        for _ in 0..5 {
+            old.write(b"old").unwrap();
+        }
+        let claim = old.claim(3).unwrap();
+        unlink(&dir, part);
+        // A newcomer that cannot make it anew is told what is missing.
+        match (Consumer::builder("t").dir(&dir).open().unwrap_err(), part) {
+            (Error::NoTopic { .. }, ".peers") => {}
+            (Error::NotARing { path, .. }, _) => assert!(path.to_str().unwrap().contains(part), "{path:?}"),
+            (error, _) => panic!("{part}: {error}"),
+        }
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Consumer::builder("t").dir(&dir).wait_for_topic(LONG).open());
+            let start = std::time::Instant::now();
+            let new = producer(&dir, "t");
+            assert!(start.elapsed() < LONG / 5, "{part}: it took {:?}", start.elapsed());
+            let mut waiting = waiting.join().unwrap().unwrap();
+            // The others are told, and come back to the same one.
+            wait_until("the old producer is told", || {
+                matches!(old.write(b"old"), Err(Error::Removed { .. }))
+            });
+            wait_until("its consumer is told, when it has read what is there", || {
+                matches!(reading.recv_timeout(LONG), Err(Error::Removed { .. }))
+            });
+            drop(claim);
+            let again = producer(&dir, "t");
+            assert_eq!((new.write(b"new").unwrap(), again.write(b"again").unwrap()), (1, 2), "{part}");
+            for text in [&b"new"[..], b"again"] {
+                assert_eq!(&*waiting.recv().unwrap(), text, "{part}");
+            }
+            drop((old, reading));
+            assert_eq!(inspect("t", Some(dir.path())).unwrap().participants.len(), 3);
+        });
+        assert!(dir.files().is_empty(), "{part}: {:?}", dir.files());
+    }
+}
+
+#[test]
+fn a_frame_for_which_a_topic_with_a_deleted_part_would_have_to_grow_is_told_at_once() {
+    for part in PARTS {
+        let dir = Dir::new();
+        let sender = producer(&dir, "t");
+        unlink(&dir, part);
+        let refused = sender.write(&vec![0; 1 << 20]);
+        assert!(matches!(refused, Err(Error::Removed { .. })), "{part}: {refused:?}");
+    }
+}
+
 #[test]
 fn a_producer_that_waits_for_consumers_is_told_of_a_removal() {
     let dir = Dir::new();

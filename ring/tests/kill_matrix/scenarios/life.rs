@@ -1,6 +1,6 @@
 //! Deaths and stops while a topic is opened, cleaned up, enlarged and closed.
 
-use shmflow::{Role, Step::*};
+use shmflow::{Role, Step, Step::*};
 
 use super::{Act, BASE, Before, CLOSING, GROWING, OPENING, Others, Scenario};
 
@@ -79,6 +79,53 @@ pub const OPENING_A_TOPIC: &[Scenario] = &[
         locked: CLOSING,
         ..BASE
     },
+];
+
+pub const MAKING_ANEW: &[Scenario] = &[
+    Scenario {
+        name: "a producer makes a topic anew whose ring was deleted",
+        others: Others::Later,
+        before: &[Before::Does(1, "producer; write 3; lose ring")],
+        act: Act::Does("producer; write 3"),
+        steps: ANEW,
+        locked: ANEW_LOCKED,
+        ..BASE
+    },
+    Scenario {
+        name: "a producer makes a topic anew whose holder words were deleted",
+        others: Others::Later,
+        before: &[Before::Does(1, "producer; write 3; lose holds")],
+        act: Act::Does("producer; write 3"),
+        steps: ANEW,
+        locked: ANEW_LOCKED,
+        ..BASE
+    },
+    Scenario {
+        name: "a producer makes a topic anew whose list was deleted",
+        others: Others::Later,
+        before: &[Before::Does(1, "producer; write 3; lose peers")],
+        act: Act::Does("producer; write 3"),
+        steps: &[
+            (OpenPeersTemp, &[1]),
+            (OpenPeersCommit, &[1]),
+            (RemoveRing, &[1]),
+            (RemoveHolds, &[1]),
+            (OpenRingCommit, &[1]),
+        ],
+        locked: ANEW_LOCKED,
+        ..BASE
+    },
+];
+
+const ANEW_LOCKED: &[Step] = &[OpenPeersCommit, RemoveMark, RemoveRing, RemoveHolds, OpenRingCommit];
+
+const ANEW: &[(Step, &[u64])] = &[
+    (RemoveMark, &[1]),
+    (RemoveRing, &[1]),
+    (RemoveHolds, &[1]),
+    (RemovePeers, &[1]),
+    (OpenPeersTemp, &[1]),
+    (OpenRingCommit, &[1]),
 ];
 
 pub const REAPING: &[Scenario] = &[

@@ -102,6 +102,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         life::OPENING_A_TOPIC,
         flow::PUBLISHING,
         flow::RECEIVING,
+        life::MAKING_ANEW,
         life::REAPING,
         life::GROWING_A_TOPIC,
         life::CLOSING_A_TOPIC,

@@ -1,0 +1,71 @@
+//! Whether a topic has all of its files. Whoever cleans up `/dev/shm` by hand may delete one and leave the others: then
+//! the topic is not found by newcomers, or another one grows beside it under the same name.
+
+use std::fs;
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::files::peek;
+use crate::error::{Error, Result};
+use crate::shm::member::Member;
+use crate::topic::{FileKind, Topic};
+
+/// What there is of a topic besides its list of participants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// All of it.
+    Whole,
+    /// No ring, and nobody who could have had one: it was never made, or is to be made anew.
+    NotMade,
+    /// Somebody deleted this.
+    Missing(PathBuf),
+}
+
+/// Looks for the parts. Under the lifecycle lock.
+pub(crate) fn parts(member: &Member, allow_foreign: bool) -> Result<Parts> {
+    if member.peers.header().epoch.load(SeqCst) == 0 {
+        // Whoever makes a ring says so in the list first. What is there is another list's, which somebody deleted: who is
+        // in that one may be at work, under ids that are given away here.
+        return Ok(Parts::NotMade);
+    }
+    let topic = member.peers.topic();
+    match missing(topic, allow_foreign)? {
+        Some(ring) if ring == topic.ring_path() && is_deserted(member) => Ok(Parts::NotMade),
+        Some(part) => Ok(Parts::Missing(part)),
+        None => Ok(Parts::Whole),
+    }
+}
+
+/// Whether nobody takes part who lives.
+pub(crate) fn is_deserted(member: &Member) -> bool {
+    member.peers.alive(member.peers.active()) == 0
+}
+
+/// The part of the newest epoch that has no name.
+pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathBuf>> {
+    let ring = topic.ring_path();
+    let shape = match peek(topic, &ring, allow_foreign) {
+        Ok((shape, ..)) => shape,
+        Err(Error::NoTopic { .. }) => return Ok(Some(ring)),
+        Err(error) => return Err(error),
+    };
+    let holds = topic.path(FileKind::Holds(shape.holds));
+    match fs::symlink_metadata(&holds) {
+        Err(error) if error.kind() == NotFound => Ok(Some(holds)),
+        // What else is wrong with it is told by whoever opens it.
+        _ => Ok(None),
+    }
+}
+
+const DELETED: &str = "it was deleted while others use the topic, whose next frame makes the topic anew";
+
+/// What those are told who cannot make the topic anew.
+pub(crate) fn deleted(topic: &Topic, part: &Path) -> Error {
+    Error::NotARing { topic: topic.name().into(), path: part.into(), why: DELETED.into() }
+}
+
+/// Whether it is that: who waits for a topic waits on.
+pub(crate) fn is_deleted(error: &Error) -> bool {
+    matches!(error, Error::NotARing { why, .. } if why == DELETED)
+}
