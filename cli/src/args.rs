@@ -39,8 +39,8 @@ pub(crate) enum Command {
     /// List topics
     ///
     /// One line for each: its state, who takes part, how many frames were published,
-    /// how many a second now (it looks twice, half a second apart) and what it takes
-    /// of the memory. A topic is `live` with a producer alive,
+    /// how many a second now (it looks for half a second; `<2` is too few to say
+    /// more) and what it takes of the memory. A topic is `live` with a producer alive,
     /// `waiting` with consumers only, `idle` if it is persistent and nobody takes
     /// part, `dead` if all who took part died (`shmflow gc` removes it), `unfinished`
     /// if it has no ring yet, and `removed` while the last ones let go of it.
@@ -64,7 +64,9 @@ Examples:
     /// Geometry, permissions, memory, and for each participant how far it is: LAG is
     /// the number of frames that a consumer has not read yet, LOST those that were
     /// overwritten before it did (or, for a producer, that it had to drop), COPIED
-    /// those it got as copies, HOLDS the slots it keeps from being used again.
+    /// those it got as copies, HOLDS the slots it keeps from being used again. RATE is
+    /// measured for a quarter to half a second; `<2` is too few to say more, for which
+    /// there is --watch.
     ///
     /// Consumers without permission to write do not register, and do not show.
     #[command(verbatim_doc_comment)]

@@ -4,15 +4,20 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use shmflow::{Liveness, ParticipantInfo, Role, TopicInfo};
+use shmflow::{Liveness, ParticipantInfo, Role};
 
+use crate::meter::{Meter, Pace};
 use crate::outcome::{Failure, Outcome};
 use crate::state::State;
 use crate::table::{Align, Table};
 use crate::{json, text};
 
-/// Between the two looks that a rate takes, where nobody said how long.
+/// How long a rate is measured, where nobody said how long.
 const SAMPLE: Duration = Duration::from_millis(250);
+/// How long at most, where too few frames come.
+const LIMIT: Duration = Duration::from_millis(500);
+/// Between two looks.
+pub(crate) const STEP: Duration = Duration::from_millis(1);
 
 /// How to show it.
 #[derive(Clone, Copy, Debug)]
@@ -30,42 +35,36 @@ pub(crate) fn run(
     topic: &str,
     style: Style,
 ) -> Result<Outcome, Failure> {
-    let mut earlier = shmflow::inspect(topic, dir)?;
+    let mut meter = Meter::new(topic, dir)?;
     if !style.watch {
         // Without a producer there is no rate to be seen.
-        if State::of(&earlier) != State::Live {
-            show(out, &earlier, None, style)?;
-            return Ok(Outcome::Done);
+        let live = State::of(meter.info()) == State::Live;
+        if live {
+            meter.measure(dir, SAMPLE, LIMIT, STEP)?;
         }
-        std::thread::sleep(SAMPLE);
-        let now = shmflow::inspect(topic, dir)?;
-        show(out, &now, Some(&earlier), style)?;
+        show(out, &meter, live, style)?;
         return Ok(Outcome::Done);
     }
-    show(out, &earlier, None, style)?;
+    show(out, &meter, false, style)?;
+    // It may run for days.
+    let step = (style.interval / 200).max(STEP).min(Duration::from_millis(10));
     loop {
-        std::thread::sleep(style.interval);
-        let now = match shmflow::inspect(topic, dir) {
-            Ok(now) => now,
+        meter.go_on();
+        match meter.measure(dir, style.interval, style.interval, step) {
+            Ok(()) => {}
             Err(shmflow::Error::NoTopic { .. }) => {
                 Failure::note(&format!("topic `{}` is gone", text::safe(topic)));
                 return Ok(Outcome::Done);
             }
             Err(error) => return Err(error.into()),
-        };
-        show(out, &now, Some(&earlier), style)?;
-        earlier = now;
+        }
+        show(out, &meter, true, style)?;
     }
 }
 
-fn show(
-    out: &mut dyn Write,
-    info: &TopicInfo,
-    earlier: Option<&TopicInfo>,
-    style: Style,
-) -> Result<(), Failure> {
+fn show(out: &mut dyn Write, meter: &Meter, measured: bool, style: Style) -> Result<(), Failure> {
     if style.json {
-        let value = json::topic(info, earlier);
+        let value = json::topic(meter.info(), Some(meter).filter(|_| measured));
         // One line each, so that programs can tell where one ends.
         if style.watch { writeln!(out, "{value}")? } else { writeln!(out, "{value:#}")? }
     } else {
@@ -73,9 +72,9 @@ fn show(
             // Home, and clear what was there.
             write!(out, "\x1b[H\x1b[2J")?;
         }
-        facts(out, info, earlier)?;
-        table(out, info, earlier)?;
-        wishes(out, info)?;
+        facts(out, meter, measured)?;
+        table(out, meter, measured)?;
+        wishes(out, meter)?;
         if style.watch && !style.terminal {
             writeln!(out)?;
         }
@@ -84,13 +83,20 @@ fn show(
     Ok(())
 }
 
-fn facts(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> std::io::Result<()> {
+fn facts(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<()> {
+    let info = meter.info();
     let mut fact = |name: &str, value: String| writeln!(out, "{name:<12} {value}");
     fact("topic", text::safe(&info.topic))?;
     fact("state", state(info))?;
     let mut published = text::several(info.published(), "frame");
-    if let Some(rate) = earlier.and_then(|earlier| info.rate_since(earlier)) {
-        published += &format!("; now {:.1}/s, {}", rate.frames, text::byte_rate(rate.bytes));
+    match meter.pace() {
+        Pace::Measured { frames, bytes } if measured => {
+            published += &format!("; now {}/s, {}", text::rate(frames), text::byte_rate(bytes));
+        }
+        Pace::Below(rate) if measured && rate.is_finite() => {
+            published += &format!("; now fewer than {}/s", text::limit(rate));
+        }
+        _ => {}
     }
     fact("published", published)?;
     if let Some(g) = info.geometry {
@@ -114,7 +120,7 @@ fn facts(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> 
     fact("permissions", format!("{:04o}, owner {owner}{readers}", info.permissions))
 }
 
-fn state(info: &TopicInfo) -> String {
+fn state(info: &shmflow::TopicInfo) -> String {
     let state = match State::of(info) {
         State::Live => "live",
         State::Waiting => "waiting for a producer",
@@ -133,7 +139,8 @@ fn state(info: &TopicInfo) -> String {
     state
 }
 
-fn table(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> std::io::Result<()> {
+fn table(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<()> {
+    let info = meter.info();
     if info.participants.is_empty() {
         return Ok(());
     }
@@ -153,7 +160,7 @@ fn table(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> 
         ("SINCE", Align::Right),
     ]);
     for p in &info.participants {
-        let rate = earlier.and_then(|earlier| info.rate_of(p, earlier));
+        let pace = meter.pace_of(p).filter(|_| measured);
         let unless_producer = |text: String| if p.role == Role::Producer { "-".to_owned() } else { text };
         table.row([
             match p.role {
@@ -165,7 +172,7 @@ fn table(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> 
             p.pid.to_string(),
             condition(p),
             text::count(p.frames),
-            rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1}", rate.frames)),
+            pace.map_or_else(|| "-".to_owned(), cell),
             text::bytes(p.bytes),
             unless_producer(p.lag.map_or_else(|| "-".to_owned(), text::count)),
             text::count(p.lost),
@@ -176,6 +183,15 @@ fn table(out: &mut dyn Write, info: &TopicInfo, earlier: Option<&TopicInfo>) -> 
     }
     writeln!(out)?;
     table.write(out, "")
+}
+
+/// A rate in a table.
+pub(crate) fn cell(pace: Pace) -> String {
+    match pace {
+        Pace::Measured { frames, .. } => text::rate(frames),
+        Pace::Below(rate) if rate.is_finite() => format!("<{}", text::limit(rate)),
+        Pace::Below(_) => "-".to_owned(),
+    }
 }
 
 /// How a participant is, in a few words.
@@ -199,8 +215,8 @@ fn condition(p: &ParticipantInfo) -> String {
     words.join(", ")
 }
 
-fn wishes(out: &mut dyn Write, info: &TopicInfo) -> std::io::Result<()> {
-    let wishes: Vec<_> = info.consumers().filter_map(|p| Some((p, p.wish.as_ref()?))).collect();
+fn wishes(out: &mut dyn Write, meter: &Meter) -> std::io::Result<()> {
+    let wishes: Vec<_> = meter.info().consumers().filter_map(|p| Some((p, p.wish.as_ref()?))).collect();
     if wishes.is_empty() {
         return Ok(());
     }

@@ -1,19 +1,22 @@
 //! What programs read. Field names stay; new ones may come.
 
 use serde_json::{Value, json};
-use shmflow::{Collected, KeptBecause, Liveness, ParticipantInfo, Rate, Role, TopicInfo};
+use shmflow::{Collected, KeptBecause, Liveness, ParticipantInfo, Role, TopicInfo};
 
+use crate::meter::{Meter, Pace};
 use crate::state::State;
 
-pub(crate) fn topic(info: &TopicInfo, earlier: Option<&TopicInfo>) -> Value {
-    let participants: Vec<_> = info.participants.iter().map(|p| participant(info, p, earlier)).collect();
+/// `meter` has measured for a while what is told now.
+pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
+    let participants: Vec<_> = info.participants.iter().map(|p| participant(p, meter)).collect();
     json!({
         "topic": info.topic,
         "dir": info.dir.to_string_lossy(),
         "state": State::of(info).name(),
         "published": info.published(),
         "next_seq": info.next_seq,
-        "rate": earlier.and_then(|earlier| info.rate_since(earlier)).map(rate),
+        "rate": rate(meter.map(Meter::pace)),
+        "rate_below": rate_below(meter.map(Meter::pace)),
         "geometry": info.geometry.map(|g| json!({
             "epoch": g.epoch,
             "slots": g.slots,
@@ -36,7 +39,8 @@ pub(crate) fn topic(info: &TopicInfo, earlier: Option<&TopicInfo>) -> Value {
     })
 }
 
-fn participant(info: &TopicInfo, p: &ParticipantInfo, earlier: Option<&TopicInfo>) -> Value {
+fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
+    let pace = meter.and_then(|meter| meter.pace_of(p));
     json!({
         "role": match p.role { Role::Producer => "producer", Role::Consumer => "consumer" },
         "id": p.id.id,
@@ -64,12 +68,27 @@ fn participant(info: &TopicInfo, p: &ParticipantInfo, earlier: Option<&TopicInfo
         "ended_before": p.ended,
         "primary": p.primary,
         "exclusive": p.exclusive,
-        "rate": earlier.and_then(|earlier| info.rate_of(p, earlier)).map(rate),
+        "rate": rate(pace),
+        "rate_below": rate_below(pace),
     })
 }
 
-fn rate(rate: Rate) -> Value {
-    json!({ "frames_per_second": rate.frames, "bytes_per_second": rate.bytes })
+/// Null where nothing was measured.
+fn rate(pace: Option<Pace>) -> Value {
+    match pace {
+        Some(Pace::Measured { frames, bytes }) => {
+            json!({ "frames_per_second": frames, "bytes_per_second": bytes })
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Fewer frames a second than this, where they are too few to be measured.
+fn rate_below(pace: Option<Pace>) -> Value {
+    match pace {
+        Some(Pace::Below(rate)) if rate.is_finite() => rate.into(),
+        _ => Value::Null,
+    }
 }
 
 /// A topic that could not be inspected.

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shmflow::{Error, Liveness, TopicInfo};
 
+use crate::info::{STEP, cell};
+use crate::meter::{Meter, Pace};
 use crate::outcome::{Failure, Outcome};
 use crate::state::State;
 use crate::table::{Align, Table};
 use crate::{json, text};
 
-/// Between the two looks that rates take.
+/// How long rates are measured.
 const SAMPLE: Duration = Duration::from_millis(500);
 
 /// What was seen of each topic.
@@ -30,19 +32,26 @@ fn look(topics: impl IntoIterator<Item = String>, dir: Option<&Path>) -> Found {
 
 pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
     let mut found = look(shmflow::topics(dir)?, dir);
-    let mut earlier = BTreeMap::new();
     // Without a producer there is no rate to be seen.
-    if found.iter().any(|(_, result)| result.as_ref().is_ok_and(|info| State::of(info) == State::Live)) {
-        std::thread::sleep(SAMPLE);
-        let again = look(found.iter().map(|(topic, _)| topic.clone()), dir);
-        let before = std::mem::replace(&mut found, again);
-        earlier.extend(before.into_iter().filter_map(|(topic, result)| Some((topic, result.ok()?))));
+    let live = |info: &TopicInfo| State::of(info) == State::Live;
+    let measured = found.iter().filter(|(_, result)| result.as_ref().is_ok_and(live));
+    let mut meters: BTreeMap<String, Meter> =
+        measured.filter_map(|(topic, _)| Some((topic.clone(), Meter::new(topic, dir).ok()?))).collect();
+    if !meters.is_empty() {
+        let start = Instant::now();
+        while start.elapsed() < SAMPLE {
+            std::thread::sleep(STEP);
+            // What is gone, or cannot be read any more, is told below.
+            meters.retain(|_, meter| meter.look(dir).is_ok());
+        }
+        found = look(found.iter().map(|(topic, _)| topic.clone()), dir);
     }
+    meters.retain(|_, meter| live(meter.info()));
     if as_json {
         let all: Vec<_> = found
             .iter()
             .map(|(topic, result)| match result {
-                Ok(info) => json::topic(info, earlier.get(topic)),
+                Ok(info) => json::topic(info, meters.get(topic)),
                 Err(error) => json::unreadable(topic, error),
             })
             .collect();
@@ -68,7 +77,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
     ]);
     for (topic, result) in &found {
         match result {
-            Ok(info) => table.row(row(info, earlier.get(topic))),
+            Ok(info) => table.row(row(info, meters.get(topic).map(Meter::pace))),
             Err(_) => {
                 let mut cells: [String; 10] = Default::default();
                 cells[0] = text::safe(topic);
@@ -85,19 +94,18 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
     Ok(Outcome::Done)
 }
 
-fn row(info: &TopicInfo, earlier: Option<&TopicInfo>) -> [String; 10] {
+fn row(info: &TopicInfo, pace: Option<Pace>) -> [String; 10] {
     let alive = |p: &&shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
     let slots = info
         .geometry
         .map_or_else(String::new, |g| format!("{} × {}", g.slots, text::bytes(g.capacity as u64)));
-    let rate = earlier.filter(|_| State::of(info) == State::Live).and_then(|before| info.rate_since(before));
     [
         text::safe(&info.topic),
         State::of(info).name().into(),
         info.producers().filter(alive).count().to_string(),
         info.consumers().filter(alive).count().to_string(),
         text::count(info.published()),
-        rate.map_or_else(String::new, |rate| format!("{:.0}", rate.frames)),
+        pace.map_or_else(String::new, cell),
         slots,
         text::bytes(info.shared_bytes),
         format!("{:04o}", info.permissions),

@@ -5,6 +5,7 @@ mod args;
 mod info;
 mod json;
 mod ls;
+mod meter;
 mod outcome;
 mod state;
 mod table;

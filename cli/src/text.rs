@@ -13,6 +13,16 @@ pub(crate) fn byte_rate(rate: f64) -> String {
     format!("{}/s", amount(rate))
 }
 
+/// Frames per second: three digits that count.
+pub(crate) fn rate(rate: f64) -> String {
+    if rate < 1.0 { format!("{rate:.2}") } else { format!("{rate:.1}") }
+}
+
+/// A rate that is not reached, rounded so that it stays true.
+pub(crate) fn limit(rate: f64) -> String {
+    if rate < 1.0 { format!("{:.2}", (rate * 100.0).ceil() / 100.0) } else { format!("{:.0}", rate.ceil()) }
+}
+
 fn amount(bytes: f64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = bytes;
@@ -99,6 +109,18 @@ mod tests {
             (u64::MAX, "16 EiB"),
         ] {
             assert_eq!(bytes(value), text);
+        }
+    }
+
+    #[test]
+    fn rates_have_the_digits_that_count() {
+        for (value, text) in [(29.97, "30.0"), (1.04, "1.0"), (0.2, "0.20"), (5000.0, "5000.0")] {
+            assert_eq!(rate(value), text);
+        }
+        for (value, text) in
+            [(1.98, "2"), (2.01, "3"), (0.5, "0.50"), (0.0001, "0.01"), (f64::INFINITY, "inf")]
+        {
+            assert_eq!(limit(value), text);
         }
     }
 

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shmflow::{Consumer, Producer};
@@ -91,7 +91,7 @@ fn ls_shows_every_topic_on_a_line_of_its_own() {
     assert_eq!((ran.status(), ran.err(), lines.len()), (0, "", 3));
     assert_eq!(lines[0][..6], ["TOPIC", "STATE", "PRODUCERS", "CONSUMERS", "PUBLISHED", "FPS"]);
     assert_eq!(lines[1][..5], ["b", "idle", "0", "0", "0"]);
-    assert_eq!(lines[2][..6], ["robot/cam0", "live", "1", "1", "1,500", "0"]);
+    assert_eq!(lines[2][..6], ["robot/cam0", "live", "1", "1", "1,500", "<2"]);
     assert!(lines[1].contains(&"0644") && lines[2].contains(&"0600"));
     drop(consumer);
 
@@ -133,10 +133,99 @@ fn ls_shows_which_producers_stand_still() {
         stop.store(true, Relaxed);
         seen
     });
-    let rate = |index: usize| seen[index]["rate"]["frames_per_second"].as_f64().unwrap();
     assert_eq!((seen[0]["topic"].as_str(), seen[1]["topic"].as_str()), (Some("moving"), Some("still")));
-    assert!(rate(0) > 1.0, "{seen}");
-    assert!(rate(1) < 0.5, "{seen}");
+    assert!(seen[0]["rate"]["frames_per_second"].as_f64().unwrap() > 1.0, "{seen}");
+    assert!(seen[0]["rate_below"].is_null() && seen[1]["rate"].is_null(), "{seen}");
+    assert!(seen[1]["rate_below"].as_f64().unwrap() <= 2.0, "{seen}");
+}
+
+/// Writes so many frames a second while `look` runs; none of them late because of the one before.
+fn at_a_steady_rate<T>(producer: &Producer, rate: f64, look: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let start = Instant::now();
+            for number in 0_u32.. {
+                let due = Duration::from_secs_f64(f64::from(number) / rate);
+                std::thread::sleep(due.saturating_sub(start.elapsed()));
+                if stop.load(Relaxed) {
+                    break;
+                }
+                producer.write(&[7; 1000]).unwrap();
+            }
+        });
+        let seen = look();
+        stop.store(true, Relaxed);
+        seen
+    })
+}
+
+#[test]
+fn a_steady_rate_is_told_as_it_is() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    let mut consumer = Consumer::builder("t").dir(&dir.0).open().unwrap();
+    for rate in [25.0, 60.0] {
+        for args in [&["info", "t", "--json"][..], &["ls", "--json"]] {
+            let mut seen: Vec<(f64, f64, f64)> = at_a_steady_rate(&producer, rate, || {
+                (0..7)
+                    .map(|run| {
+                        // Begun at another moment between two frames each time.
+                        std::thread::sleep(Duration::from_millis(6 * run));
+                        let start = Instant::now();
+                        let mut json = dir.run(args).json();
+                        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+                        if json.is_array() {
+                            json = json[0].take();
+                        }
+                        let number = |of: &Value, name| of["rate"][name].as_f64().unwrap();
+                        (
+                            number(&json, "frames_per_second"),
+                            number(&json, "bytes_per_second"),
+                            number(&json["participants"][0], "frames_per_second"),
+                        )
+                    })
+                    .collect()
+            });
+            seen.sort_by(|one, other| one.0.total_cmp(&other.0));
+            // Each but those in which the machine was busy with something else.
+            let near = |value: f64| (value / rate - 1.0).abs() < 0.02;
+            let good = seen.iter().filter(|(topic, _, producer)| near(*topic) && near(*producer)).count();
+            assert!(good >= 5, "{args:?} at {rate}: {seen:?}");
+            let (frames, bytes, _) = seen[3];
+            assert!((bytes / frames - 1000.0).abs() < 200.0, "{seen:?}");
+        }
+    }
+    assert!(consumer.try_recv().unwrap().is_some());
+}
+
+#[test]
+fn of_a_slow_topic_a_limit_is_told_and_watching_measures_it() {
+    let dir = Dir::new();
+    let producer = dir.producer("t");
+    at_a_steady_rate(&producer, 1.0, || {
+        for _ in 0..3 {
+            let json = dir.run(&["info", "t", "--json"]).json();
+            assert!(json["rate"].is_null(), "{json}");
+            let below = json["rate_below"].as_f64().unwrap();
+            assert!((1.0..=4.5).contains(&below), "{below}");
+        }
+        let text = dir.run(&["info", "t"]);
+        assert!(text.out().contains("; now fewer than "), "{}", text.out());
+        let mut child = dir
+            .command(&["info", "t", "--watch", "--json", "--interval", "0.3"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut rates = lines.filter_map(|line| {
+            serde_json::from_str::<Value>(&line.unwrap()).unwrap()["rate"]["frames_per_second"].as_f64()
+        });
+        let rate = rates.next().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!((rate - 1.0).abs() < 0.05, "{rate}");
+    });
 }
 
 #[test]
@@ -163,7 +252,7 @@ fn info_tells_who_does_what() {
     assert_eq!((ran.status(), ran.err()), (0, ""));
     for part in [
         "state        live",
-        "3 frames; now 0.0/s, 0 B/s",
+        "3 frames; now fewer than 2/s",
         "8 deep + 2 in reserve",
         "64 KiB per frame",
         "0600",
@@ -176,8 +265,8 @@ fn info_tells_who_does_what() {
     };
     let pid = std::process::id().to_string();
     let [sent, got] = ["producer", "consumer 8"].map(|role| row(role.split(' ').next().unwrap()));
-    assert_eq!(sent[..10], ["producer", "0", "camera", &pid, "alive", "3", "0.0", "6", "KiB", "-"]);
-    assert_eq!(got[..11], ["consumer", "8", "view[2Jer", &pid, "alive", "1", "0.0", "2", "KiB", "2", "0"]);
+    assert_eq!(sent[..10], ["producer", "0", "camera", &pid, "alive", "3", "<2", "6", "KiB", "-"]);
+    assert_eq!(got[..11], ["consumer", "8", "view[2Jer", &pid, "alive", "1", "<2", "2", "KiB", "2", "0"]);
     assert!(ran.out().contains("wishes video/x-raw\\n"), "{}", ran.out());
     assert!(!ran.out().contains('\x1b'));
 
@@ -185,7 +274,8 @@ fn info_tells_who_does_what() {
     let consumer = &json["participants"][1];
     assert_eq!((&consumer["lag"], &consumer["holding"]), (&Value::from(2), &Value::from(1)));
     assert_eq!((&consumer["liveness"], &consumer["wish"]), (&"alive".into(), &"video/x-raw\n".into()));
-    assert_eq!((&json["permissions"], &json["rate"]["frames_per_second"]), (&"0600".into(), &0.0.into()));
+    assert_eq!((&json["permissions"], &json["rate"]), (&"0600".into(), &Value::Null));
+    assert!(consumer["rate_below"].as_f64().unwrap() <= 2.0);
 }
 
 #[test]
@@ -200,11 +290,15 @@ fn watching_ends_with_the_topic() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
-    assert!(next()["rate"].is_null());
+    let first = next();
+    assert!(first["rate"].is_null() && first["rate_below"].is_null());
+    producer.write(b"12345").unwrap();
+    while next()["published"] != 1 {}
     producer.write(b"12345").unwrap();
     loop {
         let look = next();
-        if look["published"] == 1 && look["rate"]["frames_per_second"].as_f64().unwrap() > 0.0 {
+        if look["published"] == 2 && !look["rate"].is_null() {
+            assert!(look["rate"]["frames_per_second"].as_f64().unwrap() > 0.0);
             assert!(look["participants"][0]["rate"]["bytes_per_second"].as_f64().unwrap() > 0.0);
             break;
         }
