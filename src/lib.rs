@@ -34,12 +34,13 @@ mod plugin {
         shmflow,
         "Zero-copy video between processes: a crash-safe shared-memory ring per topic",
         plugin_init,
-        env!("CARGO_PKG_VERSION"),
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
         // GStreamer knows one licence per plugin, from a fixed list; the Apache licence is the other choice.
         "MIT/X11",
         "shmflow",
         "gst-plugin-shmflow",
-        "https://crates.io/crates/gst-plugin-shmflow"
+        "https://crates.io/crates/gst-plugin-shmflow",
+        env!("BUILD_REL_DATE")
     );
 }
 
