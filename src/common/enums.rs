@@ -6,7 +6,7 @@ use gstreamer::glib;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowLeakyType")]
-pub enum LeakyType {
+pub(crate) enum LeakyType {
     /// Wait until there is room.
     #[enum_value(name = "Wait for slow consumers (lossless; not available yet)", nick = "none")]
     None = 0,
@@ -26,7 +26,7 @@ pub enum LeakyType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowProducerMode")]
-pub enum ProducerMode {
+pub(crate) enum ProducerMode {
     /// All publish.
     #[default]
     #[enum_value(name = "All sinks on the topic publish, their frames interleave", nick = "shared")]
@@ -49,7 +49,7 @@ pub enum ProducerMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowNegotiation")]
-pub enum Negotiation {
+pub(crate) enum Negotiation {
     /// As a wish.
     #[default]
     #[enum_value(name = "Offer upstream what consumers like first, then everything else", nick = "prefer")]
@@ -69,7 +69,7 @@ pub enum Negotiation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowOnDisconnect")]
-pub enum OnDisconnect {
+pub(crate) enum OnDisconnect {
     /// Wait for the next one.
     #[default]
     #[enum_value(name = "Wait, and go on with the next producer", nick = "none")]
@@ -86,7 +86,7 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowOnLapped")]
-pub enum OnLapped {
+pub(crate) enum OnLapped {
     /// At the newest frame.
     #[default]
     #[enum_value(name = "Go on with the newest frame: lowest latency", nick = "newest")]

@@ -5,8 +5,7 @@ use gstreamer as gst;
 use shmflow::Error;
 
 /// An element error for `error`. The debug text names the element's doing and the error's variant.
-#[must_use]
-pub fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
+pub(crate) fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
     let debug = format!("while {doing}: {error:?}");
     match error {
         Error::BadName { .. } | Error::BadSetting { .. } => {

@@ -37,8 +37,7 @@ const VIDEO: &[(V, Flags)] = &[
 ];
 
 /// What a buffer's flags say about the frame.
-#[must_use]
-pub fn from_buffer(buffer: &gst::BufferRef) -> Flags {
+pub(crate) fn from_buffer(buffer: &gst::BufferRef) -> Flags {
     let (any, video) = (buffer.flags(), buffer.video_flags());
     let any = ANY.iter().filter(|(theirs, _)| any.contains(*theirs)).map(|(_, ours)| *ours);
     let video = VIDEO.iter().filter(|(theirs, _)| video.contains(*theirs)).map(|(_, ours)| *ours);
@@ -46,7 +45,7 @@ pub fn from_buffer(buffer: &gst::BufferRef) -> Flags {
 }
 
 /// Sets a buffer's flags from a frame's; flags without a counterpart are left out.
-pub fn to_buffer(flags: Flags, buffer: &mut gst::BufferRef) {
+pub(crate) fn to_buffer(flags: Flags, buffer: &mut gst::BufferRef) {
     for (theirs, ours) in ANY {
         if flags.contains(*ours) {
             buffer.set_flags(*theirs);

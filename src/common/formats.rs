@@ -7,7 +7,10 @@
 use std::sync::LazyLock;
 
 use gstreamer as gst;
+use gstreamer::glib;
 use gstreamer_video as gst_video;
+
+use gst::prelude::*;
 
 use gst_video::VideoFormat;
 
@@ -37,8 +40,11 @@ const FIRST: &[VideoFormat] = &[
 /// How many of them come one after the other, whatever order the elements upstream like.
 const BEST: usize = 3;
 
+/// Brackets never nest deeper in caps.
+const MAX_DEPTH: u32 = 16;
+
 /// The longest caps text that is read from another process, in bytes.
-pub const MAX_CAPS_TEXT: usize = 8 * 1024;
+pub(crate) const MAX_CAPS_TEXT: usize = 8 * 1024;
 
 /// Every format in the order in which it is offered.
 fn formats() -> Vec<VideoFormat> {
@@ -70,8 +76,7 @@ fn carried(groups: &[&[VideoFormat]]) -> gst::Caps {
 }
 
 /// Everything that fits into a topic: raw video of every format in system memory.
-#[must_use]
-pub fn all() -> &'static gst::Caps {
+pub(crate) fn all() -> &'static gst::Caps {
     static ALL: LazyLock<gst::Caps> = LazyLock::new(|| carried(&[&formats()]));
     &ALL
 }
@@ -80,8 +85,7 @@ pub fn all() -> &'static gst::Caps {
 ///
 /// Elements in between (a capsfilter that fixes the size) put the formats of one structure into the order of what
 /// upstream can make. The order of structures they keep.
-#[must_use]
-pub fn in_order() -> gst::Caps {
+pub(crate) fn in_order() -> gst::Caps {
     let all = formats();
     let (best, rest) = all.split_at(BEST.min(all.len()));
     carried(&best.chunks(1).chain([rest]).collect::<Vec<_>>())
@@ -91,9 +95,9 @@ pub fn in_order() -> gst::Caps {
 ///
 /// # Errors
 /// A sentence for people, with the remedy.
-pub fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
+pub(crate) fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
     let Some(structure) = caps.structure(0).filter(|_| caps.is_fixed()) else {
-        return Err(format!("Caps that leave something open cannot be carried: {caps}."));
+        return Err(format!("Caps must be fixed, and these are not: {caps}."));
     };
     if structure.name() != "video/x-raw" {
         return Err(format!(
@@ -119,19 +123,61 @@ pub fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
         })
 }
 
-/// Parses caps text that another process wrote: too long, not text, or not caps gives `None`.
-#[must_use]
-pub fn parse(text: &str) -> Option<gst::Caps> {
-    let whole = !text.is_empty() && text.len() <= MAX_CAPS_TEXT && !text.contains('\0');
-    if !whole || nested_too_deep(text) || !ranges_are_in_order(text) {
+/// Parses the caps that a consumer says it accepts: too long, not text, or not caps gives `None`.
+pub(crate) fn parse_accepted(text: &str) -> Option<gst::Caps> {
+    let outline = outline(text)?;
+    if !ranges_are_in_order(&outline) {
         return None;
     }
     text.parse().ok()
 }
 
+/// Parses the caps of a frame. They are fixed; `None` for everything else.
+pub(crate) fn parse_fixed(text: &str) -> Option<gst::Caps> {
+    if outline(text)?.contains(['[', '{']) {
+        return None;
+    }
+    text.parse().ok().filter(|caps: &gst::Caps| caps.is_fixed())
+}
+
+/// Caps text that another process wrote, without what is in quotes; `None` if GStreamer's parser is not to see it. (It
+/// recurses with the brackets, takes much for granted, and asserts it.)
+fn outline(text: &str) -> Option<String> {
+    if text.is_empty() || text.len() > MAX_CAPS_TEXT || text.contains('\0') {
+        return None;
+    }
+    let mut outline = String::with_capacity(text.len());
+    let (mut quoted, mut depth) = (false, 0_u32);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => drop(chars.next()?),
+            // A value starts there; anywhere else it is no quote to GStreamer.
+            '"' if quoted || outline.trim_end().ends_with(['=', ')', '{', '[', '<', ',']) => {
+                quoted = !quoted;
+                outline.push('_');
+            }
+            '"' => return None,
+            _ if quoted => {}
+            _ => {
+                match char {
+                    '{' | '[' | '<' | '(' => depth += 1,
+                    '}' | ']' | '>' | ')' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                if depth > MAX_DEPTH {
+                    return None;
+                }
+                outline.push(char);
+            }
+        }
+    }
+    (!quoted).then_some(outline)
+}
+
 /// Whether each range goes upwards, in whole steps. GStreamer's parser takes that for granted, and asserts it.
-fn ranges_are_in_order(text: &str) -> bool {
-    text.split('[').skip(1).all(|rest| {
+fn ranges_are_in_order(outline: &str) -> bool {
+    outline.split('[').skip(1).all(|rest| {
         let range = rest.split(']').next().unwrap_or_default();
         let numbers: Option<Vec<f64>> = range.split(',').map(number).collect();
         match numbers.as_deref() {
@@ -157,17 +203,52 @@ fn number(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Whether brackets nest deeper than any caps need; GStreamer's parser recurses with them.
-fn nested_too_deep(text: &str) -> bool {
-    let mut depth = 0_u32;
-    text.bytes().any(|byte| {
-        match byte {
-            b'{' | b'[' | b'<' | b'(' => depth = depth.saturating_add(1),
-            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
-            _ => {}
+/// What stands in the way of frames with caps `have` where `wanted` is accepted, and which element removes it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// Fields that do not fit the structure that they fit best.
+    pub(crate) fields: Vec<String>,
+    /// Elements to put in between, without doubles.
+    pub(crate) converters: Vec<&'static str>,
+}
+
+/// Which element changes a field of raw video.
+fn converter(field: &str) -> &'static str {
+    match field {
+        "width" | "height" | "pixel-aspect-ratio" => "videoscale",
+        "framerate" | "max-framerate" => "videorate",
+        "interlace-mode" | "field-order" => "deinterlace",
+        _ => "videoconvert",
+    }
+}
+
+/// Looks for what does not fit.
+pub(crate) fn misfit(have: &gst::CapsRef, wanted: &gst::CapsRef) -> Misfit {
+    let Some(have) = have.structure(0) else { return Misfit::default() };
+    let fields = wanted
+        .iter()
+        .filter(|structure| structure.name() == have.name())
+        .map(|structure| {
+            let refuses = |(field, value): (&glib::GStr, &glib::SendValue)| {
+                let accepted = structure.value(field).ok()?;
+                value.intersect(accepted).is_none().then(|| field.to_string())
+            };
+            have.iter().filter_map(refuses).collect::<Vec<_>>()
+        })
+        .min_by_key(Vec::len)
+        .unwrap_or_default();
+    let mut converters: Vec<&'static str> = Vec::new();
+    for field in &fields {
+        let one = converter(field);
+        if !converters.contains(&one) {
+            converters.push(one);
         }
-        depth > 16
-    })
+    }
+    // Something else than raw video in system memory is wanted.
+    if converters.is_empty() {
+        converters.push("videoconvert");
+    }
+    Misfit { fields, converters }
 }
 
 #[cfg(test)]
@@ -244,12 +325,20 @@ mod tests {
     #[test]
     fn hostile_caps_texts_are_no_caps() {
         init();
-        assert!(parse("video/x-raw, format=(string)BGRx").is_some());
-        assert!(parse("").is_none());
-        assert!(parse("video/x-raw\0").is_none());
-        assert!(parse(&format!("video/x-raw, a={}", "{ ".repeat(1000))).is_none());
-        assert!(parse(&"x".repeat(MAX_CAPS_TEXT + 1)).is_none());
-        assert!(parse("video/x-raw, format={").is_none());
+        assert!(parse_accepted("video/x-raw, format=(string)BGRx").is_some());
+        for text in [
+            "",
+            "video/x-raw\0",
+            &format!("video/x-raw, a={}", "{ ".repeat(1000)),
+            &"x".repeat(MAX_CAPS_TEXT + 1),
+            "video/x-raw, format={",
+            "video/x-raw, a=\"",
+            "video/x-raw(\"), width=[ 10, 1 ]",
+            "video/x-raw, a=b\", width=[ 10, 1 ]",
+            "video/x-raw, a=\\",
+        ] {
+            assert!(parse_accepted(text).is_none() && parse_fixed(text).is_none(), "{text}");
+        }
     }
 
     #[test]
@@ -266,12 +355,52 @@ mod tests {
             "[ 1",
             "[ ]",
         ] {
-            assert!(parse(&format!("video/x-raw, width={range}")).is_none(), "{range}");
+            assert!(parse_accepted(&format!("video/x-raw, width={range}")).is_none(), "{range}");
         }
         for range in ["[ 1, 10 ]", "(int)[ 2, 10, 2 ]", "[ 0/1, 2147483647/1 ]", "[ 1.5, 2.5 ]", "[ -3, 3 ]"]
         {
-            assert!(parse(&format!("video/x-raw, width={range}")).is_some(), "{range}");
+            let text = format!("video/x-raw, width={range}");
+            assert!(parse_accepted(&text).is_some(), "{range}");
+            assert!(parse_fixed(&text).is_none(), "a frame has no {range}");
         }
-        assert_eq!(parse(&all().to_string()).as_ref(), Some(all()));
+        assert_eq!(parse_accepted(&all().to_string()).as_ref(), Some(all()));
+    }
+
+    #[test]
+    fn brackets_within_a_text_are_text() {
+        init();
+        for name in ["left [1, 0]", "a { b", "\\\"[", "[[[[[[[[[[[[[[[[[[[[[[["] {
+            let mut caps = caps("video/x-raw,format=I420,width=320,height=240,framerate=30/1");
+            caps.get_mut().expect("one reference").set("camera", name);
+            assert_eq!(parse_fixed(&caps.to_string()).as_ref(), Some(&caps), "{name}");
+            assert_eq!(parse_accepted(&caps.to_string()), Some(caps), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_converter_is_named_for_what_does_not_fit() {
+        init();
+        let have =
+            caps("video/x-raw,format=I420,width=320,height=240,framerate=30/1,interlace-mode=progressive");
+        for (wanted, fields, converters) in [
+            ("video/x-raw,framerate=25/1", vec!["framerate"], vec!["videorate"]),
+            ("video/x-raw,width=640,height=480", vec!["width", "height"], vec!["videoscale"]),
+            ("video/x-raw,format={RGB,BGR}", vec!["format"], vec!["videoconvert"]),
+            ("video/x-raw,format=RGB;video/x-raw,format=I420,width=1", vec!["format"], vec!["videoconvert"]),
+            (
+                "video/x-raw,format=RGB,width=640,framerate=1/1",
+                vec!["format", "width", "framerate"],
+                vec!["videoconvert", "videoscale", "videorate"],
+            ),
+            ("video/x-raw,interlace-mode=interleaved", vec!["interlace-mode"], vec!["deinterlace"]),
+            ("audio/x-raw", vec![], vec!["videoconvert"]),
+        ] {
+            let found = misfit(&have, &caps(wanted));
+            assert_eq!(
+                (found.fields, found.converters),
+                (fields.iter().map(|f| (*f).to_owned()).collect(), converters),
+                "{wanted}"
+            );
+        }
     }
 }

@@ -14,7 +14,7 @@ const BUCKETS: usize = ((64 - SUB_BITS as usize) + 1) << SUB_BITS;
 
 /// Durations in nanoseconds, counted in buckets of logarithmic width.
 #[derive(Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     buckets: Box<[AtomicU64]>,
     max: AtomicU64,
 }
@@ -47,7 +47,7 @@ fn upper_bound(bucket: usize) -> u64 {
 
 impl Histogram {
     /// Counts one duration, in nanoseconds.
-    pub fn record(&self, nanoseconds: u64) {
+    pub(crate) fn record(&self, nanoseconds: u64) {
         if let Some(bucket) = self.buckets.get(bucket_of(nanoseconds)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
@@ -55,7 +55,7 @@ impl Histogram {
     }
 
     /// Forgets everything.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for bucket in &self.buckets {
             bucket.store(0, Ordering::Relaxed);
         }
@@ -63,8 +63,7 @@ impl Histogram {
     }
 
     /// A consistent enough copy to read percentiles from.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let counts: Vec<u64> = self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
         Snapshot {
             total: counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n)),
@@ -76,38 +75,20 @@ impl Histogram {
 
 /// What a [`Histogram`] held at one moment.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     counts: Vec<u64>,
     total: u64,
     max: u64,
 }
 
 impl Snapshot {
-    /// How many durations were counted.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
     /// The longest duration in nanoseconds, 0 when nothing was counted.
-    #[must_use]
-    pub fn max(&self) -> u64 {
+    pub(crate) fn max(&self) -> u64 {
         self.max
     }
 
     /// The duration in nanoseconds that `per_mille` thousandths of all did not exceed; 0 when nothing was counted.
-    ///
-    /// ```
-    /// use gstshmflow::common::histogram::Histogram;
-    ///
-    /// let histogram = Histogram::default();
-    /// (1..=100).for_each(|us| histogram.record(us * 1000));
-    /// let snapshot = histogram.snapshot();
-    /// assert!((50_000..=56_250).contains(&snapshot.percentile(500)));
-    /// assert_eq!(snapshot.max(), 100_000);
-    /// ```
-    #[must_use]
-    pub fn percentile(&self, per_mille: u16) -> u64 {
+    pub(crate) fn percentile(&self, per_mille: u16) -> u64 {
         let rank = (u128::from(self.total) * u128::from(per_mille.min(1000))).div_ceil(1000);
         let mut seen = 0_u128;
         for (bucket, count) in self.counts.iter().enumerate() {
@@ -120,14 +101,13 @@ impl Snapshot {
     }
 
     /// The filled buckets in rising order: the largest duration of each, in nanoseconds, and how many fell into it.
-    pub fn filled(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(bucket, n)| (upper_bound(bucket), *n))
     }
 }
 
 /// A snapshot as a statistics field: an array of `bucket` structures with `up-to` (nanoseconds) and `count`.
-#[must_use]
-pub fn to_array(snapshot: &Snapshot) -> gst::Array {
+pub(crate) fn to_array(snapshot: &Snapshot) -> gst::Array {
     gst::Array::new(snapshot.filled().map(|(upper, count)| {
         gst::Structure::builder("bucket").field("up-to", upper).field("count", count).build()
     }))
@@ -160,7 +140,7 @@ mod tests {
         assert_eq!(histogram.snapshot().percentile(500), 1234);
         assert_eq!(histogram.snapshot().percentile(0), 1234);
         histogram.clear();
-        assert_eq!((histogram.snapshot().total(), histogram.snapshot().max()), (0, 0));
+        assert_eq!((histogram.snapshot().total, histogram.snapshot().max()), (0, 0));
     }
 
     #[test]

@@ -3,20 +3,23 @@
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
+use super::cut::Part;
+
 use shmflow::meta::{Crop, MetaError, Plane, PlaneExtent, VideoLayout, VideoView};
+
+/// How many buffers make a picture: two if each holds one field.
+pub(crate) fn fields(info: &gst_video::VideoInfo) -> u32 {
+    if info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate { 2 } else { 1 }
+}
 
 /// The rows that a buffer has, of a picture that is `height` rows high: half of them if it holds one field only. (Caps and
 /// `VideoMeta` give the height of the whole picture even then; a frame's layout says what is there.)
 fn rows(height: u32, info: &gst_video::VideoInfo) -> u32 {
-    match info.interlace_mode() {
-        gst_video::VideoInterlaceMode::Alternate => height.div_ceil(2),
-        _ => height,
-    }
+    height.div_ceil(fields(info))
 }
 
 /// The layout that caps alone imply.
-#[must_use]
-pub fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
+pub(crate) fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
     VideoLayout {
         format: info.name().to_owned(),
         width: info.width(),
@@ -26,25 +29,48 @@ pub fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
     }
 }
 
-/// The layout that a buffer's `VideoMeta` says.
-#[must_use]
-pub fn of_meta(meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> VideoLayout {
-    VideoLayout {
-        format: meta.format().to_str().to_string(),
-        width: meta.width(),
-        height: rows(meta.height(), info),
-        planes: planes(meta.offset(), meta.stride()).collect(),
-        fps: rate(info),
-    }
+/// The layout of a picture whose planes lie so.
+pub(crate) fn of_planes(offsets: &[usize], strides: &[i32], info: &gst_video::VideoInfo) -> VideoLayout {
+    VideoLayout { planes: planes(offsets, strides).collect(), ..of_info(info) }
 }
 
-/// Whether a `VideoMeta` still says the same; allocates nothing.
-#[must_use]
-pub fn is_of_meta(layout: &VideoLayout, meta: &gst_video::VideoMeta, info: &gst_video::VideoInfo) -> bool {
-    layout.width == meta.width()
-        && layout.height == rows(meta.height(), info)
-        && layout.planes.iter().copied().eq(planes(meta.offset(), meta.stride()))
-        && layout.format == meta.format().to_str().as_str()
+/// Whether planes still lie as a layout says.
+pub(crate) fn is_of_planes(layout: &VideoLayout, offsets: &[usize], strides: &[i32]) -> bool {
+    layout.planes.iter().copied().eq(planes(offsets, strides))
+}
+
+/// The part of a buffer's picture that its caps mean, if it was cropped: what is around it is not to be seen.
+///
+/// # Errors
+/// A sentence for people, when the buffer's picture is smaller than its caps.
+pub(crate) fn cropped_part(
+    buffer: &gst::BufferRef,
+    info: &gst_video::VideoInfo,
+) -> Result<Option<Part>, String> {
+    let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else { return Ok(None) };
+    let (whole, shown) = ((meta.width(), meta.height()), (info.width(), info.height()));
+    if whole == shown && meta.format() == info.format() {
+        return Ok(None);
+    }
+    if whole.0 < shown.0 || whole.1 < shown.1 || meta.format() != info.format() {
+        return Err(format!(
+            "A buffer holds {} {}×{}, and its caps say {} {}×{}.",
+            meta.format(),
+            whole.0,
+            whole.1,
+            info.format(),
+            shown.0,
+            shown.1
+        ));
+    }
+    let part =
+        crop_of(buffer).filter(|crop| (crop.width, crop.height) == shown && crop.within(whole.0, whole.1));
+    Ok(part.map(|crop| Part {
+        at: (crop.x, crop.y / fields(info)),
+        whole,
+        offsets: meta.offset().to_vec(),
+        strides: meta.stride().to_vec(),
+    }))
 }
 
 /// Offsets and strides as planes.
@@ -52,8 +78,8 @@ fn planes<'a>(offsets: &'a [usize], strides: &'a [i32]) -> impl Iterator<Item = 
     offsets.iter().zip(strides).map(|(offset, stride)| Plane { offset: *offset as u64, stride: *stride })
 }
 
-/// Frames per second; 0/1 when unknown.
-fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
+/// Pictures per second; 0/1 when unknown.
+pub(crate) fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
     let fps = info.fps();
     match (u32::try_from(fps.numer()), u32::try_from(fps.denom())) {
         (Ok(numerator), Ok(denominator)) if denominator > 0 => (numerator, denominator),
@@ -66,7 +92,11 @@ fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
 ///
 /// # Errors
 /// Which plane does not.
-pub fn check_fits(layout: &VideoLayout, info: &gst_video::VideoInfo, len: usize) -> Result<(), MetaError> {
+pub(crate) fn check_fits(
+    layout: &VideoLayout,
+    info: &gst_video::VideoInfo,
+    len: usize,
+) -> Result<(), MetaError> {
     match layout.fits(len) {
         Err(_) if len >= info.size() && *layout == of_info(info) => Ok(()),
         Err(MetaError::UnknownFormat { .. }) => layout.fits_extents(extents(info), len),
@@ -78,7 +108,7 @@ pub fn check_fits(layout: &VideoLayout, info: &gst_video::VideoInfo, len: usize)
 ///
 /// # Errors
 /// Which plane does not fit.
-pub fn check_view_fits(
+pub(crate) fn check_view_fits(
     view: &VideoView<'_>,
     info: &gst_video::VideoInfo,
     len: usize,
@@ -120,25 +150,45 @@ fn extents(info: &gst_video::VideoInfo) -> impl ExactSizeIterator<Item = PlaneEx
 }
 
 /// Whether a layout is what caps alone imply, so that nobody needs to be told.
-#[must_use]
-pub fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
+pub(crate) fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
     view.width() == info.width()
         && view.height() == rows(info.height(), info)
         && view.planes().iter().copied().eq(planes(info.offset(), info.stride()))
 }
 
-/// Whether a layout is of a picture with these caps. It may be larger: a decoder that leaves cropping to others says so.
-#[must_use]
-pub fn agrees(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
-    view.format() == info.name()
-        && view.width() >= info.width()
-        && view.height() >= rows(info.height(), info)
-        && view.planes().len() == info.n_planes() as usize
+/// Which part of a frame its caps mean, `None` if all of it: see [`Crop::visible`].
+///
+/// # Errors
+/// When the layout is not of a picture with these caps.
+pub(crate) fn part_of_view(
+    view: &VideoView<'_>,
+    crop: Option<Crop>,
+    info: &gst_video::VideoInfo,
+) -> Result<Option<Part>, String> {
+    let (whole, shown) = ((view.width(), view.height()), (info.width(), rows(info.height(), info)));
+    let alike = view.format() == info.name() && view.planes().len() == info.n_planes() as usize;
+    let Some(visible) = Crop::visible(whole, crop, Some(shown)).filter(|_| alike) else {
+        return Err(format!(
+            "its layout ({} {}×{}) is not of its caps ({} {}×{})",
+            view.format(),
+            whole.0,
+            whole.1,
+            info.name(),
+            shown.0,
+            shown.1
+        ));
+    };
+    if whole == shown {
+        return Ok(None);
+    }
+    let (offsets, strides) = of_view(view)?;
+    // A `VideoMeta` has the height of the whole picture even where a buffer holds one field.
+    let whole = (whole.0, whole.1.saturating_mul(fields(info)));
+    Ok(Some(Part { at: (visible.x, visible.y), whole, offsets, strides }))
 }
 
 /// A buffer's crop rectangle.
-#[must_use]
-pub fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
+pub(crate) fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
     buffer.meta::<gst_video::VideoCropMeta>().map(|crop| {
         let (x, y, width, height) = crop.rect();
         Crop { x, y, width, height }
@@ -149,7 +199,7 @@ pub fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
 ///
 /// # Errors
 /// When an offset does not fit this machine's address space, or there are more planes than GStreamer has.
-pub fn of_view(view: &VideoView<'_>) -> Result<(Vec<usize>, Vec<i32>), String> {
+pub(crate) fn of_view(view: &VideoView<'_>) -> Result<(Vec<usize>, Vec<i32>), String> {
     let planes = view.planes();
     if planes.len() > gst_video::VIDEO_MAX_PLANES {
         return Err("more planes than GStreamer has".to_owned());

@@ -1,14 +1,23 @@
 //! What the two elements share.
 
-pub mod clock;
-pub mod counter;
-pub mod enums;
-pub mod error;
-pub mod flags;
-pub mod formats;
-pub mod histogram;
-pub mod layout;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) mod clock;
+pub(crate) mod counter;
+pub(crate) mod cut;
+pub(crate) mod enums;
+pub(crate) mod error;
+pub(crate) mod flags;
+pub(crate) mod formats;
+pub(crate) mod histogram;
+pub(crate) mod layout;
 pub(crate) mod settings;
 pub(crate) mod tell;
-pub mod timing;
-pub mod validate;
+pub(crate) mod timing;
+pub(crate) mod validate;
+
+/// Locks a mutex whose data are whole whatever happened: no code here panics while it holds one, and if another
+/// thread's did, nothing was left half done.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

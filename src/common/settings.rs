@@ -1,14 +1,63 @@
-//! The one line per property that connects its name with a field of a `Settings` struct.
+//! What the user chose: settings by their properties' names, and when they may change.
 
-/// Gives a `Settings` struct `get` and `set` by property name, from one table of names and fields.
-///
-/// `set` gives `false` and `get` gives `None` for a name that is not in the table, so that an element can add
-/// properties of another kind (counters, properties of its base class).
+use std::ops::Deref;
+
+use gstreamer::glib;
+
+/// Settings that are found by their properties' names.
+pub(crate) trait ByName {
+    /// Takes a property's new value; `false` for a name that is not a setting.
+    fn set(&mut self, name: &str, value: &glib::Value) -> bool;
+
+    /// A property's value; `None` for a name that is not a setting.
+    fn get(&self, name: &str) -> Option<glib::Value>;
+}
+
+/// Settings, which change in NULL and READY only: what an element above READY works with is what its properties say.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen<S> {
+    settings: S,
+    in_use: bool,
+}
+
+impl<S: ByName> Chosen<S> {
+    /// Takes a property's new value.
+    ///
+    /// # Errors
+    /// A sentence for people, when it is not a setting, or the settings are in use.
+    pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> Result<(), String> {
+        if self.in_use {
+            return Err(format!(
+                "The property {name} can be set in the states NULL and READY only; it stays as it is."
+            ));
+        }
+        if self.settings.set(name, value) {
+            Ok(())
+        } else {
+            Err(format!("The property {name} cannot be set."))
+        }
+    }
+
+    /// From now on they stay as they are, or may change again.
+    pub(crate) fn set_in_use(&mut self, in_use: bool) {
+        self.in_use = in_use;
+    }
+}
+
+impl<S> Deref for Chosen<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.settings
+    }
+}
+
+/// Makes a struct [`ByName`], from one table of names and fields. For a name that is not in the table `set` gives `false`
+/// and `get` gives `None`, so that an element can add properties of another kind (counters).
 macro_rules! settings_by_name {
     ($settings:ty { $($name:literal => $field:ident,)* }) => {
-        impl $settings {
-            /// Takes a property's new value; `false` for a name that is not a setting.
-            pub(super) fn set(&mut self, name: &str, value: &gstreamer::glib::Value) -> bool {
+        impl crate::common::settings::ByName for $settings {
+            fn set(&mut self, name: &str, value: &gstreamer::glib::Value) -> bool {
                 match name {
                     // GObject has checked the type; a value of another one changes nothing.
                     $($name => if let Ok(value) = value.get() { self.$field = value },)*
@@ -17,8 +66,7 @@ macro_rules! settings_by_name {
                 true
             }
 
-            /// A property's value; `None` for a name that is not a setting.
-            pub(super) fn get(&self, name: &str) -> Option<gstreamer::glib::Value> {
+            fn get(&self, name: &str) -> Option<gstreamer::glib::Value> {
                 use gstreamer::glib::value::ToValue;
                 match name {
                     $($name => Some(self.$field.to_value()),)*

@@ -26,6 +26,15 @@ pub(crate) fn lost(count: u64, total: u64, why: &str) -> gst::Structure {
         .build()
 }
 
+/// `count` frames were given other times than their own since the message before, `total` in all.
+pub(crate) fn restamped(count: u64, total: u64) -> gst::Structure {
+    gst::Structure::builder("shmflow-restamped")
+        .field("count", count)
+        .field("total", total)
+        .field("reason", "their times do not fit the time of their arrival")
+        .build()
+}
+
 /// How an element's participant is called in the eyes of others: program and element.
 pub(crate) fn own_name(element: &gst::Element) -> String {
     match gst::glib::prgname() {

@@ -7,19 +7,19 @@
 use std::path::Path;
 
 /// Permission bits a topic's files may have.
-pub const PERMS_MASK: u32 = 0o777;
+pub(crate) const PERMS_MASK: u32 = 0o777;
 /// The owner's read and write bits, without which a second process of the same user could not join.
-pub const PERMS_OWNER: u32 = 0o600;
+pub(crate) const PERMS_OWNER: u32 = 0o600;
 /// A ring of fewer slots cannot hold one frame being written, one being read and one waiting.
-pub const MIN_SLOTS: u32 = 3;
+pub(crate) const MIN_SLOTS: u32 = 3;
 /// More slots than this are refused: the ring's index has 16 bits for a slot's number.
-pub const MAX_SLOTS: u32 = 4096;
+pub(crate) const MAX_SLOTS: u32 = 4096;
 
 /// Checks that a topic is set and that its name is legal in `directory`.
 ///
 /// # Errors
 /// A sentence for people.
-pub fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String> {
+pub(crate) fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String> {
     let Some(name) = topic.filter(|name| !name.is_empty()) else {
         return Err("No topic is set. Give it a name that both sides use, for example topic=video.".into());
     };
@@ -30,15 +30,7 @@ pub fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String>
 ///
 /// # Errors
 /// A sentence that shows the value in octal, since the usual mistake is a number that was read as decimal.
-///
-/// ```
-/// use gstshmflow::common::validate;
-///
-/// assert!(validate::perms(0o660).is_ok());
-/// let message = validate::perms(1777).expect_err("decimal by mistake");
-/// assert!(message.contains("03361"));
-/// ```
-pub fn perms(perms: u32) -> Result<(), String> {
+pub(crate) fn perms(perms: u32) -> Result<(), String> {
     let hint = "Write it in octal with a leading zero, for example perms=0660: without the zero it is read as decimal.";
     if perms & !PERMS_MASK != 0 {
         return Err(format!(
@@ -57,7 +49,7 @@ pub fn perms(perms: u32) -> Result<(), String> {
 ///
 /// # Errors
 /// A sentence that names the property and the bounds.
-pub fn slots(max_buffers: u32, history: u32, reserve: u32, max_slots: u32) -> Result<(), String> {
+pub(crate) fn slots(max_buffers: u32, history: u32, reserve: u32, max_depth: u32) -> Result<(), String> {
     if !(MIN_SLOTS..=MAX_SLOTS).contains(&max_buffers) {
         return Err(format!(
             "max-buffers={max_buffers} does not work: it must be {MIN_SLOTS} to {MAX_SLOTS}."
@@ -73,8 +65,8 @@ pub fn slots(max_buffers: u32, history: u32, reserve: u32, max_slots: u32) -> Re
             "reserve={reserve} leaves no slot for consumers: max-buffers is {max_buffers}. Lower reserve or raise max-buffers."
         ));
     }
-    if max_slots > MAX_SLOTS {
-        return Err(format!("max-slots={max_slots} does not work: it must be at most {MAX_SLOTS}."));
+    if max_depth > MAX_SLOTS {
+        return Err(format!("max-depth={max_depth} does not work: it must be at most {MAX_SLOTS}."));
     }
     Ok(())
 }
@@ -101,7 +93,7 @@ mod tests {
         assert!(slots(2, 1, 0, 64).is_err_and(|m| m.contains("max-buffers=2")));
         assert!(slots(8, 9, 2, 64).is_err_and(|m| m.contains("history=9")));
         assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("reserve=4")));
-        assert!(slots(8, 1, 2, 100_000).is_err_and(|m| m.contains("max-slots")));
+        assert!(slots(8, 1, 2, 100_000).is_err_and(|m| m.contains("max-depth")));
     }
 
     #[test]

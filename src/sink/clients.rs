@@ -1,16 +1,18 @@
-//! Keeps the sink's list of consumers like the topic's.
+//! Keeps the sink's list of consumers like the topic's, and tells the application who came and went.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use gstreamer as gst;
+use gstreamer::glib;
 use gstreamer_base as gst_base;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::announce;
+use crate::common::tell;
+
 use super::imp::{CAT, ShmflowSink};
 use super::link::Link;
 use super::negotiation::{Client, ClientId};
@@ -53,11 +55,11 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
     let changed = sink.gate().set_clients(element.upcast_ref(), count);
     for (id, name) in came {
         gst::info!(CAT, imp = sink, "consumer {name} came");
-        announce::client(&element, "connected", id, &name, count);
+        announce(&element, "connected", id, &name, count);
     }
     for (id, name) in went {
         gst::info!(CAT, imp = sink, "consumer {name} went");
-        announce::client(&element, "disconnected", id, &name, count);
+        announce(&element, "disconnected", id, &name, count);
     }
     if changed {
         element.notify("num-clients");
@@ -71,4 +73,33 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
 pub(super) fn ask_for_another_format(sink: &ShmflowSink) {
     gst::info!(CAT, imp = sink, "no consumer takes the present format: asking upstream for another");
     sink.obj().sink_pad().push_event(gst::event::Reconfigure::new());
+}
+
+/// `client-connected` and `client-disconnected`, with a number that is not used twice and the consumer's name.
+pub(super) fn signals() -> &'static [glib::subclass::Signal] {
+    static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+        ["client-connected", "client-disconnected"]
+            .into_iter()
+            .map(|name| {
+                glib::subclass::Signal::builder(name)
+                    .param_types([u64::static_type(), String::static_type()])
+                    .build()
+            })
+            .collect()
+    });
+    &SIGNALS
+}
+
+/// Tells that a consumer came or went, as signal and as message.
+fn announce(sink: &super::ShmflowSink, what: &str, id: ClientId, name: &str, clients: u32) {
+    let number = id.1;
+    tell::post(
+        sink.upcast_ref(),
+        gst::Structure::builder(format!("shmflow-client-{what}"))
+            .field("id", number)
+            .field("name", name)
+            .field("clients", clients)
+            .build(),
+    );
+    sink.emit_by_name::<()>(&format!("client-{what}"), &[&number, &name]);
 }

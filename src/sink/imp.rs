@@ -1,7 +1,7 @@
 //! The element itself: what GStreamer calls, and how the parts work together.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -14,18 +14,18 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
-use crate::common::{formats, tell};
+use crate::common::settings::{ByName as _, Chosen};
+use crate::common::{error, formats, lock, tell};
 
-use super::announce;
 use super::clients;
 use super::encode::{Encoder, Moment};
-use super::gate::Gate;
+use super::gate::{self, Gate, Passage};
 use super::link::{CurrentLink, Link, Outcome};
+use super::mapping;
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
 use super::stats::Stats;
-use super::timeline::Timeline;
 use super::watcher::Watcher;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -35,20 +35,18 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// State of a `shmflowsink`.
 #[derive(Debug, Default)]
 pub struct ShmflowSink {
-    pub(super) settings: Mutex<Settings>,
+    settings: Mutex<Chosen<Settings>>,
     /// From NULL→READY to READY→NULL.
-    pub(super) link: Arc<CurrentLink>,
-    pub(super) watcher: Mutex<Option<Watcher>>,
-    /// Held while the topic is made anew, or closed for good.
-    pub(super) renewing: Mutex<()>,
+    link: Arc<CurrentLink>,
+    watcher: Mutex<Option<Watcher>>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
     gate: Gate,
     /// What only the streaming thread uses.
     stream: Mutex<Stream>,
-    /// The segment, the clock or the base time may be others than before.
-    timeline_stale: AtomicBool,
-    pub(super) stats: Arc<Stats>,
+    /// How much later than upstream says the stream is, in nanoseconds of running time, because it was held.
+    held_ns: AtomicI64,
+    stats: Arc<Stats>,
 }
 
 /// What the streaming thread remembers from frame to frame.
@@ -56,23 +54,14 @@ pub struct ShmflowSink {
 struct Stream {
     encoder: Option<Encoder>,
     clock: ClockBridge,
-    /// For the next frame.
-    timeline: Option<Timeline>,
-    /// Frames whose time was before this moment of `CLOCK_MONOTONIC` became late while waiting for a consumer.
+    /// Frames of a live stream whose time was before this moment of `CLOCK_MONOTONIC` became late while it was held.
     skip_before: Option<u64>,
+    /// Another producer's frames count.
+    standing_by: bool,
     losses: tell::Limiter,
 }
 
-/// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl ShmflowSink {
-    pub(super) fn link(&self) -> Option<Arc<Link>> {
-        self.link.get()
-    }
-
     pub(super) fn negotiator(&self) -> MutexGuard<'_, Negotiator> {
         lock(&self.negotiator)
     }
@@ -89,7 +78,7 @@ impl ShmflowSink {
     fn topic_stats(&self) -> gst::Structure {
         let mut structure = self.stats.to_structure();
         structure.set("clients", self.gate.clients());
-        if let Some(link) = self.link() {
+        if let Some(link) = self.link.get() {
             let geometry = link.producer.geometry();
             structure.set("epoch", geometry.epoch);
             structure.set("slots", geometry.slots);
@@ -101,49 +90,99 @@ impl ShmflowSink {
         structure
     }
 
-    /// What a buffer's time means now.
-    fn timeline(&self, stream: &mut Stream) -> Timeline {
-        let stale = self.timeline_stale.swap(false, Ordering::AcqRel);
-        let known = stream.timeline.take().filter(|_| !stale);
-        known.unwrap_or_else(|| Timeline::of(&self.obj(), &mut stream.clock))
+    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+        self.post_error_message(message);
+        gst::FlowError::Error
     }
 
-    /// Waits for a consumer if that is wanted. Being paused and played again does not end the wait.
-    fn wait_for_connection(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
-        while !self.gate.is_open() {
-            self.obj().wait_preroll()?;
-        }
-        stream.skip_before = Some(monotonic_ns());
-        Ok(())
-    }
-
-    /// Whether a frame became late while the stream was held, so that showing it now would be a burst.
-    fn is_stale(&self, stream: &mut Stream, moment: Moment) -> bool {
-        let Some(until) = stream.skip_before else {
-            return false;
-        };
-        let stale = self.obj().is_sync()
-            && moment.capture_ns.is_some_and(|capture| capture.saturating_add(moment.latency_ns) < until);
-        if !stale {
-            stream.skip_before = None;
-        }
-        stale
-    }
-
-    fn check_and_open(&self) -> Result<(), gst::ErrorMessage> {
-        lock(&self.settings)
-            .check()
-            .map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
+    /// Checks the settings, opens the topic with them, sees who is there, and starts watching who comes and goes.
+    fn open(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = Settings::clone(&lock(&self.settings));
+        settings.check().map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
         self.stats.clear();
+        let link = self.attach(&settings)?;
+        drop(self.link.replace(Some(Arc::clone(&link))));
+        clients::refresh(self, &link);
+        self.watch(&link)
+    }
+
+    /// Opens the topic again if that is due: it was opened in NULL→READY, and the settings may have changed in READY.
+    fn follow_settings(&self) -> Result<(), gst::ErrorMessage> {
+        let is_current = |link: Arc<Link>| link.settings == **lock(&self.settings);
+        if self.link.get().is_some_and(is_current) {
+            return Ok(());
+        }
+        self.close();
         self.open()
     }
 
-    /// Leaves the topic and forgets the stream.
-    fn shut(&self) {
-        let renewing = lock(&self.renewing);
-        self.close();
-        drop(renewing);
-        *lock(&self.stream) = Stream::default();
+    fn attach(&self, settings: &Settings) -> Result<Arc<Link>, gst::ErrorMessage> {
+        let name = tell::own_name(self.obj().upcast_ref());
+        Link::open(settings, &name, Arc::clone(&self.stats))
+            .map(Arc::new)
+            .map_err(|error| error::message(&error, "opening the topic for writing"))
+    }
+
+    fn watch(&self, link: &Arc<Link>) -> Result<(), gst::ErrorMessage> {
+        let weak = self.obj().downgrade();
+        let watched = Arc::downgrade(link);
+        let changed = move || {
+            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
+                return false;
+            };
+            clients::refresh(sink.imp(), &link);
+            true
+        };
+        let weak = self.obj().downgrade();
+        // Not left to the next frame: upstream may be waiting for a consumer, who would look for the topic in vain.
+        let removed = move |link: &Arc<Link>| {
+            if let Some(sink) = weak.upgrade()
+                && let Err(message) = sink.imp().recreate(link)
+            {
+                link.give_up();
+                sink.imp().post_error_message(message);
+            }
+        };
+        let watcher = Watcher::start(link, changed, removed);
+        let watcher = watcher.map_err(|error| {
+            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
+        })?;
+        let before = lock(&self.watcher).replace(watcher);
+        drop(before);
+        Ok(())
+    }
+
+    /// Makes the topic of a link that was removed again. Called by the watcher's thread alone, and under no lock: to open a
+    /// topic may take seconds, and stopping the element must not wait for it.
+    fn recreate(&self, gone: &Arc<Link>) -> Result<(), gst::ErrorMessage> {
+        if !self.link.is(gone) {
+            return Ok(());
+        }
+        gst::warning!(CAT, imp = self, "the topic was removed, and is made again");
+        let link = self.attach(&gone.settings)?;
+        // The old link stays until there is a new one: without any, the streaming thread would take it for the end.
+        if !self.link.succeed(gone, &link) {
+            return Ok(());
+        }
+        self.watch(&link)?;
+        // Closed meanwhile, by somebody who did not find this watcher.
+        if !self.link.is(&link) {
+            self.stop_watching();
+        }
+        Ok(())
+    }
+
+    fn stop_watching(&self) {
+        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
+        let watcher = lock(&self.watcher).take();
+        drop(watcher);
+    }
+
+    /// Closes the topic.
+    fn close(&self) {
+        let link = self.link.replace(None);
+        self.stop_watching();
+        drop(link);
         *self.negotiator() = Negotiator::default();
         let sink = self.obj();
         if self.gate.set_clients(sink.upcast_ref(), 0) {
@@ -151,9 +190,111 @@ impl ShmflowSink {
         }
     }
 
-    pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
-        self.post_error_message(message);
-        gst::FlowError::Error
+    /// Forgets the stream.
+    fn reset(&self) {
+        *lock(&self.stream) = Stream::default();
+        self.gate.reset();
+        self.forget_hold();
+    }
+
+    /// Waits for a consumer. Being paused and played again does not end the wait. `false` if nobody is waited for any more.
+    fn wait_for_connection(&self, stream: &mut Stream) -> Result<bool, gst::FlowError> {
+        let sink = self.obj();
+        let began = sink.current_running_time();
+        loop {
+            match self.gate.passage() {
+                Passage::Open => break,
+                Passage::Ending => return Ok(false),
+                Passage::Wait => sink.wait_preroll().map(drop)?,
+            }
+        }
+        // Nothing that is live can be had later: what became late meanwhile is left out. A film goes on where it was.
+        if self.upstream_is_live() {
+            stream.skip_before = Some(monotonic_ns());
+        } else if let Some(held) = sink.current_running_time().and_then(|now| now.checked_sub(began?)) {
+            let held = i64::try_from(held.nseconds()).unwrap_or(i64::MAX);
+            self.held_ns.fetch_add(held, Ordering::Relaxed);
+            sink.set_ts_offset(sink.ts_offset().saturating_add(held));
+            gst::info!(CAT, imp = self, "the stream was held for {} ms", held / 1_000_000);
+        }
+        Ok(true)
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    /// The running time begins again.
+    fn forget_hold(&self) {
+        let held = self.held_ns.swap(0, Ordering::Relaxed);
+        if held != 0 {
+            let sink = self.obj();
+            sink.set_ts_offset(sink.ts_offset().saturating_sub(held));
+        }
+    }
+
+    /// Whether a frame became late while the stream was held, so that showing it now would be a burst.
+    fn is_stale(&self, stream: &mut Stream, moment: Moment) -> bool {
+        let Some(until) = stream.skip_before else {
+            return false;
+        };
+        let due = moment.capture_ns.saturating_add(moment.latency_ns);
+        let stale = self.obj().is_sync() && due < until;
+        if !stale {
+            stream.skip_before = None;
+        }
+        stale
+    }
+
+    /// Publishes a frame, unless that is not to be.
+    fn publish(
+        &self,
+        link: &Link,
+        stream: &mut Stream,
+        buffer: &gst::BufferRef,
+        moment: Moment,
+    ) -> Result<Outcome, gst::FlowError> {
+        let Some(encoder) = &mut stream.encoder else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let unlike = |why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")));
+        let part = encoder.part(buffer).map_err(unlike)?;
+        let info = part.as_ref().map(|_| encoder.info().clone());
+        let meta = encoder.encode(buffer, part.as_ref(), moment).map_err(unlike)?;
+        link.publish(buffer, part.as_ref().zip(info.as_ref()), meta)
+            .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
+    }
+
+    /// Counts what became of a frame, and tells what has to be told.
+    fn count(&self, link: &Link, stream: &mut Stream, outcome: &Outcome) {
+        let stands_by = matches!(outcome, Outcome::Standby);
+        if std::mem::replace(&mut stream.standing_by, stands_by) != stands_by {
+            let topic = link.settings.topic.as_deref().unwrap_or_default();
+            let what = if stands_by { "shmflow-standby" } else { "shmflow-primary" };
+            self.post(gst::Structure::builder(what).field("topic", topic).build());
+        }
+        match outcome {
+            Outcome::InPlace => self.stats.zero_copy.add(1),
+            Outcome::Copied => self.stats.copied.add(1),
+            Outcome::Standby => self.stats.standby.add(1),
+            Outcome::Dropped(why) => self.dropped(stream, why),
+            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being made again"),
+        };
+    }
+
+    /// A frame is not published, and lost.
+    fn dropped(&self, stream: &mut Stream, why: &str) -> u64 {
+        let total = self.stats.dropped.add(1);
+        gst::log!(CAT, imp = self, "frame not published: {why}");
+        if let Some(count) = stream.losses.count(1) {
+            self.post(tell::lost(count, total, why));
+        }
+        total
+    }
+
+    fn post(&self, structure: gst::Structure) {
+        tell::post(self.obj().upcast_ref(), structure);
     }
 }
 
@@ -162,6 +303,10 @@ impl ObjectSubclass for ShmflowSink {
     const NAME: &'static str = "GstShmflowSink";
     type Type = super::ShmflowSink;
     type ParentType = gst_base::BaseSink;
+
+    fn class_init(class: &mut Self::Class) {
+        gate::take_lists_apart(class);
+    }
 }
 
 impl ObjectImpl for ShmflowSink {
@@ -170,7 +315,7 @@ impl ObjectImpl for ShmflowSink {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        announce::signals()
+        clients::signals()
     }
 
     fn constructed(&self) {
@@ -183,8 +328,15 @@ impl ObjectImpl for ShmflowSink {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if !lock(&self.settings).set(pspec.name(), value) {
-            gst::warning!(CAT, imp = self, "property {} cannot be set", pspec.name());
+        if let Err(why) = lock(&self.settings).set(pspec.name(), value) {
+            gst::warning!(CAT, imp = self, "{why}");
+        } else if pspec.name() == "wait-for-connection" {
+            // See `gate`.
+            let sink = self.obj();
+            match lock(&self.settings).wait_for_connection {
+                true => sink.set_element_flags(gst::ElementFlags::SOURCE),
+                false => sink.unset_element_flags(gst::ElementFlags::SOURCE),
+            }
         }
     }
 
@@ -228,26 +380,51 @@ impl ElementImpl for ShmflowSink {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         // Not in `start`: when that fails, the base class posts an error of its own after the one that says why.
-        if transition == gst::StateChange::NullToReady
-            && let Err(message) = self.check_and_open()
-        {
-            self.shut();
+        let opened = match transition {
+            gst::StateChange::NullToReady => self.open(),
+            gst::StateChange::ReadyToPaused => self.follow_settings(),
+            _ => Ok(()),
+        };
+        if let Err(message) = opened {
+            self.close();
             self.post_error_message(message);
             return Err(gst::StateChangeError);
         }
-        // Before the base class lets the streaming thread go on with another base time, and maybe another clock.
-        self.timeline_stale.store(true, Ordering::Release);
         match transition {
+            gst::StateChange::ReadyToPaused => lock(&self.settings).set_in_use(true),
             gst::StateChange::PausedToPlaying => self.gate.set_playing(true),
             gst::StateChange::PlayingToPaused => self.gate.set_playing(false),
             _ => {}
         }
         let result = self.parent_change_state(transition);
-        let failed = transition == gst::StateChange::NullToReady && result.is_err();
-        if failed || transition == gst::StateChange::ReadyToNull {
-            self.shut();
+        let failed = result.is_err();
+        if transition == gst::StateChange::PausedToReady
+            || failed && transition == gst::StateChange::ReadyToPaused
+        {
+            lock(&self.settings).set_in_use(false);
+            self.reset();
+        }
+        if transition == gst::StateChange::ReadyToNull
+            || failed && transition == gst::StateChange::NullToReady
+        {
+            self.close();
+            self.reset();
         }
         result
+    }
+
+    fn send_event(&self, event: gst::Event) -> bool {
+        // Sent to the pipeline's sources, of which this is one only so that it learns of it: see `gate`.
+        if self.obj().element_flags().contains(gst::ElementFlags::SOURCE)
+            && event.is_downstream()
+            && !event.is_upstream()
+        {
+            if event.type_() == gst::EventType::Eos {
+                self.gate.end(self.obj().upcast_ref());
+            }
+            return true;
+        }
+        self.parent_send_event(event)
     }
 }
 
@@ -283,7 +460,7 @@ impl BaseSinkImpl for ShmflowSink {
             (before.is_some_and(|before| before != *caps), negotiator.should_reconfigure(mode))
         };
         if changed {
-            tell::post(self.obj().upcast_ref(), tell::format_changed(caps));
+            self.post(tell::format_changed(caps));
         }
         lock(&self.stream).encoder = Some(Encoder::new(caps, info));
         if reconfigure {
@@ -296,8 +473,8 @@ impl BaseSinkImpl for ShmflowSink {
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         let (caps, need_pool) = query.get_owned();
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
-        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
-        let (Some(caps), true, Some(_)) = (caps, need_pool, self.link()) else {
+        // No crop: not every consumer's elements know it, so upstream crops by itself, into a slot.
+        let (Some(caps), true, Some(_)) = (caps, need_pool, self.link.get()) else {
             return Ok(());
         };
         let Ok(info) = formats::check(&caps) else {
@@ -306,7 +483,7 @@ impl BaseSinkImpl for ShmflowSink {
         let Ok(size) = u32::try_from(info.size()) else {
             return Ok(());
         };
-        let pool = RingPool::new(&self.link);
+        let pool = RingPool::new(&self.link, mapping::is_fed_by_libav(self.obj().sink_pad()));
         let mut config = pool.config();
         config.set_params(Some(&caps), size, 0, 0);
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
@@ -317,64 +494,62 @@ impl BaseSinkImpl for ShmflowSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let link = self.link().ok_or(gst::FlowError::Flushing)?;
+        let link = self.link.get().ok_or(gst::FlowError::Flushing)?;
+        if link.is_hopeless() {
+            return Err(gst::FlowError::Error);
+        }
         if buffer.size() == 0 {
             // Filler for a gap: there is no picture to publish.
             return Ok(gst::FlowSuccess::Ok);
         }
         let mut stream = lock(&self.stream);
-        if lock(&self.settings).wait_for_connection && self.gate.clients() == 0 {
-            self.wait_for_connection(&mut stream)?;
-        }
-        let moment = self.timeline(&mut stream).moment(buffer);
-        if self.is_stale(&mut stream, moment) {
-            self.stats.dropped.add(1);
+        if link.settings.wait_for_connection
+            && self.gate.clients() == 0
+            && !self.wait_for_connection(&mut stream)?
+        {
+            self.dropped(&mut stream, "the stream ends, and no consumer came");
             return Ok(gst::FlowSuccess::Ok);
         }
-        let stream = &mut *stream;
-        let Some(encoder) = &mut stream.encoder else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        let meta = encoder
-            .encode(buffer, moment)
-            .map_err(|why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}"))))?;
-        match self.publish(&link, buffer, meta)? {
-            Outcome::Dropped(why) => {
-                let total = self.stats.dropped.add(1);
-                gst::log!(CAT, imp = self, "frame not published: {why}");
-                if let Some(count) = stream.losses.count(1) {
-                    tell::post(self.obj().upcast_ref(), tell::lost(count, total, why));
-                }
-            }
-            outcome => {
+        let held = self.held_ns.load(Ordering::Relaxed);
+        let moment = Moment::of(&self.obj(), &mut stream.clock, held, buffer);
+        if self.is_stale(&mut stream, moment) {
+            self.dropped(&mut stream, "late, because the stream was held until a consumer came");
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        // The topic may have been removed and made again while the stream was held.
+        let link = self.link.get().ok_or(gst::FlowError::Flushing)?;
+        let outcome = self.publish(&link, &mut stream, buffer, moment)?;
+        self.count(&link, &mut stream, &outcome);
+        match outcome {
+            Outcome::InPlace | Outcome::Copied => {
                 self.stats.published.add(1);
                 self.stats.bytes.add(buffer.size() as u64);
-                let counter = if matches!(outcome, Outcome::InPlace) {
-                    &self.stats.zero_copy
-                } else {
-                    &self.stats.copied
-                };
-                counter.add(1);
-                if let Some(capture) = moment.capture_ns {
-                    self.stats.latency.record(monotonic_ns().saturating_sub(capture));
+                self.stats.latency.record(monotonic_ns().saturating_sub(moment.capture_ns));
+            }
+            Outcome::Removed => {
+                if let Some(watcher) = lock(&self.watcher).as_ref() {
+                    watcher.tell_removed();
                 }
             }
+            Outcome::Dropped(_) | Outcome::Standby => {}
         }
-        stream.timeline = Some(Timeline::of(&self.obj(), &mut stream.clock));
         Ok(gst::FlowSuccess::Ok)
     }
 
     fn event(&self, event: gst::Event) -> bool {
         let ends = matches!(event.view(), gst::EventView::Eos(_));
-        let restarts = matches!(event.view(), gst::EventView::Segment(_) | gst::EventView::FlushStop(_));
+        let restarts = matches!(event.view(), gst::EventView::FlushStop(stop) if stop.resets_time());
         // For an end of stream this returns when its time has come, and fails when it was flushed away.
         let handled = self.parent_event(event);
         if restarts {
-            self.timeline_stale.store(true, Ordering::Release);
+            self.forget_hold();
+        }
+        if ends || restarts {
+            self.gate.reset();
         }
         if ends
             && handled
-            && let Some(link) = self.link()
+            && let Some(link) = self.link.get()
         {
             link.producer.end();
         }

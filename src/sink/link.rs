@@ -1,20 +1,24 @@
-//! The sink's hold on its topic: the producer, its slots in upstream's hands, and the ring's size.
+//! The sink's hold on its topic: the settings that it was opened with, the producer, its slots in upstream's hands, and the
+//! ring's size.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gstreamer as gst;
+use gstreamer_video as gst_video;
 
 use shmflow::meta::EncodedMeta;
 use shmflow::{Error, Policy, Producer, ProducerMode as RingMode};
 
+use crate::common::cut::Part;
 use crate::common::enums::{LeakyType, ProducerMode};
+use crate::common::lock;
 use crate::common::validate::MIN_SLOTS;
 
+use super::pool::Slots;
 use super::settings::Settings;
-use super::slots::Slots;
 use super::stats::Stats;
 
 /// Buffers of ordinary memory after which the ring is deepened: one or two are a passing shortage.
@@ -35,23 +39,34 @@ pub(super) struct CurrentLink(Mutex<Option<Arc<Link>>>);
 
 impl CurrentLink {
     pub(super) fn get(&self) -> Option<Arc<Link>> {
-        self.lock().clone()
+        lock(&self.0).clone()
     }
 
     /// Puts another in its place. The one before is closed by whoever drops it, outside of any lock.
     #[must_use = "dropping it closes the topic"]
     pub(super) fn replace(&self, link: Option<Arc<Link>>) -> Option<Arc<Link>> {
-        std::mem::replace(&mut *self.lock(), link)
+        std::mem::replace(&mut *lock(&self.0), link)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Puts `new` in the place of `old`, if that is still there.
+    pub(super) fn succeed(&self, old: &Arc<Link>, new: &Arc<Link>) -> bool {
+        let mut current = lock(&self.0);
+        let is_there = current.as_ref().is_some_and(|link| Arc::ptr_eq(link, old));
+        if is_there {
+            *current = Some(Arc::clone(new));
+        }
+        is_there
+    }
+
+    pub(super) fn is(&self, link: &Arc<Link>) -> bool {
+        lock(&self.0).as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
     }
 }
 
 /// An open topic.
 #[derive(Debug)]
 pub(super) struct Link {
+    pub(super) settings: Settings,
     pub(super) producer: Producer,
     pub(super) stats: Arc<Stats>,
     slots: Arc<Slots>,
@@ -59,14 +74,18 @@ pub(super) struct Link {
     shortage: AtomicU32,
     /// Buffers in slots since the last one that was not.
     plenty: AtomicU32,
-    size: Mutex<Size>,
+    size: Size,
+    /// Somebody removed the topic.
+    removed: AtomicBool,
+    /// And it could not be made again.
+    hopeless: AtomicBool,
 }
 
 /// How large the ring may be and is wanted.
 #[derive(Debug)]
 struct Size {
-    depth: u32,
-    max_depth: u32,
+    depth: AtomicU32,
+    max_depth: AtomicU32,
     /// Bytes; 0 is no limit.
     max_bytes: u64,
     reserve: u32,
@@ -81,14 +100,18 @@ pub(super) enum Outcome {
     Copied,
     /// Not published; why.
     Dropped(&'static str),
+    /// Another producer's frames count, and nothing is lost.
+    Standby,
+    /// The topic is gone.
+    Removed,
 }
 
 impl Link {
     pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
         let size = Size {
-            depth: settings.max_buffers,
-            max_depth: settings.max_slots.max(settings.max_buffers),
+            depth: settings.max_buffers.into(),
+            max_depth: settings.max_depth.max(settings.max_buffers).into(),
             max_bytes: settings.max_bytes,
             reserve: settings.reserve,
         };
@@ -117,12 +140,15 @@ impl Link {
             builder = builder.dir(Path::new(directory));
         }
         Ok(Self {
+            settings: settings.clone(),
             producer: builder.open()?,
             stats,
             slots: Arc::default(),
             shortage: AtomicU32::new(0),
             plenty: AtomicU32::new(0),
-            size: Mutex::new(size),
+            size,
+            removed: AtomicBool::new(false),
+            hopeless: AtomicBool::new(false),
         })
     }
 
@@ -156,21 +182,77 @@ impl Link {
         self.slots.held() < slots.saturating_sub(KEPT_BACK)
     }
 
-    /// Publishes a frame: in place if it lies in one of our slots, else with one copy.
-    pub(super) fn publish(&self, buffer: &gst::BufferRef, meta: &EncodedMeta) -> Result<Outcome, Error> {
-        if !self.producer.lead() {
-            return Ok(Outcome::Dropped("standing by for the primary producer"));
+    /// Publishes a frame: in place if it lies in one of our slots, else with one copy. Of a frame that was cropped only
+    /// the `part` that is meant gets into the topic, as `info` describes it.
+    pub(super) fn publish(
+        &self,
+        buffer: &gst::BufferRef,
+        part: Option<(&Part, &gst_video::VideoInfo)>,
+        meta: &EncodedMeta,
+    ) -> Result<Outcome, Error> {
+        if self.is_removed() {
+            return Ok(Outcome::Removed);
         }
-        let result = match self.slots.take(buffer) {
-            Some(ready) => ready.publish(meta).map(|_| Outcome::InPlace),
-            None => self.copy(buffer, meta).map(|()| Outcome::Copied),
+        if !self.producer.lead() {
+            return Ok(Outcome::Standby);
+        }
+        let result = match part {
+            Some((part, info)) => self.cut(buffer, part, info, meta).map(|()| Outcome::Copied),
+            None => match self.slots.take(buffer) {
+                Some(ready) => ready.publish(meta).map(|_| Outcome::InPlace),
+                None => self.copy(buffer, meta).map(|()| Outcome::Copied),
+            },
         };
         self.deepen_if_short();
         match result {
             Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not taken the frames before it")),
             Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is being read or kept upstream")),
-            Err(Error::Standby { .. }) => Ok(Outcome::Dropped("standing by for the primary producer")),
+            Err(Error::Standby { .. }) => Ok(Outcome::Standby),
+            Err(Error::Removed { .. }) => {
+                self.removed.store(true, Ordering::Release);
+                Ok(Outcome::Removed)
+            }
             result => result,
+        }
+    }
+
+    /// Whether a frame could not be published because the topic is gone.
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// The topic is gone, and cannot be made again.
+    pub(super) fn give_up(&self) {
+        self.hopeless.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.hopeless.load(Ordering::Acquire)
+    }
+
+    fn cut(
+        &self,
+        buffer: &gst::BufferRef,
+        part: &Part,
+        info: &gst_video::VideoInfo,
+        meta: &EncodedMeta,
+    ) -> Result<(), Error> {
+        self.make_room(info.size())?;
+        let mut slot = gst::Buffer::new();
+        let fresh = slot.make_mut();
+        fresh.append_memory(self.slots.wrap(self.producer.claim(info.size())?));
+        // What the slot held before would show between rows.
+        if let Ok(mut map) = fresh.map_writable() {
+            map.fill(0);
+        }
+        let unreadable = |_| Error::BadSetting {
+            what: "a cropped buffer whose memory cannot be mapped for reading".into(),
+        };
+        part.copy(buffer, info, fresh).map_err(unreadable)?;
+        match self.slots.take(&slot) {
+            Some(ready) => ready.publish(meta).map(drop),
+            // The ring was replaced meanwhile, which the next frame sees.
+            None => self.copy(&slot, meta),
         }
     }
 
@@ -205,9 +287,12 @@ impl Link {
         if self.producer.geometry().capacity >= len {
             return Ok(());
         }
-        let size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        let depth = size.depth_within(len)?;
-        if size.max_bytes == 0 { self.producer.grow(len, depth) } else { self.producer.reshape(len, depth) }
+        let depth = self.size.depth_within(len)?;
+        if self.size.max_bytes == 0 {
+            self.producer.grow(len, depth)
+        } else {
+            self.producer.reshape(len, depth)
+        }
     }
 
     /// Deepens the ring when upstream keeps more buffers than there are slots.
@@ -216,20 +301,23 @@ impl Link {
             return;
         }
         self.shortage.store(0, Ordering::Relaxed);
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        let geometry = self.producer.geometry();
-        let wanted = size.depth.saturating_mul(2).min(size.max_depth);
-        if wanted <= size.depth {
+        let size = &self.size;
+        let capacity = self.producer.geometry().capacity;
+        let before = size.depth.load(Ordering::Relaxed);
+        let wanted = before.saturating_mul(2).min(size.max_depth.load(Ordering::Relaxed));
+        if wanted <= before {
             return;
         }
-        let before = std::mem::replace(&mut size.depth, wanted);
+        // No lock is held: to reserve memory takes a while, and upstream asks for slots meanwhile. Only this thread, which
+        // publishes, changes these.
+        size.depth.store(wanted, Ordering::Relaxed);
         // No room for more is no reason to stop: frames go on being copied.
-        let grown = size.depth_within(geometry.capacity).and_then(|depth| {
-            if depth > before { self.producer.grow(geometry.capacity, depth) } else { Ok(()) }
-        });
+        let grown = size
+            .depth_within(capacity)
+            .and_then(|depth| if depth > before { self.producer.grow(capacity, depth) } else { Ok(()) });
         if grown.is_err() {
-            size.depth = before;
-            size.max_depth = before;
+            size.depth.store(before, Ordering::Relaxed);
+            size.max_depth.store(before, Ordering::Relaxed);
         }
     }
 
@@ -242,12 +330,13 @@ impl Link {
 impl Size {
     /// The depth for frames of `len` bytes.
     fn depth_within(&self, len: usize) -> Result<u32, Error> {
+        let wanted = self.depth.load(Ordering::Relaxed);
         if self.max_bytes == 0 {
-            return Ok(self.depth);
+            return Ok(wanted);
         }
         let frame = (len as u64).max(1).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
         let slots = u32::try_from(self.max_bytes / frame).unwrap_or(u32::MAX);
-        let depth = slots.saturating_sub(self.reserve).min(self.depth);
+        let depth = slots.saturating_sub(self.reserve).min(wanted);
         if slots < MIN_SLOTS.max(self.reserve.saturating_add(1)) {
             let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.reserve.saturating_add(1))));
             return Err(Error::BadSetting {
@@ -266,7 +355,7 @@ mod tests {
     use super::*;
 
     fn size(max_bytes: u64) -> Size {
-        Size { depth: 8, max_depth: 64, max_bytes, reserve: 2 }
+        Size { depth: 8.into(), max_depth: 64.into(), max_bytes, reserve: 2 }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! How buffers of the pool are mapped as video frames.
+//! How buffers of a pool are mapped as video frames that libav's decoders use.
 //!
-//! libav's decoders map a frame for reading and writing when they begin it, and keep it mapped for as long as later
+//! They map a frame for reading and writing when they begin it, and keep it mapped for as long as later
 //! frames refer to it, long after they pushed it. What they push is a `gst_buffer_copy`, which references the memory if it
 //! can, and copies it while it is locked for writing. So every frame would be copied before it gets here.
 //!
@@ -12,7 +12,9 @@
 //!
 //! What remains is the rule of every pipeline: nobody writes to what he has pushed. An element that pushes shallow copies
 //! of one frame, and goes on writing into a mapping of it that it never closes, would break it. libav's decoders do
-//! not: a frame that was put out is one that others only read.
+//! not: a frame that was put out is one that others only read. Therefore only pools that feed one of libav's decoders do
+//! this. It makes up for what `gst_ffmpegviddec_video_frame` (gstavviddec.c) says of itself: "FIXME: Ideally we would remap
+//! the buffer read-only now before pushing but libav might still have a reference to it!"
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int, c_uint};
@@ -20,8 +22,11 @@ use std::sync::OnceLock;
 
 use gstreamer as gst;
 use gstreamer::glib;
+use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
 
+use gst::prelude::*;
+use gst_base::prelude::*;
 use gst_video::ffi::GstVideoMeta;
 
 type Map = unsafe extern "C" fn(
@@ -40,6 +45,42 @@ static DEFAULT: OnceLock<(Map, Unmap)> = OnceLock::new();
 
 /// Kinds of memory whose mapping is an address and nothing else: slots, and what the pool gives out without one.
 const PLAIN: [&CStr; 2] = [c"RustGlobalAllocatorMemory", c"SystemMemory"];
+
+/// How many elements there may be between a decoder and the sink.
+const MOST_BETWEEN: usize = 16;
+
+/// Whether what a sink's pad is offered comes straight from one of libav's decoders: through queues, caps filters and bins,
+/// but not through elements that make buffers of their own.
+pub(super) fn is_fed_by_libav(pad: &gst::Pad) -> bool {
+    let mut peer = pad.peer();
+    for _ in 0..MOST_BETWEEN {
+        let Some(pad) = peer else { return false };
+        if let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
+            peer = ghost.target();
+            continue;
+        }
+        let Some(parent) = pad.parent() else { return false };
+        let element = match parent.downcast::<gst::Element>() {
+            Ok(element) => element,
+            // The inner side of a bin's pad.
+            Err(outer) => {
+                peer = outer.downcast::<gst::Pad>().ok().and_then(|outer| outer.peer());
+                continue;
+            }
+        };
+        if element.factory().and_then(|factory| factory.plugin_name()).is_some_and(|name| name == "libav") {
+            return true;
+        }
+        let makes_buffers = element
+            .downcast_ref::<gst_base::BaseTransform>()
+            .is_some_and(|transform| !transform.is_passthrough());
+        peer = match element.sink_pads().as_slice() {
+            [only] if !makes_buffers => only.peer(),
+            _ => None,
+        };
+    }
+    false
+}
 
 /// Has the frame of this meta's buffer, and of copies of it, mapped as described above.
 pub(super) fn share_while_mapped(meta: &mut gst_video::VideoMeta) {

@@ -12,7 +12,6 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
-mod announce;
 mod clients;
 mod encode;
 mod gate;
@@ -21,12 +20,8 @@ mod link;
 mod mapping;
 mod negotiation;
 mod pool;
-mod preroll;
 mod settings;
-mod slots;
 mod stats;
-mod timeline;
-mod topic;
 mod watcher;
 
 glib::wrapper! {

@@ -36,7 +36,8 @@ impl Client {
             return false;
         }
         self.text = text.to_owned();
-        self.wish = formats::parse(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
+        self.wish =
+            formats::parse_accepted(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
         true
     }
 

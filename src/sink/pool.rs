@@ -5,8 +5,15 @@
 //! still reading. When no slot is free it gives out ordinary memory, and the frame is copied later: it never blocks and
 //! never runs dry, so it need not be bounded (decoders refuse bounded pools).
 
+//!
+//! The bytes of a claimed slot are given to GStreamer as a memory that upstream elements write into; the ticket to
+//! publish it stays here, found again by the memory's address. A ticket is taken out when its frame is published, so
+//! that the same memory, should upstream send it a second time, is not found any more and gets copied.
+#![allow(unsafe_code)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -15,6 +22,10 @@ use gstreamer_video as gst_video;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
+use shmflow::meta::EncodedMeta;
+use shmflow::{Claim, SlotBuffer, Ticket};
+
+use crate::common::lock;
 
 use super::link::CurrentLink;
 use super::mapping;
@@ -25,11 +36,12 @@ glib::wrapper! {
 }
 
 impl RingPool {
-    /// A pool over whatever topic the sink has open, to be configured by whoever uses it.
-    pub(super) fn new(link: &Arc<CurrentLink>) -> Self {
+    /// A pool over whatever topic the sink has open, to be configured by whoever uses it; `for_libav` if that is one of
+    /// libav's decoders.
+    pub(super) fn new(link: &Arc<CurrentLink>, for_libav: bool) -> Self {
         let pool: Self = glib::Object::new();
         // Weak: upstream may keep a pool long after the sink is gone.
-        let _ = pool.imp().link.set(Arc::downgrade(link));
+        let _ = pool.imp().of.set((Arc::downgrade(link), for_libav));
         pool
     }
 }
@@ -54,7 +66,8 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub struct RingPool {
-        pub(super) link: OnceLock<Weak<CurrentLink>>,
+        /// The sink's topic, and whether a decoder of libav's uses the pool.
+        pub(super) of: OnceLock<(Weak<CurrentLink>, bool)>,
         shape: Mutex<Option<Arc<Shape>>>,
     }
 
@@ -83,7 +96,7 @@ mod imp {
                 let Some(shape) = shape_of(config) else {
                     return false;
                 };
-                *self.shape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shape));
+                *lock(&self.shape) = Some(Arc::new(shape));
                 self.parent_set_config(config)
             })
         }
@@ -101,9 +114,10 @@ mod imp {
                 if self.obj().is_flushing() {
                     return Err(gst::FlowError::Flushing);
                 }
-                let shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let shape = lock(&self.shape).clone();
                 let shape = shape.ok_or(gst::FlowError::Error)?;
-                let link = self.link.get().and_then(Weak::upgrade).and_then(|current| current.get());
+                let (link, for_libav) = self.of.get().ok_or(gst::FlowError::Error)?;
+                let link = link.upgrade().and_then(|current| current.get());
                 let slot = link.and_then(|link| link.memory(shape.size));
                 let memory =
                     slot.unwrap_or_else(|| gst::Memory::with_size_and_params(shape.size, &shape.params));
@@ -111,7 +125,7 @@ mod imp {
                 let fresh = buffer.make_mut();
                 fresh.append_memory(memory);
                 if let Some(video) = &shape.video {
-                    video.describe(fresh).map_err(|_| gst::FlowError::Error)?;
+                    video.describe(fresh, *for_libav).map_err(|_| gst::FlowError::Error)?;
                 }
                 fresh.unset_flags(gst::BufferFlags::TAG_MEMORY);
                 Ok(buffer)
@@ -124,7 +138,7 @@ mod imp {
     }
 
     impl Video {
-        fn describe(&self, buffer: &mut gst::BufferRef) -> Result<(), glib::BoolError> {
+        fn describe(&self, buffer: &mut gst::BufferRef, for_libav: bool) -> Result<(), glib::BoolError> {
             let info = &self.info;
             let mut meta = gst_video::VideoMeta::add_full(
                 buffer,
@@ -138,7 +152,9 @@ mod imp {
             if let Some(alignment) = &self.alignment {
                 meta.set_alignment(alignment)?;
             }
-            mapping::share_while_mapped(&mut meta);
+            if for_libav {
+                mapping::share_while_mapped(&mut meta);
+            }
             Ok(())
         }
     }
@@ -164,5 +180,124 @@ mod imp {
         let size = size_wanted.max(info.size());
         config.set_params(Some(&caps), u32::try_from(size).ok()?, min, max);
         Some(Shape { size, params, video: wants_meta.then_some(Video { info, alignment }) })
+    }
+}
+
+/// Tickets of the slots that upstream has, by the address of their memory.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// There are as many as upstream holds buffers, a handful, so that looking at each beats hashing.
+    tickets: Mutex<Vec<(usize, Ticket)>>,
+    /// Memories alive, published or not.
+    held: AtomicUsize,
+}
+
+/// What a `GstMemory` owns: the slot's bytes. With it goes the ticket, before the memory's address can be used again.
+struct OwnedSlot {
+    bytes: SlotBuffer,
+    /// 0 until the memory is there.
+    address: Arc<AtomicUsize>,
+    slots: Weak<Slots>,
+}
+
+impl AsMut<[u8]> for OwnedSlot {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes.as_mut()
+    }
+}
+
+impl AsRef<[u8]> for OwnedSlot {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl Drop for OwnedSlot {
+    fn drop(&mut self) {
+        if let Some(slots) = self.slots.upgrade() {
+            slots.held.fetch_sub(1, Ordering::Relaxed);
+            // The ticket is dropped after the lock: giving a slot back does things of its own.
+            let ticket = take(&mut slots.lock(), self.address.load(Ordering::Relaxed));
+            drop(ticket);
+        }
+    }
+}
+
+/// Takes out the ticket of the memory at this address.
+fn take(tickets: &mut Vec<(usize, Ticket)>, address: usize) -> Option<Ticket> {
+    let index = tickets.iter().position(|(at, _)| *at == address)?;
+    Some(tickets.swap_remove(index).1)
+}
+
+impl Slots {
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Ticket)>> {
+        lock(&self.tickets)
+    }
+
+    /// Makes a memory of a claimed slot.
+    pub(super) fn wrap(self: &Arc<Self>, claim: Claim) -> gst::Memory {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        let (bytes, ticket) = claim.into_shared();
+        let address = Arc::new(AtomicUsize::new(0));
+        let memory = gst::Memory::from_mut_slice(OwnedSlot {
+            bytes,
+            address: Arc::clone(&address),
+            slots: Arc::downgrade(self),
+        });
+        let at = memory.as_ptr() as usize;
+        address.store(at, Ordering::Relaxed);
+        self.lock().push((at, ticket));
+        memory
+    }
+
+    /// The right to publish `buffer` in place, if it has it: it is exactly one whole memory, made here from a slot of
+    /// the current epoch, and not published before. From then on nobody can map it for writing.
+    ///
+    /// A mapping that is open already is no obstacle (see `mapping`): libav's decoders keep a read-write mapping of every
+    /// reference frame, and only read it once it was pushed. That upstream does not write to what it has pushed is the
+    /// rule of every GStreamer pipeline.
+    pub(super) fn take(&self, buffer: &gst::BufferRef) -> Option<Ready> {
+        if buffer.n_memory() != 1 {
+            return None;
+        }
+        let memory = buffer.peek_memory(0);
+        if memory.parent().is_some() || memory.offset() != 0 || memory.size() == 0 {
+            return None;
+        }
+        let address = memory.as_ptr() as usize;
+        let ticket = {
+            let mut tickets = self.lock();
+            if !tickets.iter().find(|(at, _)| *at == address)?.1.is_current() {
+                return None;
+            }
+            take(&mut tickets, address)?
+        };
+        // SAFETY: the memory is alive, the buffer holds it. GStreamer itself sets such flags without synchronisation. From
+        // here on every attempt to map it for writing, by whoever kept a reference, fails, and GStreamer makes a copy.
+        unsafe {
+            let object = memory.as_ptr().cast_mut().cast::<gst::ffi::GstMiniObject>();
+            (*object).flags |= gst::ffi::GST_MINI_OBJECT_FLAG_LOCK_READONLY;
+        }
+        Some(Ready { ticket, len: memory.size() })
+    }
+
+    /// How many slots upstream has: those it is filling, and those it keeps after they were published.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+/// A slot whose memory nobody can map for writing any more.
+#[derive(Debug)]
+pub(super) struct Ready {
+    ticket: Ticket,
+    len: usize,
+}
+
+impl Ready {
+    pub(super) fn publish(mut self, meta: &EncodedMeta) -> shmflow::Result<u64> {
+        self.ticket.set_encoded_meta(meta)?;
+        // SAFETY: a `Ready` exists only for a memory that is marked read-only; see `Slots::take` for mappings made before.
+        unsafe { self.ticket.publish(self.len) }
     }
 }

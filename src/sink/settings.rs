@@ -12,12 +12,12 @@ use crate::common::settings::settings_by_name;
 use crate::common::validate;
 
 /// What the user chose. Fixed while the element is above READY.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     pub(super) topic: Option<String>,
     pub(super) directory: Option<String>,
     pub(super) max_buffers: u32,
-    pub(super) max_slots: u32,
+    pub(super) max_depth: u32,
     /// Bytes; 0 is no limit.
     pub(super) max_bytes: u64,
     pub(super) history: u32,
@@ -39,7 +39,7 @@ impl Default for Settings {
             topic: None,
             directory: None,
             max_buffers: 8,
-            max_slots: 64,
+            max_depth: 64,
             max_bytes: 0,
             history: 1,
             reserve: 2,
@@ -59,7 +59,7 @@ settings_by_name!(Settings {
     "topic" => topic,
     "directory" => directory,
     "max-buffers" => max_buffers,
-    "max-slots" => max_slots,
+    "max-depth" => max_depth,
     "max-bytes" => max_bytes,
     "history" => history,
     "reserve" => reserve,
@@ -78,7 +78,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), String> {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
         validate::perms(self.perms)?;
-        validate::slots(self.max_buffers, self.history, self.reserve, self.max_slots)?;
+        validate::slots(self.max_buffers, self.history, self.reserve, self.max_depth)?;
         if self.leaky_type == LeakyType::None {
             return Err("leaky-type=none (lossless) is not available yet: use downstream (overwrite the oldest frame) \
                         or upstream (drop the new one)."
@@ -118,13 +118,13 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .default_value(default.max_buffers)
                 .mutable_ready()
                 .build(),
-            glib::ParamSpecUInt::builder("max-slots")
-                .nick("Maximum slots")
+            glib::ParamSpecUInt::builder("max-depth")
+                .nick("Maximum depth")
                 .blurb(
-                    "Up to how many frames the ring may be deepened when the elements upstream keep so many buffers \
+                    "Depth up to which the ring may be deepened when the elements upstream keep so many buffers \
                      (a decoder with many threads) that frames have to be copied (0 = never deepen)",
                 )
-                .default_value(default.max_slots)
+                .default_value(default.max_depth)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt64::builder("max-bytes")
@@ -209,7 +209,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecBoolean::builder("wait-for-connection")
                 .nick("Wait for a connection")
                 .blurb(
-                    "Hold the stream until a consumer is there; frames that became late meanwhile are skipped",
+                    "Hold the stream until a consumer is there: a film then starts (or goes on) where it was; of a live \
+                     source, frames that became late meanwhile are skipped",
                 )
                 .default_value(default.wait_for_connection)
                 .mutable_ready()

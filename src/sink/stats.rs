@@ -16,6 +16,8 @@ pub(super) struct Stats {
     pub(super) copied: Counter,
     /// Frames that were not published.
     pub(super) dropped: Counter,
+    /// Frames that another producer's were published instead of.
+    pub(super) standby: Counter,
     /// Bytes published.
     pub(super) bytes: Counter,
     /// Buffers of ordinary memory that the pool gave out because it had no free slot.
@@ -26,8 +28,8 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn clear(&self) {
-        let Self { published, zero_copy, copied, dropped, bytes, pool_fallbacks, latency } = self;
-        for counter in [published, zero_copy, copied, dropped, bytes, pool_fallbacks] {
+        let Self { published, zero_copy, copied, dropped, standby, bytes, pool_fallbacks, latency } = self;
+        for counter in [published, zero_copy, copied, dropped, standby, bytes, pool_fallbacks] {
             counter.clear();
         }
         latency.clear();
@@ -41,6 +43,7 @@ impl Stats {
             .field("zero-copy", self.zero_copy.get())
             .field("copied", self.copied.get())
             .field("dropped", self.dropped.get())
+            .field("standby", self.standby.get())
             .field("bytes", self.bytes.get())
             .field("pool-fallbacks", self.pool_fallbacks.get())
             .field("latency-p50", latency.percentile(500))

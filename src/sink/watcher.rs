@@ -1,10 +1,12 @@
 //! A thread that notices consumers coming and going, also while no frames flow.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
 use shmflow::{Error, Unblocker};
+
+use crate::common::lock;
 
 use super::link::Link;
 
@@ -30,13 +32,13 @@ struct Activity(Mutex<Doing>, Condvar);
 
 impl Activity {
     fn set(&self, doing: Doing) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+        *lock(&self.0) = doing;
         self.1.notify_all();
     }
 
     /// Waits while it is doing such a thing, for at most `time`.
     fn wait_while(&self, time: Duration, holds: impl Fn(Doing) -> bool) {
-        let doing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let doing = lock(&self.0);
         let _ = self.1.wait_timeout_while(doing, time, |doing| holds(*doing));
     }
 }
@@ -84,6 +86,13 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    /// The topic is gone, and the thread may not have noticed.
+    pub(super) fn tell_removed(&self) {
+        self.unblocker.unblock();
+    }
+}
+
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.unblocker.unblock();
@@ -116,10 +125,8 @@ fn watch(
         }
         match link.producer.wait_event(now, None, unblocker) {
             Ok(_) | Err(Error::Timeout { .. }) => {}
-            Err(Error::Removed { .. }) => {
-                removed(link);
-                return;
-            }
+            Err(Error::Removed { .. }) => return removed(link),
+            Err(Error::Unblocked { .. }) if link.is_removed() => return removed(link),
             Err(_) => return,
         }
     }

@@ -9,18 +9,17 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gstreamer_base::prelude::*;
 use shmflow::meta::{MetaError, MetaHeader, PerFrame};
-use shmflow::{Frame, Unblocker};
+use shmflow::{Frame, ParticipantId, Unblocker};
 
-use crate::common::clock::{ClockBridge, monotonic_ns};
-use crate::common::tell;
-use crate::common::timing::{self, ClockOffset, Placement};
+use crate::common::clock::{ClockBridge, clock_time, monotonic_ns};
+use crate::common::timing::{Arrival, FrameTimes, Placement, Timeline};
+use crate::common::{formats, lock, tell};
 
-use super::decode::{self, Described, Format, Unusable};
-use super::imp::{CAT, ShmflowSrc, lock};
+use super::format::{Downstream, Format, FrameCaps, FrameError};
+use super::imp::{CAT, ShmflowSrc};
 use super::latency::Latency;
 use super::reader::Reader;
 use super::settings::Settings;
-use super::template::Template;
 
 /// For how long frames that downstream does not take are left out before that is an error, and how many of them at
 /// least: the producer, told of what is wanted here, may be about to change its format. A queue in front of its sink
@@ -28,9 +27,17 @@ use super::template::Template;
 const ADAPT: Duration = Duration::from_secs(2);
 const ADAPT_FRAMES: u32 = 3;
 
-/// For how long frames captured before this pipeline's start may keep coming. Beyond it their times are not those of
-/// their capture: a producer with sync=false that is slower than its own timestamps falls behind the clock for ever.
-const EARLY: Duration = Duration::from_secs(1);
+/// For how long a frame from before the pipeline's start is kept back, in case that a newer one follows.
+const SOON: Duration = Duration::from_millis(250);
+
+/// A frame that comes so long after it was asked for was waited for.
+const WAITED_NS: u64 = 100_000;
+
+/// How often it is looked whether the producers that were heard are still there.
+const LOOK_NS: u64 = 1_000_000_000;
+
+/// After which time a question that was not answered is asked again: at first, and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
 
 /// Frames that downstream does not take, one after the other.
 #[derive(Debug)]
@@ -57,26 +64,24 @@ pub(super) struct Stream {
     pub(super) settings: Settings,
     pub(super) reader: Reader,
     pub(super) format: Option<Format>,
-    /// What frames of this format look like, as far as the last one told.
-    template: Option<Template>,
     /// The metadata of the frame at hand; kept for its memory.
     block: Vec<u8>,
     clock: ClockBridge,
-    /// As it was before the wait for the frame at hand.
     timeline: Timeline,
+    /// A frame from before the pipeline's start, and until when it waits for a newer one.
+    held: Option<(Frame, Instant)>,
     /// The next frame does not continue the one before.
     pub(super) discont: bool,
-    pub(super) producer: Option<shmflow::ParticipantId>,
+    producer: Option<ParticipantId>,
     /// While frames come that downstream does not take.
     pub(super) refused: Option<Refused>,
-    /// Since when frames come that were captured before this pipeline started.
-    early_since: Option<Instant>,
-    /// Capture time of the first frame, for a source that is not live.
-    pub(super) first_capture: Option<u64>,
-    /// What the last frame said of its latency: its producer, that one's, its rate, and the depth of the ring.
-    pub(super) said: Option<(shmflow::ParticipantId, u64, (u32, u32), u32)>,
-    pub(super) losses: tell::Limiter,
-    pub(super) damages: tell::Limiter,
+    /// When to ask downstream again what it can read, and how long after that.
+    ask_again: Option<(Instant, Duration)>,
+    /// When it was last looked which producers there are.
+    looked_ns: u64,
+    losses: tell::Limiter,
+    damages: tell::Limiter,
+    corrections: tell::Limiter,
 }
 
 impl Stream {
@@ -85,29 +90,39 @@ impl Stream {
             reader: Reader::new(settings.clone(), name, unblocker),
             settings,
             format: None,
-            template: None,
             block: Vec::new(),
             clock: ClockBridge::default(),
             timeline: Timeline::default(),
+            held: None,
             discont: true,
             producer: None,
             refused: None,
-            early_since: None,
-            first_capture: None,
-            said: None,
+            ask_again: None,
+            looked_ns: 0,
             losses: tell::Limiter::default(),
             damages: tell::Limiter::default(),
+            corrections: tell::Limiter::default(),
         }
     }
-}
 
-/// How times of frames become times of buffers.
-#[derive(Debug, Default, Clone, Copy)]
-struct Timeline {
-    /// The pipeline's base time and its clock's difference to `CLOCK_MONOTONIC`, if it has a clock.
-    running: Option<(u64, ClockOffset)>,
-    /// The base class stamps each buffer with its arrival.
-    stamps_arrival: bool,
+    /// How long to wait for the next frame, if something is to be done then.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.held.as_ref().map(|(_, until)| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// The frame that was kept back, when nothing newer followed soon, or nothing will.
+    pub(super) fn take_held(&mut self, nothing_follows: bool) -> Option<Frame> {
+        let due = |(_, until): &(Frame, Instant)| nothing_follows || *until <= Instant::now();
+        Some(self.held.take_if(|held| due(held))?.0)
+    }
+
+    /// Frames that are there are old, but for the newest.
+    pub(super) fn skip_to_newest(&mut self) {
+        self.reader.skip_to_newest();
+        self.held = None;
+        self.discont = true;
+        self.refused = None;
+    }
 }
 
 /// Whether all of downstream takes these caps: many elements, asked to accept, answer for themselves alone.
@@ -115,73 +130,65 @@ fn is_wanted(pad: &gst::Pad, caps: &gst::Caps) -> bool {
     pad.peer_query_caps(Some(caps)).can_intersect(caps)
 }
 
-/// A frame was captured before the pipeline started that received it.
-#[derive(Debug)]
-struct BeforeStart;
-
 impl ShmflowSrc {
-    /// A buffer of a frame, `None` if the frame is to be left out.
+    /// A buffer of a frame that came; `None` if it is left out or kept back. `asked_ns` is when it was asked for.
     pub(super) fn deliver(
         &self,
         stream: &mut Stream,
         frame: Frame,
+        asked_ns: u64,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        self.count_arrival(stream, &frame);
-        let mut block = std::mem::take(&mut stream.block);
-        frame.read_meta(&mut block);
-        let result = self.read(stream, frame, &block);
-        stream.block = block;
-        match result {
-            Ok(delivered) => delivered,
-            Err(Unusable::Damaged(why)) => {
-                gst::warning!(CAT, imp = self, "a frame is left out: {why}");
-                self.leave_out(stream, &why);
-                Ok(None)
-            }
-            Err(Unusable::Wrong(why)) => Err(self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")))),
+        let at_ns = monotonic_ns();
+        if stream.held.take().is_some() {
+            self.stats.skipped.add(1);
         }
+        self.count_arrival(stream, &frame);
+        let waited = at_ns.saturating_sub(asked_ns) > WAITED_NS;
+        self.place(stream, frame, at_ns, waited, false)
     }
 
-    /// The buffer of a frame with this metadata. What is the same as in the frame before is not parsed again.
-    fn read(
+    /// A buffer of the frame that was kept back.
+    pub(super) fn deliver_held(
         &self,
         stream: &mut Stream,
         frame: Frame,
-        block: &[u8],
-    ) -> Result<Result<Option<gst::Buffer>, gst::FlowError>, Unusable> {
-        let damaged = |error: MetaError| Unusable::Damaged(error.to_string());
-        let header = MetaHeader::parse(block).map_err(damaged)?;
-        let known = stream.format.is_some()
-            && stream.template.as_ref().is_some_and(|template| template.fits(&header, frame.len()));
-        if !known {
-            let view = header.view().map_err(damaged)?;
-            match decode::describe(&view, stream.format.as_ref(), stream.settings.caps.as_ref())? {
-                Described::Same => {}
-                Described::New(format) => match self.adopt(stream, format) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Ok(None)),
-                    Err(error) => return Ok(Err(error)),
-                },
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        self.place(stream, frame, monotonic_ns(), false, true)
+    }
+
+    fn place(
+        &self,
+        stream: &mut Stream,
+        frame: Frame,
+        at_ns: u64,
+        waited: bool,
+        is_newest: bool,
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let clock = stream.clock.running(&*self.obj());
+        let arrival = Arrival { at_ns, waited, is_newest, producer: frame.producer(), clock };
+        let mut block = std::mem::take(&mut stream.block);
+        frame.read_meta(&mut block);
+        let result = self.buffer(stream, frame, &block, &arrival);
+        stream.block = block;
+        match result {
+            Ok(buffer) => Ok(buffer),
+            Err(FrameError::Corrupt(why)) => {
+                gst::warning!(CAT, imp = self, "a frame is left out: {why}");
+                self.skip(stream, &why);
+                Ok(None)
             }
-            let Some(format) = &stream.format else {
-                return Ok(Ok(None));
-            };
-            stream.template = None;
-            stream.template = Some(Template::new(&view, format, frame.len())?);
-        }
-        self.buffer(stream, frame, &header.per_frame()).map(Ok)
-    }
-
-    /// What can be done before the next frame is there is done here: it does not lie between its publication and its
-    /// arrival downstream then.
-    pub(super) fn prepare(&self, stream: &mut Stream) {
-        stream.timeline = self.timeline(stream);
-        if let Some(template) = &mut stream.template {
-            template.prepare();
+            Err(FrameError::NotAccepted) => {
+                self.skip(stream, "the elements after shmflowsrc do not take its caps");
+                Ok(None)
+            }
+            Err(FrameError::Unsupported(why)) => {
+                Err(self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}"))))
+            }
+            Err(FrameError::Flow(error)) => Err(error),
         }
     }
 
-    fn leave_out(&self, stream: &mut Stream, why: &str) {
+    fn skip(&self, stream: &mut Stream, why: &str) {
         stream.discont = true;
         let total = self.stats.skipped.add(1);
         if let Some(count) = stream.damages.count(1) {
@@ -200,145 +207,175 @@ impl ShmflowSrc {
         }
         if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
             stream.discont = true;
+            stream.looked_ns = 0;
         }
     }
 
-    /// Takes over a new format; `false` if downstream does not want it and the producer may still change.
-    fn adopt(&self, stream: &mut Stream, mut format: Format) -> Result<bool, gst::FlowError> {
-        let source = self.obj();
-        let pad = source.src_pad();
-        let accepted = pad.peer_query_accept_caps(&format.caps);
-        if !(accepted && is_wanted(pad, &format.caps)) {
-            stream.format = None;
-            if stream.refused.get_or_insert_with(Refused::first).another() {
-                self.leave_out(stream, "the elements after shmflowsrc do not take its caps");
-                return Ok(false);
-            }
-        }
-        // Even then it may take them: some elements that are asked say only what they like best.
-        if !accepted || source.set_caps(&format.caps).is_err() {
-            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
-                return Err(gst::FlowError::Flushing);
-            }
-            return Err(self.not_negotiated(&format));
-        }
-        stream.refused = None;
-        let mut query = gst::query::Allocation::new(Some(&format.caps), false);
-        format.strides_understood =
-            pad.peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
-        self.post(tell::format_changed(&format.caps));
-        stream.format = Some(format);
-        Ok(true)
-    }
-
-    fn not_negotiated(&self, format: &Format) -> gst::FlowError {
-        let wanted = self.obj().src_pad().peer_query_caps(None);
-        let (caps, info) = (&format.caps, &format.info);
-        self.fail(gst::error_msg!(
-            gst::CoreError::Negotiation,
-            (
-                "The elements after shmflowsrc do not take the frames of this topic ({}, {}×{}). Put videoconvert after \
-                 shmflowsrc (and videoscale, if the size is asked for).",
-                info.name(),
-                info.width(),
-                info.height()
-            ),
-            ["frames have: {caps}; accepted are: {wanted}"]
-        ))
-    }
-
-    /// The buffer of a frame whose format is known, `None` if it is from before this pipeline's start.
+    /// The buffer of a frame with this metadata; `None` if it is kept back.
     fn buffer(
         &self,
         stream: &mut Stream,
         frame: Frame,
-        per_frame: &PerFrame,
-    ) -> Result<Option<gst::Buffer>, Unusable> {
-        let capture = decode::capture_ns(&per_frame.times);
-        let Ok(pts) = self.pts(stream, capture) else {
-            self.stats.skipped.add(1);
-            stream.discont = true;
-            return Ok(None);
+        block: &[u8],
+        arrival: &Arrival,
+    ) -> Result<Option<gst::Buffer>, FrameError> {
+        let corrupt = |error: MetaError| FrameError::Corrupt(error.to_string());
+        let header = MetaHeader::parse(block).map_err(corrupt)?;
+        let per_frame = header.per_frame();
+        let times = FrameTimes::of(&per_frame.times);
+        let pts = match stream.timeline.place(stream.settings.is_live, &times, arrival) {
+            Placement::BeforeStart => {
+                stream.held = Some((frame, Instant::now() + SOON));
+                stream.discont = true;
+                return Ok(None);
+            }
+            Placement::Unclocked => None,
+            Placement::At { running_ns, corrected } => {
+                if corrected {
+                    self.tell_corrected(stream);
+                }
+                clock_time(running_ns)
+            }
         };
-        let (Some(format), Some(template)) = (&stream.format, &mut stream.template) else {
-            return Ok(None);
-        };
-        let (len, mut copied, producer) = (frame.len(), frame.is_copy(), frame.producer());
-        let mut buffer = template.wrap(frame, per_frame, &self.stats.leases)?;
-        if template.packs {
-            buffer = decode::packed(buffer, format)?;
-            copied = true;
+        if !stream.format.as_ref().is_some_and(|format| format.fits(&header, frame.len())) {
+            let view = header.view().map_err(corrupt)?;
+            let format = match stream.format.take() {
+                Some(format) if format.is_of(&view) => stream.format.insert(format),
+                _ => {
+                    let caps = FrameCaps::of(&view, stream.settings.caps.as_ref())?;
+                    let downstream = self.set_format(stream, &caps)?;
+                    stream.format.insert(Format::new(caps, downstream))
+                }
+            };
+            format.learn(&view, frame.len())?;
         }
+        self.follow_latency(stream, &times, arrival);
+        let Some(format) = &mut stream.format else { return Err(FrameError::NotAccepted) };
+        let (len, copied) = (frame.len(), frame.is_copy() || format.copies());
+        let mut buffer = format.wrap(frame, &per_frame, &self.stats.leases)?;
         let fresh = buffer.make_mut();
         // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
-        if !stream.timeline.stamps_arrival {
+        if !self.obj().does_timestamp() {
             fresh.set_pts(pts);
         }
         if std::mem::take(&mut stream.discont) {
             fresh.set_flags(gst::BufferFlags::DISCONT);
         }
-        let rate = format.rate;
-        let said = (producer, per_frame.times.latency_ns.unwrap_or(0), rate, stream.reader.depth());
-        if stream.said != Some(said) {
-            stream.said = Some(said);
-            let frame_ns = timing::frame_duration(rate.0, rate.1);
-            self.follow_latency(|latency| latency.updated(producer, said.1, frame_ns, said.3));
-        }
-        self.stats.received.add(1);
-        self.stats.bytes.add(len as u64);
-        if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
-        if let Some(capture) = capture {
-            self.stats.latency.record(monotonic_ns().saturating_sub(capture));
-        }
+        self.count(len, copied, &per_frame, arrival.at_ns);
         Ok(Some(buffer))
     }
 
-    fn timeline(&self, stream: &mut Stream) -> Timeline {
-        let source = self.obj();
-        let running = match (source.clock(), source.base_time()) {
-            (Some(clock), Some(base)) => Some((base.nseconds(), stream.clock.offset(&clock))),
-            _ => None,
-        };
-        Timeline { running, stamps_arrival: source.does_timestamp() }
+    fn count(&self, len: usize, copied: bool, per_frame: &PerFrame, at_ns: u64) {
+        self.stats.received.add(1);
+        self.stats.bytes.add(len as u64);
+        if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
+        if let Some(capture) = FrameTimes::of(&per_frame.times).capture_ns {
+            self.stats.latency.record(at_ns.saturating_sub(capture));
+        }
     }
 
-    /// The running time of a frame, as far as there is a clock; `Err` if it was captured before this pipeline started.
-    fn pts(&self, stream: &mut Stream, capture: Option<u64>) -> Result<Option<gst::ClockTime>, BeforeStart> {
-        if !stream.settings.is_live {
-            // Not bound to a clock: the first frame is at 0.
-            let first = *stream.first_capture.get_or_insert(capture.unwrap_or(0));
-            return Ok(Some(gst::ClockTime::from_nseconds(capture.unwrap_or(first).saturating_sub(first))));
+    fn tell_corrected(&self, stream: &mut Stream) {
+        let total = self.stats.restamped.add(1);
+        if let Some(count) = stream.corrections.count(1) {
+            gst::info!(CAT, imp = self, "{count} frames were given other times than their own");
+            self.post(tell::restamped(count, total));
         }
-        let Some((base, offset)) = stream.timeline.running else {
-            return Ok(None);
-        };
-        let place = timing::place(capture, base, offset);
-        if place != Placement::BeforeStart {
-            stream.early_since = None;
-        } else if stream.early_since.get_or_insert_with(Instant::now).elapsed() < EARLY {
-            return Err(BeforeStart);
+    }
+
+    /// Agrees on caps with the elements downstream, and asks what they read.
+    fn set_format(&self, stream: &mut Stream, of: &FrameCaps) -> Result<Downstream, FrameError> {
+        let source = self.obj();
+        let pad = source.src_pad();
+        let accepted = pad.peer_query_accept_caps(&of.caps);
+        if !(accepted && is_wanted(pad, &of.caps))
+            && stream.refused.get_or_insert_with(Refused::first).another()
+        {
+            return Err(FrameError::NotAccepted);
         }
-        Ok(match place {
-            Placement::At(running) if running < gst::ClockTime::MAX.nseconds() => {
-                Some(gst::ClockTime::from_nseconds(running))
+        let before = pad.current_caps();
+        // Even then it may take them: some elements that are asked say only what they like best.
+        if !accepted || source.set_caps(&of.caps).is_err() {
+            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                return Err(FrameError::Flow(gst::FlowError::Flushing));
             }
-            // Of a frame that does not say when it was captured, or cannot have been captured then, the arrival is known.
-            Placement::At(_) | Placement::Unknown | Placement::BeforeStart => {
-                self.obj().current_running_time()
-            }
+            return Err(FrameError::Flow(self.not_negotiated(of)));
+        }
+        stream.refused = None;
+        if before.as_ref() != Some(&of.caps) {
+            self.post(tell::format_changed(&of.caps));
+        }
+        let mut query = gst::query::Allocation::new(Some(&of.caps), false);
+        let answered = pad.peer_query(&mut query);
+        let now = Instant::now();
+        stream.ask_again = (!answered).then(|| {
+            let after = stream.ask_again.map_or(ASK_AGAIN.0, |(_, after)| (after * 2).min(ASK_AGAIN.1));
+            (now + after, after)
+        });
+        Ok(Downstream {
+            strides: answered && query.find_allocation_meta::<gst_video::VideoMeta>().is_some(),
+            crop: answered && query.find_allocation_meta::<gst_video::VideoCropMeta>().is_some(),
         })
     }
 
+    /// Has downstream asked again what it can read, when it said that it changed, or did not answer while frames have to
+    /// be copied for it.
+    pub(super) fn follow_downstream(&self, stream: &mut Stream) {
+        if self.obj().src_pad().needs_reconfigure() {
+            self.accepted_stale();
+        }
+        if let Some((when, _)) = stream.ask_again
+            && stream.format.as_ref().is_some_and(Format::copies)
+            && when <= Instant::now()
+        {
+            stream.format = None;
+        }
+    }
+
+    fn not_negotiated(&self, of: &FrameCaps) -> gst::FlowError {
+        let wanted = self.obj().src_pad().peer_query_caps(None);
+        let (caps, info) = (&of.caps, &of.info);
+        let misfit = formats::misfit(caps, &wanted);
+        let what =
+            if misfit.fields.is_empty() { String::new() } else { format!(": {}", misfit.fields.join(", ")) };
+        self.fail(gst::error_msg!(
+            gst::CoreError::Negotiation,
+            (
+                "The elements after shmflowsrc do not take the frames of this topic ({}, {}×{}, {} frames a second){what}. \
+                 Put {} after shmflowsrc.",
+                info.name(),
+                info.width(),
+                info.height(),
+                info.fps(),
+                misfit.converters.join(" and ")
+            ),
+            ["frames have: {caps}; accepted are: {wanted}"]
+        ))
+    }
+
     /// Has the pipeline ask for the latency again when it changed.
-    fn follow_latency(&self, change: impl FnOnce(Latency) -> Latency) {
-        let (before, now) = {
+    fn follow_latency(&self, stream: &mut Stream, times: &FrameTimes, arrival: &Arrival) {
+        let (now, producer) = (arrival.at_ns, arrival.producer);
+        let rate = stream.format.as_ref().map_or((0, 1), |format| format.rate);
+        let (before, after) = {
             let mut latency = lock(&self.latency);
             let before = *latency;
-            *latency = change(before);
+            let news = latency.update(producer, times.latency_ns, rate, stream.reader.depth(), now);
+            let look = now.saturating_sub(stream.looked_ns) >= LOOK_NS;
+            if look {
+                stream.looked_ns = now;
+                latency.forget(now, |producer| stream.reader.is_producing(producer));
+            }
+            if !news && !look {
+                return;
+            }
             (before, *latency)
         };
-        if now != before && now.bounds() != before.bounds() {
-            gst::debug!(CAT, imp = self, "latency is now {:?}", now.bounds());
+        self.tell_latency(&before, &after);
+    }
+
+    fn tell_latency(&self, before: &Latency, after: &Latency) {
+        if after.bounds() != before.bounds() {
+            gst::debug!(CAT, imp = self, "latency is now {:?}", after.bounds());
             let source = self.obj();
             let _ = source.post_message(gst::message::Latency::builder().src(&*source).build());
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -13,12 +13,14 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
-use shmflow::Unblocker;
 
+use crate::common::clock::monotonic_ns;
 use crate::common::enums::OnDisconnect;
-use crate::common::{error, formats, tell};
+use crate::common::settings::{ByName as _, Chosen};
+use crate::common::{error, formats, lock, tell};
 
 use super::deliver::Stream;
+use super::interrupt::Interrupt;
 use super::latency::Latency;
 use super::reader::Event;
 use super::settings::{self, Settings};
@@ -32,22 +34,17 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// State of a `shmflowsrc`.
 #[derive(Debug, Default)]
 pub struct ShmflowSrc {
-    settings: Mutex<Settings>,
+    settings: Mutex<Chosen<Settings>>,
     /// What only the streaming thread uses, from READY→PAUSED to PAUSED→READY.
     stream: Mutex<Option<Stream>>,
     /// Ends the streaming thread's waits. Outside `stream`, which is locked during them.
-    unblocker: Mutex<Unblocker>,
+    interrupt: Interrupt,
     pub(super) latency: Mutex<Latency>,
     /// Downstream may accept something else than before.
     wish_stale: AtomicBool,
     /// The pipeline was paused: what was published meanwhile is old.
     resumed: AtomicBool,
     pub(super) stats: Stats,
-}
-
-/// No code here panics while it holds one of these locks; if another thread's did, its data are still whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ShmflowSrc {
@@ -83,19 +80,36 @@ impl ShmflowSrc {
         );
     }
 
-    /// The base class sees that downstream wants something else only between two frames, and none may come until the
-    /// producers know of it.
-    fn look_downstream(&self) {
-        if self.obj().src_pad().needs_reconfigure() {
-            self.wish_stale.store(true, Ordering::Relaxed);
+    /// Downstream is to be asked again what it accepts and reads.
+    pub(super) fn accepted_stale(&self) {
+        self.wish_stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks downstream again, if that is due, and tells the producers what it accepts.
+    fn ask_downstream(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
+        self.follow_downstream(stream);
+        if !self.wish_stale.swap(false, Ordering::Relaxed) {
+            return Ok(());
         }
+        // What it reads may have changed, too: another branch of a tee, another element.
+        stream.format = None;
+        let wish = wish::of(self.obj().src_pad());
+        gst::debug!(CAT, imp = self, "downstream accepts {wish}");
+        let news = stream
+            .reader
+            .set_wish(wish)
+            .map_err(|error| self.fail(error::message(&error, "telling what is accepted")))?;
+        if news {
+            // The time that producers have to follow it starts now.
+            stream.refused = None;
+        }
+        Ok(())
     }
 
     /// The last producer is gone.
     fn on_disconnect(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         stream.discont = true;
-        // The next producer's frames say what is then, and it has its own time to find a format.
-        stream.said = None;
+        // The next producer has its own time to find a format.
         stream.refused = None;
         let mut latency = lock(&self.latency);
         *latency = latency.without_producers();
@@ -145,8 +159,8 @@ impl ObjectImpl for ShmflowSrc {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = lock(&self.settings);
-        if !settings.set(pspec.name(), value) {
-            gst::warning!(CAT, imp = self, "property {} cannot be set", pspec.name());
+        if let Err(why) = settings.set(pspec.name(), value) {
+            gst::warning!(CAT, imp = self, "{why}");
         } else if pspec.name() == "is-live" {
             let live = settings.is_live;
             drop(settings);
@@ -192,27 +206,40 @@ impl ElementImpl for ShmflowSrc {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::NullToReady
+        let starts = transition == gst::StateChange::ReadyToPaused;
+        // Once more when it is put to use: it may have been changed in READY.
+        if (starts || transition == gst::StateChange::NullToReady)
             && let Err(why) = lock(&self.settings).check()
         {
             self.post_error_message(gst::error_msg!(gst::ResourceError::Settings, ("{why}")));
             return Err(gst::StateChangeError);
         }
-        if transition == gst::StateChange::PausedToPlaying {
-            self.resumed.store(true, Ordering::Relaxed);
+        match transition {
+            gst::StateChange::ReadyToPaused => lock(&self.settings).set_in_use(true),
+            gst::StateChange::PausedToPlaying => {
+                self.resumed.store(true, Ordering::Relaxed);
+                self.interrupt.set_paused(false);
+            }
+            gst::StateChange::PlayingToPaused if lock(&self.settings).is_live => {
+                self.interrupt.set_paused(true)
+            }
+            _ => {}
         }
-        self.parent_change_state(transition)
+        let result = self.parent_change_state(transition);
+        if starts && result.is_err() || transition == gst::StateChange::PausedToReady {
+            lock(&self.settings).set_in_use(false);
+        }
+        result
     }
 }
 
 impl BaseSrcImpl for ShmflowSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
+        let settings = Settings::clone(&lock(&self.settings));
         self.stats.clear();
         *lock(&self.latency) = Latency::default();
-        let unblocker = Unblocker::new();
-        *lock(&self.unblocker) = unblocker.clone();
-        self.wish_stale.store(true, Ordering::Relaxed);
+        let unblocker = self.interrupt.start(settings.is_live);
+        self.accepted_stale();
         let name = tell::own_name(self.obj().upcast_ref());
         *lock(&self.stream) = Some(Stream::new(settings, name, unblocker));
         Ok(())
@@ -226,12 +253,12 @@ impl BaseSrcImpl for ShmflowSrc {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        lock(&self.unblocker).unblock();
+        self.interrupt.set_flushing(true);
         Ok(())
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        lock(&self.unblocker).reset();
+        self.interrupt.set_flushing(false);
         Ok(())
     }
 
@@ -241,7 +268,7 @@ impl BaseSrcImpl for ShmflowSrc {
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
         // The format is the producer's, and comes with its frames. What is new here is what downstream accepts.
-        self.wish_stale.store(true, Ordering::Relaxed);
+        self.accepted_stale();
         Ok(())
     }
 
@@ -250,78 +277,83 @@ impl BaseSrcImpl for ShmflowSrc {
             && lock(&self.settings).is_live
         {
             let (min, max) = lock(&self.latency).bounds();
-            query.set(true, gst::ClockTime::from_nseconds(min), max.map(gst::ClockTime::from_nseconds));
+            query.set(true, min, max);
             return true;
         }
         BaseSrcImplExt::parent_query(self, query)
     }
+}
 
-    // Instead of `PushSrcImpl::create`, which is called by way of this one: some code less that is not in the caches by the
-    // time that the next frame comes.
-    fn create(
-        &self,
-        _offset: u64,
-        _buffer: Option<&mut gst::BufferRef>,
-        _length: u32,
-    ) -> Result<CreateSuccess, gst::FlowError> {
+impl PushSrcImpl for ShmflowSrc {
+    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
         let mut stream = lock(&self.stream);
         let stream = stream.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let flushes = self.interrupt.flushes();
         loop {
-            if self.wish_stale.swap(false, Ordering::Relaxed) {
-                let wish = wish::of(self.obj().src_pad());
-                gst::debug!(CAT, imp = self, "downstream accepts {wish}");
-                let news = stream
-                    .reader
-                    .set_wish(wish)
-                    .map_err(|error| self.fail(error::message(&error, "telling what is accepted")))?;
-                if news {
-                    // The time that producers have to follow it starts now.
-                    stream.refused = None;
-                }
+            if !self.interrupt.wait_until_playing(flushes) {
+                return Err(gst::FlowError::Flushing);
             }
             if self.resumed.swap(false, Ordering::Relaxed) && stream.settings.is_live {
-                stream.reader.skip_to_newest();
-                stream.discont = true;
-                stream.refused = None;
+                stream.skip_to_newest();
             }
-            self.prepare(stream);
-            match stream.reader.next() {
-                Event::Quiet => self.look_downstream(),
-                Event::Frame(frame) => {
-                    if let Some(buffer) = self.deliver(stream, frame)? {
-                        return Ok(CreateSuccess::NewBuffer(buffer));
-                    }
-                    self.look_downstream();
-                }
-                Event::Connected => {
-                    stream.discont = true;
-                    self.topic_event("connected");
-                }
-                Event::Stalled => self.topic_event("stalled"),
-                Event::Waiting => self.tell_waiting(&stream.settings),
-                Event::Disconnected => self.on_disconnect(stream)?,
-                Event::Ended if stream.settings.ignore_eos => {
-                    stream.discont = true;
-                    self.topic_event("ended");
-                    stream.reader.forget_end();
-                }
-                Event::Ended => return Err(gst::FlowError::Eos),
-                Event::Unblocked => return Err(gst::FlowError::Flushing),
-                Event::TimedOut => {
-                    return Err(self.fail(gst::error_msg!(
-                        gst::ResourceError::NotFound,
-                        (
-                            "No producer came to topic '{}' within {} ms (connection-timeout). Is it running, with the \
-                             same topic and directory?",
-                            stream.settings.topic.as_deref().unwrap_or_default(),
-                            stream.settings.connection_timeout
-                        )
-                    )));
-                }
-                Event::Failed(error) => return Err(self.fail(error::message(&error, "reading the topic"))),
+            self.ask_downstream(stream)?;
+            // What can be done before the next frame is there does not lie between its publication and its arrival downstream.
+            if let Some(format) = &mut stream.format {
+                format.prepare();
+            }
+            let asked = monotonic_ns();
+            let event = stream.reader.next(stream.patience());
+            let buffer = if let Event::Frame(frame) = event {
+                // Downstream may have changed while there was no frame.
+                self.ask_downstream(stream)?;
+                self.deliver(stream, frame, asked)?
+            } else if let Some(frame) = stream.take_held(event.ends_the_stream()) {
+                stream.reader.put_back(event);
+                self.ask_downstream(stream)?;
+                self.deliver_held(stream, frame)?
+            } else {
+                self.handle(stream, event)?;
+                None
+            };
+            if let Some(buffer) = buffer {
+                return Ok(CreateSuccess::NewBuffer(buffer));
             }
         }
     }
 }
 
-impl PushSrcImpl for ShmflowSrc {}
+impl ShmflowSrc {
+    /// What to do about something other than a frame.
+    fn handle(&self, stream: &mut Stream, event: Event) -> Result<(), gst::FlowError> {
+        match event {
+            // Asked again, it says whether this is the end of a flush or of a pause.
+            Event::Quiet | Event::Frame(_) | Event::Unblocked => {}
+            Event::Connected => {
+                stream.discont = true;
+                self.topic_event("connected");
+            }
+            Event::Stalled => self.topic_event("stalled"),
+            Event::Waiting => self.tell_waiting(&stream.settings),
+            Event::Disconnected => self.on_disconnect(stream)?,
+            Event::Ended if stream.settings.ignore_eos => {
+                stream.discont = true;
+                self.topic_event("ended");
+                stream.reader.forget_end();
+            }
+            Event::Ended => return Err(gst::FlowError::Eos),
+            Event::TimedOut => {
+                return Err(self.fail(gst::error_msg!(
+                    gst::ResourceError::NotFound,
+                    (
+                        "No producer came to topic '{}' within {} ms (connection-timeout). Is it running, with the \
+                         same topic and directory?",
+                        stream.settings.topic.as_deref().unwrap_or_default(),
+                        stream.settings.connection_timeout
+                    )
+                )));
+            }
+            Event::Failed(error) => return Err(self.fail(error::message(&error, "reading the topic"))),
+        }
+        Ok(())
+    }
+}

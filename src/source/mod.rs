@@ -12,14 +12,14 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
-mod decode;
 mod deliver;
+mod format;
 mod imp;
+mod interrupt;
 mod latency;
 mod reader;
 mod settings;
 mod stats;
-mod template;
 mod wish;
 
 glib::wrapper! {

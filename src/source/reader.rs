@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use shmflow::{Consumer, Error, Frame, OnLapped as RingOnLapped, Start, Unblocker};
+use shmflow::{Consumer, Error, Frame, OnLapped as RingOnLapped, ParticipantId, Start, Unblocker};
 
 use crate::common::enums::OnLapped;
 
@@ -37,6 +37,13 @@ pub(super) enum Event {
     Quiet,
 }
 
+impl Event {
+    /// Whether no frame comes after it for now.
+    pub(super) fn ends_the_stream(&self) -> bool {
+        matches!(self, Self::Disconnected | Self::Ended | Self::TimedOut | Self::Failed(_))
+    }
+}
+
 /// Reads a topic, whether or not it is there now.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -52,8 +59,9 @@ pub(super) struct Reader {
     told_waiting: bool,
     /// Since when there is no producer; `None` while there is one.
     waiting_since: Option<Instant>,
-    /// A frame that came together with the news of its producer.
-    pending: Option<Frame>,
+    /// What comes next, whatever the topic has: a frame that came together with the news of its producer, or an event that
+    /// had to wait.
+    pending: Option<Event>,
 }
 
 impl Reader {
@@ -97,13 +105,23 @@ impl Reader {
         self.consumer.as_ref().map_or(0, |consumer| consumer.geometry().depth)
     }
 
-    /// Waits for something to happen, for about a second at most.
-    pub(super) fn next(&mut self) -> Event {
+    /// Whether this producer takes part.
+    pub(super) fn is_producing(&self, producer: ParticipantId) -> bool {
+        self.consumer.as_ref().is_some_and(|consumer| consumer.is_producing(producer))
+    }
+
+    /// Has an event come again as the next one.
+    pub(super) fn put_back(&mut self, event: Event) {
+        self.pending = Some(event);
+    }
+
+    /// Waits for something to happen, for about a second at most, or as long as `limit`.
+    pub(super) fn next(&mut self, limit: Option<Duration>) -> Event {
         if self.unblocker.is_set() {
             return Event::Unblocked;
         }
-        if let Some(frame) = self.pending.take() {
-            return Event::Frame(frame);
+        if let Some(event) = self.pending.take() {
+            return event;
         }
         let left = self.time_left();
         if left == Some(Duration::ZERO) {
@@ -112,18 +130,23 @@ impl Reader {
         let Some(consumer) = &mut self.consumer else {
             return self.attach(left);
         };
-        if !self.connected && consumer.presence().producers > 0 {
-            return self.connected();
+        if !self.connected {
+            let presence = consumer.presence();
+            if presence.producers > 0 && !presence.ended {
+                return self.connected();
+            }
         }
-        match consumer.recv_timeout(left.map_or(LOOK, |left| left.min(LOOK))) {
+        let wait = [left, limit].into_iter().flatten().fold(LOOK, Duration::min);
+        match consumer.recv_timeout(wait) {
             Ok(frame) => {
                 self.stalled = false;
                 if self.connected {
                     return Event::Frame(frame);
                 }
-                self.pending = Some(frame);
+                self.pending = Some(Event::Frame(frame));
                 self.connected()
             }
+            Err(Error::Timeout { .. }) if limit == Some(wait) => Event::Quiet,
             Err(Error::Timeout { .. }) => self.quiet(),
             Err(Error::Unblocked { .. }) => Event::Unblocked,
             Err(Error::Removed { .. }) => {
@@ -135,10 +158,8 @@ impl Reader {
         }
     }
 
-    /// After an end of stream that is to be ignored: waits for the next producer. (A consumer that joins anew is not
-    /// told of an end that was there before it.)
+    /// After an end of stream that is to be ignored: waits for the next producer, or for this one to go on.
     pub(super) fn forget_end(&mut self) {
-        self.consumer = None;
         self.connected = false;
         self.waiting_since = Some(Instant::now());
     }

@@ -21,6 +21,8 @@ pub(super) struct Stats {
     pub(super) lost: Counter,
     /// Frames that were read and left out: captured before this pipeline started, or not usable.
     pub(super) skipped: Counter,
+    /// Frames whose own times could not be used.
+    pub(super) restamped: Counter,
     /// Bytes given downstream.
     pub(super) bytes: Counter,
     /// Frames in shared memory that are held downstream now.
@@ -32,8 +34,8 @@ pub(super) struct Stats {
 impl Stats {
     /// Forgets everything but the leases, which are still out.
     pub(super) fn clear(&self) {
-        let Self { received, zero_copy, copied, lost, skipped, bytes, leases: _, latency } = self;
-        for counter in [received, zero_copy, copied, lost, skipped, bytes] {
+        let Self { received, zero_copy, copied, lost, skipped, restamped, bytes, leases: _, latency } = self;
+        for counter in [received, zero_copy, copied, lost, skipped, restamped, bytes] {
             counter.clear();
         }
         latency.clear();
@@ -53,6 +55,7 @@ impl Stats {
             .field("copied", self.copied.get())
             .field("lost", self.lost.get())
             .field("skipped", self.skipped.get())
+            .field("restamped", self.restamped.get())
             .field("bytes", self.bytes.get())
             .field("leases", self.leases.load(Ordering::Relaxed))
             .field("latency-p50", latency.percentile(500))

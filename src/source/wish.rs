@@ -73,6 +73,6 @@ mod tests {
             "{}",
             text.len()
         );
-        assert!(formats::parse(&text).is_some());
+        assert!(formats::parse_accepted(&text).is_some());
     }
 }

@@ -1,0 +1,244 @@
+//! Each row is a situation; times are in milliseconds since the viewer's pipeline started.
+
+use super::super::clock::ClockOffset;
+use super::*;
+
+const MS: i64 = 1_000_000;
+/// The base time of the viewer's pipeline, on `CLOCK_MONOTONIC`.
+const BASE: i64 = 1_000_000 * MS;
+
+/// A frame as it comes.
+#[derive(Clone, Copy)]
+struct Row {
+    /// When it was captured and came; negative is before the start.
+    capture: Option<i64>,
+    came: i64,
+    latency: i64,
+    waited: bool,
+    newest: bool,
+    producer: u8,
+    pts: Option<i64>,
+}
+
+fn frame(capture: i64, came: i64) -> Row {
+    Row { capture: Some(capture), came, latency: 0, waited: true, newest: false, producer: 0, pts: None }
+}
+
+fn at(ms: i64) -> u64 {
+    u64::try_from(BASE + ms * MS).expect("after the machine was started")
+}
+
+fn place(timeline: &mut Timeline, is_live: bool, row: Row) -> Placement {
+    let frame = FrameTimes {
+        capture_ns: row.capture.map(at),
+        pts_ns: row.pts.map(|ms| (ms * MS) as u64),
+        duration_ns: Some(10 * MS as u64),
+        latency_ns: (row.latency * MS) as u64,
+    };
+    let clock = Some(RunningClock { base_ns: BASE as u64, offset: ClockOffset::SAME });
+    let producer = ParticipantId { id: row.producer, generation: 1 };
+    let (at_ns, waited, is_newest) = (at(row.came), row.waited, row.newest);
+    timeline.place(is_live, &frame, &Arrival { at_ns, waited, is_newest, producer, clock })
+}
+
+/// Where frames are put that come one after the other; `None` is left out.
+fn places(is_live: bool, rows: impl IntoIterator<Item = Row>) -> Vec<Option<i64>> {
+    let mut timeline = Timeline::default();
+    let place = |row| match place(&mut timeline, is_live, row) {
+        Placement::At { running_ns, .. } => Some(running_ns as i64 / MS),
+        Placement::BeforeStart => None,
+        Placement::Unclocked => panic!("there is a clock"),
+    };
+    rows.into_iter().map(place).collect()
+}
+
+fn live(rows: impl IntoIterator<Item = Row>) -> Vec<Option<i64>> {
+    places(true, rows)
+}
+
+fn not_live(rows: impl IntoIterator<Item = Row>) -> Vec<Option<i64>> {
+    places(false, rows)
+}
+
+#[test]
+fn a_frame_is_at_the_moment_of_its_capture() {
+    assert_eq!(live([frame(0, 1), frame(40, 42), frame(80, 85)]), [Some(0), Some(40), Some(80)]);
+}
+
+#[test]
+fn what_was_captured_before_the_start_is_left_out_unless_nothing_follows() {
+    assert_eq!(live([frame(-40, 1), frame(-1, 2), frame(39, 40)]), [None, None, Some(39)]);
+    let still = Row { newest: true, ..frame(-5_000, 250) };
+    assert_eq!(live([frame(-5_000, 1), still, frame(300, 301)]), [None, Some(250), Some(300)]);
+    // A time-lapse camera, whose frames are captured before they are published; the viewer came in between.
+    let lapse = |n: i64| Row { newest: n == 0, ..frame(n * 5_000 - 20, n * 5_000 + 400) };
+    assert_eq!(live([lapse(0), lapse(1), lapse(2)]), [Some(400), Some(5_400), Some(10_400)]);
+}
+
+#[test]
+fn a_latency_of_more_than_a_second_is_allowed_for() {
+    let rtsp = |n: i64| Row { latency: 2_500, ..frame(n * 40 - 2_500, n * 40) };
+    let placed = live((0..200).map(rtsp));
+    // Left out for as long as it was captured before the start, then evenly, and never back.
+    assert!(placed.iter().take(62).all(Option::is_none), "{placed:?}");
+    let shown: Vec<i64> = placed.into_iter().flatten().collect();
+    assert!(shown.windows(2).all(|two| two[1] - two[0] == 40), "{shown:?}");
+    assert_eq!(shown.first(), Some(&20));
+}
+
+#[test]
+fn nothing_was_captured_after_it_came() {
+    // A film that is published faster than its timestamps say.
+    let film = |n: i64| frame(n * 40, 500 + n * 10);
+    assert_eq!(live((40..44).map(film)), [Some(900), Some(910), Some(920), Some(930)]);
+    // Three frames an hour ahead, a camera whose clock is a day ahead.
+    let hour = 3_600_000;
+    let rows = [frame(0, 1), frame(hour, 41), frame(hour + 40, 81), frame(120, 121), frame(160, 161)];
+    assert_eq!(live(rows), [Some(0), Some(41), Some(81), Some(120), Some(160)]);
+    assert_eq!(live([frame(24 * hour, 5), frame(24 * hour + 40, 45)]), [Some(5), Some(45)]);
+}
+
+#[test]
+fn a_producer_slower_than_its_timestamps_is_shown_from_a_second_on_and_never_back() {
+    // 20 frames a second, stamped as 30, from the viewer's start on.
+    let slow = |n: i64| frame(n * 33, n * 50);
+    let placed: Vec<i64> = live((0..200).map(slow)).into_iter().flatten().collect();
+    assert_eq!(placed.len(), 200, "all are delivered");
+    assert!(placed.windows(2).all(|two| two[0] <= two[1]), "{placed:?}");
+    let late = |(n, at): (usize, &i64)| n as i64 * 50 - at;
+    assert!(placed.iter().enumerate().skip(25).map(late).all(|late| late == 0), "{placed:?}");
+    // The same for a viewer that comes much later.
+    let behind = |n: i64| frame(n * 33 - 1_700, n * 50);
+    let placed = live((0..100).map(behind));
+    assert!(placed.iter().skip(21).all(Option::is_some), "{placed:?}");
+    let shown: Vec<i64> = placed.into_iter().flatten().collect();
+    assert!(shown.windows(2).all(|two| two[1] - two[0] == 50), "{shown:?}");
+}
+
+#[test]
+fn a_moments_trouble_changes_no_times() {
+    // The producer stood still for 300 ms; then everything came at once.
+    let rows = (0..20).map(|n: i64| frame(n * 40, if (5..13).contains(&n) { 510 + n } else { n * 40 + 1 }));
+    assert_eq!(live(rows), (0..20).map(|n| Some(n * 40)).collect::<Vec<_>>());
+    // This pipeline was slow: frames were there already when it looked.
+    let rows = (0..100).map(|n: i64| Row { waited: false, ..frame(n * 40, n * 40 + 200) });
+    assert_eq!(live(rows), (0..100).map(|n| Some(n * 40)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_producer_that_recovers_is_trusted_again() {
+    let mut rows: Vec<Row> = (0..60).map(|n: i64| frame(n * 20, n * 40)).collect();
+    rows.extend((60..80).map(|n: i64| frame(n * 40, n * 40 + 1)));
+    let placed: Vec<i64> = live(rows).into_iter().flatten().collect();
+    assert_eq!(placed[59], 59 * 40, "by arrival");
+    assert_eq!(placed[61..], (61..80).map(|n| n * 40).collect::<Vec<_>>(), "by capture");
+}
+
+#[test]
+fn with_several_producers_times_never_step_back_either() {
+    let camera = |n: i64| frame(n * 40, n * 40 + 1);
+    let slow = |n: i64| Row { producer: 1, latency: 400, ..frame(n * 40 - 400, n * 40 + 2) };
+    let placed: Vec<i64> = live((0..50).flat_map(|n| [camera(n), slow(n)])).into_iter().flatten().collect();
+    assert!(placed.windows(2).all(|two| two[0] <= two[1]), "{placed:?}");
+    assert_eq!(placed.len(), 100, "nothing is left out once there was a first frame");
+}
+
+#[test]
+fn a_frame_that_does_not_say_when_it_was_captured_came_when_it_came() {
+    let silent = |came| Row { capture: None, ..frame(0, came) };
+    assert_eq!(live([silent(7), silent(47)]), [Some(7), Some(47)]);
+    assert_eq!(live([frame(5, 7), silent(47), frame(46, 48)]), [Some(5), Some(47), Some(47)]);
+}
+
+#[test]
+fn a_new_base_time_is_followed() {
+    let mut timeline = Timeline::default();
+    place(&mut timeline, true, frame(9_000, 9_001));
+    // A flush set the running time back: as if the frames came much earlier.
+    let placed = place(&mut timeline, true, frame(10, 11));
+    assert_eq!(placed, Placement::At { running_ns: 10 * MS as u64, corrected: false });
+}
+
+#[test]
+fn without_a_clock_there_is_no_running_time() {
+    let producer = ParticipantId { id: 0, generation: 1 };
+    let mut arrival = Arrival { at_ns: 5, waited: true, is_newest: false, producer, clock: None };
+    let times = FrameTimes { capture_ns: Some(1), ..FrameTimes::default() };
+    assert_eq!(Timeline::default().place(true, &times, &arrival), Placement::Unclocked);
+    arrival.clock = Some(RunningClock { base_ns: 0, offset: ClockOffset::default() });
+    assert_eq!(Timeline::default().place(true, &times, &arrival), Placement::Unclocked);
+    let first = Placement::At { running_ns: 0, corrected: false };
+    assert_eq!(Timeline::default().place(false, &times, &arrival), first, "not live: none is needed");
+}
+
+#[test]
+fn not_live_frames_keep_their_distances_from_0_on() {
+    assert_eq!(not_live([frame(-900, 1), frame(-860, 1), frame(100, 1)]), [Some(0), Some(40), Some(1_000)]);
+    let film = |pts| Row { capture: None, pts: Some(pts), ..frame(0, 1) };
+    assert_eq!(not_live([film(7_000), film(7_040)]), [Some(0), Some(40)]);
+    let silent = |came| Row { capture: None, ..frame(0, came) };
+    assert_eq!(not_live([silent(500), silent(530)]), [Some(0), Some(30)]);
+}
+
+#[test]
+fn not_live_the_first_frame_may_know_less_than_the_others() {
+    let silent = Row { capture: None, ..frame(0, 3) };
+    assert_eq!(not_live([silent, frame(100, 101), frame(140, 141)]), [Some(0), Some(10), Some(50)]);
+}
+
+#[test]
+fn not_live_a_producers_new_start_goes_on_where_the_last_one_was() {
+    let film = |pts| Row { capture: None, pts: Some(pts), ..frame(0, 1) };
+    assert_eq!(
+        not_live([film(0), film(9_000), film(0), film(40)]),
+        [Some(0), Some(9_000), Some(9_010), Some(9_050)]
+    );
+    let other = |pts| Row { producer: 1, ..film(pts) };
+    assert_eq!(not_live([film(0), other(80_000), film(40)]), [Some(0), Some(10), Some(20)]);
+}
+
+#[test]
+fn whatever_a_frame_says_the_result_is_a_time() {
+    let times = |value| Times {
+        capture_ns: Some(value),
+        clock: Clock::Monotonic,
+        pts: Some(value),
+        dts: Some(value),
+        duration: Some(value),
+        latency_ns: Some(value),
+    };
+    let values = [0, 1, MAX_LATENCY_NS, MAX_NS - 1, MAX_NS, MAX_NS + 1, u64::MAX - 1, u64::MAX];
+    let clocks =
+        [0, 5, MAX_NS, u64::MAX].map(|base_ns| Some(RunningClock { base_ns, offset: ClockOffset::SAME }));
+    for (is_live, clock) in [(true, clocks), (false, clocks)].into_iter().flat_map(|(l, c)| c.map(|c| (l, c)))
+    {
+        let mut timeline = Timeline::default();
+        for round in 0..200_usize {
+            let (value, came) = (values[round * 7 % 8], values[round * 3 % 8]);
+            let frame = FrameTimes::of(&times(value));
+            assert!(frame.latency_ns <= MAX_LATENCY_NS && frame.capture_ns.is_none_or(|ns| ns <= MAX_NS));
+            let producer = ParticipantId { id: round as u8, generation: round as u64 % 3 };
+            let arrival = Arrival { at_ns: came, waited: true, is_newest: round % 2 == 0, producer, clock };
+            if let Placement::At { running_ns, .. } = timeline.place(is_live, &frame, &arrival) {
+                assert!(running_ns <= MAX_NS);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_other_than_the_monotonic_one_says_nothing_here() {
+    let times = Times { capture_ns: Some(5), clock: Clock::Realtime, ..Times::default() };
+    assert_eq!(FrameTimes::of(&times).capture_ns, None);
+}
+
+#[test]
+fn durations() {
+    assert_eq!(frame_duration((30_000, 1_001)), Some(33_366_666));
+    assert_eq!(frame_duration((60, 1)), Some(16_666_666));
+    assert_eq!([frame_duration((0, 0)), frame_duration((0, 1)), frame_duration((u32::MAX, 1))], [None; 3]);
+    assert_eq!(running_duration(33, 1.0), 33);
+    assert_eq!(running_duration(40_000_000, 2.0), 20_000_000);
+    assert_eq!(running_duration(40_000_000, -0.5), 80_000_000);
+    assert_eq!(running_duration(40, 0.0), 40);
+}
