@@ -2,17 +2,19 @@
 //! video, stop in order and leave nothing behind.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::PATIENCE;
+use crate::support::child::{Child, plugin_folder};
+use crate::support::screen::Screen;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// For a process to start, find its peers and get video; long, for machines that are busy.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long everything then has to go on.
 const FLOW: Duration = Duration::from_millis(500);
 /// For a process to stop.
@@ -32,7 +34,7 @@ fn every_pipeline_of_the_readme_runs() -> Result<()> {
         "the two commands come first"
     );
     let place = Place::new()?;
-    place.film()?;
+    place.film();
     let mut failures = Vec::new();
     for block in &blocks {
         // As listed, and with the consumers first: any order must do.
@@ -70,13 +72,11 @@ fn blocks(text: &str) -> Vec<Vec<String>> {
     blocks
 }
 
-/// Where the pipelines run: a directory for their files, one for their topics, a display, the plugin.
+/// Where the pipelines run: a directory for their files, one for their topics, a display.
 struct Place {
     directory: PathBuf,
     topics: PathBuf,
-    server: Child,
-    display: String,
-    registry: PathBuf,
+    screen: Screen,
 }
 
 impl Place {
@@ -84,92 +84,64 @@ impl Place {
         let name = format!("shmflow-readme-{}", std::process::id());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         let topics = Path::new("/dev/shm").join(&name);
-        std::fs::create_dir_all(directory.join("plugins"))?;
-        std::os::unix::fs::symlink(plugin()?, directory.join("plugins/libgstshmflow.so"))?;
-        let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp", "-noreset"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut display = String::new();
-        BufReader::new(server.stdout.as_mut().ok_or("no output")?).read_line(&mut display)?;
-        let registry = directory.join("registry.bin");
-        Ok(Self { directory, topics, server, display: format!(":{}", display.trim()), registry })
+        std::fs::create_dir_all(&directory)?;
+        let screen = Screen::new("1280x1024").ok_or("the pipelines need a display")?;
+        Ok(Self { directory, topics, screen })
     }
 
+    /// As a user's shell would run it: without what [`crate::support::child::program`] is stricter in.
     fn command(&self, text: &str) -> Command {
         let mut command = Command::new("sh");
         command
             .arg("-c")
             .arg(format!("exec {text}"))
             .current_dir(&self.directory)
-            .env("GST_PLUGIN_PATH", self.directory.join("plugins"))
-            .env("GST_REGISTRY", &self.registry)
+            .env("GST_PLUGIN_PATH", plugin_folder())
+            .env("GST_REGISTRY", self.directory.join("registry.bin"))
             .env("SHMFLOW_DIR", &self.topics)
-            .env("DISPLAY", &self.display)
+            .env("DISPLAY", &self.screen.name)
             .env_remove("WAYLAND_DISPLAY")
-            .stdin(Stdio::null())
             // A terminal's Ctrl-C is for this test alone.
             .process_group(0);
         command
     }
 
     /// The video that one of the pipelines decodes.
-    fn film(&self) -> Result<()> {
-        let made = self
-            .command(
-                "gst-launch-1.0 -q videotestsrc num-buffers=900 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 \
-                 ! x264enc speed-preset=ultrafast ! h264parse ! mp4mux ! filesink location=film.mp4",
-            )
-            .status()?;
-        if made.success() { Ok(()) } else { Err(format!("the film was not made: {made}").into()) }
+    fn film(&self) {
+        Child::run(&mut self.command(
+            "gst-launch-1.0 -q videotestsrc num-buffers=900 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 \
+             ! x264enc speed-preset=ultrafast ! h264parse ! mp4mux ! filesink location=film.mp4",
+        ))
+        .wait()
+        .well();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
         let _ = std::fs::remove_dir_all(&self.topics);
     }
-}
-
-/// The plugin that belongs to this test: beside it, or where `cargo build` put it; the newer one.
-fn plugin() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let candidates = program.ancestors().skip(1).take(2).map(|place| place.join("libgstshmflow.so"));
-    let newest = candidates
-        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
-        .max_by_key(|(time, _)| *time);
-    newest.map(|(_, path)| path).ok_or_else(|| "libgstshmflow.so is not built".into())
 }
 
 /// One line of a block, running.
 struct Pipeline {
     text: String,
     child: Child,
-    out: PathBuf,
-    err: PathBuf,
 }
 
 impl Pipeline {
-    fn start(text: &str, number: usize, place: &Place) -> Result<Self> {
-        let out = place.directory.join(format!("out-{number}"));
-        let err = place.directory.join(format!("err-{number}"));
+    fn start(text: &str, place: &Place) -> Self {
         // Verbose: it then says when caps arrive, and they come with the first frame.
         let verbose = text.replacen("gst-launch-1.0", "gst-launch-1.0 -v", 1);
-        let child =
-            place.command(&verbose).stdout(File::create(&out)?).stderr(File::create(&err)?).spawn()?;
-        Ok(Self { text: text.to_owned(), child, out, err })
+        Self { text: text.to_owned(), child: Child::run(&mut place.command(&verbose)) }
     }
 
     /// Whether every one of its sources has sent video on; that of the sinks follows, each topic has a source.
     ///
     /// What `gst-launch-1.0 -v` prints is not enough: of two sources that begin at the same moment it may leave one out.
-    fn flows(&self, place: &Place) -> Result<bool> {
-        let out = std::fs::read_to_string(&self.out)?;
+    fn flows(&self, place: &Place) -> bool {
+        let out = self.child.printed();
         let printed = |source: &str| {
             let pad = format!("{source}.GstPad:src");
             out.lines().any(|line| line.contains(&pad) && line.contains("caps = video/x-raw"))
@@ -181,32 +153,30 @@ impl Pipeline {
                     .any(|one| one.pid == self.child.id() && one.name.ends_with(source) && one.frames > 1)
             })
         };
-        Ok(self.text.split("shmflowsrc ").skip(1).enumerate().all(|(number, rest)| {
+        self.text.split("shmflowsrc ").skip(1).enumerate().all(|(number, rest)| {
             let source = format!("shmflowsrc{number}");
             let topic = rest.split(' ').find_map(|word| word.strip_prefix("topic="));
             printed(&source) || topic.is_some_and(|topic| received(&source, topic))
-        }))
+        })
     }
 
     /// Its end, if that was an orderly one; an error if not.
     fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        match self.child.try_wait()? {
+        match self.child.ended() {
             Some(status) if !status.success() => Err(self.complaint(&format!("ended with {status}")).into()),
             status => Ok(status),
         }
     }
 
     fn complaint(&self, what: &str) -> String {
-        let said = std::fs::read_to_string(&self.err).unwrap_or_default();
-        format!("`{}` {what}; it said:\n{said}", self.text)
+        format!("`{}` {what}; it said:\n{}", self.text, self.child.printed())
     }
 
     /// What Ctrl-C does.
     fn stop(&mut self) -> Result<()> {
-        let id = self.child.id().to_string();
         let end = Instant::now() + STOPPING;
         if self.ended()?.is_none() {
-            Command::new("kill").args(["-INT", &id]).status()?;
+            self.child.signal(Signal::SIGINT);
         }
         while self.ended()?.is_none() {
             if Instant::now() > end {
@@ -214,19 +184,10 @@ impl Pipeline {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        if std::fs::read_to_string(&self.err)?.contains("ERROR") {
+        if self.child.printed().contains("ERROR") {
             return Err(self.complaint("stopped with an error").into());
         }
         Ok(())
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
     }
 }
 
@@ -234,16 +195,13 @@ fn run(block: &[String], place: &Place) -> Result<()> {
     // What a block that failed left behind is not the next one's.
     let _ = std::fs::remove_dir_all(&place.topics);
     std::fs::create_dir_all(&place.topics)?;
-    let mut pipelines = Vec::new();
-    for (number, text) in block.iter().enumerate() {
-        pipelines.push(Pipeline::start(text, number, place)?);
-    }
+    let mut pipelines: Vec<_> = block.iter().map(|text| Pipeline::start(text, place)).collect();
     let end = Instant::now() + PATIENCE;
     loop {
         let mut waiting = None;
         for pipeline in &mut pipelines {
             pipeline.ended()?;
-            if !pipeline.flows(place)? {
+            if !pipeline.flows(place) {
                 waiting = Some(pipeline.complaint("got no video"));
             }
         }
