@@ -34,13 +34,18 @@ fn either_may_come_first_and_an_orderly_end_reaches_the_consumer() {
 
 #[test]
 fn a_source_that_was_there_first_gets_the_first_frame() {
-    let topic = Topic::new();
-    let viewer = viewer(&topic, "");
-    let _producer = camera_process(&topic, 64, "");
-    let first = frame(&viewer);
-    assert!(offset(&first) <= 2, "frame {} was the first", offset(&first));
-    assert!(discont(&first));
-    stops_cleanly(&viewer);
+    let mut firsts = Vec::new();
+    // A loaded machine may wake it up late in one try, but not in each of them.
+    while firsts.last().is_none_or(|first| *first > 2) {
+        assert!(firsts.len() < 5, "the first frames were {firsts:?}");
+        let topic = Topic::new();
+        let viewer = viewer(&topic, "");
+        let _producer = camera_process(&topic, 64, "");
+        let first = frame(&viewer);
+        assert!(discont(&first));
+        firsts.push(offset(&first));
+        stops_cleanly(&viewer);
+    }
 }
 
 #[test]
