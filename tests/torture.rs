@@ -1,5 +1,6 @@
 //! Real programs, killed and stopped at random: nobody else may notice.
 //!
+//! A binary of its own: it measures how late things are, so nothing else may run beside it, and `make soak` runs it alone.
 //! `SHMFLOW_TORTURE_SECONDS` makes it longer (`make soak`), `SHMFLOW_TORTURE_SEED` repeats a run.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(
@@ -8,8 +9,7 @@
     reason = "a test says what it leaves out and what it measured"
 )]
 
-#[path = "support/child.rs"]
-mod child;
+#[path = "elements/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 
-use child::Child;
 use shmflow::{Consumer, OnLapped, Start};
+use support::child::Child;
 use support::{Running, Topic};
 
 /// Frames a second of every producer here.

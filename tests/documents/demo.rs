@@ -1,0 +1,36 @@
+//! `make demo`, shortened: it must end well, with every frame that arrived identical to what was sent.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_demo_runs_without_a_display() -> Result<(), Box<dyn std::error::Error>> {
+    let program = std::env::current_exe()?;
+    let demo = program.ancestors().nth(2).ok_or("no build directory")?.join("examples/demo");
+    assert!(
+        demo.exists(),
+        "{} is missing; `cargo test` builds it, `cargo test --test documents` does not",
+        demo.display()
+    );
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{}", std::process::id()));
+    let prefix = format!("demo-test-{}", std::process::id());
+    let output = Command::new(demo)
+        .args(["--seconds", "6", "--prefix", &prefix, "--out"])
+        .arg(&out)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}\n{complaints}", output.status);
+    for wanted in ["topic ", "identical pixel for pixel", "latency", "encoder", "contact sheet", "screen"] {
+        assert!(said.contains(wanted), "no `{wanted}` in:\n{said}\n{complaints}");
+    }
+    for picture in ["contact-sheet.png", "window.png"] {
+        let bytes = std::fs::read(out.join(picture))?;
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.ends_with(b"IEND\xaeB`\x82"), "{picture} is damaged");
+        assert!(bytes.len() > 5000, "{picture} is empty: {} bytes", bytes.len());
+    }
+    std::fs::remove_dir_all(&out)?;
+    Ok(())
+}

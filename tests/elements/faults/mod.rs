@@ -1,0 +1,5 @@
+//! Processes that are killed or frozen, and files that are removed: nobody else may notice more than that.
+
+mod frozen;
+mod killed;
+mod removed;

@@ -1,0 +1,68 @@
+//! What programs publish that are no elements: bare bytes, and frames with damaged descriptions.
+
+use gstreamer_video as gst_video;
+
+use crate::support::Topic;
+use crate::support::pipelines::{buffer, discont, frame, viewer};
+
+use super::info;
+
+#[test]
+fn bare_bytes_are_read_with_the_callers_caps_and_refused_with_a_reason_otherwise() {
+    let topic = Topic::new();
+    let producer = shmflow::Producer::builder("video").dir(topic.dir()).open().expect("a topic");
+    let caps = "caps=video/x-raw,format=BGR,width=17,height=5,framerate=30/1";
+    let viewer = |more: &str| viewer(&topic, &format!("is-live=false {more}"));
+    // Rows of BGR are padded to four bytes.
+    let bytes: Vec<u8> = (0..52 * 5).map(|n| n as u8).collect();
+    producer.write(&bytes).expect("published");
+    let reader = viewer(caps);
+    let got = frame(&reader);
+    assert_eq!(*buffer(&got).map_readable().expect("readable"), *bytes);
+    assert_eq!(info(&got).format(), gst_video::VideoFormat::Bgr);
+    drop((got, reader));
+    let error = viewer("").wait_error();
+    assert!(error.contains("property caps") && error.contains("caps=video/x-raw"), "{error}");
+    let error = viewer("caps=video/x-raw,format=GRAY8,width=640,height=480,framerate=30/1").wait_error();
+    assert!(error.contains("260 bytes") && error.contains("307200 bytes"), "{error}");
+    producer.write(&bytes[1..]).expect("published");
+    let error = viewer(caps).wait_error();
+    assert!(error.contains("259 bytes") && error.contains("260 bytes"), "{error}");
+}
+
+#[test]
+fn damaged_frames_are_left_out_and_the_good_ones_arrive() {
+    use shmflow::meta::{Kind, Meta, Plane, VideoLayout};
+    let topic = Topic::new();
+    let ring = shmflow::Producer::builder("video").dir(topic.dir()).open().expect("opens");
+    let good = Meta {
+        kind: Kind::Video,
+        caps: Some("video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1".into()),
+        ..Meta::default()
+    };
+    let layout = |width, stride, offset| VideoLayout {
+        format: "GRAY8".into(),
+        width,
+        height: 48,
+        planes: vec![Plane { offset, stride }],
+        fps: (30, 1),
+    };
+    let bad = [
+        Meta { caps: Some("this is no caps {{{".into()), ..good.clone() },
+        Meta { video: Some(layout(64, 128, 0)), ..good.clone() },
+        Meta { video: Some(layout(64, 64, 1 << 40)), ..good.clone() },
+        Meta { video: Some(layout(64, -64, 0)), ..good.clone() },
+        Meta { video: Some(layout(32, 64, 0)), ..good.clone() },
+    ];
+    for (meta, value) in bad.iter().zip(1_u8..) {
+        ring.write_with(&[value; 64 * 48], meta).expect("written");
+    }
+    ring.write_with(&[0; 10], &good).expect("written");
+    ring.write_with(&[99; 64 * 48], &good).expect("written");
+    let consumer = viewer(&topic, "is-live=false");
+    let sample = frame(&consumer);
+    assert!(discont(&sample));
+    assert_eq!(buffer(&sample).map_readable().expect("readable")[0], 99);
+    consumer.reaches("src", "skipped", 6);
+    assert_eq!(consumer.error(), None);
+}

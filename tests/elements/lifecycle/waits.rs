@@ -1,0 +1,127 @@
+//! Waits for a viewer, for a topic, for a frame: what ends them, and what comes afterwards.
+
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+
+use gst::prelude::*;
+
+use crate::support::child::Child;
+use crate::support::pipelines::{camera_process, caps, clients, frame, offset, stops_cleanly, viewer};
+use crate::support::{Running, Topic, until};
+
+#[test]
+fn a_paused_producer_publishes_nothing_and_waits_for_nobody() {
+    let topic = Topic::new();
+    for more in ["", "wait-for-connection=true"] {
+        let producer = Running::new(&format!("videotestsrc ! {} ! {}", caps(64), topic.sink(more)));
+        // Prerolls although nobody is there.
+        producer.set_state(gst::State::Paused);
+        assert_eq!(producer.stat("sink", "published"), 0);
+        stops_cleanly(&producer);
+    }
+}
+
+#[test]
+fn a_producer_that_waits_for_a_viewer_skips_what_became_late_and_sends_no_burst() {
+    // Live or not: without a viewer the stream stands still, and its frames become late.
+    for live in [false, true] {
+        let topic = Topic::new();
+        let producer = Running::playing(&format!(
+            "videotestsrc is-live={live} ! {} ! {}",
+            caps(64),
+            topic.sink("wait-for-connection=true max-buffers=64")
+        ));
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(producer.stat("sink", "published"), 0);
+        let viewer = viewer(&topic, "on-lapped=oldest");
+        let first = frame(&viewer);
+        assert!(offset(&first) >= 20, "the first is frame {}, which is late", offset(&first));
+        assert!(producer.stat("sink", "dropped") >= 20);
+        for expected in 1..20 {
+            assert_eq!(offset(&frame(&viewer)), offset(&first) + expected);
+        }
+        stops_cleanly(&viewer);
+        stops_cleanly(&producer);
+    }
+}
+
+#[test]
+fn a_wait_for_a_viewer_is_ended_by_pause_and_taken_up_with_the_same_frame() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!(
+        "videotestsrc num-buffers=3 ! {} ! {}",
+        caps(64),
+        topic.sink("wait-for-connection=true sync=false history=8")
+    ));
+    for _ in 0..100 {
+        producer.set_state(gst::State::Playing);
+        producer.set_state(gst::State::Paused);
+    }
+    // So fast that the streaming thread does not always see that it was paused.
+    for _ in 0..2_000 {
+        producer.play();
+        producer.pipeline.set_state(gst::State::Paused).expect("it pauses");
+    }
+    producer.play();
+    let viewer = viewer(&topic, "is-live=false");
+    for expected in 0..3 {
+        assert_eq!(offset(&frame(&viewer)), expected);
+    }
+    viewer.wait_eos();
+}
+
+#[test]
+fn waits_end_at_once_when_the_pipeline_is_stopped() {
+    let topic = Topic::new();
+    // For a topic, for a frame, for a viewer.
+    let for_topic = Running::playing(&format!("{} ! fakesink", topic.src("").replace("=video", "=nobody")));
+    let silent =
+        Running::playing(&format!("appsrc name=in caps={} ! {}", caps(64), topic.sink("async=false")));
+    let for_frame = Running::playing(&format!("{} ! fakesink", topic.src("")));
+    until("it is there", || clients(&silent) == 1);
+    let for_viewer = Running::playing(
+        &format!("videotestsrc ! {}", topic.sink("wait-for-connection=true")).replace("=video", "=unseen"),
+    );
+    // And one that published nothing although it has a frame.
+    let paused = Running::new(&format!("videotestsrc ! {}", topic.sink("")).replace("=video", "=paused"));
+    paused.set_state(gst::State::Paused);
+    std::thread::sleep(Duration::from_millis(100));
+    for (what, running) in [
+        ("a topic", for_topic),
+        ("a frame", for_frame),
+        ("a viewer", for_viewer),
+        ("nothing", silent),
+        ("its pipeline", paused),
+    ] {
+        let mut best = Duration::MAX;
+        for _ in 0..4 {
+            let start = Instant::now();
+            stops_cleanly(&running);
+            best = best.min(start.elapsed());
+            running.play();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(best < Duration::from_millis(100), "waiting for {what}: {best:?}");
+    }
+}
+
+#[test]
+fn a_process_that_is_stopped_and_continued_in_its_waits_goes_on() {
+    let topic = Topic::new();
+    let mut listener = Child::listen(&topic.src(""));
+    let producer = camera_process(&topic, 64, "wait-for-connection=true");
+    listener.wait_frames(2);
+    // SIGCONT interrupts system calls.
+    for _ in 0..20 {
+        let before = listener.seen().len();
+        for process in [&listener, &producer] {
+            process.freeze();
+            process.thaw();
+        }
+        listener.wait_frames(before + 2);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    listener.interrupt().well();
+    producer.interrupt().well();
+}
