@@ -64,6 +64,7 @@ deps-list: ## say what `make deps` would install, and install nothing
 
 build: build-deps ## the plugin, the C library and the command, optimised
 	$(CARGO) build --release --locked
+	@echo "the plugin, for GST_PLUGIN_PATH: $$(tools/plugin-folder.sh "$(target_dir)/release")"
 
 lint: deps ## formatting and clippy, warnings denied
 	@tools/check-rust.sh $(MSRV) lint

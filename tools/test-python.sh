@@ -16,5 +16,5 @@ config=$here/python/pyproject.toml
 checked=$(cd "$env" && bin/stubtest --mypy-config-file "$config" --allowlist "$here/python/stubtest.txt" \
     --ignore-unused-allowlist shmflow 2>&1) || { echo "$checked" >&2; exit 1; }
 echo "python: tests"
-GST_PLUGIN_PATH="$target/release" GST_REGISTRY="$target/python-registry.bin" \
+GST_PLUGIN_PATH="$("$here/tools/plugin-folder.sh" "$target/release")" GST_REGISTRY="$target/python-registry.bin" \
     exec "$env/bin/pytest" -p no:cacheprovider "$@"

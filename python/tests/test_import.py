@@ -1,5 +1,6 @@
 """What importing costs, and what it brings along."""
 
+import os
 import subprocess
 import sys
 
@@ -50,3 +51,11 @@ def test_the_version_is_that_of_the_package():
 
     assert shmflow.__version__ == version("shmflow")
     assert [r for r in requires("shmflow") or [] if "extra" not in r] == ["numpy>=1.23"]
+
+
+def test_gstreamer_finds_the_plugin_in_its_folder_and_nothing_to_warn_of(tmp_path):
+    environment = os.environ | {"GST_REGISTRY": str(tmp_path / "registry"), "GST_REGISTRY_FORK": "no"}
+    found = subprocess.run(["gst-inspect-1.0", "shmflow"], capture_output=True, text=True, env=environment)
+    assert found.returncode == 0 and "shmflowsink" in found.stdout
+    # This very package is built beside the plugin, and is none.
+    assert "lib_shmflow" not in found.stderr and "WARNING" not in found.stderr, found.stderr
