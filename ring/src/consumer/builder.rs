@@ -126,7 +126,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Touch all of the memory when it is mapped, and not frame by frame. Default true.
+    /// Touch all of the memory soon after it is mapped (more than 2 MiB of it in a thread), and not frame by frame. Default
+    /// true.
     pub fn prefault(mut self, prefault: bool) -> Self {
         self.prefault = prefault;
         self

@@ -30,7 +30,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -42,6 +41,7 @@ use crate::shm::peers::End;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex::{self, Woken};
+use crate::sys::thread;
 use crate::sys::unblock::Unblocker;
 
 const REST: u32 = 0;
@@ -96,12 +96,7 @@ impl Readiness {
             unblocker: unblocker.clone(),
         });
         let watcher = Arc::clone(&shared);
-        // The program's signals are for the program's threads: one that arrived here would not interrupt their waits.
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| io(e.into()))?;
-        let spawned =
-            std::thread::Builder::new().name("shmflow-watch".into()).spawn(move || watcher.watch(pace));
-        // It fails only for nonsense, and this is what it was a moment ago.
-        let _ = before.thread_set_mask();
+        let spawned = thread::spawn("shmflow-watch", move || watcher.watch(pace));
         Ok(Self { shared, watcher: Some(spawned.map_err(io)?) })
     }
 

@@ -13,6 +13,7 @@ use crate::lifecycle::follow;
 use crate::protocol::lease::{Lease, copy, lease, newest_readable, next_seq, oldest_readable, over_budget};
 use crate::protocol::step::reached;
 use crate::protocol::{Memory, Step};
+use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
 
 /// Old epochs that leases of one consumer may keep in memory; beyond it, it receives copies.
@@ -177,8 +178,10 @@ impl Consumer {
     pub(super) fn follow(&mut self) -> Result<()> {
         let new = follow::next(&self.epoch, self.mode)?;
         self.old.retain(|epoch| epoch.strong_count() != 0);
-        self.old.push(Arc::downgrade(&self.epoch));
-        self.epoch = new;
+        let left = std::mem::replace(&mut self.epoch, new);
+        self.old.push(Arc::downgrade(&left));
+        // What still needs it are leases.
+        give_up(left);
         // An epoch in between whose name is gone: its frames are lost.
         let first = self.epoch.first().load(Acquire);
         if first > self.cursor {

@@ -51,7 +51,7 @@ fn the_document_gives_the_offsets_of_the_code() {
         (
             "ring: Header at 0",
             offsets!(ring::Header: magic, version, epoch, holds, slots, depth, history, capacity, meta_capacity, flags,
-                index_len, index_at, slots_at, meta_at, payload_at, payload_stride, first, head, wake),
+                index_len, index_at, slots_at, meta_at, payload_at, payload_stride, first, reserved, head, wake),
         ),
         ("ring: Slot at slots_at + 64 × slot", offsets!(ring::Slot: state, len, meta_len, generation)),
         (

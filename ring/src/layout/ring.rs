@@ -54,7 +54,9 @@ pub(crate) struct Header {
 
     /// First sequence of the epoch; 0 until its predecessor is sealed.
     pub(crate) first: AtomicU64,
-    _pad0: [AtomicU64; 7],
+    /// Not 0: all of the file has memory. Until then whoever claims a slot reserves that slot's memory first.
+    pub(crate) reserved: AtomicU64,
+    _pad0: [AtomicU64; 6],
 
     /// Next sequence, or a little behind it. On one line with `wake`: a publication writes both.
     pub(crate) head: AtomicU64,
@@ -100,7 +102,7 @@ const _: () = {
     assert!(size_of::<Header>() == 256);
     assert!(offset_of!(Header, meta_capacity) == 64);
     assert!(offset_of!(Header, payload_stride) == 8 * (SHAPE_WORDS - 1));
-    assert!(offset_of!(Header, first) == 128);
+    assert!(offset_of!(Header, first) == 128 && offset_of!(Header, reserved) == 136);
     assert!(offset_of!(Header, head) == 192);
     assert!(offset_of!(Header, wake) == 200);
     assert!(size_of::<Slot>() == LINE);
@@ -302,6 +304,7 @@ impl Header {
             payload_at: z(),
             payload_stride: z(),
             first: z(),
+            reserved: z(),
             _pad0: Default::default(),
             head: z(),
             wake: AtomicU32::default(),

@@ -12,9 +12,10 @@ use crate::layout::VERSION;
 use crate::layout::ring::{BadShape, PAGE, Shape};
 use crate::protocol::Step;
 use crate::protocol::step::reached;
+use crate::shm::backing::is_small;
 use crate::shm::epoch::{Epoch, Part, read_progress, read_shape};
 use crate::shm::member::Member;
-use crate::sys::files::{TempFile, create_temp, open_existing};
+use crate::sys::files::{TempFile, create_sparse, create_temp, open_existing};
 use crate::sys::fork::GuardedFd;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::{FileKind, Topic};
@@ -28,7 +29,7 @@ pub(crate) struct NewEpoch {
     holds: Part,
 }
 
-/// Makes the files of an epoch, all of their memory reserved and mapped. `first` is 0 if a predecessor decides it.
+/// Makes the files of an epoch, mapped, and with memory for all control words at least. `first` is 0 if a predecessor decides it.
 pub(crate) fn create(
     topic: &Topic,
     shape: Shape,
@@ -42,11 +43,14 @@ pub(crate) fn create(
         what: "lay out the new ring".into(),
         source: std::io::Error::other(why),
     };
-    // The large one first: if there is no room for it, nothing else was done.
-    let ring = create_temp(topic, ring_perms(perms), shape.offsets().file_len)?;
-    let ring_map = Mapping::new(ring.view()?, len(topic, shape.offsets().file_len)?, Access::ReadWrite, true)
-        .map_err(io)?;
-    Epoch::initialise(&shape, &ring_map, first).map_err(broken)?;
+    // The large one first: if there is no room for it, nothing else was done. Of a large one the rest is reserved later.
+    let o = shape.offsets();
+    let small = is_small(o.file_len);
+    let reserved = if small { o.file_len } else { o.meta_at };
+    let ring = create_sparse(topic, ring_perms(perms), o.file_len, reserved)?;
+    let ring_map =
+        Mapping::new(ring.view()?, len(topic, o.file_len)?, Access::ReadWrite, small).map_err(io)?;
+    Epoch::initialise(&shape, &ring_map, first, small).map_err(broken)?;
     let mut holds = create_temp(topic, perms, shape.holds_len())?;
     let holds_map =
         Mapping::new(holds.view()?, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?;
@@ -81,7 +85,7 @@ pub(crate) struct Mode {
     pub(crate) prefault: bool,
 }
 
-/// Maps the epoch whose ring has this name.
+/// Maps the epoch whose ring has this name. See [`Epoch::start_backing`] for the rest of its memory.
 pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
     let not_a_ring =
@@ -98,7 +102,8 @@ pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch
         let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
         Ok(Part { map, file })
     };
-    let ring = part(file, shape.offsets().file_len, access, mode.prefault)?;
+    let file_len = shape.offsets().file_len;
+    let ring = part(file, file_len, access, mode.prefault && is_small(file_len))?;
     let holds = if mode.write_holds {
         let path = topic.path(FileKind::Holds(shape.holds));
         let file = open_existing(topic, &path, true, mode.allow_foreign)?;

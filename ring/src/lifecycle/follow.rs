@@ -102,6 +102,7 @@ pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
             Ok(new) => {
                 let new = Arc::new(new);
                 note_epoch(&new);
+                new.start_backing(mode.prefault);
                 return Ok(new);
             }
         }

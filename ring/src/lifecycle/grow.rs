@@ -40,6 +40,9 @@ pub(crate) fn grow(
         None => current,
     };
     drop(locked);
+    if !Arc::ptr_eq(&grown, mine) {
+        grown.start_backing(true);
+    }
     Ok(grown)
 }
 

@@ -73,6 +73,9 @@ pub(crate) fn producer(
             leave::give_up(&member);
         }
         drop(locked);
+        if let Ok(epoch) = &joined {
+            epoch.start_backing(options.prefault);
+        }
         return joined;
     }
     Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
@@ -152,6 +155,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         let ended_before = member.peers.end();
         member.activate(&options.name, &options.wish, epoch.shape.epoch, cursor);
         drop(locked);
+        epoch.start_backing(mode.prefault);
         return Ok(Opened { epoch, cursor, ended_before });
     }
     Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
@@ -184,6 +188,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
     }
     let cursor = start_at(&epoch, start)?;
     let ended_before = epoch.member.peers.end();
+    epoch.start_backing(mode.prefault);
     Ok(Opened { epoch, cursor, ended_before })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use super::lead::Watch;
 use super::{Policy, ProducerMode};
@@ -11,11 +12,13 @@ use crate::layout::peers::flags;
 use crate::layout::ring::Shape;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
 use crate::lifecycle::{Wanted, follow, grow, reap};
-use crate::protocol::claim::{Hint, Passed, claim_oldest, claim_passed};
+use crate::protocol::claim::{Hint, Passed, abandon, claim_oldest, claim_passed};
 use crate::protocol::publish;
+use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
 use crate::shm::member::Member;
 use crate::sys::clock::monotonic_coarse_ns;
+use crate::sys::files::creation_error;
 
 /// As many of the newest frames as fit into this many bytes are left alone, even if neither consumers nor the history
 /// need them. Using the very newest again is right only for large frames. A consumer has a small one still in its own
@@ -53,11 +56,21 @@ pub(super) struct Current {
     claims: u32,
     /// When it was seen that the files still have a name.
     looked: u64,
+    /// Gives back the memory of the epoch before.
+    freeing: Option<JoinHandle<()>>,
 }
 
 impl Current {
     fn new(epoch: Arc<Epoch>) -> Self {
-        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked: monotonic_coarse_ns() }
+        let looked = monotonic_coarse_ns();
+        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, freeing: None }
+    }
+
+    fn go_on_in(&mut self, epoch: Arc<Epoch>) {
+        let before = std::mem::replace(self, Self::new(epoch));
+        if !Arc::ptr_eq(&before.epoch, &self.epoch) {
+            self.freeing = give_up(before.epoch);
+        }
     }
 }
 
@@ -152,7 +165,7 @@ impl Inner {
             };
             let passed = Passed { cursor: owed_from, history: left_alone(shape) };
             if let Some(slot) = claim_passed(&**epoch, self.id, passed, hint) {
-                return Ok((Arc::clone(epoch), slot));
+                return self.with_memory(epoch, slot);
             }
             let now = monotonic_coarse_ns();
             if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
@@ -165,7 +178,7 @@ impl Inner {
             }
             let below = if self.policy == Policy::DropNew { cursor } else { u64::MAX };
             if let Some(slot) = claim_oldest(&**epoch, self.id, below, hint) {
-                return Ok((Arc::clone(epoch), slot));
+                return self.with_memory(epoch, slot);
             }
             if attempt == 0 || reap::reap_dead(epoch)? != 0 {
                 // A consumer that backs off has its bit set for a moment.
@@ -177,6 +190,17 @@ impl Inner {
             return Err(Error::Full { topic: self.member.topic_name().into() });
         }
         Err(self.no_slot(&current.epoch))
+    }
+
+    /// A slot just claimed, once it has memory.
+    fn with_memory(&self, epoch: &Arc<Epoch>, slot: u16) -> Result<(Arc<Epoch>, u16)> {
+        match epoch.reserve_slot(slot) {
+            Ok(()) => Ok((Arc::clone(epoch), slot)),
+            Err(error) => {
+                abandon(&**epoch, self.id, slot);
+                Err(creation_error(epoch.topic(), epoch.offsets.payload_stride, error))
+            }
+        }
     }
 
     /// Whether the topic's files were unlinked by something else than shmflow, as seen at the last look. Such a topic is
@@ -230,7 +254,8 @@ impl Inner {
     /// Goes on in the newest epoch.
     fn follow(&self, current: &mut Current) -> Result<()> {
         if let Some(new) = follow::newest(&current.epoch, self.allow_foreign)? {
-            *current = Current::new(new);
+            new.start_backing(true);
+            current.go_on_in(new);
         }
         Ok(())
     }
@@ -283,11 +308,15 @@ impl Inner {
                 meta_capacity: shape.meta_capacity,
             })
         };
+        if let Some(freeing) = current.freeing.take() {
+            // What it gives back may be needed. It does not panic.
+            let _ = freeing.join();
+        }
         let new = grow::grow(&current.epoch, enlarged, self.allow_foreign)?;
         if let Some(entry) = self.member.entry() {
             entry.epoch.store(new.shape.epoch, Relaxed);
         }
-        *current = Current::new(new);
+        current.go_on_in(new);
         Ok(())
     }
 

@@ -117,6 +117,8 @@ steps! {
     ReapMask,
     /// Reap: its entry is free.
     ReapEntry,
+    /// Reserve: a piece of a large ring has got its memory.
+    ReservePiece,
     /// Grow: the new `holds` has its name.
     GrowHolds,
     /// Grow: the new `ring` lies under its temporary name.

@@ -24,6 +24,24 @@ pub(crate) struct Part {
     pub(crate) file: GuardedFd,
 }
 
+impl Part {
+    /// Of a ring: whether all of it has memory.
+    pub(super) fn is_reserved(&self) -> bool {
+        // SAFETY: used only within this function.
+        let header = unsafe { Array::<Header>::new(&self.map, 0, PAGE as usize, 1) };
+        header.is_some_and(|header| header.get(0).reserved.load(Ordering::Acquire) != 0)
+    }
+
+    /// Of a ring that we may write: says that all of it has memory.
+    pub(super) fn set_reserved(&self) {
+        // SAFETY: used only within this function.
+        let header = unsafe { Array::<Header>::new(&self.map, 0, PAGE as usize, 1) };
+        if let Some(header) = header.filter(|_| self.map.access() == Access::ReadWrite) {
+            header.get(0).reserved.store(1, Ordering::Release);
+        }
+    }
+}
+
 /// The mapped files of an epoch, and the registration on whose behalf they are used.
 #[derive(Debug)]
 pub(crate) struct Epoch {
@@ -31,7 +49,8 @@ pub(crate) struct Epoch {
     index: Array<AtomicU64>,
     slots: Array<Slot>,
     holders: Option<Array<AtomicU64>>,
-    ring: Part,
+    /// The only owner but for a thread that works on the memory of it.
+    pub(super) ring: Arc<Part>,
     holds: Option<Part>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
@@ -72,15 +91,33 @@ impl Epoch {
             None => None,
         };
         let nothing = AtomicU64::new(0);
-        Ok(Self { header, index, slots, holders, nothing, ring, holds, shape, offsets, member })
+        Ok(Self {
+            header,
+            index,
+            slots,
+            holders,
+            nothing,
+            ring: Arc::new(ring),
+            holds,
+            shape,
+            offsets,
+            member,
+        })
     }
 
     /// Writes the headers of new files that have no names yet.
-    pub(crate) fn initialise(shape: &Shape, ring: &Mapping, first: u64) -> Result<(), &'static str> {
+    /// All of the ring has memory if it is `reserved`; else what is in front of the metadata has.
+    pub(crate) fn initialise(
+        shape: &Shape,
+        ring: &Mapping,
+        first: u64,
+        reserved: bool,
+    ) -> Result<(), &'static str> {
         // SAFETY: used only within this function.
         let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
         shape.write(header.get(0));
         header.get(0).first.store(first, Relaxed);
+        header.get(0).reserved.store(reserved.into(), Relaxed);
         header.get(0).head.store(first, Ordering::SeqCst);
         Ok(())
     }
@@ -116,7 +153,7 @@ impl Epoch {
     pub(crate) fn has_names(&self) -> bool {
         let peers = &self.member.peers;
         let all_linked =
-            || [Some(&self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
+            || [Some(&*self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
         // In this order: its names go after it was sealed.
         let succeeded = || {
             peers.header().epoch.load(Ordering::SeqCst) > self.shape.epoch

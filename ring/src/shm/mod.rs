@@ -1,5 +1,6 @@
 //! The shared files as this process sees them: mapped, checked, typed.
 
+pub(crate) mod backing;
 pub(crate) mod epoch;
 pub(crate) mod member;
 pub(crate) mod peers;

@@ -16,7 +16,7 @@ use super::{lock, space};
 use crate::error::{Error, Result, SpaceLimit, is_refusal};
 use crate::topic::{FileKind, Topic};
 
-/// A file in the making: reserved in full, under a temporary name, its lifecycle byte locked so that nobody takes it
+/// A file in the making: under a temporary name, its lifecycle byte locked so that nobody takes it
 /// for an orphan. Dropped before a commit, it is gone.
 #[derive(Debug)]
 pub(crate) struct TempFile {
@@ -51,6 +51,11 @@ impl Drop for TempName {
 /// [`Error::NoSpace`] says how much is needed and free; [`Error::NotPermitted`] if the directory refuses;
 /// [`Error::Io`] else.
 pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile> {
+    create_sparse(topic, mode, len, len)
+}
+
+/// As [`create_temp`], where only the first `reserved` bytes are reserved. There must be room for all of them.
+pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -> Result<TempFile> {
     const ATTEMPTS: u32 = 16;
     check_space(topic, len)?;
     for _ in 0..ATTEMPTS {
@@ -78,7 +83,9 @@ pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile
         }
         set_mode(fd, mode)
             .map_err(|error| Error::io(topic.name(), "set the permissions of a new file", error))?;
-        space::reserve(fd, len).map_err(|error| creation_error(topic, len, error))?;
+        set_len(fd, len)
+            .and_then(|()| space::reserve(fd, 0, reserved))
+            .map_err(|error| creation_error(topic, len, error))?;
         return Ok(file);
     }
     let error = io::Error::other(format!("{ATTEMPTS} random names were all taken"));
@@ -98,6 +105,10 @@ fn create_exclusive(path: &Path) -> io::Result<OwnedFd> {
 
 fn set_mode(fd: impl AsFd, mode: u32) -> io::Result<()> {
     Ok(rustix::fs::fchmod(fd, rustix::fs::Mode::from_raw_mode(mode))?)
+}
+
+fn set_len(fd: impl AsFd, len: u64) -> io::Result<()> {
+    Ok(rustix::fs::ftruncate(fd, len)?)
 }
 
 fn check_space(topic: &Topic, needed: u64) -> Result<()> {
@@ -123,7 +134,8 @@ fn directory_error(topic: &Topic, error: io::Error) -> Error {
     if is_refusal(&error) { refused(topic, topic.dir(), what) } else { Error::io(topic.name(), what, error) }
 }
 
-fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error {
+/// Why `len` bytes could not be had.
+pub(crate) fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOSPC) if space::has_no_file_entries(topic.dir()) => {
             no_space(topic, len, space::Shortage { free: 0, limit: SpaceLimit::FileEntries })

@@ -221,7 +221,7 @@ fn too_little_space_is_an_error_that_counts_and_leaves_nothing_behind() {
             other => panic!("{other:?}"),
         }
         // Behind the check's back: what the file system itself says is told in the same way.
-        let error = space::reserve(kept.fd().unwrap(), 5 * PAGE as u64).unwrap_err();
+        let error = space::reserve(kept.fd().unwrap(), 0, 5 * PAGE as u64).unwrap_err();
         match creation_error(&topic, 5 * 4096, error) {
             Error::NoSpace { needed, free, .. } => assert_eq!((needed, free), (5 * 4096, 3 * 4096)),
             other => panic!("{other:?}"),

@@ -99,7 +99,7 @@ pub(crate) fn probe(fd: impl AsFd, byte: LockByte) -> io::Result<Probe> {
 /// Takes the byte exclusively, waiting at most so long; `false` if that was not enough.
 ///
 /// It polls, because a blocking lock call has no time limit. Only opening, closing and enlarging a topic come here, and
-/// they hold the lock for microseconds, unless their process is stopped.
+/// they hold the lock for some milliseconds at most, however large the ring is, unless their process is stopped.
 pub(crate) fn lock_within(fd: impl AsFd, byte: LockByte, limit: Duration) -> io::Result<bool> {
     const LONGEST_PAUSE: Duration = Duration::from_millis(10);
     let deadline = Deadline::after(limit);

@@ -11,7 +11,7 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::AtomicU32;
 
 use nix::sys::stat::fstat;
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use super::copy;
 
@@ -78,6 +78,23 @@ impl Mapping {
     /// holder of the slot to answer.
     pub(crate) fn bytes_ptr(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
         self.range(offset, len)
+    }
+
+    /// Fills the page tables of a range, which gives holes of the file memory.
+    ///
+    /// # Errors
+    /// If there is none left, and on kernels before 5.14. Nobody is killed.
+    pub(crate) fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
+        let past = offset % rustix::param::page_size();
+        let (offset, len) = (offset - past, len.saturating_add(past));
+        let start = self.range(offset, len).ok_or(io::ErrorKind::InvalidInput)?;
+        let advice = match self.access {
+            Access::ReadOnly => Advice::LinuxPopulateRead,
+            Access::ReadWrite => Advice::LinuxPopulateWrite,
+        };
+        // SAFETY: within the mapping, and what is there stays as it is.
+        unsafe { madvise(start.as_ptr().cast(), len, advice)? };
+        Ok(())
     }
 
     /// Copies out bytes that others may be changing; what comes is then any mixture of old and new. `false`, and
@@ -242,6 +259,26 @@ mod tests {
         let mut out = [0; 5];
         assert!(reader.copy_out(4099, &mut out));
         assert_eq!(&out, b"hello");
+    }
+
+    #[test]
+    fn a_touched_range_has_memory_and_keeps_its_content() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = TempDir::new();
+        let file = file(&dir);
+        for access in [Access::ReadOnly, Access::ReadWrite] {
+            let map = Mapping::new(&file, LEN, access, false).unwrap();
+            map.touch(4100, 10).unwrap();
+            assert_eq!(file.metadata().unwrap().blocks() * 512, 4096, "one page, and not the first");
+            for (offset, len) in [(0, LEN + 1), (LEN, 1), (usize::MAX, 1)] {
+                assert!(map.touch(offset, len).is_err());
+            }
+        }
+        std::os::unix::fs::FileExt::write_all_at(&file, b"hello", 5000).unwrap();
+        let map = Mapping::new(&file, LEN, Access::ReadWrite, false).unwrap();
+        map.touch(0, LEN).unwrap();
+        let mut out = [0; 5];
+        assert!(map.copy_out(5000, &mut out) && &out == b"hello");
     }
 
     #[test]

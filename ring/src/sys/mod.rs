@@ -13,5 +13,6 @@ pub(crate) mod map;
 pub(crate) mod space;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod thread;
 pub(crate) mod unblock;
 pub(crate) mod watch;

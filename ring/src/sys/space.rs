@@ -57,11 +57,11 @@ pub(crate) fn has_no_file_entries(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|fs| fs.files() > 0 && fs.files_available() == 0)
 }
 
-/// Reserves the first `len` bytes of a file, which becomes so long.
-pub(crate) fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
+/// Reserves `len` bytes of a file, which becomes so long. What is reserved already stays so.
+pub(crate) fn reserve(fd: impl AsFd, start: u64, len: u64) -> io::Result<()> {
     let too_long = |_| io::Error::from_raw_os_error(libc::EFBIG);
     in_pieces(len, |at, piece| {
-        let at = libc::off_t::try_from(at).map_err(too_long)?;
+        let at = libc::off_t::try_from(start.saturating_add(at)).map_err(too_long)?;
         let piece = libc::off_t::try_from(piece).map_err(too_long)?;
         Ok(posix_fallocate(fd.as_fd(), at, piece)?)
     })

@@ -41,8 +41,8 @@ fn puppet() {
 fn every_step_has_a_scenario_and_those_of_both_roles_have_two() {
     let mut found = BTreeMap::<Step, BTreeSet<&str>>::new();
     for scenario in scenarios::all() {
-        for (step, _) in scenario.steps {
-            found.entry(*step).or_default().insert(if scenario.role == Role::Producer { "p" } else { "c" });
+        for (step, _) in scenario.steps() {
+            found.entry(step).or_default().insert(if scenario.role == Role::Producer { "p" } else { "c" });
         }
     }
     let missing: Vec<_> = Step::ALL.iter().filter(|step| !found.contains_key(step)).collect();
@@ -77,14 +77,14 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
     let only = std::env::var("SHMFLOW_MATRIX_ONLY").unwrap_or_default();
     let mut jobs = Vec::new();
     for scenario in scenarios::all() {
-        for (step, times) in scenario.steps {
+        for (step, times) in scenario.steps() {
             for (i, nth) in times.iter().enumerate() {
                 // What a child inherits does not depend on which time it is.
                 let with_child = (i == 0).then_some(Action::KillWithChild);
                 for action in [Action::Stop, Action::Kill].into_iter().chain(with_child) {
                     let name = format!("{}: {action:?} at {step} {nth}", scenario.name);
                     if name.contains(&only) {
-                        jobs.push((name, *scenario, *step, *nth, action));
+                        jobs.push((name, *scenario, step, *nth, action));
                     }
                 }
             }
@@ -92,7 +92,7 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
     }
     // Those that wait for the library's patience to end first: they cost time and no work.
     jobs.sort_by_key(|(_, scenario, step, _, action)| {
-        (*action == Action::Stop && scenario.locked.contains(step)) as u8
+        (*action == Action::Stop && scenario.is_locked(*step)) as u8
     });
     let (total, start) = (jobs.len(), Instant::now());
     let (jobs, failed) = (Mutex::new(jobs), Mutex::new(Vec::new()));
@@ -200,7 +200,7 @@ fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
             None
         }
     };
-    let locked = victim.is_some() && scenario.locked.contains(&step);
+    let locked = victim.is_some() && scenario.is_locked(step);
     match survivors {
         Some(mut survivors) => {
             survivors.flow_and_open(25, &dir, locked);

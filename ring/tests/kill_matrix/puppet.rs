@@ -137,6 +137,10 @@ impl Performer {
                 arm(*step, number(2), action);
             }
             "producer" => self.producer = Some(producer_builder(&self.dir).open().map_err(said)?),
+            "large" => {
+                let builder = producer_builder(&self.dir).capacity(400_000);
+                self.producer = Some(builder.open().map_err(said)?);
+            }
             "primary" => {
                 let mode = ProducerMode::Primary { takeover: Duration::from_secs(1) };
                 self.producer = Some(producer_builder(&self.dir).mode(mode).open().map_err(said)?);

@@ -40,6 +40,9 @@ pub enum Others {
     Later,
 }
 
+/// Steps, and at which of their occurrences.
+pub type At = (&'static [u64], &'static [Step]);
+
 /// A way to reach some steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
@@ -48,53 +51,69 @@ pub struct Scenario {
     pub others: Others,
     pub before: &'static [Before],
     pub act: Act,
-    /// The steps, and at which of their occurrences.
-    pub steps: &'static [(Step, &'static [u64])],
+    at: [At; 4],
     /// Steps at which the victim has the lifecycle lock.
-    pub locked: &'static [Step],
+    locked: &'static [&'static [Step]],
 }
 
-pub const OPENING: &[Step] = &[
-    OpenPeersCommit,
-    OpenLocked,
-    OpenHolds,
-    OpenRingTemp,
-    OpenRingCommit,
-    JoinLocked,
-    JoinCleaned,
-    JoinEntry,
-    JoinCursor,
-    JoinActive,
-    SealIndex,
-    SealFirst,
-    SealHead,
-    SealWake,
-    GrowEpoch,
-    GrowPurge,
-];
-pub const GROWING: &[Step] = &[
-    GrowHolds,
-    GrowTemp,
-    GrowKeepOld,
-    GrowCommit,
-    SealIndex,
-    SealFirst,
-    SealHead,
-    SealWake,
-    GrowEpoch,
-    GrowPurge,
-];
-pub const CLOSING: &[Step] = &[LeaveEntry, RemoveMark, RemoveRing, RemoveHolds];
+impl Scenario {
+    const fn producer(name: &'static str) -> Self {
+        let (role, others, act) = (Role::Producer, Others::Busy, Act::GoesOn);
+        Self { name, role, others, before: &[], act, at: [(&[], &[]); 4], locked: &[] }
+    }
 
-pub const BASE: Scenario = Scenario {
-    name: "",
-    role: Role::Producer,
-    others: Others::Busy,
-    before: &[],
-    act: Act::GoesOn,
-    steps: &[],
-    locked: &[],
-};
+    const fn consumer(name: &'static str) -> Self {
+        Self { role: Role::Consumer, ..Self::producer(name) }
+    }
+
+    const fn others(self, others: Others) -> Self {
+        Self { others, ..self }
+    }
+
+    const fn before(self, before: &'static [Before]) -> Self {
+        Self { before, ..self }
+    }
+
+    const fn does(self, what: &'static str) -> Self {
+        Self { act: Act::Does(what), ..self }
+    }
+
+    /// One more group of steps.
+    const fn at(mut self, times: &'static [u64], steps: &'static [Step]) -> Self {
+        let mut group = 0;
+        while !self.at[group].0.is_empty() {
+            group += 1;
+        }
+        self.at[group] = (times, steps);
+        self
+    }
+
+    const fn locked(self, locked: &'static [&'static [Step]]) -> Self {
+        Self { locked, ..self }
+    }
+
+    /// Whether the victim has the lifecycle lock at a step.
+    pub fn is_locked(&self, step: Step) -> bool {
+        self.locked.iter().any(|steps| steps.contains(&step))
+    }
+
+    /// The steps, and at which of their occurrences.
+    pub fn steps(&self) -> impl Iterator<Item = (Step, &'static [u64])> + use<> {
+        self.at.into_iter().flat_map(|(times, steps)| steps.iter().map(move |step| (*step, times)))
+    }
+}
+
+const MAKING: &[Step] = &[OpenPeersCommit, OpenLocked, OpenHolds, OpenRingTemp, OpenRingCommit];
+const JOINING: &[Step] = &[JoinLocked, JoinCleaned, JoinEntry, JoinCursor, JoinActive];
+const REPLACING: &[Step] = &[GrowHolds, GrowTemp, GrowKeepOld, GrowCommit];
+const COMPLETING: &[Step] = &[SealIndex, SealFirst, SealHead, SealWake, GrowEpoch, GrowPurge];
+const LEAVING: &[Step] = &[LeaveMask, LeaveBits, LeaveEntry];
+const REMOVING: &[Step] = &[RemoveMark, RemoveRing, RemoveHolds, RemovePeers];
+
+/// What is done under the lifecycle lock.
+const OPENING: &[&[Step]] = &[MAKING, JOINING, COMPLETING];
+const GROWING: &[&[Step]] = &[REPLACING, COMPLETING];
+const CLOSING: &[&[Step]] = &[&[LeaveEntry, RemoveMark, RemoveRing, RemoveHolds]];
 
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
@@ -105,6 +124,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         life::MAKING_ANEW,
         life::REAPING,
         life::GROWING_A_TOPIC,
+        life::RESERVING,
         life::CLOSING_A_TOPIC,
     ];
     themes.into_iter().flatten()

@@ -1,0 +1,147 @@
+//! The memory behind a large ring: reserved and touched in the background, and given back there.
+//!
+//! To reserve 332 MB, a ring for 4K video, takes a tenth of a second and more, and to touch all of it several times that:
+//! no frame can wait so long, nor can others who want to open the topic. So only the control words of a large ring have
+//! memory when it gets its name. A thread of each producer reserves the rest. Until that is done (`reserved` in the header
+//! says so) whoever claims a slot reserves that slot's memory first: nobody ever writes where there may be none, which
+//! would be a SIGBUS, whoever dies or stands in the middle of this. To reserve twice changes nothing.
+//!
+//! The threads refer to the mapping only, weakly: they end when the handle goes, and keep no participant alive.
+
+use std::io;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::epoch::{Epoch, Part};
+use crate::protocol::Step;
+use crate::protocol::step::reached;
+use crate::sys::{space, thread};
+
+/// Rings up to this size are reserved and touched when they are made: that takes a millisecond or two.
+const AT_ONCE: u64 = 2 << 20;
+/// How much a thread does at a time; in between it looks whether anybody needs it, and lets others have the processor,
+/// who may be waiting to publish.
+const PIECE: u64 = 1 << 20;
+const PAUSE: Duration = Duration::from_micros(200);
+/// How often, and how many times, a thread looks whether another process is done.
+const WAIT: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 500;
+
+/// Whether a ring of so many bytes is reserved and touched at once.
+pub(crate) const fn is_small(file_len: u64) -> bool {
+    file_len <= AT_ONCE
+}
+
+impl Part {
+    /// Sees to it that a range of a file that we may write has memory, and touches it if the kernel can do both at once.
+    fn back(&self, at: u64, len: u64) -> io::Result<()> {
+        let (Ok(offset), Ok(size)) = (usize::try_from(at), usize::try_from(len)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        // It takes no lock of the file, as a reservation does, for which who publishes would wait for the thread.
+        match self.map.touch(offset, size) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+            }
+            // An older kernel, or a signal.
+            Err(_) => space::reserve(self.file.fd()?, at, len)?,
+        }
+        reached(Step::ReservePiece);
+        Ok(())
+    }
+}
+
+impl Epoch {
+    /// Whether all of it has memory.
+    fn is_reserved(&self) -> bool {
+        self.header().reserved.load(Acquire) != 0
+    }
+
+    /// Sees to it that a slot has memory. For its owner, before it writes to it.
+    pub(crate) fn reserve_slot(&self, slot: u16) -> io::Result<()> {
+        if self.is_reserved() {
+            return Ok(());
+        }
+        let (o, slot) = (&self.offsets, u64::from(slot));
+        let meta = self.shape.meta_capacity;
+        if meta != 0 {
+            self.ring.back(o.meta_at.saturating_add(slot.saturating_mul(meta)), meta)?;
+        }
+        self.ring.back(o.payload_at.saturating_add(slot.saturating_mul(o.payload_stride)), o.payload_stride)
+    }
+
+    /// Starts what is left to be done for this mapping: to reserve what has no memory yet, for those who may write it, and
+    /// to touch all of it, if that is wanted. Once for each mapping, and without the lifecycle lock.
+    pub(crate) fn start_backing(&self, touch: bool) {
+        let len = self.offsets.file_len;
+        let reserve = self.ring_writable() && !self.is_reserved();
+        let touch = touch && !is_small(len);
+        if reserve || touch {
+            let ring = Arc::downgrade(&self.ring);
+            // Without a thread the owners of slots reserve and touch them as they come to use them.
+            let _ = thread::spawn("shmflow-back", move || {
+                if reserve {
+                    reserve_all(&ring, len, touch)
+                } else {
+                    touch_all(&ring, len)
+                };
+            });
+        }
+    }
+}
+
+/// Reserves the whole file, and says so. Ends early if the handle goes, or there is no room: then owners of slots are told.
+fn reserve_all(ring: &Weak<Part>, len: u64, touch: bool) -> Option<()> {
+    in_pieces(ring, len, |ring, at, piece| {
+        if touch {
+            return ring.back(at, piece).ok();
+        }
+        space::reserve(ring.file.get()?, at, piece).ok()
+    })?;
+    ring.upgrade()?.set_reserved();
+    Some(())
+}
+
+/// Fills the page tables of the mapping. Reading is enough to give a hole memory, so this waits for those who reserve it.
+fn touch_all(ring: &Weak<Part>, len: u64) -> Option<()> {
+    for look in 0.. {
+        if ring.upgrade()?.is_reserved() {
+            break;
+        }
+        if look == LOOKS {
+            return None;
+        }
+        std::thread::sleep(WAIT);
+    }
+    // An older kernel cannot: pages are touched as they come to be used.
+    in_pieces(ring, len, |ring, at, piece| {
+        ring.map.touch(usize::try_from(at).ok()?, usize::try_from(piece).ok()?).ok()
+    })
+}
+
+fn in_pieces(ring: &Weak<Part>, len: u64, work: impl Fn(&Part, u64, u64) -> Option<()>) -> Option<()> {
+    let mut at = 0;
+    while at < len {
+        let piece = PIECE.min(len - at);
+        work(&*ring.upgrade()?, at, piece)?;
+        at += piece;
+        std::thread::sleep(PAUSE);
+    }
+    Some(())
+}
+
+/// Gives up an epoch that its handle has left. If nobody else needs it, a thread unmaps it, which for the last process to
+/// do so frees its memory: a tenth of a second for what a 4K stream leaves behind.
+pub(crate) fn give_up(epoch: Arc<Epoch>) -> Option<JoinHandle<()>> {
+    let epoch = Arc::into_inner(epoch)?;
+    if is_small(epoch.offsets.file_len) {
+        return None;
+    }
+    // Only the mapping: the participant must not end in a thread that nobody knows of.
+    let ring = Arc::clone(&epoch.ring);
+    drop(epoch);
+    thread::spawn("shmflow-free", move || drop(ring)).ok()
+}
