@@ -106,9 +106,10 @@ fn old_epochs_count_as_long_as_somebody_has_to_follow_through_them() {
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
     producer.write(b"1").unwrap();
     let peers_len = look(&dir, "t").shared_bytes - producer.geometry().reserved_bytes;
-    producer.write(&pattern(2, 1 << 20)).unwrap();
+    // Rings so small that they are reserved when they are made.
+    producer.write(&pattern(2, 100 << 10)).unwrap();
     let second = producer.geometry().reserved_bytes;
-    producer.write(&pattern(3, 2 << 20)).unwrap();
+    producer.write(&pattern(3, 150 << 10)).unwrap();
     // The consumer has the first epoch mapped; it needs the name of the second one to go on.
     let info = look(&dir, "t");
     assert_eq!((info.epochs, info.published(), info.geometry), (2, 3, Some(producer.geometry())));
@@ -344,6 +345,41 @@ fn collect_removes_what_the_dead_left_and_nothing_else() {
     let (collected, _) = all(&|_| true);
     assert!(collected.removed.is_empty() && collected.bytes == 0);
     assert_eq!(living.write(b"on").unwrap(), 1);
+}
+
+/// Not a test: opens topics as a producer, as it is told.
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_an_opener() {
+    let Some(dir) = role::dir() else { return };
+    let mut producers = Vec::new();
+    while let Some(topic) = role::heard() {
+        producers.push(Producer::builder(&topic).dir(&dir).open().unwrap());
+        role::say("open");
+    }
+}
+
+#[test]
+fn whoever_opens_a_topic_clears_away_what_the_dead_left_of_others() {
+    let dir = Dir::new();
+    let leave = |topic: &str| {
+        let mut dead = Role::start("role_of_an_opener", &dir);
+        assert_eq!(dead.ask(topic), "open");
+        dead.kill();
+    };
+    leave("dead");
+    let used = Producer::builder("used").dir(&dir).open().unwrap();
+    drop(Producer::builder("kept").dir(&dir).persistent(true).open().unwrap());
+    let mut opener = Role::start("role_of_an_opener", &dir);
+    assert_eq!(opener.ask("new"), "open");
+    let there = || topics(Some(dir.path())).unwrap();
+    wait_until("the dead topic is gone", || there() == ["kept", "new", "used"]);
+    // Once a minute is often enough.
+    leave("later");
+    assert_eq!(opener.ask("newer"), "open");
+    assert_eq!(there(), ["kept", "later", "new", "newer", "used"]);
+    opener.finish();
+    drop(used);
 }
 
 #[test]

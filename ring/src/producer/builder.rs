@@ -9,6 +9,7 @@ use super::inner::Inner;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Options, Wanted, open};
 use crate::topic::Topic;
+use crate::upkeep;
 
 /// What happens to a frame for which there is no free slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,16 +157,18 @@ impl ProducerBuilder {
         self
     }
 
-    /// Touch all of the memory when it is mapped, and not frame by frame. Default true.
+    /// Touch all of the memory soon after it is mapped (more than 2 MiB of it in a thread), and not frame by frame. Default
+    /// true.
     pub fn prefault(mut self, prefault: bool) -> Self {
         self.prefault = prefault;
         self
     }
 
-    /// Opens the topic, making it if it is not there, and adopting what dead processes left.
+    /// Opens the topic, making it if it is not there, and adopting what dead processes left. What is left of other topics
+    /// of the directory, in which nobody takes part any more, is removed a little later; see [`collect`](crate::collect).
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::BadSetting`]; [`Error::NoSpace`] if its memory cannot be reserved;
+    /// [`Error::BadName`], [`Error::BadSetting`]; [`Error::NoSpace`] if there is no room for it;
     /// [`Error::NotPermitted`], [`Error::ForeignOwner`]; [`Error::NotARing`], [`Error::LayoutVersion`];
     /// [`Error::ProducersFull`], [`Error::InUse`]; [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Producer> {
@@ -189,7 +192,13 @@ impl ProducerBuilder {
             capacity: self.capacity as u64,
             meta_capacity: self.meta_capacity as u64,
         };
-        let epoch = open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive)?;
+        let open = || open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive);
+        let epoch = match open() {
+            // Rings of the dead may have taken it.
+            Err(Error::NoSpace { .. }) if upkeep::collect_for_room(topic.dir()) => open()?,
+            opened => opened?,
+        };
+        upkeep::collect_soon(topic.dir());
         let inner = Arc::new(Inner::new(epoch, self.policy, self.mode, self.allow_foreign)?);
         // What others left who died while no producer was there.
         inner.reap();

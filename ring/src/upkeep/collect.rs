@@ -1,14 +1,16 @@
 //! Collecting what dead processes left behind.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::hold::{Held, removal_error};
 use super::scan;
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
+use crate::sys::clock::monotonic_ns;
 use crate::sys::files::{open_existing, same_file, unlink};
-use crate::sys::lock;
+use crate::sys::{lock, thread};
 use crate::topic::{FileKind, Topic, directory};
 
 /// A topic whose lock somebody holds for longer is in use, whatever its state.
@@ -53,6 +55,9 @@ pub enum KeptBecause {
 /// Removes what dead processes left in `dir` (`None`: `$SHMFLOW_DIR`, or else `/dev/shm`): topics whose participants are
 /// all dead, unless they are persistent; topics that were never finished; files that were being made.
 ///
+/// Producers have their directory collected, too: a process does so a second after it has opened a topic, once a minute at
+/// most, and at once if there is too little room.
+///
 /// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not keep
 /// a topic: without producers it would wait in vain.
 ///
@@ -80,6 +85,32 @@ pub fn collect(dir: Option<&Path>) -> Result<Collected> {
         }
     }
     Ok(collected)
+}
+
+/// How long after an open the directory is collected: whoever has just opened a topic has a stream to start.
+const DELAY: Duration = Duration::from_secs(1);
+/// A process does it so often at most.
+const AT_MOST_EVERY: Duration = Duration::from_secs(60);
+
+/// Has a directory collected a little later, by a thread, unless this process did so a short while ago.
+pub(crate) fn collect_soon(dir: &Path) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let (now, last) = (monotonic_ns().max(1), LAST.load(Relaxed));
+    let since = Duration::from_nanos(now.saturating_sub(last));
+    if (last == 0 || since >= AT_MOST_EVERY) && LAST.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
+        let dir = dir.to_path_buf();
+        // Without a thread it is done by whoever opens the next topic, or by `shmflow gc`.
+        let _ = thread::spawn("shmflow-collect", move || {
+            std::thread::sleep(DELAY);
+            // What could not be removed stays, as it did.
+            let _ = collect(Some(&dir));
+        });
+    }
+}
+
+/// Collects a directory that has too little room; whether there is more now.
+pub(crate) fn collect_for_room(dir: &Path) -> bool {
+    collect(Some(dir)).is_ok_and(|collected| collected.bytes != 0)
 }
 
 fn collect_topic(

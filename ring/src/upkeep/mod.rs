@@ -10,6 +10,7 @@ mod snapshot;
 mod types;
 
 pub use collect::{Collected, Kept, KeptBecause, collect};
+pub(crate) use collect::{collect_for_room, collect_soon};
 pub use inspect::inspect;
 pub use remove::remove;
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
