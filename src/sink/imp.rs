@@ -208,6 +208,9 @@ impl ShmflowSink {
                 Passage::Wait => sink.wait_preroll().map(drop)?,
             }
         }
+        if !sink.is_sync() {
+            return Ok(true);
+        }
         // Nothing that is live can be had later: what became late meanwhile is left out. A film goes on where it was.
         if self.upstream_is_live() {
             stream.skip_before = Some(monotonic_ns());
@@ -240,7 +243,7 @@ impl ShmflowSink {
             return false;
         };
         let due = moment.capture_ns.saturating_add(moment.latency_ns);
-        let stale = self.obj().is_sync() && due < until;
+        let stale = due < until;
         if !stale {
             stream.skip_before = None;
         }

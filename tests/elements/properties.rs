@@ -118,6 +118,49 @@ fn gst_inspect_reads_like_documentation() {
 }
 
 #[test]
+fn what_is_set_in_ready_is_put_to_use_and_above_it_nothing_changes() {
+    let topic = Topic::new();
+    let producer = Running::new(&camera(&topic, 64, ""));
+    let viewer = Running::new(&format!("{} ! appsink name=out sync=false", topic.src("")));
+    for (running, element) in [(&producer, "sink"), (&viewer, "src")] {
+        running.set_state(gst::State::Ready);
+        running.element(element).set_property("topic", "other");
+    }
+    producer.element("sink").set_property("max-buffers", 5_u32);
+    producer.play();
+    viewer.play();
+    frame(&viewer);
+    assert_eq!(producer.stat("sink", "depth"), 5);
+    assert!(shmflow::inspect("other", Some(topic.dir())).is_ok(), "the topic that was set in READY");
+    // Above READY a property says what the element works with.
+    for (running, element) in [(&producer, "sink"), (&viewer, "src")] {
+        let element = running.element(element);
+        element.set_property("topic", "third");
+        assert_eq!(element.property::<String>("topic"), "other");
+    }
+    viewer.element("src").set_property("is-live", false);
+    assert!(viewer.element("src").property::<bool>("is-live"));
+    // Made again, it is the same topic.
+    shmflow::remove("other", Some(topic.dir()), true).expect("removed");
+    until("it is there again", || shmflow::inspect("other", Some(topic.dir())).is_ok());
+    assert!(shmflow::inspect("third", Some(topic.dir())).is_err());
+    producer.set_state(gst::State::Ready);
+    producer.element("sink").set_property("topic", "third");
+    producer.play();
+    until("READY is where it changes", || shmflow::inspect("third", Some(topic.dir())).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_refused_in_ready_as_well() {
+    let topic = Topic::new();
+    let producer = Running::new(&camera(&topic, 64, ""));
+    producer.set_state(gst::State::Ready);
+    producer.element("sink").set_property("perms", 0o1777_u32);
+    assert!(producer.pipeline.set_state(gst::State::Playing).is_err());
+    assert!(producer.wait_error().contains("perms"));
+}
+
+#[test]
 fn a_topic_may_have_any_name_and_two_names_are_two_topics() {
     let topic = Topic::new();
     let names = ["robot/cam0", "robot%2Fcam0", "..", "a b", "Ä", ".", "robot_cam0"];

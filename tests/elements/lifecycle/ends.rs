@@ -1,12 +1,14 @@
 //! Ends of streams, and producers that go without one.
 
 use gstreamer as gst;
+use gstreamer_check as gst_check;
 
 use gst::prelude::*;
 
 use crate::support::child::Child;
 use crate::support::pipelines::{
-    camera, camera_process, caps, drain, frame, frame_of_width, offset, stops_cleanly, viewer,
+    buffer, camera, camera_process, caps, drain, frame, frame_of_width, offset, pull_within, stops_cleanly,
+    viewer,
 };
 use crate::support::{Running, Topic, pads, until};
 
@@ -111,6 +113,34 @@ fn a_viewer_that_ignores_the_end_stays_for_the_next_producer() {
         viewer.wait_message("shmflow-ended");
     }
     stops_cleanly(&viewer);
+}
+
+#[test]
+fn a_viewer_that_ignores_ends_gets_each_frame_once() {
+    let topic = Topic::new();
+    let viewer = viewer(&topic, "ignore-eos=true");
+    let mut producer = pads::sink(&topic);
+    producer.play();
+    let sink = producer.element().expect("one");
+    until("the viewer is there", || sink.property::<u32>("num-clients") == 1);
+    let send = |producer: &mut gst_check::Harness, n: u8| {
+        producer.push(pads::frame(n, u64::from(n))).expect("taken");
+        assert_eq!(buffer(&frame(&viewer)).map_readable().expect("readable")[0], n);
+    };
+    for round in 0..3 {
+        for n in 0..3 {
+            send(&mut producer, 10 * round + n);
+        }
+        assert!(producer.push_event(gst::event::Eos::new()));
+        viewer.wait_message("shmflow-ended");
+        assert!(pull_within(&viewer, 100).is_none(), "nothing comes twice");
+        // A film that begins again.
+        assert!(producer.push_event(gst::event::FlushStart::new()));
+        assert!(producer.push_event(gst::event::FlushStop::new(true)));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(producer.push_event(gst::event::Segment::new(&segment)));
+    }
+    assert_eq!(viewer.stat("src", "received"), 9);
 }
 
 #[test]

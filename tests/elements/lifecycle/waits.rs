@@ -7,7 +7,9 @@ use gstreamer as gst;
 use gst::prelude::*;
 
 use crate::support::child::Child;
-use crate::support::pipelines::{camera_process, caps, clients, frame, offset, stops_cleanly, viewer};
+use crate::support::pipelines::{
+    camera, camera_process, caps, clients, frame, offset, stops_cleanly, viewer,
+};
 use crate::support::{Running, Topic, until};
 
 #[test]
@@ -23,26 +25,70 @@ fn a_paused_producer_publishes_nothing_and_waits_for_nobody() {
 }
 
 #[test]
-fn a_producer_that_waits_for_a_viewer_skips_what_became_late_and_sends_no_burst() {
-    // Live or not: without a viewer the stream stands still, and its frames become late.
-    for live in [false, true] {
-        let topic = Topic::new();
-        let producer = Running::playing(&format!(
-            "videotestsrc is-live={live} ! {} ! {}",
-            caps(64),
-            topic.sink("wait-for-connection=true max-buffers=64")
-        ));
-        std::thread::sleep(Duration::from_millis(500));
-        assert_eq!(producer.stat("sink", "published"), 0);
+fn a_camera_that_waits_for_a_viewer_skips_what_became_late_and_sends_no_burst() {
+    let topic = Topic::new();
+    let producer = Running::playing(&camera(&topic, 64, "wait-for-connection=true max-buffers=64"));
+    until("it has waited for half a second", || {
+        producer.pipeline.current_running_time() > Some(gst::ClockTime::from_mseconds(500))
+    });
+    assert_eq!(producer.stat("sink", "published"), 0);
+    let viewer = viewer(&topic, "on-lapped=oldest");
+    let first = frame(&viewer);
+    assert!(offset(&first) >= 20, "the first is frame {}, which is late", offset(&first));
+    assert!(producer.stat("sink", "dropped") >= 20);
+    let told = producer.wait_message("shmflow-lost").get::<String>("reason").expect("a reason");
+    assert!(told.contains("held"), "{told}");
+    for expected in 1..20 {
+        assert_eq!(offset(&frame(&viewer)), offset(&first) + expected);
+    }
+    stops_cleanly(&viewer);
+    stops_cleanly(&producer);
+}
+
+#[test]
+fn a_film_is_held_for_its_viewer_and_goes_on_where_it_was() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!(
+        "videotestsrc num-buffers=100 ! {} ! {}",
+        caps(64),
+        topic.sink("wait-for-connection=true max-buffers=64")
+    ));
+    let waited = |ms| producer.pipeline.current_running_time() > Some(gst::ClockTime::from_mseconds(ms));
+    until("it has waited for half a second", || waited(500));
+    let mut next = 0;
+    // The first viewer leaves in the middle, and the film waits again.
+    for (frames, until_ms) in [(30, 1500), (60, 0)] {
         let viewer = viewer(&topic, "on-lapped=oldest");
         let first = frame(&viewer);
-        assert!(offset(&first) >= 20, "the first is frame {}, which is late", offset(&first));
-        assert!(producer.stat("sink", "dropped") >= 20);
-        for expected in 1..20 {
-            assert_eq!(offset(&frame(&viewer)), offset(&first) + expected);
+        assert!(offset(&first) <= next + 4, "goes on with frame {} after {next}", offset(&first));
+        for expected in 1..frames {
+            let sample = frame(&viewer);
+            assert_eq!(offset(&sample), offset(&first) + expected);
+            next = offset(&sample);
+            // At its own pace, not in a burst.
+            let now = viewer.pipeline.current_running_time().expect("it plays");
+            assert!(sample.buffer().and_then(|buffer| buffer.pts()).expect("a time") <= now);
         }
         stops_cleanly(&viewer);
-        stops_cleanly(&producer);
+        until("nobody is there", || clients(&producer) == 0);
+        until("the film waits again", || waited(until_ms));
+    }
+    assert_eq!(producer.stat("sink", "dropped"), 0, "nothing is left out");
+    stops_cleanly(&producer);
+}
+
+#[test]
+fn a_film_that_nobody_comes_to_see_ends_when_it_is_told_to() {
+    for live in [false, true] {
+        let topic = Topic::new();
+        let mut producer = Child::launch(&format!(
+            "-e videotestsrc is-live={live} ! {} ! queue ! {}",
+            caps(64),
+            topic.sink("wait-for-connection=true")
+        ));
+        until("it waits", || !topic.files().is_empty());
+        producer.wait_for("Setting pipeline to PLAYING");
+        producer.interrupt().well();
     }
 }
 

@@ -47,10 +47,13 @@ fn one_primary_publishes_and_a_standby_takes_over_when_it_leaves() {
     let viewer = viewer(&topic, "");
     frame(&viewer);
     let standby = Running::playing(&camera(&topic, 128, "producer-mode=primary"));
-    until("the standby drops its frames", || standby.stat("sink", "dropped") > 3);
+    standby.wait_message("shmflow-standby");
+    until("the standby has frames, too", || standby.stat("sink", "standby") > 3);
     assert_eq!(standby.stat("sink", "published"), 0);
     drop(primary);
     until("the standby publishes", || standby.stat("sink", "published") > 3);
+    standby.wait_message("shmflow-primary");
+    assert_eq!(standby.stat("sink", "dropped"), 0, "nothing was lost");
     frame_of_width(&viewer, 128);
     assert_eq!((standby.error(), viewer.error()), (None, None));
 }
@@ -62,13 +65,13 @@ fn a_standby_takes_over_from_a_killed_primary_within_a_frame_or_two_and_not_befo
     let mut primary = camera_process(&topic, 64, "producer-mode=primary");
     frame_of_width(&viewer, 64);
     let standby = Running::playing(&camera(&topic, 128, "producer-mode=primary"));
-    until("the standby has something to publish", || standby.stat("sink", "dropped") >= 20);
+    until("the standby has something to publish", || standby.stat("sink", "standby") >= 20);
     assert_eq!(standby.stat("sink", "published"), 0);
     primary.kill();
-    let dropped = standby.stat("sink", "dropped");
+    let before = standby.stat("sink", "standby");
     let first = frame_of_width(&viewer, 128);
     assert!(discont(&first));
-    let missed = standby.stat("sink", "dropped") - dropped;
+    let missed = standby.stat("sink", "standby") - before;
     assert!(missed <= 2, "{missed} frames passed before it took over");
     stops_cleanly(&viewer);
 }
@@ -80,11 +83,11 @@ fn a_frozen_primary_is_replaced_after_the_time_out_and_its_return_is_harmless() 
     let primary = camera_process(&topic, 64, "producer-mode=primary takeover-timeout=300");
     frame_of_width(&viewer, 64);
     let standby = Running::playing(&camera(&topic, 128, "producer-mode=primary takeover-timeout=300"));
-    until("the standby has something to publish", || standby.stat("sink", "dropped") >= 20);
+    until("the standby has something to publish", || standby.stat("sink", "standby") >= 20);
     primary.freeze();
-    let dropped = standby.stat("sink", "dropped");
+    let before = standby.stat("sink", "standby");
     frame_of_width(&viewer, 128);
-    let missed = standby.stat("sink", "dropped") - dropped;
+    let missed = standby.stat("sink", "standby") - before;
     // A late machine looks late, too.
     assert!((25..=200).contains(&missed), "{missed} frames of 10 ms passed before it took over");
     primary.thaw();

@@ -2,6 +2,9 @@
 
 mod clocks;
 mod latency;
+mod producers;
+
+use std::sync::{Arc, Mutex};
 
 use gstreamer as gst;
 
@@ -41,14 +44,16 @@ fn push(producer: &Running, segment: &gst::FormattedSegment<gst::ClockTime>, pts
 #[test]
 fn times_follow_the_segment_across_a_change_of_its_base() {
     let topic = Topic::new();
-    let now = gst::SystemClock::obtain().time();
+    // Frames of the last forty seconds, from a producer that is half a minute late and says so.
+    let base = gst::SystemClock::obtain().time() - gst::ClockTime::from_mseconds(40_500);
     let viewer = Running::new(&format!("{} ! appsink name=out sync=false", topic.src("")));
     let producer = Running::new(&format!(
         "appsrc name=in format=time handle-segment-change=true ! {}",
         topic.sink(AT_ONCE)
     ));
-    based(&viewer, now);
-    based(&producer, now);
+    producer.pipeline.set_latency(gst::ClockTime::from_seconds(30));
+    based(&viewer, base);
+    based(&producer, base);
     viewer.play();
     producer.play();
     let second = gst::ClockTime::from_seconds;
@@ -68,6 +73,82 @@ fn times_follow_the_segment_across_a_change_of_its_base() {
     segment.set_rate(2.0);
     push(&producer, &segment, second(80));
     assert_eq!([pts(&frame(&viewer)), pts(&frame(&viewer))], [32_000_000_000, 40_000_000_000]);
+}
+
+#[test]
+fn at_double_speed_frames_last_half_as_long() {
+    let topic = Topic::new();
+    let viewer = viewer(&topic, "is-live=false");
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time handle-segment-change=true ! {}",
+        topic.sink(AT_ONCE)
+    ));
+    for (rate, lasts) in [(1.0, 40), (2.0, 20), (0.5, 80)] {
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_rate(rate);
+        let mut buffer = pads::frame(1, 0);
+        buffer.get_mut().expect("new").set_duration(gst::ClockTime::from_mseconds(40));
+        let caps: gst::Caps = pads::CAPS.parse().expect("caps");
+        producer.push_sample(&gst::Sample::builder().buffer(&buffer).caps(&caps).segment(&segment).build());
+        let got = frame(&viewer).buffer().and_then(|buffer| buffer.duration());
+        assert_eq!(got, Some(gst::ClockTime::from_mseconds(lasts)), "at rate {rate}");
+    }
+}
+
+#[test]
+fn each_buffer_of_a_list_is_published_when_its_time_has_come() {
+    let topic = Topic::new();
+    let producer =
+        Running::playing(&format!("appsrc name=in format=time caps={} ! {}", pads::CAPS, topic.sink("")));
+    let mut list = gst::BufferList::new();
+    for n in 0..5 {
+        list.get_mut().expect("new").add(pads::frame(1, n * 100));
+    }
+    let pushed = producer.element("in").emit_by_name::<gst::FlowReturn>("push-buffer-list", &[&list]);
+    assert_eq!(pushed, gst::FlowReturn::Ok);
+    for n in 1..=5_u64 {
+        until("the next one is published", || producer.stat("sink", "published") >= n);
+        let now = producer.pipeline.current_running_time().expect("it plays").mseconds();
+        assert!(now >= (n - 1) * 100, "the {n}th came after {now} ms");
+    }
+}
+
+#[test]
+fn a_paused_viewer_holds_no_frame_and_goes_on_with_the_newest() {
+    for rate in [100, 2] {
+        let topic = Topic::new();
+        let producer = Running::playing(&format!(
+            "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,framerate={rate}/1 ! {}",
+            topic.sink("")
+        ));
+        let viewer = Running::new(&format!("{} ! fakesink sync=false", topic.src("")));
+        // Nothing but the source holds a frame.
+        let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+        let record = Arc::clone(&seen);
+        let pad = viewer.element("src").static_pad("src").expect("a source has one");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let buffer = info.buffer().expect("a buffer");
+            let time = buffer.pts().expect("a time").nseconds();
+            record.lock().expect("whole").push((buffer.offset(), time));
+            gst::PadProbeReturn::Drop
+        });
+        let frames = || seen.lock().expect("whole").len();
+        viewer.play();
+        until("it plays", || frames() > 2);
+        viewer.pipeline.set_state(gst::State::Paused).expect("it pauses");
+        let (before, published) = (frames(), producer.stat("sink", "published"));
+        until("the producer goes on", || producer.stat("sink", "published") > published + 4);
+        assert_eq!((frames(), viewer.stat("src", "leases")), (before, 0), "nothing is taken");
+        viewer.play();
+        until("the viewer goes on", || frames() > before + 2);
+        let seen = seen.lock().expect("whole");
+        assert!(
+            seen[before].0 >= published + 3,
+            "with frame {}, of {published} at the pause",
+            seen[before].0
+        );
+        assert!(seen.windows(2).all(|two| two[0].1 <= two[1].1), "times step back: {seen:?}");
+    }
 }
 
 #[test]
