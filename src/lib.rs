@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use gstreamer as gst;
 use gstreamer::glib;
 
-pub mod common;
+mod common;
 pub mod sink;
 pub mod source;
 
