@@ -20,6 +20,18 @@ fn unlink(topic: &Topic) {
     }
 }
 
+/// Takes the lock that those hold who open and close a topic: see docs/layout.md.
+fn lock_lifecycle(peers: &std::fs::File) {
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as i16,
+        l_whence: nix::libc::SEEK_SET as i16,
+        l_start: 1 << 40,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(peers, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).expect("nobody holds it");
+}
+
 #[test]
 fn a_topic_that_is_removed_under_a_running_stream_is_made_anew() {
     let topic = Topic::new();
@@ -92,4 +104,24 @@ fn a_topic_whose_files_were_removed_is_found_again_when_it_is_made_again() {
     let _producer = camera_process(&topic, 128, "");
     frame_of_width(&viewer, 128);
     stops_cleanly(&viewer);
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_topic_that_somebody_stands_in_the_way_of() {
+    let (topic, other) = (Topic::new(), Topic::new());
+    let producer = producer(&topic, "");
+    until("it publishes", || producer.stat("sink", "published") > 3);
+    // The same topic elsewhere, whose lifecycle lock a stopped process might hold.
+    drop(shmflow::Producer::builder("video").dir(other.dir()).persistent(true).open().expect("opens"));
+    let peers = shmflow::Topic::new("video", Some(other.dir())).expect("a name").peers_path();
+    let locked = std::fs::OpenOptions::new().write(true).open(peers).expect("opens");
+    lock_lifecycle(&locked);
+    // It takes the place of the one in use.
+    for file in other.files() {
+        std::fs::rename(other.dir().join(&file), topic.dir().join(&file)).expect("one file system");
+    }
+    until("the sink notices", || producer.stat("sink", "dropped") > 0);
+    let began = std::time::Instant::now();
+    producer.pipeline.set_state(gst::State::Null).expect("NULL is reached");
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "after {:?}", began.elapsed());
 }
