@@ -9,7 +9,7 @@
 //! The threads refer to the mapping only, weakly: they end when the handle goes, and keep no participant alive.
 
 use std::io;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -65,12 +65,22 @@ impl Epoch {
         if self.is_reserved() {
             return Ok(());
         }
+        // What has got memory keeps it; to look again takes milliseconds for a large frame.
+        let backed = self.backed.get(usize::from(slot));
+        if backed.is_some_and(|backed| backed.load(Relaxed)) {
+            return Ok(());
+        }
         let (o, slot) = (&self.offsets, u64::from(slot));
         let meta = self.shape.meta_capacity;
         if meta != 0 {
             self.ring.back(o.meta_at.saturating_add(slot.saturating_mul(meta)), meta)?;
         }
-        self.ring.back(o.payload_at.saturating_add(slot.saturating_mul(o.payload_stride)), o.payload_stride)
+        self.ring
+            .back(o.payload_at.saturating_add(slot.saturating_mul(o.payload_stride)), o.payload_stride)?;
+        if let Some(backed) = backed {
+            backed.store(true, Relaxed);
+        }
+        Ok(())
     }
 
     /// Starts what is left to be done for this mapping: to reserve what has no memory yet, for those who may write it, and

@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, Ordering::Relaxed, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, Ordering::Relaxed, compiler_fence, fence};
 
 use super::member::Member;
 use crate::error::{Error, Result};
@@ -52,6 +52,8 @@ pub(crate) struct Epoch {
     /// The only owner but for a thread that works on the memory of it.
     pub(super) ring: Arc<Part>,
     holds: Option<Part>,
+    /// Slots that this handle has seen to have memory.
+    pub(super) backed: Box<[AtomicBool]>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
     pub(crate) shape: Shape,
@@ -91,6 +93,7 @@ impl Epoch {
             None => None,
         };
         let nothing = AtomicU64::new(0);
+        let backed = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             header,
             index,
@@ -99,6 +102,7 @@ impl Epoch {
             nothing,
             ring: Arc::new(ring),
             holds,
+            backed,
             shape,
             offsets,
             member,
