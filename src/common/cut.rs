@@ -38,6 +38,9 @@ impl Part {
             format.plane().iter().zip(format.w_sub()).zip(format.h_sub()).zip(format.pixel_stride());
         for (((plane, w_sub), h_sub), pixel_stride) in components {
             let plane = usize::try_from(*plane).ok()?;
+            if plane == 1 && format.flags().contains(gst_video::VideoFormatFlags::PALETTE) {
+                continue;
+            }
             let (offset, stride) = (*self.offsets.get(plane)?, *self.strides.get(plane)?);
             let right = i64::from(self.at.0 >> w_sub) * i64::from(*pixel_stride);
             let down = i64::from(self.at.1 >> h_sub) * i64::from(stride);
@@ -48,7 +51,7 @@ impl Part {
                 place => *place = Some(begins),
             }
         }
-        // A plane without components is a palette, and stays.
+        // A palette stays where it is.
         Some(moved.into_iter().zip(&self.offsets).map(|(moved, offset)| moved.unwrap_or(*offset)).collect())
     }
 
@@ -125,6 +128,7 @@ mod tests {
             (F::Nv12, (16, 8), Some(vec![16 + 8 * 64, 16 + 4 * 64])),
             (F::Bgr, (3, 2), Some(vec![9 + 2 * 192])),
             (F::Uyvy, (4, 2), Some(vec![8 + 2 * 128])),
+            (F::Rgb8p, (3, 2), Some(vec![3 + 2 * 64, 0])),
             // In the middle of two pixels that share their colour.
             (F::Uyvy, (3, 2), None),
             (F::V210, (6, 0), None),

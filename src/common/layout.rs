@@ -63,9 +63,19 @@ pub(crate) fn cropped_part(
             shown.1
         ));
     }
-    let part =
-        crop_of(buffer).filter(|crop| (crop.width, crop.height) == shown && crop.within(whole.0, whole.1));
-    Ok(part.map(|crop| Part {
+    let Some(crop) =
+        crop_of(buffer).filter(|crop| (crop.width, crop.height) == shown && crop.within(whole.0, whole.1))
+    else {
+        return Ok(None);
+    };
+    let layout = VideoLayout {
+        width: whole.0,
+        height: rows(whole.1, info),
+        ..of_planes(meta.offset(), meta.stride(), info)
+    };
+    check_fits(&layout, info, buffer.size())
+        .map_err(|error| format!("A frame of {} bytes is not what it says it is: {error}.", buffer.size()))?;
+    Ok(Some(Part {
         at: (crop.x, crop.y / fields(info)),
         whole,
         offsets: meta.offset().to_vec(),
@@ -99,7 +109,10 @@ pub(crate) fn check_fits(
 ) -> Result<(), MetaError> {
     match layout.fits(len) {
         Err(_) if len >= info.size() && *layout == of_info(info) => Ok(()),
-        Err(MetaError::UnknownFormat { .. }) => layout.fits_extents(extents(info), len),
+        Err(unknown @ MetaError::UnknownFormat { .. }) => {
+            let whole = larger(info, layout.width, layout.height).ok_or(unknown)?;
+            layout.fits_extents(extents(&whole, &layout.planes), len)
+        }
         result => result,
     }
 }
@@ -115,38 +128,59 @@ pub(crate) fn check_view_fits(
 ) -> Result<(), MetaError> {
     match view.fits(len) {
         Err(_) if len >= info.size() && is_default(view, info) => Ok(()),
-        Err(MetaError::UnknownFormat { .. }) => view.fits_extents(extents(info), len),
+        Err(unknown @ MetaError::UnknownFormat { .. }) => {
+            let whole = larger(info, view.width(), view.height()).ok_or(unknown)?;
+            view.fits_extents(extents(&whole, view.planes()), len)
+        }
         result => result,
     }
 }
 
+/// What `info` would be of a picture of this size; `None` if GStreamer cannot describe it.
+fn larger(info: &gst_video::VideoInfo, width: u32, rows: u32) -> Option<gst_video::VideoInfo> {
+    gst_video::VideoInfo::builder(info.format(), width, rows.checked_mul(fields(info))?)
+        .interlace_mode(info.interlace_mode())
+        .build()
+        .ok()
+}
+
 /// Sizes of the planes as GStreamer lays them out by default, for formats that the ring's own table leaves out (tiled
 /// and packed ones). A default row is never shorter than what is accessed of it, so this errs on the safe side.
-fn extents(info: &gst_video::VideoInfo) -> impl ExactSizeIterator<Item = PlaneExtent> {
-    let offsets: Vec<u64> = info.offset().iter().map(|offset| *offset as u64).collect();
-    let ends = offsets.iter().skip(1).copied().chain([info.size() as u64]).collect::<Vec<_>>();
-    let sizes: Vec<PlaneExtent> = offsets
-        .iter()
+fn extents(info: &gst_video::VideoInfo, planes: &[Plane]) -> impl ExactSizeIterator<Item = PlaneExtent> {
+    let starts = info.offset().iter().map(|offset| *offset as u64);
+    let ends = info.offset().iter().skip(1).map(|offset| *offset as u64).chain([info.size() as u64]);
+    let is_tiled = info.format_info().flags().contains(gst_video::VideoFormatFlags::TILED);
+    let sizes: Vec<PlaneExtent> = starts
         .zip(ends)
-        .zip(info.stride())
-        .map(|((start, end), stride)| {
-            let size = end.saturating_sub(*start);
-            // Tiled formats keep tile counts in the stride; the plane then counts as one long row.
+        .zip(info.stride().iter().zip(planes))
+        .map(|((start, end), (stride, plane))| {
+            let size = end.saturating_sub(start);
             match u64::try_from(*stride) {
-                Ok(stride)
-                    if !info.format_info().flags().contains(gst_video::VideoFormatFlags::TILED)
-                        && stride > 0 =>
-                {
-                    PlaneExtent {
-                        rows: u32::try_from(size.div_ceil(stride)).unwrap_or(u32::MAX),
-                        row_bytes: stride,
-                    }
-                }
+                _ if is_tiled => PlaneExtent { rows: 1, row_bytes: tiles_size(size, *stride, plane.stride) },
+                Ok(stride) if stride > 0 => PlaneExtent {
+                    rows: u32::try_from(size.div_ceil(stride)).unwrap_or(u32::MAX),
+                    row_bytes: stride,
+                },
                 _ => PlaneExtent { rows: 1, row_bytes: size },
             }
         })
         .collect();
     sizes.into_iter()
+}
+
+/// The bytes of a plane whose stride says how many tiles it has, across and down, given its size with the default number.
+/// Fewer tiles than the picture needs never fit.
+fn tiles_size(default_size: u64, default_stride: i32, stride: i32) -> u64 {
+    let tiles = |stride: i32| {
+        let bits = u64::from(stride.cast_unsigned());
+        (bits & 0xffff, bits >> 16)
+    };
+    let ((least_across, least_down), (across, down)) = (tiles(default_stride), tiles(stride));
+    if across < least_across || down < least_down {
+        return u64::MAX;
+    }
+    let tile = default_size.div_ceil((least_across * least_down).max(1));
+    (across * down).saturating_mul(tile)
 }
 
 /// Whether a layout is what caps alone imply, so that nobody needs to be told.

@@ -51,14 +51,26 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Counts `n` losses; the number to tell now, if it is time.
-    pub(crate) fn count(&mut self, n: u64) -> Option<u64> {
+    /// Counts `n` losses.
+    pub(crate) fn count(&mut self, n: u64) {
         self.pending = self.pending.saturating_add(n);
+    }
+
+    /// The number to tell now, if there is one and it is time.
+    pub(crate) fn due(&mut self) -> Option<u64> {
+        if self.pending == 0 {
+            return None;
+        }
         let now = Instant::now();
         if self.last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
             return None;
         }
         self.last = Some(now);
         Some(std::mem::take(&mut self.pending))
+    }
+
+    /// The number that was not told yet, when the stream is over.
+    pub(crate) fn rest(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.pending)).filter(|pending| *pending > 0)
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! A source that is live trusts the moment of capture, within reason: nothing was captured after it came, and a frame is
 //! not much later than the latency that its producer states. A producer whose frames are later than that for a second
-//! or longer makes them more slowly than its own timestamps say (or keeps its latency to itself): they get the time of
-//! their arrival. Whatever a producer's clock does, times never step back.
+//! or longer makes them more slowly than its own timestamps say, or keeps its latency to itself: its times are shifted to
+//! those of their arrival, as evenly as it made them. Whatever a producer's clock does, times never step back.
 //!
 //! A source that is not live is bound to no clock: it keeps the distances between the frames' own times, whichever of them
 //! they have, and starts at 0.
@@ -23,6 +23,8 @@ const MAX_LATENCY_NS: u64 = 60_000_000_000;
 const TOLERANCE_NS: i128 = 40_000_000;
 /// For how long frames must be late before that is the producer's way, and not a moment's trouble.
 const PERSISTENT_NS: u64 = 1_000_000_000;
+/// How much later, or earlier, than expected a frame of a late producer may be before more, or less, is expected of it.
+const SHIFT_NS: (i128, i128) = (15_000_000, 40_000_000);
 /// In a source that is not live, a step back by more is a new start of the producer's clock.
 const RESTART_NS: i128 = 1_000_000_000;
 /// Producers that a topic can have.
@@ -95,8 +97,8 @@ struct Trust {
     generation: u64,
     /// When the first came of the late frames that came one after the other.
     late_since: Option<u64>,
-    /// Its frames get the time of their arrival.
-    is_late: bool,
+    /// Its frames are so much later than their times, for good.
+    shift: Option<i128>,
 }
 
 /// How times of frames become times of buffers.
@@ -126,11 +128,11 @@ impl Timeline {
         };
         // Where a frame belongs that is shown as soon as it came: the pipeline adds the latency again.
         let due = now - i128::from(frame.latency_ns);
-        let is_late = self.is_late(frame, arrival);
+        let shift = self.shift(frame, arrival).unwrap_or(0);
         let (time, corrected) = match frame.capture_ns.and_then(running) {
             None => (due, false),
             Some(captured) if captured > now => (now, captured > now + TOLERANCE_NS),
-            Some(_) if is_late => (due, true),
+            Some(captured) if shift != 0 => (captured + shift, true),
             Some(captured) if captured < 0 && self.last.is_none() => {
                 if !arrival.is_newest {
                     return Placement::BeforeStart;
@@ -139,37 +141,46 @@ impl Timeline {
             }
             Some(captured) => (captured, false),
         };
-        // A base time that was set anew makes what was decided before it meaningless.
-        let last = self.last.map(i128::from).filter(|last| *last <= now).unwrap_or(0);
+        // A base time that was set anew makes what was decided before it meaningless. (A shift may be a little too large.)
+        let last = self.last.map(i128::from).filter(|last| *last <= now + SHIFT_NS.1).unwrap_or(0);
         let placed = time.max(last).max(0);
         // A latency changes with the producer, and with it, for a moment, the order.
         let stepped_back = self.last.is_some() && last - time > TOLERANCE_NS + i128::from(frame.latency_ns);
         Placement::At { running_ns: bounded(placed), corrected: corrected || stepped_back }
     }
 
-    /// Whether this producer's frames come later than its times and its latency allow, and do so for a while.
-    fn is_late(&mut self, frame: &FrameTimes, arrival: &Arrival) -> bool {
-        let Some(trust) = self.producers.get_mut(usize::from(arrival.producer.id)) else {
-            return false;
-        };
+    /// How much later this producer's frames come than its times and its latency allow, if they do so for a while.
+    fn shift(&mut self, frame: &FrameTimes, arrival: &Arrival) -> Option<i128> {
+        let trust = self.producers.get_mut(usize::from(arrival.producer.id))?;
         if trust.generation != arrival.producer.generation {
             *trust = Trust { generation: arrival.producer.generation, ..Trust::default() };
         }
-        let Some(capture) = frame.capture_ns else {
-            return false;
-        };
-        if arrival.waited {
-            let late_by = i128::from(arrival.at_ns) - i128::from(capture) - i128::from(frame.latency_ns);
-            if late_by <= TOLERANCE_NS {
-                trust.late_since = None;
-                // Only what is well in time ends it, so that it does not come and go with each frame.
-                trust.is_late &= late_by > TOLERANCE_NS / 2;
-            } else {
-                let since = *trust.late_since.get_or_insert(arrival.at_ns);
-                trust.is_late |= arrival.at_ns.saturating_sub(since) >= PERSISTENT_NS;
+        let capture = frame.capture_ns?;
+        if !arrival.waited {
+            return trust.shift;
+        }
+        let late_by = i128::from(arrival.at_ns) - i128::from(capture) - i128::from(frame.latency_ns);
+        if late_by <= TOLERANCE_NS {
+            trust.late_since = None;
+            // Only what is well in time ends it, so that it does not come and go with each frame.
+            trust.shift = trust.shift.filter(|_| late_by > TOLERANCE_NS / 2);
+        } else {
+            let since = *trust.late_since.get_or_insert(arrival.at_ns);
+            if arrival.at_ns.saturating_sub(since) >= PERSISTENT_NS {
+                trust.shift.get_or_insert(late_by);
             }
         }
-        trust.is_late
+        let (later, earlier) = SHIFT_NS;
+        let expected = |shift: &i128| (*shift - earlier..=*shift + later).contains(&late_by);
+        trust.shift = trust.shift.map(|shift| if expected(&shift) { shift } else { late_by });
+        trust.shift
+    }
+
+    /// The stream was interrupted on this side: who was late before is not late because of what comes after.
+    pub(crate) fn interrupted(&mut self) {
+        for trust in &mut self.producers {
+            trust.late_since = None;
+        }
     }
 
     fn not_live(&mut self, frame: &FrameTimes, arrival: &Arrival) -> Placement {

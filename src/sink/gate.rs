@@ -68,11 +68,11 @@ impl Gate {
         lock(&self.state).playing = playing;
     }
 
-    /// The stream is to end: if it is held, it is held no longer.
+    /// The stream is to end: it is not held any more, now or later.
     pub(super) fn end(&self, sink: &gst_base::BaseSink) {
         let waits = {
             let mut state = lock(&self.state);
-            state.ending = state.waiting;
+            state.ending = true;
             state.waiting
         };
         if waits {

@@ -59,6 +59,8 @@ struct Stream {
     /// Another producer's frames count.
     standing_by: bool,
     losses: tell::Limiter,
+    /// Why the last of them was.
+    lost_because: &'static str,
 }
 
 impl ShmflowSink {
@@ -138,6 +140,7 @@ impl ShmflowSink {
         let removed = move |link: &Arc<Link>| {
             if let Some(sink) = weak.upgrade()
                 && let Err(message) = sink.imp().recreate(link)
+                && sink.imp().link.is(link)
             {
                 link.give_up();
                 sink.imp().post_error_message(message);
@@ -147,8 +150,11 @@ impl ShmflowSink {
         let watcher = watcher.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
         })?;
-        let before = lock(&self.watcher).replace(watcher);
-        drop(before);
+        // Unless it was closed meanwhile. What is not needed is dropped after the lock: it waits for its thread.
+        let mut current = lock(&self.watcher);
+        let unneeded = if self.link.is(link) { current.replace(watcher) } else { Some(watcher) };
+        drop(current);
+        drop(unneeded);
         Ok(())
     }
 
@@ -164,12 +170,7 @@ impl ShmflowSink {
         if !self.link.succeed(gone, &link) {
             return Ok(());
         }
-        self.watch(&link)?;
-        // Closed meanwhile, by somebody who did not find this watcher.
-        if !self.link.is(&link) {
-            self.stop_watching();
-        }
-        Ok(())
+        self.watch(&link)
     }
 
     fn stop_watching(&self) {
@@ -192,7 +193,8 @@ impl ShmflowSink {
 
     /// Forgets the stream.
     fn reset(&self) {
-        *lock(&self.stream) = Stream::default();
+        let mut stream = std::mem::take(&mut *lock(&self.stream));
+        self.tell_losses(&mut stream, true);
         self.gate.reset();
         self.forget_hold();
     }
@@ -287,13 +289,21 @@ impl ShmflowSink {
     }
 
     /// A frame is not published, and lost.
-    fn dropped(&self, stream: &mut Stream, why: &str) -> u64 {
-        let total = self.stats.dropped.add(1);
+    fn dropped(&self, stream: &mut Stream, why: &'static str) -> u64 {
         gst::log!(CAT, imp = self, "frame not published: {why}");
-        if let Some(count) = stream.losses.count(1) {
-            self.post(tell::lost(count, total, why));
-        }
+        stream.losses.count(1);
+        stream.lost_because = why;
+        let total = self.stats.dropped.add(1);
+        self.tell_losses(stream, false);
         total
+    }
+
+    /// Tells what was lost since it was last told, once a second at most, or all of it.
+    fn tell_losses(&self, stream: &mut Stream, all: bool) {
+        let due = if all { stream.losses.rest() } else { stream.losses.due() };
+        if let Some(count) = due {
+            self.post(tell::lost(count, self.stats.dropped.get(), stream.lost_because));
+        }
     }
 
     fn post(&self, structure: gst::Structure) {
@@ -331,12 +341,14 @@ impl ObjectImpl for ShmflowSink {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if let Err(why) = lock(&self.settings).set(pspec.name(), value) {
+        let set = lock(&self.settings).set(pspec.name(), value);
+        if let Err(why) = set {
             gst::warning!(CAT, imp = self, "{why}");
         } else if pspec.name() == "wait-for-connection" {
             // See `gate`.
             let sink = self.obj();
-            match lock(&self.settings).wait_for_connection {
+            let waits = lock(&self.settings).wait_for_connection;
+            match waits {
                 true => sink.set_element_flags(gst::ElementFlags::SOURCE),
                 false => sink.unset_element_flags(gst::ElementFlags::SOURCE),
             }
@@ -385,16 +397,19 @@ impl ElementImpl for ShmflowSink {
         // Not in `start`: when that fails, the base class posts an error of its own after the one that says why.
         let opened = match transition {
             gst::StateChange::NullToReady => self.open(),
-            gst::StateChange::ReadyToPaused => self.follow_settings(),
+            gst::StateChange::ReadyToPaused => {
+                lock(&self.settings).set_in_use(true);
+                self.follow_settings()
+            }
             _ => Ok(()),
         };
         if let Err(message) = opened {
+            lock(&self.settings).set_in_use(false);
             self.close();
             self.post_error_message(message);
             return Err(gst::StateChangeError);
         }
         match transition {
-            gst::StateChange::ReadyToPaused => lock(&self.settings).set_in_use(true),
             gst::StateChange::PausedToPlaying => self.gate.set_playing(true),
             gst::StateChange::PlayingToPaused => self.gate.set_playing(false),
             _ => {}
@@ -417,11 +432,9 @@ impl ElementImpl for ShmflowSink {
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        // Sent to the pipeline's sources, of which this is one only so that it learns of it: see `gate`.
-        if self.obj().element_flags().contains(gst::ElementFlags::SOURCE)
-            && event.is_downstream()
-            && !event.is_upstream()
-        {
+        // Sent to the pipeline's sources, of which this is one only so that it learns of it: see `gate`. (Flushes, too: passed
+        // on upstream they would wait for the stream that is held here.)
+        if self.obj().element_flags().contains(gst::ElementFlags::SOURCE) && event.is_downstream() {
             if event.type_() == gst::EventType::Eos {
                 self.gate.end(self.obj().upcast_ref());
             }
@@ -528,10 +541,11 @@ impl BaseSinkImpl for ShmflowSink {
                 self.stats.published.add(1);
                 self.stats.bytes.add(buffer.size() as u64);
                 self.stats.latency.record(monotonic_ns().saturating_sub(moment.capture_ns));
+                self.tell_losses(&mut stream, false);
             }
             Outcome::Removed => {
                 if let Some(watcher) = lock(&self.watcher).as_ref() {
-                    watcher.tell_removed();
+                    watcher.tell_removed(&link);
                 }
             }
             Outcome::Dropped(_) | Outcome::Standby => {}
@@ -549,6 +563,9 @@ impl BaseSinkImpl for ShmflowSink {
         }
         if ends || restarts {
             self.gate.reset();
+        }
+        if ends {
+            self.tell_losses(&mut lock(&self.stream), true);
         }
         if ends
             && handled

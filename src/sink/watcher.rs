@@ -46,6 +46,7 @@ impl Activity {
 /// The thread; dropping this stops it.
 #[derive(Debug)]
 pub(super) struct Watcher {
+    link: Weak<Link>,
     unblocker: Unblocker,
     activity: Arc<Activity>,
     thread: Option<thread::ThreadId>,
@@ -82,14 +83,17 @@ impl Watcher {
             }
         };
         let thread = thread::Builder::new().name("shmflow-watcher".into()).spawn(run)?;
-        Ok(Self { unblocker, activity, thread: Some(thread.thread().id()) })
+        Ok(Self { link: Arc::downgrade(link), unblocker, activity, thread: Some(thread.thread().id()) })
     }
 }
 
 impl Watcher {
     /// The topic is gone, and the thread may not have noticed.
-    pub(super) fn tell_removed(&self) {
-        self.unblocker.unblock();
+    pub(super) fn tell_removed(&self, link: &Arc<Link>) {
+        // It may be the successor's by now.
+        if std::ptr::eq(self.link.as_ptr(), Arc::as_ptr(link)) {
+            self.unblocker.unblock();
+        }
     }
 }
 

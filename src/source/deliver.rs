@@ -30,9 +30,6 @@ const ADAPT_FRAMES: u32 = 3;
 /// For how long a frame from before the pipeline's start is kept back, in case that a newer one follows.
 const SOON: Duration = Duration::from_millis(250);
 
-/// A frame that comes so long after it was asked for was waited for.
-const WAITED_NS: u64 = 100_000;
-
 /// How often it is looked whether the producers that were heard are still there.
 const LOOK_NS: u64 = 1_000_000_000;
 
@@ -80,7 +77,9 @@ pub(super) struct Stream {
     /// When it was last looked which producers there are.
     looked_ns: u64,
     losses: tell::Limiter,
-    damages: tell::Limiter,
+    skips: tell::Limiter,
+    /// Why the last of them was.
+    skipped_because: String,
     corrections: tell::Limiter,
 }
 
@@ -100,7 +99,8 @@ impl Stream {
             ask_again: None,
             looked_ns: 0,
             losses: tell::Limiter::default(),
-            damages: tell::Limiter::default(),
+            skips: tell::Limiter::default(),
+            skipped_because: String::new(),
             corrections: tell::Limiter::default(),
         }
     }
@@ -116,12 +116,13 @@ impl Stream {
         Some(self.held.take_if(|held| due(held))?.0)
     }
 
-    /// Frames that are there are old, but for the newest.
-    pub(super) fn skip_to_newest(&mut self) {
-        self.reader.skip_to_newest();
-        self.held = None;
+    /// Frames that are there are old, but for the newest; how many are left out.
+    fn skip_to_newest(&mut self) -> u64 {
+        let held = u64::from(self.held.take().is_some());
+        self.timeline.interrupted();
         self.discont = true;
         self.refused = None;
+        self.reader.skip_to_newest().saturating_add(held)
     }
 }
 
@@ -131,19 +132,23 @@ fn is_wanted(pad: &gst::Pad, caps: &gst::Caps) -> bool {
 }
 
 impl ShmflowSrc {
-    /// A buffer of a frame that came; `None` if it is left out or kept back. `asked_ns` is when it was asked for.
+    /// Goes on after a pause.
+    pub(super) fn resume(&self, stream: &mut Stream) {
+        self.stats.skipped.add(stream.skip_to_newest());
+    }
+
+    /// A buffer of a frame that came at `at_ns`; `None` if it is left out or kept back.
     pub(super) fn deliver(
         &self,
         stream: &mut Stream,
         frame: Frame,
-        asked_ns: u64,
+        at_ns: u64,
+        waited: bool,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        let at_ns = monotonic_ns();
         if stream.held.take().is_some() {
             self.stats.skipped.add(1);
         }
         self.count_arrival(stream, &frame);
-        let waited = at_ns.saturating_sub(asked_ns) > WAITED_NS;
         self.place(stream, frame, at_ns, waited, false)
     }
 
@@ -190,20 +195,17 @@ impl ShmflowSrc {
 
     fn skip(&self, stream: &mut Stream, why: &str) {
         stream.discont = true;
-        let total = self.stats.skipped.add(1);
-        if let Some(count) = stream.damages.count(1) {
-            self.post(tell::lost(count, total, why));
-        }
+        self.stats.skipped.add(1);
+        why.clone_into(&mut stream.skipped_because);
+        stream.skips.count(1);
     }
 
     fn count_arrival(&self, stream: &mut Stream, frame: &Frame) {
         let lost = frame.lost_before();
         if lost > 0 {
             stream.discont = true;
-            let total = self.stats.lost.add(lost);
-            if let Some(count) = stream.losses.count(lost) {
-                self.post(tell::lost(count, total, "overwritten before they could be read"));
-            }
+            self.stats.lost.add(lost);
+            stream.losses.count(lost);
         }
         if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
             stream.discont = true;
@@ -223,19 +225,17 @@ impl ShmflowSrc {
         let header = MetaHeader::parse(block).map_err(corrupt)?;
         let per_frame = header.per_frame();
         let times = FrameTimes::of(&per_frame.times);
-        let pts = match stream.timeline.place(stream.settings.is_live, &times, arrival) {
+        // Of a frame that turns out to be of no use nothing is kept.
+        let mut timeline = stream.timeline;
+        let (pts, corrected) = match timeline.place(stream.settings.is_live, &times, arrival) {
             Placement::BeforeStart => {
+                stream.timeline = timeline;
                 stream.held = Some((frame, Instant::now() + SOON));
                 stream.discont = true;
                 return Ok(None);
             }
-            Placement::Unclocked => None,
-            Placement::At { running_ns, corrected } => {
-                if corrected {
-                    self.tell_corrected(stream);
-                }
-                clock_time(running_ns)
-            }
+            Placement::Unclocked => (None, false),
+            Placement::At { running_ns, corrected } => (clock_time(running_ns), corrected),
         };
         if !stream.format.as_ref().is_some_and(|format| format.fits(&header, frame.len())) {
             let view = header.view().map_err(corrupt)?;
@@ -261,6 +261,11 @@ impl ShmflowSrc {
         if std::mem::take(&mut stream.discont) {
             fresh.set_flags(gst::BufferFlags::DISCONT);
         }
+        stream.timeline = timeline;
+        if corrected {
+            self.stats.restamped.add(1);
+            stream.corrections.count(1);
+        }
         self.count(len, copied, &per_frame, arrival.at_ns);
         Ok(Some(buffer))
     }
@@ -274,11 +279,18 @@ impl ShmflowSrc {
         }
     }
 
-    fn tell_corrected(&self, stream: &mut Stream) {
-        let total = self.stats.restamped.add(1);
-        if let Some(count) = stream.corrections.count(1) {
+    /// Tells what was lost, left out or corrected since it was last told, once a second at most, or all of it.
+    pub(super) fn tell_losses(&self, stream: &mut Stream, all: bool) {
+        let due = |limiter: &mut tell::Limiter| if all { limiter.rest() } else { limiter.due() };
+        if let Some(count) = due(&mut stream.losses) {
+            self.post(tell::lost(count, self.stats.lost.get(), "overwritten before they could be read"));
+        }
+        if let Some(count) = due(&mut stream.skips) {
+            self.post(tell::lost(count, self.stats.skipped.get(), &stream.skipped_because));
+        }
+        if let Some(count) = due(&mut stream.corrections) {
             gst::info!(CAT, imp = self, "{count} frames were given other times than their own");
-            self.post(tell::restamped(count, total));
+            self.post(tell::restamped(count, self.stats.restamped.get()));
         }
     }
 
@@ -373,7 +385,7 @@ impl ShmflowSrc {
         self.tell_latency(&before, &after);
     }
 
-    fn tell_latency(&self, before: &Latency, after: &Latency) {
+    pub(super) fn tell_latency(&self, before: &Latency, after: &Latency) {
         if after.bounds() != before.bounds() {
             gst::debug!(CAT, imp = self, "latency is now {:?}", after.bounds());
             let source = self.obj();

@@ -168,6 +168,9 @@ impl Format {
         if let Some(crop) = cropped.filter(|_| downstream.crop && downstream.strides) {
             (picture.size, picture.crop) = (part.whole, Some(crop));
         } else if let Some(moved) = part.moved(info).filter(|_| downstream.strides) {
+            // It lies within the larger picture, which lies within the payload. Looked at once more: nobody after this does.
+            let layout = layout::of_planes(&moved, &picture.strides, info);
+            layout::check_fits(&layout, info, len).map_err(|error| corrupt(error.to_string()))?;
             picture.offsets = moved;
         } else {
             picture.copied = Some(part);

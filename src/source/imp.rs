@@ -111,9 +111,10 @@ impl ShmflowSrc {
         stream.discont = true;
         // The next producer has its own time to find a format.
         stream.refused = None;
-        let mut latency = lock(&self.latency);
-        *latency = latency.without_producers();
-        drop(latency);
+        let before = *lock(&self.latency);
+        let after = before.without_producers();
+        *lock(&self.latency) = after;
+        self.tell_latency(&before, &after);
         self.topic_event("disconnected");
         match stream.settings.on_disconnect {
             OnDisconnect::None => Ok(()),
@@ -158,13 +159,14 @@ impl ObjectImpl for ShmflowSrc {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        if let Err(why) = settings.set(pspec.name(), value) {
-            gst::warning!(CAT, imp = self, "{why}");
-        } else if pspec.name() == "is-live" {
-            let live = settings.is_live;
-            drop(settings);
-            self.obj().set_live(live);
+        let set = lock(&self.settings).set(pspec.name(), value);
+        match set {
+            Err(why) => gst::warning!(CAT, imp = self, "{why}"),
+            Ok(()) if pspec.name() == "is-live" => {
+                let live = lock(&self.settings).is_live;
+                self.obj().set_live(live);
+            }
+            Ok(()) => {}
         }
     }
 
@@ -208,9 +210,10 @@ impl ElementImpl for ShmflowSrc {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let starts = transition == gst::StateChange::ReadyToPaused;
         // Once more when it is put to use: it may have been changed in READY.
-        if (starts || transition == gst::StateChange::NullToReady)
-            && let Err(why) = lock(&self.settings).check()
-        {
+        let checks = starts || transition == gst::StateChange::NullToReady;
+        let checked = if checks { lock(&self.settings).check() } else { Ok(()) };
+        // The lock is let go: a handler of the message may ask for properties.
+        if let Err(why) = checked {
             self.post_error_message(gst::error_msg!(gst::ResourceError::Settings, ("{why}")));
             return Err(gst::StateChangeError);
         }
@@ -248,7 +251,9 @@ impl BaseSrcImpl for ShmflowSrc {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         // The streaming thread has ended. Leases that are still out keep their memory by themselves.
         let stream = lock(&self.stream).take();
-        drop(stream);
+        if let Some(mut stream) = stream {
+            self.tell_losses(&mut stream, true);
+        }
         Ok(())
     }
 
@@ -294,19 +299,20 @@ impl PushSrcImpl for ShmflowSrc {
                 return Err(gst::FlowError::Flushing);
             }
             if self.resumed.swap(false, Ordering::Relaxed) && stream.settings.is_live {
-                stream.skip_to_newest();
+                self.resume(stream);
             }
             self.ask_downstream(stream)?;
             // What can be done before the next frame is there does not lie between its publication and its arrival downstream.
             if let Some(format) = &mut stream.format {
                 format.prepare();
             }
-            let asked = monotonic_ns();
+            self.tell_losses(stream, false);
             let event = stream.reader.next(stream.patience());
-            let buffer = if let Event::Frame(frame) = event {
+            let buffer = if let Event::Frame(frame, waited) = event {
+                let arrived = monotonic_ns();
                 // Downstream may have changed while there was no frame.
                 self.ask_downstream(stream)?;
-                self.deliver(stream, frame, asked)?
+                self.deliver(stream, frame, arrived, waited)?
             } else if let Some(frame) = stream.take_held(event.ends_the_stream()) {
                 stream.reader.put_back(event);
                 self.ask_downstream(stream)?;
@@ -327,7 +333,7 @@ impl ShmflowSrc {
     fn handle(&self, stream: &mut Stream, event: Event) -> Result<(), gst::FlowError> {
         match event {
             // Asked again, it says whether this is the end of a flush or of a pause.
-            Event::Quiet | Event::Frame(_) | Event::Unblocked => {}
+            Event::Quiet | Event::Frame(..) | Event::Unblocked => {}
             Event::Connected => {
                 stream.discont = true;
                 self.topic_event("connected");

@@ -15,8 +15,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A frame came.
-    Frame(Frame),
+    /// A frame came, and whether it was waited for: one that was there already may be old.
+    Frame(Frame, bool),
     /// The topic is there and has a producer.
     Connected,
     /// The last producer is gone without having ended the stream, or the topic was removed.
@@ -92,12 +92,13 @@ impl Reader {
         }
     }
 
-    /// Leaves out everything but the newest frame.
-    pub(super) fn skip_to_newest(&mut self) {
+    /// Leaves out everything but the newest frame; how many those are.
+    pub(super) fn skip_to_newest(&mut self) -> u64 {
+        let Some(consumer) = &mut self.consumer else { return 0 };
+        let before = consumer.position();
         // If the topic is gone the next read notices.
-        if let Some(consumer) = &mut self.consumer {
-            let _ = consumer.skip_to_newest();
-        }
+        let _ = consumer.skip_to_newest();
+        consumer.position().saturating_sub(before)
     }
 
     /// Slots beyond which frames are lost, once known.
@@ -137,13 +138,18 @@ impl Reader {
             }
         }
         let wait = [left, limit].into_iter().flatten().fold(LOOK, Duration::min);
-        match consumer.recv_timeout(wait) {
+        let (received, waited) = match consumer.try_recv() {
+            Ok(Some(frame)) => (Ok(frame), false),
+            Ok(None) => (consumer.recv_timeout(wait), true),
+            Err(error) => (Err(error), false),
+        };
+        match received {
             Ok(frame) => {
                 self.stalled = false;
                 if self.connected {
-                    return Event::Frame(frame);
+                    return Event::Frame(frame, waited);
                 }
-                self.pending = Some(Event::Frame(frame));
+                self.pending = Some(Event::Frame(frame, waited));
                 self.connected()
             }
             Err(Error::Timeout { .. }) if limit == Some(wait) => Event::Quiet,

@@ -116,6 +116,28 @@ fn a_producer_slower_than_its_timestamps_is_shown_from_a_second_on_and_never_bac
 }
 
 #[test]
+fn a_camera_that_keeps_its_latency_to_itself_is_shown_as_evenly_as_it_captures() {
+    for (delay, jitter) in [(60, 15), (50, 0), (300, 10)] {
+        let camera =
+            |n: i64| frame(n * 40, n * 40 + delay + [0, jitter, -jitter, jitter / 2][n as usize % 4]);
+        let placed: Vec<i64> = live((0..150).map(camera)).into_iter().flatten().collect();
+        let steps: Vec<i64> = placed.windows(2).map(|two| two[1] - two[0]).collect();
+        // But for the one step with which it is believed.
+        let uneven = steps.iter().filter(|step| **step != 40).count();
+        assert!(uneven <= 2, "{delay} ± {jitter}: {steps:?}");
+        assert!(placed[149] >= 149 * 40 + delay - jitter, "and in time: {}", placed[149]);
+    }
+}
+
+#[test]
+fn a_late_producer_that_catches_up_is_not_shown_late_for_ever() {
+    let catches_up = |n: i64| frame(n * 40, n * 40 + (3_000 - n * 20).max(300));
+    let placed: Vec<i64> = live((0..200).map(catches_up)).into_iter().flatten().collect();
+    assert!(placed.windows(2).all(|two| two[0] <= two[1]), "{placed:?}");
+    assert!(placed[199] <= 199 * 40 + 300 + 40, "{}", placed[199]);
+}
+
+#[test]
 fn a_moments_trouble_changes_no_times() {
     // The producer stood still for 300 ms; then everything came at once.
     let rows = (0..20).map(|n: i64| frame(n * 40, if (5..13).contains(&n) { 510 + n } else { n * 40 + 1 }));
