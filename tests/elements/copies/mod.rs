@@ -45,7 +45,7 @@ fn a_queue_that_keeps_more_frames_than_there_are_slots_deepens_the_ring() {
     assert_eq!(in_place + copied, 400);
     assert!(copied >= fallbacks, "{copied} copied, {fallbacks} not from the ring");
     assert!((1..=60).contains(&copied), "{copied} of 400 frames were copied");
-    let (_, copied, _) = counts(text, "max-slots=0");
+    let (_, copied, _) = counts(text, "max-depth=0");
     assert!(copied > 60, "not deepened, {copied} of 400 frames were copied");
 }
 

@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use crate::support::pads::{CAPS, frame, sink};
 use crate::support::pipelines::{AT_ONCE, buffer, viewer};
-use crate::support::{Running, Topic, checksum, pipelines};
+use crate::support::{Running, Topic, checksum, have, pipelines};
 
 use super::{offered, pieces};
 
@@ -148,42 +148,91 @@ fn an_upstream_that_takes_every_buffer_cannot_starve_its_own_sink() {
     pool.set_active(false).expect("stops");
 }
 
-#[test]
-fn a_copy_of_a_frame_that_is_mapped_shares_its_memory_and_a_deep_one_does_not() {
-    let topic = Topic::new();
-    let producer = Running::playing(&format!(
-        "videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! {}",
+/// A producer of small pictures that were made so, at work, and the pool that its sink offers.
+fn fed_by(topic: &Topic, upstream: &str) -> (Running, gst_video::VideoInfo, gst::BufferPool) {
+    let text = format!(
+        "videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! {upstream} ! {}",
         topic.sink("")
-    ));
+    );
+    let producer = Running::playing(&text);
     let (info, pool) = offered(&producer);
     pool.set_active(true).expect("the pool starts");
-    let fresh = || {
-        let mut buffer = pool.acquire_buffer(None).expect("a slot");
-        buffer.get_mut().expect("mine").map_writable().expect("writable").fill(1);
-        buffer
-    };
-    let memory = |buffer: &gst::BufferRef| buffer.peek_memory(0).as_ptr();
+    (producer, info, pool)
+}
 
-    let mut frame = gst_video::VideoFrame::from_buffer_writable(fresh(), &info).expect("mapped");
-    let (shallow, deep) = (frame.buffer().copy(), frame.buffer().copy_deep().expect("enough memory"));
-    assert_eq!(memory(&shallow), memory(frame.buffer()));
-    assert_ne!(memory(&deep), memory(frame.buffer()));
-    frame.plane_data_mut(0).expect("a plane").fill(2);
-    assert_eq!(deep.map_readable().expect("readable")[0], 1, "a deep copy is one");
-    // Whoever has the shallow copy and wants to write to it gets memory of its own.
-    let mut shallow = shallow;
-    shallow.get_mut().expect("mine").map_writable().expect("a copy is made").fill(3);
-    assert_ne!(memory(&shallow), memory(frame.buffer()));
-    assert_eq!(frame.plane_data(0).expect("a plane")[0], 2);
-    // Mapped more than once, also otherwise, it stays the same memory.
-    let before = memory(frame.buffer());
-    let mut buffer = frame.into_buffer();
-    // Since 1.24 a copy that shares, or once shared, memory of a pool keeps the buffer that it is a copy of.
-    drop(shallow);
-    buffer.get_mut().expect("mine").map_writable().expect("writable")[0] = 4;
-    assert_eq!((memory(&buffer), buffer.map_readable().expect("readable")[0]), (before, 4));
-    drop(buffer);
-    pool.set_active(false).expect("the pool stops");
+/// A buffer of the pool, drawn and then mapped for reading and writing, as libav's decoders do it.
+fn mapped(
+    pool: &gst::BufferPool,
+    info: &gst_video::VideoInfo,
+) -> gst_video::VideoFrame<gst_video::video_frame::Writable> {
+    let mut buffer = pool.acquire_buffer(None).expect("a slot");
+    buffer.get_mut().expect("mine").map_writable().expect("writable").fill(1);
+    gst_video::VideoFrame::from_buffer_writable(buffer, info).expect("mapped")
+}
+
+fn memory(buffer: &gst::BufferRef) -> *const gst::ffi::GstMemory {
+    buffer.peek_memory(0).as_ptr()
+}
+
+/// One of libav's decoders right in front of the sink, and with elements in between that pass on what they get.
+const LIBAV: [&str; 3] = [
+    "x264enc tune=zerolatency ! avdec_h264",
+    "x264enc tune=zerolatency ! avdec_h264 ! queue",
+    "x264enc tune=zerolatency ! avdec_h264 ! video/x-raw,format=I420 ! queue",
+];
+
+#[test]
+fn a_frame_that_libav_keeps_mapped_shares_its_memory_with_a_copy_and_not_with_a_deep_one() {
+    if !have(&["x264enc", "avdec_h264"]) {
+        return;
+    }
+    for upstream in LIBAV {
+        let topic = Topic::new();
+        let (_producer, info, pool) = fed_by(&topic, upstream);
+        let mut frame = mapped(&pool, &info);
+        let (shallow, deep) = (frame.buffer().copy(), frame.buffer().copy_deep().expect("enough memory"));
+        assert_eq!(memory(&shallow), memory(frame.buffer()), "{upstream}");
+        assert_ne!(memory(&deep), memory(frame.buffer()), "{upstream}");
+        frame.plane_data_mut(0).expect("a plane").fill(2);
+        assert_eq!(deep.map_readable().expect("readable")[0], 1, "a deep copy is one");
+        // Whoever has the shallow copy and wants to write to it gets memory of its own.
+        let mut shallow = shallow;
+        shallow.get_mut().expect("mine").map_writable().expect("a copy is made").fill(3);
+        assert_ne!(memory(&shallow), memory(frame.buffer()));
+        assert_eq!(frame.plane_data(0).expect("a plane")[0], 2);
+        // Mapped more than once, also otherwise, it stays the same memory.
+        let before = memory(frame.buffer());
+        let mut buffer = frame.into_buffer();
+        // Since 1.24 a copy that shares, or once shared, memory of a pool keeps the buffer that it is a copy of.
+        drop(shallow);
+        buffer.get_mut().expect("mine").map_writable().expect("writable")[0] = 4;
+        assert_eq!((memory(&buffer), buffer.map_readable().expect("readable")[0]), (before, 4));
+        drop(buffer);
+        pool.set_active(false).expect("the pool stops");
+    }
+}
+
+#[test]
+fn a_copy_of_a_frame_that_anybody_else_keeps_mapped_cannot_be_drawn_into() {
+    let mut upstreams = vec!["identity", "queue", "videoconvert ! video/x-raw,format=BGRx"];
+    if have(&["x264enc", "avdec_h264"]) {
+        // Not the decoder, but the converter behind it writes into the ring.
+        upstreams.push("x264enc tune=zerolatency ! avdec_h264 ! videoconvert ! video/x-raw,format=BGRx");
+        upstreams.push("x264enc tune=zerolatency ! avdec_h264 ! videoscale ! video/x-raw,width=32,height=32");
+    }
+    for upstream in upstreams {
+        let topic = Topic::new();
+        let (_producer, info, pool) = fed_by(&topic, upstream);
+        let mut frame = mapped(&pool, &info);
+        let copy = frame.buffer().copy();
+        assert_ne!(memory(&copy), memory(frame.buffer()), "{upstream}");
+        frame.plane_data_mut(0).expect("a plane").fill(2);
+        let map = copy.map_readable().expect("readable");
+        assert!(map.iter().all(|byte| *byte == 1), "{upstream}: the copy shows what is being drawn");
+        drop(map);
+        drop((copy, frame));
+        pool.set_active(false).expect("the pool stops");
+    }
 }
 
 #[test]

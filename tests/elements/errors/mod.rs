@@ -1,6 +1,7 @@
 //! Errors that a person can act on.
 
 mod memory;
+mod misfits;
 mod settings;
 
 use std::process::Command;

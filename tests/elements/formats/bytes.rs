@@ -66,3 +66,48 @@ fn damaged_frames_are_left_out_and_the_good_ones_arrive() {
     consumer.reaches("src", "skipped", 6);
     assert_eq!(consumer.error(), None);
 }
+
+#[test]
+fn caps_that_gstreamer_would_assert_on_are_no_caps_of_a_frame() {
+    use shmflow::meta::{Kind, Meta};
+    let topic = Topic::new();
+    let ring = shmflow::Producer::builder("video").dir(topic.dir()).history(32).depth(32).open();
+    let ring = ring.expect("opens");
+    let good = "video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1";
+    let publish = |caps: String, value: u8| {
+        let meta = Meta { kind: Kind::Video, caps: Some(caps), ..Meta::default() };
+        ring.write_with(&[value; 64 * 48], &meta).expect("written");
+    };
+    let deep = "{ ".repeat(1500);
+    let hostile = [
+        "a=[ 10, 1 ]",
+        "a=[ 5, 5 ]",
+        "a=[ 1, 10, 3 ]",
+        "a=[ 0, 10, 0 ]",
+        "a=[ 1/0, 2/1 ]",
+        "a=[ 30/1, 1/1 ]",
+        "a=(double)[ 2.0, 1.0 ]",
+        "a=[ x, y ]",
+        "a=[ 1",
+        // Not hostile, but of no frame either.
+        "a=[ 1, 10 ]",
+        "a={ 1, 2 }",
+        "a=\"b",
+        "a=b\", c=[ 10, 1 ]",
+        &format!("a={deep}"),
+    ];
+    for wrong in hostile {
+        publish(format!("{good},{wrong}"), 1);
+    }
+    publish(good.replace("width=64", "width=[ 64, 1 ]"), 1);
+    publish(good.to_owned(), 99);
+    let viewer = viewer(&topic, "is-live=false");
+    let sample = frame(&viewer);
+    assert_eq!(buffer(&sample).map_readable().expect("readable")[0], 99);
+    assert!(discont(&sample));
+    let said = viewer.wait_message("shmflow-lost");
+    let reason = said.get::<String>("reason").expect("a reason");
+    assert!(reason.contains("caps cannot be parsed"), "{reason}");
+    viewer.reaches("src", "skipped", hostile.len() as u64 + 1);
+    assert_eq!(viewer.error(), None);
+}

@@ -6,6 +6,7 @@ use gstreamer_video as gst_video;
 use gst_video::prelude::*;
 
 use crate::support::pipelines::{AT_ONCE, buffer, frame, viewer};
+use crate::support::reads::Reads;
 use crate::support::{Running, Topic, have};
 
 use super::layout::padded;
@@ -44,8 +45,8 @@ fn interlaced_pictures_say_so_frame_by_frame() {
 #[test]
 fn fields_on_their_own_arrive_whatever_their_strides() {
     use gst_video::VideoBufferFlags as Flags;
-    for strides_understood in [true, false] {
-        let mut line = Line::with(strides_understood);
+    for reads in [Reads::Strides, Reads::Packed] {
+        let mut line = Line::with(reads);
         // Of an odd number of rows the upper field has one more, and both are given room for it.
         for (height, rows, stride) in [(240_u32, 120, 320), (240, 120, 352), (241, 121, 320), (241, 121, 384)]
         {
@@ -79,7 +80,7 @@ fn fields_on_their_own_arrive_whatever_their_strides() {
                     pixels(buffer(&got), &info(&got)) == pixels(&sent, &sent_info),
                     "{height} rows, {stride} bytes each"
                 );
-                let packed = if strides_understood { stride } else { 320 };
+                let packed = if reads == Reads::Strides { stride } else { 320 };
                 assert_eq!(buffer(&got).size(), packed * rows);
             }
         }

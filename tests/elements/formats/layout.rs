@@ -4,6 +4,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use crate::support::pipelines::{buffer, clients, frame, viewer};
+use crate::support::reads::Reads;
 use crate::support::{Running, Topic, until};
 
 use super::{Line, info, pixels};
@@ -78,7 +79,7 @@ fn strides_and_offsets_that_change_from_frame_to_frame_travel_with_the_frame() {
 
 #[test]
 fn who_does_not_look_at_strides_gets_them_packed() {
-    let mut line = Line::with(false);
+    let mut line = Line::with(Reads::Packed);
     for (round, (strides, before)) in STRIDES.into_iter().enumerate() {
         let (sent, pixels_sent) = padded(319, 241, strides, before, round as u8);
         let got = line.send(&sent, &i420(319, 241));
@@ -119,26 +120,31 @@ fn strides_may_change_from_frame_to_frame_and_are_packed_only_for_those_who_cann
 }
 
 #[test]
-fn a_crop_rectangle_travels_with_the_frame_and_a_wrong_one_does_not() {
-    let mut line = Line::new();
-    for described in [true, false] {
-        for (crop, arrives) in [
-            (Some((2, 4, 100, 50)), true),
-            (None, false),
-            (Some((0, 0, 320, 240)), true),
-            (Some((300, 0, 100, 50)), false),
-            (Some((u32::MAX, 0, 2, 2)), false),
-        ] {
+fn a_crop_rectangle_reaches_those_who_read_it_and_the_others_see_the_whole_picture() {
+    let rectangles = [
+        (Some((2, 4, 100, 50)), true),
+        (None, false),
+        (Some((0, 0, 320, 240)), true),
+        (Some((300, 0, 100, 50)), false),
+        (Some((u32::MAX, 0, 2, 2)), false),
+    ];
+    for reads in [Reads::Crops, Reads::Strides, Reads::Packed] {
+        let mut line = Line::with(reads);
+        for (described, (crop, is_within)) in
+            [true, false].iter().flat_map(|described| rectangles.map(|rectangle| (*described, rectangle)))
+        {
             let (mut sent, bare) = padded(320, 240, [320, 160, 160], 0, 1);
             if !described {
-                sent = gst::Buffer::from_mut_slice(bare);
+                sent = gst::Buffer::from_mut_slice(bare.clone());
             }
             if let Some(crop) = crop {
                 gst_video::VideoCropMeta::add(sent.get_mut().expect("new"), crop);
             }
             let got = line.send(&sent, &i420(320, 240));
-            let got = buffer(&got).meta::<gst_video::VideoCropMeta>().map(|meta| meta.rect());
-            assert_eq!(got, crop.filter(|_| arrives), "described: {described}");
+            let arrived = buffer(&got).meta::<gst_video::VideoCropMeta>().map(|meta| meta.rect());
+            let expected = crop.filter(|_| is_within && reads == Reads::Crops);
+            assert_eq!(arrived, expected, "{reads:?}, {crop:?}, described: {described}");
+            assert!(pixels(buffer(&got), &info(&got)) == bare, "{reads:?}, {crop:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What arrives is what was sent, byte by byte and plane by plane: every raw format, every size.
 
 mod bytes;
+mod cropped;
 mod fields;
 mod layout;
 mod sizes;
@@ -14,6 +15,7 @@ use gstreamer_video as gst_video;
 use gst::prelude::*;
 
 use crate::support::pipelines::{AT_ONCE, buffer};
+use crate::support::reads::{Reads, reader};
 use crate::support::{Running, Topic, checksum, init, pads, stat};
 
 /// One by one, odd on both sides, and what tiles and macro-pixels like.
@@ -38,7 +40,7 @@ fn picture(format: gst_video::VideoFormat, (width, height): (u32, u32)) -> Optio
 
 /// A topic with a producer that takes any caps and a consumer that sees every frame.
 struct Line {
-    _topic: Topic,
+    topic: Topic,
     producer: Running,
     consumer: Running,
     time: gst::ClockTime,
@@ -47,29 +49,19 @@ struct Line {
 impl Line {
     /// A consumer that looks at strides where the buffer says what they are.
     fn new() -> Self {
-        Self::with(true)
+        Self::with(Reads::Strides)
     }
 
-    fn with(strides_understood: bool) -> Self {
+    fn with(reads: Reads) -> Self {
         let topic = Topic::new();
-        let consumer = Running::new(&format!(
-            "{} ! appsink name=out sync=false",
-            topic.src("is-live=false on-lapped=oldest")
-        ));
-        if strides_understood {
-            let pad = consumer.element("out").static_pad("sink").expect("a sink has one");
-            pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| match info.query_mut() {
-                Some(query) if query.type_() == gst::QueryType::Allocation => {
-                    let gst::QueryViewMut::Allocation(query) = query.view_mut() else { unreachable!() };
-                    query.add_allocation_meta::<gst_video::VideoMeta>(None);
-                    gst::PadProbeReturn::Handled
-                }
-                _ => gst::PadProbeReturn::Ok,
-            });
-        }
-        consumer.play();
+        let consumer = reader(&topic, reads);
+        Self::between(topic, consumer)
+    }
+
+    /// To a consumer that was made for it.
+    fn between(topic: Topic, consumer: Running) -> Self {
         let producer = Running::playing(&format!("appsrc name=in format=time ! {}", topic.sink(AT_ONCE)));
-        Self { _topic: topic, producer, consumer, time: gst::ClockTime::ZERO }
+        Self { topic, producer, consumer, time: gst::ClockTime::ZERO }
     }
 
     /// Sends a frame and gives what arrived.

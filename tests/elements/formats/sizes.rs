@@ -1,4 +1,4 @@
-//! Small frames, large ones, and streams whose caps change.
+//! Small frames, large ones, and streams whose caps change or say more than usual.
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
@@ -109,4 +109,19 @@ fn an_application_may_keep_the_last_sample_and_change_caps() {
         assert!(last.is_some());
     }
     stops_cleanly(&producer);
+}
+
+#[test]
+fn brackets_within_a_text_of_the_caps_are_text() {
+    let mut line = Line::new();
+    for text in ["left [1, 0] {x", "a \"quoted\" [9, 1]", "]}>)", "back\\slash [", "{{{{{{{{{{{{{{{{{{{{"] {
+        let mut caps: gst::Caps =
+            "video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1".parse().expect("caps");
+        caps.get_mut().expect("mine").set("camera", text);
+        let got = line.send(&gst::Buffer::from_mut_slice(vec![7_u8; 64 * 48]), &caps);
+        let structure = got.caps().and_then(|caps| caps.structure(0)).expect("with caps");
+        assert_eq!(structure.get::<&str>("camera"), Ok(text));
+        assert_eq!(got.caps(), Some(caps.as_ref()));
+    }
+    line.consumer.reaches("src", "skipped", 0);
 }

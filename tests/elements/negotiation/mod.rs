@@ -1,5 +1,6 @@
 //! What consumers accept reaches the producer as a wish, never as a condition.
 
+mod changes;
 mod conflicts;
 mod offers;
 mod wishes;

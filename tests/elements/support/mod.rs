@@ -6,6 +6,7 @@
 pub mod child;
 pub mod pads;
 pub mod pipelines;
+pub mod reads;
 pub mod screen;
 
 use std::path::{Path, PathBuf};
@@ -206,7 +207,8 @@ pub fn stat(element: &gst::Element, field: &str) -> u64 {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn patience() -> gst::ClockTime {
+/// [`PATIENCE`], as GStreamer has it.
+pub fn patience() -> gst::ClockTime {
     gst::ClockTime::try_from(PATIENCE).expect("a short time")
 }
 
