@@ -50,7 +50,7 @@ const PLAIN: [&CStr; 2] = [c"RustGlobalAllocatorMemory", c"SystemMemory"];
 const MOST_BETWEEN: usize = 16;
 
 /// Whether what a sink's pad is offered comes straight from one of libav's decoders: through queues, caps filters and bins,
-/// but not through elements that make buffers of their own.
+/// but not through elements that make buffers of their own. (Transforms in place pass the question for a pool on.)
 pub(super) fn is_fed_by_libav(pad: &gst::Pad) -> bool {
     let mut peer = pad.peer();
     for _ in 0..MOST_BETWEEN {
@@ -73,7 +73,7 @@ pub(super) fn is_fed_by_libav(pad: &gst::Pad) -> bool {
         }
         let makes_buffers = element
             .downcast_ref::<gst_base::BaseTransform>()
-            .is_some_and(|transform| !transform.is_passthrough());
+            .is_some_and(|transform| !transform.is_passthrough() && !transform.is_in_place());
         peer = match element.sink_pads().as_slice() {
             [only] if !makes_buffers => only.peer(),
             _ => None,

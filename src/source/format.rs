@@ -16,7 +16,7 @@ use shmflow::Frame;
 use shmflow::meta::{Crop, Flags, Kind, MetaHeader, MetaView, PerFrame, VideoView};
 
 use crate::common::clock::clock_time;
-use crate::common::cut::Part;
+use crate::common::cut::{Part, is_convertible};
 use crate::common::{flags, formats, layout};
 
 /// The flags of video, which a frame's `VideoMeta` repeats.
@@ -167,7 +167,9 @@ impl Format {
         let cropped = crop.filter(|crop| (crop.x, crop.y) == part.at && part.at != (0, 0));
         if let Some(crop) = cropped.filter(|_| downstream.crop && downstream.strides) {
             (picture.size, picture.crop) = (part.whole, Some(crop));
-        } else if let Some(moved) = part.moved(info).filter(|_| downstream.strides) {
+        } else if let Some(moved) =
+            part.moved(info).filter(|moved| downstream.strides && is_convertible(info, moved))
+        {
             // It lies within the larger picture, which lies within the payload. Looked at once more: nobody after this does.
             let layout = layout::of_planes(&moved, &picture.strides, info);
             layout::check_fits(&layout, info, len).map_err(|error| corrupt(error.to_string()))?;

@@ -5,8 +5,8 @@ use gstreamer_video as gst_video;
 
 use gst_video::prelude::*;
 
-use crate::support::pipelines::viewer;
-use crate::support::{Running, Topic, have};
+use crate::support::pipelines::{clients, viewer};
+use crate::support::{Running, Topic, have, until};
 
 use super::counts;
 
@@ -83,8 +83,11 @@ fn libavs_decoders_write_straight_into_the_ring_and_what_they_refer_to_later_sta
         assert_eq!(expected.len(), frames as usize, "{decoder}");
 
         let consumer = viewer(&topic, "is-live=false on-lapped=oldest");
-        let producer =
-            Running::playing(&format!("{film} ! {}", topic.sink("wait-for-connection=true history=8")));
+        let producer = Running::new(&format!("{film} ! {}", topic.sink("history=8")));
+        // A frame that waited for the consumer would be late, and skipped.
+        producer.set_state(gst::State::Ready);
+        until("the consumer is there", || clients(&producer) == 1);
+        producer.play();
         let (mut received, mut next, mut copied_at_first) = (0, 0, 0);
         let mut held = std::collections::VecDeque::new();
         while let Some(sample) = consumer.pull() {

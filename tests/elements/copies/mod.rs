@@ -173,6 +173,8 @@ fn one_branch_of_a_tee_is_as_good_as_any_other() {
     for _ in 0..50 {
         frame(&viewer);
     }
+    // Now the counters stand still.
+    producer.set_state(gst::State::Paused);
     assert_eq!(producer.stat("sink", "dropped"), 0);
     assert_eq!(producer.stat("sink", "published"), producer.stat("sink", "copied"), "documented: one copy");
     stops_cleanly(&viewer);

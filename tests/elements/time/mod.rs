@@ -148,6 +148,7 @@ fn a_paused_viewer_holds_no_frame_and_goes_on_with_the_newest() {
             seen[before].0
         );
         assert!(seen.windows(2).all(|two| two[0].1 <= two[1].1), "times step back: {seen:?}");
+        assert!(viewer.stat("src", "skipped") >= 3, "what was left out is counted");
     }
 }
 

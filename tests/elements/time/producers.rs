@@ -220,3 +220,36 @@ fn a_dead_primarys_latency_is_not_waited_for() {
     });
     assert!(latency(&old).1 < 400_000_000, "and wait for the living only");
 }
+
+#[test]
+fn a_viewer_that_is_slow_does_not_take_its_producer_for_late() {
+    let topic = Topic::new();
+    let _producer = Running::playing(&format!(
+        "videotestsrc is-live=true ! video/x-raw,format=I420,width=1920,height=1080,framerate=25/1 ! {}",
+        topic.sink("max-buffers=64 perms=0644")
+    ));
+    // Each frame is copied, and was there long before it is asked for.
+    let viewer = Running::playing(&format!(
+        "{} ! identity sleep-time=45000 ! fakesink sync=false",
+        topic.src("read-only=true on-lapped=oldest")
+    ));
+    until("it has fallen behind for a while", || viewer.stat("src", "received") > 45);
+    assert_eq!(viewer.stat("src", "restamped"), 0);
+}
+
+#[test]
+fn when_the_last_producer_goes_its_latency_goes_with_it() {
+    let topic = Topic::new();
+    let producer = Running::new(&camera(&topic, 64, ""));
+    producer.pipeline.set_latency(gst::ClockTime::from_mseconds(400));
+    producer.play();
+    let viewer = viewer(&topic, "");
+    frame(&viewer);
+    until("the latency is known", || latency(&viewer).1 == 400_000_000);
+    let bus = viewer.pipeline.bus().expect("a pipeline has a bus");
+    while bus.pop_filtered(&[gst::MessageType::Latency]).is_some() {}
+    drop(producer);
+    let told = bus.timed_pop_filtered(gst::ClockTime::from_seconds(30), &[gst::MessageType::Latency]);
+    assert!(told.is_some(), "the pipeline is told");
+    assert_eq!(latency(&viewer).1, 0);
+}
