@@ -510,7 +510,7 @@ impl BaseSinkImpl for ShmflowSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let link = self.link.get().ok_or(gst::FlowError::Flushing)?;
+        let mut link = self.link.get().ok_or(gst::FlowError::Flushing)?;
         if link.is_hopeless() {
             return Err(gst::FlowError::Error);
         }
@@ -519,12 +519,13 @@ impl BaseSinkImpl for ShmflowSink {
             return Ok(gst::FlowSuccess::Ok);
         }
         let mut stream = lock(&self.stream);
-        if link.settings.wait_for_connection
-            && self.gate.clients() == 0
-            && !self.wait_for_connection(&mut stream)?
-        {
-            self.dropped(&mut stream, "the stream ends, and no consumer came");
-            return Ok(gst::FlowSuccess::Ok);
+        if link.settings.wait_for_connection && self.gate.clients() == 0 {
+            if !self.wait_for_connection(&mut stream)? {
+                self.dropped(&mut stream, "the stream ends, and no consumer came");
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            // The topic may have been removed and made again meanwhile.
+            link = self.link.get().ok_or(gst::FlowError::Flushing)?;
         }
         let held = self.held_ns.load(Ordering::Relaxed);
         let moment = Moment::of(&self.obj(), &mut stream.clock, held, buffer);
@@ -532,8 +533,6 @@ impl BaseSinkImpl for ShmflowSink {
             self.dropped(&mut stream, "late, because the stream was held until a consumer came");
             return Ok(gst::FlowSuccess::Ok);
         }
-        // The topic may have been removed and made again while the stream was held.
-        let link = self.link.get().ok_or(gst::FlowError::Flushing)?;
         let outcome = self.publish(&link, &mut stream, buffer, moment)?;
         self.count(&link, &mut stream, &outcome);
         match outcome {

@@ -310,8 +310,10 @@ impl PushSrcImpl for ShmflowSrc {
             let event = stream.reader.next(stream.patience());
             let buffer = if let Event::Frame(frame, waited) = event {
                 let arrived = monotonic_ns();
-                // Downstream may have changed while there was no frame.
-                self.ask_downstream(stream)?;
+                if waited {
+                    // Downstream may have changed while there was no frame.
+                    self.ask_downstream(stream)?;
+                }
                 self.deliver(stream, frame, arrived, waited)?
             } else if let Some(frame) = stream.take_held(event.ends_the_stream()) {
                 stream.reader.put_back(event);
