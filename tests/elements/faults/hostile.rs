@@ -3,7 +3,6 @@
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use gst::prelude::*;
 use shmflow::meta::{Crop, Kind, Meta, Plane, VideoLayout};
 
 use crate::support::child::Child;
