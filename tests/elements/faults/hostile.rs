@@ -1,6 +1,5 @@
 //! Frames and buffers that say what is not true.
 
-use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use shmflow::meta::{Crop, Kind, Meta, Plane, VideoLayout};
