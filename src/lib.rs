@@ -6,7 +6,7 @@
 //! gst-launch-1.0 shmflowsrc topic=video ! autovideosink
 //! ```
 //!
-//! How the parts lie: [`sink`] and [`source`] are the two elements, [`common`] what they share: which caps can be
+//! How the parts lie: [`sink`] and [`source`] are the two elements, `common` what they share: which caps can be
 //! carried and in which order they are liked, how times are translated, how a buffer's metadata becomes a frame's and
 //! back, and how errors are told.
 #![deny(unsafe_code)]
