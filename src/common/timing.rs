@@ -132,7 +132,8 @@ impl Timeline {
         let (time, corrected) = match frame.capture_ns.and_then(running) {
             None => (due, false),
             Some(captured) if captured > now => (now, captured > now + TOLERANCE_NS),
-            Some(captured) if shift != 0 => (captured + shift, true),
+            // A frame that was not waited for says nothing of the shift, which may be too large for it.
+            Some(captured) if shift != 0 => ((captured + shift).min(due + SHIFT_NS.1), true),
             Some(captured) if captured < 0 && self.last.is_none() => {
                 if !arrival.is_newest {
                     return Placement::BeforeStart;

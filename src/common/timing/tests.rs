@@ -138,6 +138,15 @@ fn a_late_producer_that_catches_up_is_not_shown_late_for_ever() {
 }
 
 #[test]
+fn a_late_producer_that_recovers_while_its_viewer_is_slow_puts_nothing_into_the_future() {
+    let mut rows: Vec<Row> = (0..60).map(|n: i64| frame(n * 20, n * 60)).collect();
+    rows.extend((60..80).map(|n: i64| Row { waited: false, ..frame(n * 60, n * 60 + 5) }));
+    let placed: Vec<i64> = live(rows).into_iter().flatten().collect();
+    let ahead = (60..80).map(|n| placed[n as usize] - (n * 60 + 5)).max();
+    assert!(ahead <= Some(40), "{ahead:?} ms");
+}
+
+#[test]
 fn a_moments_trouble_changes_no_times() {
     // The producer stood still for 300 ms; then everything came at once.
     let rows = (0..20).map(|n: i64| frame(n * 40, if (5..13).contains(&n) { 510 + n } else { n * 40 + 1 }));
