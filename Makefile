@@ -35,7 +35,7 @@ members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
 has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
-has_points  := $(shell grep -ls 'feature = "stop-points"\|features = \["stop-points"\]' ring/tests/*.rs ring/Cargo.toml)
+has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoints"\]' ring/tests/*.rs ring/Cargo.toml)
 has_python  := $(wildcard python/pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
@@ -70,7 +70,7 @@ lint: deps ## formatting and clippy, warnings denied
 	@tools/check-rust.sh $(MSRV) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(members) --all-targets --locked -- -D warnings
-	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features stop-points --locked -- -D warnings)
+	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features failpoints --locked -- -D warnings)
 
 lint-bench: deps ## the same for the benchmarks of the ring, with the libraries they compare it to
 	@tools/deps.sh bench
@@ -83,7 +83,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
-	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features stop-points --test kill_matrix)
+	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix)
 	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models

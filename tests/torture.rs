@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 
-use shmflow::{Consumer, OnLapped, Start};
+use shmflow::{Consumer, OnLapped, StartAt};
 use support::child::Child;
 use support::{Running, Topic};
 
@@ -126,9 +126,9 @@ struct Witness {
 fn witness(topic: &Topic, stop: &AtomicBool) -> Witness {
     let mut consumer = Consumer::builder("video")
         .dir(topic.dir())
-        .start(Start::Next)
+        .start(StartAt::Next)
         .on_lapped(OnLapped::Oldest)
-        .wait_for_topic(Some(Duration::from_secs(20)))
+        .connect_timeout(Some(Duration::from_secs(20)))
         .open()
         .expect("the steady producer is there");
     let mut found = Witness::default();

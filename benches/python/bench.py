@@ -42,7 +42,7 @@ def receiving(directory: str, width: int, height: int, touch: str) -> list[float
         results.append((time.process_time_ns() - before) / DEPTH / 1000)
         frame = _ = None
     stats = consumer.stats
-    assert stats["copied"] == stats["lost"] == stats["leased"] == 0 and stats["received"] == ROUNDS * DEPTH
+    assert stats["copied"] == stats["lost"] == stats["leases"] == 0 and stats["received"] == ROUNDS * DEPTH
     return results
 
 
@@ -50,7 +50,7 @@ WRITER = """
 import shmflow, sys, time
 directory, seconds = sys.argv[1], float(sys.argv[2])
 with shmflow.Producer("4k60", 3840, 2160, "BGR", 60, directory=directory) as producer:
-    while not producer.consumers:
+    while not producer.consumer_count:
         time.sleep(0.01)
     start, number = time.monotonic(), 0
     while time.monotonic() < start + seconds:

@@ -25,7 +25,7 @@ static int64_t now(clockid_t clock) {
 
 static void check(shmflow_status status) {
     if (status != SHMFLOW_OK) {
-        fprintf(stderr, "%s: %s\n", shmflow_status_name(status), shmflow_error_text());
+        fprintf(stderr, "%s: %s\n", shmflow_status_name(status), shmflow_last_error_message());
         exit(1);
     }
 }
@@ -82,7 +82,7 @@ static void *sleeps(void *argument) {
         shmflow_frame *frame;
         if (sleeper->polls) {
             poll(&watched, 1, -1);
-            shmflow_status status = shmflow_consumer_try(sleeper->consumer, &frame);
+            shmflow_status status = shmflow_consumer_try_receive(sleeper->consumer, &frame);
             if (status == SHMFLOW_TIMEOUT) {
                 continue;
             }
@@ -127,7 +127,7 @@ int main(int count, char **words) {
     long frames = count > 1 ? atol(words[1]) : 20000;
     shmflow_producer_options options;
     shmflow_producer_options_init(&options, sizeof options);
-    options.capacity = BYTES;
+    options.slot_capacity = BYTES;
     options.depth = 4;
     shmflow_producer *producer;
     shmflow_consumer *consumer;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 static int fail(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, shmflow_error_text());
+    fprintf(stderr, "%s: %s\n", what, shmflow_last_error_message());
     return 1;
 }
 
@@ -38,7 +38,7 @@ int main(int count, char **words) {
     }
     shmflow_consumer_options options;
     shmflow_consumer_options_init(&options, sizeof options);
-    options.wait_for_topic_ms = SHMFLOW_FOREVER;
+    options.connect_timeout_ms = SHMFLOW_FOREVER;
     shmflow_consumer *consumer;
     int fd;
     if (shmflow_consumer_open(words[1], &options, &consumer) != SHMFLOW_OK
@@ -50,7 +50,7 @@ int main(int count, char **words) {
         struct pollfd watched = {fd, POLLIN, 0};
         poll(&watched, 1, -1);
         shmflow_frame *frame;
-        shmflow_status status = shmflow_consumer_try(consumer, &frame);
+        shmflow_status status = shmflow_consumer_try_receive(consumer, &frame);
         if (status == SHMFLOW_TIMEOUT) {
             continue; /* it was readable without reason */
         }

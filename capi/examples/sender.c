@@ -15,7 +15,7 @@
 enum { WIDTH = 640, HEIGHT = 480, FPS = 30, NS = 1000000000 };
 
 static int fail(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, shmflow_error_text());
+    fprintf(stderr, "%s: %s\n", what, shmflow_last_error_message());
     return 1;
 }
 

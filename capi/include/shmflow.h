@@ -13,7 +13,7 @@
  *                                                          }
  *                                                          shmflow_consumer_close(consumer);
  *
- * Every function that can fail returns a status: SHMFLOW_OK, or what is wrong; shmflow_error_text says it in words.
+ * Every function that can fail returns a status: SHMFLOW_OK, or what is wrong; shmflow_last_error_message says it in words.
  * NULL and nonsense arguments give errors. No exception or panic leaves the library. Under "Safety" stands what the
  * library cannot check. docs/c.md is the reference; flow.h has the classic interface of three calls.
  *
@@ -153,7 +153,7 @@ typedef struct shmflow_claim shmflow_claim;
 
 /**
  * Reads frames from a topic, each once and in order. One thread at a time, any thread; a second one gets
- * SHMFLOW_HANDLE_IN_USE. shmflow_consumer_unblock may be called at any time by any thread.
+ * SHMFLOW_HANDLE_IN_USE. shmflow_consumer_cancel may be called at any time by any thread.
  */
 typedef struct shmflow_consumer shmflow_consumer;
 
@@ -170,7 +170,7 @@ typedef struct shmflow_producer shmflow_producer;
 
 /**
  * What became of a call: SHMFLOW_OK (0); above 0 nothing is wrong, but there is nothing to deliver; below 0 an error,
- * and shmflow_error_text says what to do about it.
+ * and shmflow_last_error_message says what to do about it.
  */
 typedef int32_t shmflow_status;
 
@@ -276,7 +276,7 @@ typedef struct {
 
 /**
  * What a producer wants. Call shmflow_producer_options_init, then change what matters. Who comes first chooses depth,
- * reserve, history, capacities, perms and persistent; later ones join what is there.
+ * spare_slots, history, capacities, perms and persistent; later ones join what is there.
  */
 typedef struct {
     /**
@@ -294,7 +294,7 @@ typedef struct {
     /**
      * Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 65536.
      */
-    size_t capacity;
+    size_t slot_capacity;
     /**
      * Bytes of metadata that a frame may have. Default 4096.
      */
@@ -306,7 +306,7 @@ typedef struct {
     /**
      * Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
      */
-    uint32_t reserve;
+    uint32_t spare_slots;
     /**
      * How many of the newest frames stay for late joiners even when everybody has read them. Little keeps the memory in
      * use small, and so in the processor's cache. 0: as many as the depth. Default 0.
@@ -324,7 +324,7 @@ typedef struct {
      * With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may stand still before another takes over; 0: only
      * when it dies. Default 1000.
      */
-    uint32_t takeover_ms;
+    uint32_t takeover_timeout_ms;
     /**
      * SHMFLOW_POLICY_OVERWRITE_OLDEST (default) or _DROP_NEW.
      */
@@ -364,11 +364,11 @@ typedef struct {
      * What this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes. Producers that
      * negotiate (shmflowsink) try to send that. NULL: nothing in particular.
      */
-    const char *wish;
+    const char *accepted_caps;
     /**
      * How many milliseconds to wait for a topic that is not there: 0, not at all; SHMFLOW_FOREVER. Default 0.
      */
-    int64_t wait_for_topic_ms;
+    int64_t connect_timeout_ms;
     /**
      * SHMFLOW_START_OLDEST (default), _NEWEST or _NEXT.
      */
@@ -416,7 +416,7 @@ typedef struct {
     /**
      * Bytes that a frame may have before the ring has to grow.
      */
-    uint64_t capacity;
+    uint64_t slot_capacity;
     /**
      * Counts the shapes that the ring has had, from 1.
      */
@@ -430,7 +430,7 @@ typedef struct {
      */
     uint32_t depth;
     /**
-     * Slots: depth and reserve.
+     * Slots: depth plus spare slots.
      */
     uint32_t slots;
     /**
@@ -470,7 +470,7 @@ typedef struct {
     /**
      * Bytes that a frame may have at present.
      */
-    uint64_t capacity;
+    uint64_t slot_capacity;
     /**
      * Counts the shapes that the ring has had, from 1.
      */
@@ -482,7 +482,7 @@ typedef struct {
     /**
      * Frames held in place by this consumer now.
      */
-    uint32_t leased;
+    uint32_t leases;
     /**
      * Producers that are alive.
      */
@@ -547,7 +547,7 @@ typedef struct {
 #define SHMFLOW_OK 0
 
 /**
- * Nothing came within the time given; for shmflow_consumer_try: nothing is there now.
+ * Nothing came within the time given; for shmflow_consumer_try_receive: nothing is there now.
  */
 #define SHMFLOW_TIMEOUT 1
 
@@ -557,14 +557,14 @@ typedef struct {
 #define SHMFLOW_ENDED 2
 
 /**
- * shmflow_consumer_unblock was called.
+ * shmflow_consumer_cancel was called.
  */
-#define SHMFLOW_UNBLOCKED 3
+#define SHMFLOW_CANCELLED 3
 
 /**
  * An argument is NULL, or nonsense.
  */
-#define SHMFLOW_BAD_ARGUMENT (-1)
+#define SHMFLOW_INVALID_ARGUMENT (-1)
 
 /**
  * A failure inside the library, which is a defect of it. The process can go on.
@@ -574,17 +574,17 @@ typedef struct {
 /**
  * No producer has made this topic.
  */
-#define SHMFLOW_NO_TOPIC (-3)
+#define SHMFLOW_TOPIC_NOT_FOUND (-3)
 
 /**
  * This is not a name for a topic.
  */
-#define SHMFLOW_BAD_NAME (-4)
+#define SHMFLOW_INVALID_TOPIC_NAME (-4)
 
 /**
  * The permissions of the topic's files, or of their directory, forbid it.
  */
-#define SHMFLOW_NOT_PERMITTED (-5)
+#define SHMFLOW_PERMISSION_DENIED (-5)
 
 /**
  * The topic belongs to another user; allow_foreign_owner allows that.
@@ -594,7 +594,7 @@ typedef struct {
 /**
  * A read-only consumer on a topic whose permissions admit none.
  */
-#define SHMFLOW_READ_ONLY_NOT_ADMITTED (-7)
+#define SHMFLOW_READ_ONLY_NOT_ALLOWED (-7)
 
 /**
  * A file with the right name is something else.
@@ -604,7 +604,7 @@ typedef struct {
 /**
  * The topic was made by an incompatible version of the library.
  */
-#define SHMFLOW_LAYOUT_VERSION (-9)
+#define SHMFLOW_VERSION_MISMATCH (-9)
 
 /**
  * There is too little shared memory. The text says how much is needed and free.
@@ -634,7 +634,7 @@ typedef struct {
 /**
  * The topic has all the producers that it can have (8).
  */
-#define SHMFLOW_PRODUCERS_FULL (-15)
+#define SHMFLOW_TOO_MANY_PRODUCERS (-15)
 
 /**
  * Somebody uses the topic in a way that excludes this.
@@ -669,7 +669,7 @@ typedef struct {
 /**
  * The frame's metadata, or those given, cannot be understood, or do not fit its bytes.
  */
-#define SHMFLOW_BAD_METADATA (-22)
+#define SHMFLOW_INVALID_METADATA (-22)
 
 /**
  * The frame has no metadata of this kind.
@@ -696,7 +696,7 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The name of a status, as "SHMFLOW_NO_TOPIC"; of a number that is none, "unknown status". Never NULL, and never to
+ * The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of a number that is none, "unknown status". Never NULL, and never to
  * be freed.
  */
 const char *shmflow_status_name(shmflow_status status);
@@ -706,12 +706,12 @@ const char *shmflow_status_name(shmflow_status status);
  * gave NULL or 0 because of an error): one line for people, which says what happened, to which topic, and what to do.
  * "" if nothing did. Valid until the next call of this thread that fails.
  */
-const char *shmflow_error_text(void);
+const char *shmflow_last_error_message(void);
 
 /**
- * The status that goes with shmflow_error_text; SHMFLOW_OK if nothing has failed in this thread.
+ * The status that goes with shmflow_last_error_message; SHMFLOW_OK if nothing has failed in this thread.
  */
-shmflow_status shmflow_error_status(void);
+shmflow_status shmflow_last_error_status(void);
 
 /**
  * The version of the library that runs, as "0.1.0". Never NULL, and never to be freed.
@@ -836,7 +836,7 @@ size_t shmflow_claim_capacity(const shmflow_claim *claim);
 shmflow_status shmflow_claim_set_length(shmflow_claim *claim, size_t length);
 
 /**
- * Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_BAD_METADATA.
+ * Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
  *
  * Safety: claim is from shmflow_producer_claim; metadata is initialised.
  */
@@ -885,7 +885,7 @@ void shmflow_consumer_close(shmflow_consumer *consumer);
 /**
  * The next frame, waiting for it at most timeout_ms milliseconds (0: not at all; SHMFLOW_FOREVER). *frame is NULL unless
  * SHMFLOW_OK is returned; release it by shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may go on
- * later), SHMFLOW_UNBLOCKED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
+ * later), SHMFLOW_CANCELLED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
  *
  * Safety: consumer is open; frame points to a pointer.
  */
@@ -898,11 +898,11 @@ shmflow_status shmflow_consumer_receive(const shmflow_consumer *consumer,
  *
  * Safety: As for shmflow_consumer_receive.
  */
-shmflow_status shmflow_consumer_try(const shmflow_consumer *consumer, shmflow_frame **frame);
+shmflow_status shmflow_consumer_try_receive(const shmflow_consumer *consumer, shmflow_frame **frame);
 
 /**
- * A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try has something to say.
- * It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try says
+ * A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has something to say.
+ * It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try_receive says
  * SHMFLOW_TIMEOUT, which makes it unreadable. SHMFLOW_ENDED, once said, does not keep it readable; it is again when the
  * stream goes on. It is the same descriptor in every call, and closed by shmflow_consumer_close: do not read from it,
  * write to it or close it. The first call starts a thread, which sleeps unless frames come.
@@ -912,19 +912,19 @@ shmflow_status shmflow_consumer_try(const shmflow_consumer *consumer, shmflow_fr
 shmflow_status shmflow_consumer_fd(const shmflow_consumer *consumer, int *fd);
 
 /**
- * Ends waits: a call that waits, and every later one, returns SHMFLOW_UNBLOCKED until shmflow_consumer_unblock_reset.
+ * Ends waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
  * From any thread, and from a signal handler: signals alone do not end a wait.
  *
  * Safety: consumer is open.
  */
-shmflow_status shmflow_consumer_unblock(const shmflow_consumer *consumer);
+shmflow_status shmflow_consumer_cancel(const shmflow_consumer *consumer);
 
 /**
  * Lets waits go on again.
  *
  * Safety: consumer is open.
  */
-shmflow_status shmflow_consumer_unblock_reset(const shmflow_consumer *consumer);
+shmflow_status shmflow_consumer_cancel_reset(const shmflow_consumer *consumer);
 
 /**
  * Leaves out every frame that is there but the newest. They do not count as lost.
@@ -939,7 +939,7 @@ shmflow_status shmflow_consumer_skip_to_newest(const shmflow_consumer *consumer)
  *
  * Safety: consumer is open; caps is a text.
  */
-shmflow_status shmflow_consumer_set_wish(const shmflow_consumer *consumer, const char *caps);
+shmflow_status shmflow_consumer_set_accepted_caps(const shmflow_consumer *consumer, const char *caps);
 
 /**
  * How a consumer and its topic stand. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
@@ -989,7 +989,7 @@ uint64_t shmflow_frame_sequence(const shmflow_frame *frame);
  *
  * Safety: frame is NULL or a frame.
  */
-uint64_t shmflow_frame_lost(const shmflow_frame *frame);
+uint64_t shmflow_frame_lost_before(const shmflow_frame *frame);
 
 /**
  * Who wrote it: a number that no other participant of this topic ever has.
@@ -1013,7 +1013,7 @@ uint64_t shmflow_frame_epoch(const shmflow_frame *frame);
 int32_t shmflow_frame_is_copy(const shmflow_frame *frame);
 
 /**
- * Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_BAD_METADATA if what it says
+ * Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if what it says
  * cannot be understood. In the last two cases the functions below give what they give for "not known".
  *
  * Safety: frame is a frame.
@@ -1126,7 +1126,7 @@ uint32_t shmflow_frame_plane_count(const shmflow_frame *frame);
 
 /**
  * Where a plane lies. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). All planes were found to lie within
- * the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_BAD_METADATA if they do not. With
+ * the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_INVALID_METADATA if they do not. With
  * SHMFLOW_UNKNOWN_FORMAT offset and stride are given as they are, unchecked, and nothing else.
  *
  * Safety: frame is a frame; plane points to size bytes.

@@ -8,7 +8,7 @@ use ring::meta::{Meta, VideoLayout};
 use crate::args;
 use crate::fail::{Failure, guard, guard_or};
 use crate::metadata::{self, Metadata};
-use crate::status::{SHMFLOW_BAD_METADATA, Status};
+use crate::status::{SHMFLOW_INVALID_METADATA, Status};
 
 /// A slot to write a frame into. It belongs to who claimed it: one thread at a time, any thread.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn shmflow_claim_set_length(claim: *mut Claim, length: usi
     })
 }
 
-/// Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_BAD_METADATA.
+/// Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
 ///
 /// # Safety
 /// claim is from shmflow_producer_claim; metadata is initialised.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata_block(
         let meta = Meta::decode(block)?;
         metadata::check_fit(meta.video.as_ref(), claim.ring.len())?;
         claim.ring.set_meta_bytes(block).map_err(|error| match error {
-            ring::Error::BadSetting { what } => Failure::Said(SHMFLOW_BAD_METADATA, what),
+            ring::Error::InvalidArgument { what } => Failure::Said(SHMFLOW_INVALID_METADATA, what),
             other => other.into(),
         })?;
         claim.video = meta.video;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
-use ring::Unblocker;
+use ring::CancelToken;
 
 use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
@@ -15,11 +15,11 @@ use crate::options::{self, ConsumerOptions};
 use crate::status::{SHMFLOW_HANDLE_IN_USE, Status};
 
 /// Reads frames from a topic, each once and in order. One thread at a time, any thread; a second one gets
-/// SHMFLOW_HANDLE_IN_USE. shmflow_consumer_unblock may be called at any time by any thread.
+/// SHMFLOW_HANDLE_IN_USE. shmflow_consumer_cancel may be called at any time by any thread.
 #[derive(Debug)]
 pub struct Consumer {
     ring: Mutex<ring::Consumer>,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
 }
 
 /// How a consumer and its topic stand.
@@ -37,13 +37,13 @@ pub struct ConsumerStats {
     /// Sequence number of the next frame to be received.
     pub position: u64,
     /// Bytes that a frame may have at present.
-    pub capacity: u64,
+    pub slot_capacity: u64,
     /// Counts the shapes that the ring has had, from 1.
     pub epoch: u64,
     /// Frames that the ring holds for its consumers.
     pub depth: u32,
     /// Frames held in place by this consumer now.
-    pub leased: u32,
+    pub leases: u32,
     /// Producers that are alive.
     pub producers: u32,
     /// 1 if the stream has ended.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn shmflow_consumer_open(
         // SAFETY: the caller's.
         let builder = unsafe { options::consumer(args::text(topic, "topic")?, options)? };
         let ring = builder.open()?;
-        let handle = Box::new(Consumer { unblocker: ring.unblocker(), ring: Mutex::new(ring) });
+        let handle = Box::new(Consumer { cancel_token: ring.cancel_token(), ring: Mutex::new(ring) });
         place.write(Box::into_raw(handle));
         Ok(())
     })
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn shmflow_consumer_close(consumer: *mut Consumer) {
 
 /// The next frame, waiting for it at most timeout_ms milliseconds (0: not at all; SHMFLOW_FOREVER). *frame is NULL unless
 /// SHMFLOW_OK is returned; release it by shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may go on
-/// later), SHMFLOW_UNBLOCKED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
+/// later), SHMFLOW_CANCELLED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
 ///
 /// # Safety
 /// consumer is open; frame points to a pointer.
@@ -130,7 +130,10 @@ pub unsafe extern "C" fn shmflow_consumer_receive(
 /// # Safety
 /// As for shmflow_consumer_receive.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_consumer_try(consumer: *const Consumer, frame: *mut *mut Frame) -> Status {
+pub unsafe extern "C" fn shmflow_consumer_try_receive(
+    consumer: *const Consumer,
+    frame: *mut *mut Frame,
+) -> Status {
     // SAFETY: the caller's.
     guard(|| unsafe { receive(consumer, Some(Duration::ZERO), frame) })
 }
@@ -155,8 +158,8 @@ unsafe fn receive(
     Ok(())
 }
 
-/// A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try has something to say.
-/// It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try says
+/// A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has something to say.
+/// It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try_receive says
 /// SHMFLOW_TIMEOUT, which makes it unreadable. SHMFLOW_ENDED, once said, does not keep it readable; it is again when the
 /// stream goes on. It is the same descriptor in every call, and closed by shmflow_consumer_close: do not read from it,
 /// write to it or close it. The first call starts a thread, which sleeps unless frames come.
@@ -169,21 +172,21 @@ pub unsafe extern "C" fn shmflow_consumer_fd(consumer: *const Consumer, fd: *mut
         // SAFETY: the caller's.
         let (handle, place) = unsafe { (args::object(consumer, "consumer")?, args::place(fd, "fd")?) };
         place.write(-1);
-        place.write(handle.lock()?.readiness()?.as_raw_fd());
+        place.write(handle.lock()?.poll_fd()?.as_raw_fd());
         Ok(())
     })
 }
 
-/// Ends waits: a call that waits, and every later one, returns SHMFLOW_UNBLOCKED until shmflow_consumer_unblock_reset.
+/// Ends waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
 /// From any thread, and from a signal handler: signals alone do not end a wait.
 ///
 /// # Safety
 /// consumer is open.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_consumer_unblock(consumer: *const Consumer) -> Status {
+pub unsafe extern "C" fn shmflow_consumer_cancel(consumer: *const Consumer) -> Status {
     guard(|| {
         // SAFETY: the caller's.
-        unsafe { args::object(consumer, "consumer") }?.unblocker.unblock();
+        unsafe { args::object(consumer, "consumer") }?.cancel_token.cancel();
         Ok(())
     })
 }
@@ -193,10 +196,10 @@ pub unsafe extern "C" fn shmflow_consumer_unblock(consumer: *const Consumer) -> 
 /// # Safety
 /// consumer is open.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_consumer_unblock_reset(consumer: *const Consumer) -> Status {
+pub unsafe extern "C" fn shmflow_consumer_cancel_reset(consumer: *const Consumer) -> Status {
     guard(|| {
         // SAFETY: the caller's.
-        unsafe { args::object(consumer, "consumer") }?.unblocker.reset();
+        unsafe { args::object(consumer, "consumer") }?.cancel_token.reset();
         Ok(())
     })
 }
@@ -217,11 +220,14 @@ pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consum
 /// # Safety
 /// consumer is open; caps is a text.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_consumer_set_wish(consumer: *const Consumer, caps: *const c_char) -> Status {
+pub unsafe extern "C" fn shmflow_consumer_set_accepted_caps(
+    consumer: *const Consumer,
+    caps: *const c_char,
+) -> Status {
     guard(|| {
         // SAFETY: the caller's.
         let (handle, caps) = unsafe { (args::object(consumer, "consumer")?, args::text(caps, "caps")?) };
-        Ok(handle.lock()?.set_wish(caps)?)
+        Ok(handle.lock()?.set_accepted_caps(caps)?)
     })
 }
 
@@ -245,18 +251,18 @@ pub unsafe extern "C" fn shmflow_consumer_get_stats(
 }
 
 fn stats_of(ring: &ring::Consumer) -> ConsumerStats {
-    let (done, shape, presence) = (ring.stats(), ring.geometry(), ring.presence());
+    let (done, shape, stream_status) = (ring.stats(), ring.geometry(), ring.stream_status());
     ConsumerStats {
         received: done.received,
         lost: done.lost,
         copied: done.copied,
         bytes: done.bytes,
         position: ring.position(),
-        capacity: shape.capacity as u64,
+        slot_capacity: shape.slot_capacity as u64,
         epoch: shape.epoch,
         depth: shape.depth,
-        leased: done.leased,
-        producers: presence.producers,
-        ended: presence.ended.into(),
+        leases: done.leases,
+        producers: stream_status.producers,
+        ended: stream_status.ended.into(),
     }
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ring::Error;
 use ring::meta::MetaError;
 
-use crate::status::{self, SHMFLOW_BAD_ARGUMENT, SHMFLOW_INTERNAL, SHMFLOW_OK, Status};
+use crate::status::{self, SHMFLOW_INTERNAL, SHMFLOW_INVALID_ARGUMENT, SHMFLOW_OK, Status};
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// An argument that cannot be.
     pub(crate) fn argument(what: impl Into<String>) -> Self {
-        Self::Said(SHMFLOW_BAD_ARGUMENT, what.into())
+        Self::Said(SHMFLOW_INVALID_ARGUMENT, what.into())
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -67,7 +67,7 @@ thread_local! {
     static LAST: RefCell<Last> = RefCell::default();
 }
 
-/// Notes a failure for [`shmflow_error_text`]. In a thread that is ending there is nobody left to ask.
+/// Notes a failure for [`shmflow_last_error_message`]. In a thread that is ending there is nobody left to ask.
 fn note(failure: Failure) -> Status {
     let status = failure.status();
     let _ = LAST.try_with(|last| {
@@ -115,7 +115,7 @@ fn note_panic(panic: &(dyn std::any::Any + Send)) -> Status {
 /// gave NULL or 0 because of an error): one line for people, which says what happened, to which topic, and what to do.
 /// "" if nothing did. Valid until the next call of this thread that fails.
 #[unsafe(no_mangle)]
-pub extern "C" fn shmflow_error_text() -> *const c_char {
+pub extern "C" fn shmflow_last_error_message() -> *const c_char {
     const NOTHING: &CStr = c"";
     let text = catch_unwind(|| {
         LAST.try_with(|last| {
@@ -131,9 +131,9 @@ pub extern "C" fn shmflow_error_text() -> *const c_char {
     }
 }
 
-/// The status that goes with shmflow_error_text; SHMFLOW_OK if nothing has failed in this thread.
+/// The status that goes with shmflow_last_error_message; SHMFLOW_OK if nothing has failed in this thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn shmflow_error_status() -> Status {
+pub extern "C" fn shmflow_last_error_status() -> Status {
     let status = LAST.try_with(|last| last.try_borrow().ok()?.failure.as_ref().map(Failure::status));
     status.ok().flatten().unwrap_or(SHMFLOW_OK)
 }
@@ -144,7 +144,7 @@ mod tests {
 
     fn text() -> String {
         // SAFETY: it is a text, and nothing fails meanwhile.
-        unsafe { CStr::from_ptr(shmflow_error_text()) }.to_str().unwrap().to_owned()
+        unsafe { CStr::from_ptr(shmflow_last_error_message()) }.to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -153,16 +153,19 @@ mod tests {
         assert!(text().contains("on purpose"), "{}", text());
         assert_eq!(guard_or(7, || panic!("{} more", 1)), 7);
         assert!(text().contains("1 more"), "{}", text());
-        assert_eq!(shmflow_error_status(), SHMFLOW_INTERNAL);
+        assert_eq!(shmflow_last_error_status(), SHMFLOW_INTERNAL);
     }
 
     #[test]
     fn texts_belong_to_their_threads_and_stay_until_the_next_failure() {
-        assert_eq!((text().as_str(), shmflow_error_status()), ("", SHMFLOW_OK));
+        assert_eq!((text().as_str(), shmflow_last_error_status()), ("", SHMFLOW_OK));
         guard(|| Err(Failure::argument("the first\0one")));
         std::thread::spawn(|| assert_eq!(text(), "")).join().unwrap();
         assert_eq!(guard(|| Ok(())), SHMFLOW_OK);
-        assert_eq!((text().as_str(), shmflow_error_status()), ("the first?one", SHMFLOW_BAD_ARGUMENT));
+        assert_eq!(
+            (text().as_str(), shmflow_last_error_status()),
+            ("the first?one", SHMFLOW_INVALID_ARGUMENT)
+        );
         guard(|| Err(Error::Timeout { topic: "x".into() }.into()));
         assert!(text().contains('x'), "{}", text());
     }

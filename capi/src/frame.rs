@@ -141,7 +141,7 @@ pub unsafe extern "C" fn shmflow_frame_sequence(frame: *const Frame) -> u64 {
 /// # Safety
 /// frame is NULL or a frame.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_frame_lost(frame: *const Frame) -> u64 {
+pub unsafe extern "C" fn shmflow_frame_lost_before(frame: *const Frame) -> u64 {
     // SAFETY: the caller's.
     unsafe { of(frame, 0, |frame| Ok(frame.ring.lost_before())) }
 }
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn shmflow_frame_is_copy(frame: *const Frame) -> i32 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.is_copy().into())) }
 }
 
-/// Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_BAD_METADATA if what it says
+/// Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if what it says
 /// cannot be understood. In the last two cases the functions below give what they give for "not known".
 ///
 /// # Safety

@@ -7,7 +7,7 @@ use ring::meta::{Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout, plan
 
 use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
-use crate::status::{SHMFLOW_BAD_METADATA, SHMFLOW_UNKNOWN_FORMAT, Status};
+use crate::status::{SHMFLOW_INVALID_METADATA, SHMFLOW_UNKNOWN_FORMAT, Status};
 
 /// A time that is not known.
 pub const SHMFLOW_NO_TIME: u64 = 0xffff_ffff_ffff_ffff;
@@ -184,7 +184,7 @@ impl Metadata {
         if video.is_some_and(|video| crop.within(video.width, video.height)) {
             return Ok(Some(crop));
         }
-        Err(Failure::Said(SHMFLOW_BAD_METADATA, "the crop is not within the video frame".into()))
+        Err(Failure::Said(SHMFLOW_INVALID_METADATA, "the crop is not within the video frame".into()))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use ring::{ConsumerBuilder, OnLapped, Policy, ProducerBuilder, ProducerMode, Start};
+use ring::{ConsumerBuilder, OnLapped, OverflowPolicy, ProducerBuilder, ProducerMode, StartAt};
 
 use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
@@ -18,9 +18,9 @@ pub const SHMFLOW_MODE_PRIMARY: i32 = 1;
 pub const SHMFLOW_MODE_EXCLUSIVE: i32 = 2;
 
 /// A frame for which there is no free slot overwrites the oldest one that nobody holds.
-pub const SHMFLOW_POLICY_OVERWRITE_OLDEST: i32 = 0;
+pub const SHMFLOW_OVERFLOW_OVERWRITE_OLDEST: i32 = 0;
 /// It is dropped while consumers have not read what is there.
-pub const SHMFLOW_POLICY_DROP_NEW: i32 = 1;
+pub const SHMFLOW_OVERFLOW_DROP_NEW: i32 = 1;
 
 /// Start at the oldest frame that is still there.
 pub const SHMFLOW_START_OLDEST: i32 = 0;
@@ -38,7 +38,7 @@ pub const SHMFLOW_ON_LAPPED_NEWEST: i32 = 1;
 pub const SHMFLOW_FOREVER: i64 = -1;
 
 /// What a producer wants. Call shmflow_producer_options_init, then change what matters. Who comes first chooses depth,
-/// reserve, history, capacities, perms and persistent; later ones join what is there.
+/// spare_slots, history, capacities, perms and persistent; later ones join what is there.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ProducerOptions {
@@ -49,13 +49,13 @@ pub struct ProducerOptions {
     /// The directory of the topic's files, a tmpfs. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
     pub directory: *const c_char,
     /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 65536.
-    pub capacity: usize,
+    pub slot_capacity: usize,
     /// Bytes of metadata that a frame may have. Default 4096.
     pub metadata_capacity: usize,
     /// How many frames the ring holds for its consumers. Default 8.
     pub depth: u32,
     /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
-    pub reserve: u32,
+    pub spare_slots: u32,
     /// How many of the newest frames stay for late joiners even when everybody has read them. Little keeps the memory in
     /// use small, and so in the processor's cache. 0: as many as the depth. Default 0.
     pub history: u32,
@@ -65,9 +65,9 @@ pub struct ProducerOptions {
     pub mode: i32,
     /// With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may stand still before another takes over; 0: only
     /// when it dies. Default 1000.
-    pub takeover_ms: u32,
-    /// SHMFLOW_POLICY_OVERWRITE_OLDEST (default) or _DROP_NEW.
-    pub policy: i32,
+    pub takeover_timeout_ms: u32,
+    /// SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default) or _DROP_NEW.
+    pub overflow_policy: i32,
     /// Not 0: keep the topic when its last participant leaves. Default 0.
     pub persistent: i32,
     /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
@@ -87,15 +87,15 @@ impl ProducerOptions {
         size: size_of::<Self>(),
         name: std::ptr::null(),
         directory: std::ptr::null(),
-        capacity: 64 << 10,
+        slot_capacity: 64 << 10,
         metadata_capacity: 4096,
         depth: 8,
-        reserve: 2,
+        spare_slots: 2,
         history: 0,
         perms: 0o600,
         mode: SHMFLOW_MODE_SHARED,
-        takeover_ms: 1000,
-        policy: SHMFLOW_POLICY_OVERWRITE_OLDEST,
+        takeover_timeout_ms: 1000,
+        overflow_policy: SHMFLOW_OVERFLOW_OVERWRITE_OLDEST,
         persistent: 0,
         allow_foreign_owner: 0,
         reserved: 0,
@@ -111,25 +111,25 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
     let options = unsafe { args::read(options, ProducerOptions::DEFAULT, "options") }?;
     let mode = match options.mode {
         SHMFLOW_MODE_SHARED => ProducerMode::Shared,
-        SHMFLOW_MODE_PRIMARY => {
-            ProducerMode::Primary { takeover: Duration::from_millis(options.takeover_ms.into()) }
-        }
+        SHMFLOW_MODE_PRIMARY => ProducerMode::Primary {
+            takeover_timeout: Duration::from_millis(options.takeover_timeout_ms.into()),
+        },
         SHMFLOW_MODE_EXCLUSIVE => ProducerMode::Exclusive,
         other => return Err(unknown("mode", other)),
     };
-    let policy = match options.policy {
-        SHMFLOW_POLICY_OVERWRITE_OLDEST => Policy::OverwriteOldest,
-        SHMFLOW_POLICY_DROP_NEW => Policy::DropNew,
-        other => return Err(unknown("policy", other)),
+    let overflow_policy = match options.overflow_policy {
+        SHMFLOW_OVERFLOW_OVERWRITE_OLDEST => OverflowPolicy::OverwriteOldest,
+        SHMFLOW_OVERFLOW_DROP_NEW => OverflowPolicy::DropNew,
+        other => return Err(unknown("overflow_policy", other)),
     };
     let mut builder = ring::Producer::builder(topic)
         .depth(options.depth)
-        .reserve(options.reserve)
-        .capacity(options.capacity)
+        .spare_slots(options.spare_slots)
+        .slot_capacity(options.slot_capacity)
         .meta_capacity(options.metadata_capacity)
         .perms(options.perms)
         .mode(mode)
-        .policy(policy)
+        .overflow_policy(overflow_policy)
         .persistent(options.persistent != 0)
         .allow_foreign_owner(options.allow_foreign_owner != 0);
     if options.history != 0 {
@@ -159,9 +159,9 @@ pub struct ConsumerOptions {
     pub directory: *const c_char,
     /// What this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes. Producers that
     /// negotiate (shmflowsink) try to send that. NULL: nothing in particular.
-    pub wish: *const c_char,
+    pub accepted_caps: *const c_char,
     /// How many milliseconds to wait for a topic that is not there: 0, not at all; SHMFLOW_FOREVER. Default 0.
-    pub wait_for_topic_ms: i64,
+    pub connect_timeout_ms: i64,
     /// SHMFLOW_START_OLDEST (default), _NEWEST or _NEXT.
     pub start: i32,
     /// SHMFLOW_ON_LAPPED_OLDEST (default) or _NEWEST.
@@ -188,8 +188,8 @@ impl ConsumerOptions {
         size: size_of::<Self>(),
         name: std::ptr::null(),
         directory: std::ptr::null(),
-        wish: std::ptr::null(),
-        wait_for_topic_ms: 0,
+        accepted_caps: std::ptr::null(),
+        connect_timeout_ms: 0,
         start: SHMFLOW_START_OLDEST,
         on_lapped: SHMFLOW_ON_LAPPED_OLDEST,
         max_leases: 0,
@@ -207,9 +207,9 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
     // SAFETY: the caller's.
     let options = unsafe { args::read(options, ConsumerOptions::DEFAULT, "options") }?;
     let start = match options.start {
-        SHMFLOW_START_OLDEST => Start::Oldest,
-        SHMFLOW_START_NEWEST => Start::Newest,
-        SHMFLOW_START_NEXT => Start::Next,
+        SHMFLOW_START_OLDEST => StartAt::Oldest,
+        SHMFLOW_START_NEWEST => StartAt::Newest,
+        SHMFLOW_START_NEXT => StartAt::Next,
         other => return Err(unknown("start", other)),
     };
     let on_lapped = match options.on_lapped {
@@ -225,15 +225,15 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
     if options.max_leases != 0 {
         builder = builder.max_leases(options.max_leases);
     }
-    if options.wait_for_topic_ms != 0 {
-        builder = builder.wait_for_topic(timeout(options.wait_for_topic_ms));
+    if options.connect_timeout_ms != 0 {
+        builder = builder.connect_timeout(timeout(options.connect_timeout_ms));
     }
     // SAFETY: texts or NULL, says the caller.
-    let (name, directory, wish) = unsafe {
+    let (name, directory, accepted_caps) = unsafe {
         (
             args::optional_text(options.name, "options.name")?,
             directory(options.directory)?,
-            args::optional_text(options.wish, "options.wish")?,
+            args::optional_text(options.accepted_caps, "options.accepted_caps")?,
         )
     };
     if let Some(name) = name {
@@ -242,8 +242,8 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
     if let Some(directory) = directory {
         builder = builder.dir(directory);
     }
-    if let Some(wish) = wish {
-        builder = builder.wish(wish);
+    if let Some(accepted_caps) = accepted_caps {
+        builder = builder.accepted_caps(accepted_caps);
     }
     Ok(builder)
 }

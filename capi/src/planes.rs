@@ -152,7 +152,7 @@ pub unsafe extern "C" fn shmflow_frame_plane_count(frame: *const Frame) -> u32 {
 }
 
 /// Where a plane lies. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). All planes were found to lie within
-/// the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_BAD_METADATA if they do not. With
+/// the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_INVALID_METADATA if they do not. With
 /// SHMFLOW_UNKNOWN_FORMAT offset and stride are given as they are, unchecked, and nothing else.
 ///
 /// # Safety

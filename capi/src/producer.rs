@@ -22,24 +22,24 @@ pub struct Producer {
 pub struct ProducerStats {
     /// Frames published by this producer.
     pub published: u64,
-    /// Frames dropped because no slot could be had, or by SHMFLOW_POLICY_DROP_NEW.
+    /// Frames dropped because no slot could be had, or by SHMFLOW_OVERFLOW_DROP_NEW.
     pub dropped: u64,
     /// Bytes published, without metadata.
     pub bytes: u64,
     /// Bytes that a frame may have before the ring has to grow.
-    pub capacity: u64,
+    pub slot_capacity: u64,
     /// Counts the shapes that the ring has had, from 1.
     pub epoch: u64,
     /// Bytes of shared memory that the ring takes.
     pub reserved_bytes: u64,
     /// Frames that the ring holds for its consumers.
     pub depth: u32,
-    /// Slots: depth and reserve.
+    /// Slots: depth plus spare slots.
     pub slots: u32,
     /// Consumers that are alive; those that only read are not counted.
     pub consumers: u32,
     /// 1 if this producer's frames count; 0 while it stands by (SHMFLOW_MODE_PRIMARY).
-    pub leads: i32,
+    pub is_primary: i32,
 }
 
 // SAFETY: integers, no padding.
@@ -200,13 +200,13 @@ impl Producer {
             published: done.published,
             dropped: done.dropped,
             bytes: done.bytes,
-            capacity: shape.capacity as u64,
+            slot_capacity: shape.slot_capacity as u64,
             epoch: shape.epoch,
             reserved_bytes: shape.reserved_bytes,
             depth: shape.depth,
             slots: shape.slots,
-            consumers: u32::try_from(self.ring.consumers()).unwrap_or(u32::MAX),
-            leads: self.ring.lead().into(),
+            consumers: u32::try_from(self.ring.consumer_count()).unwrap_or(u32::MAX),
+            is_primary: self.ring.try_become_primary().into(),
         }
     }
 }

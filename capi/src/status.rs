@@ -6,36 +6,36 @@ use std::ffi::{CStr, c_char};
 use ring::Error;
 
 /// What became of a call: SHMFLOW_OK (0); above 0 nothing is wrong, but there is nothing to deliver; below 0 an error,
-/// and shmflow_error_text says what to do about it.
+/// and shmflow_last_error_message says what to do about it.
 pub type Status = i32;
 
 /// It is done.
 pub const SHMFLOW_OK: Status = 0;
-/// Nothing came within the time given; for shmflow_consumer_try: nothing is there now.
+/// Nothing came within the time given; for shmflow_consumer_try_receive: nothing is there now.
 pub const SHMFLOW_TIMEOUT: Status = 1;
 /// The stream ended, and every frame of it was read. It may go on later.
 pub const SHMFLOW_ENDED: Status = 2;
-/// shmflow_consumer_unblock was called.
-pub const SHMFLOW_UNBLOCKED: Status = 3;
+/// shmflow_consumer_cancel was called.
+pub const SHMFLOW_CANCELLED: Status = 3;
 
 /// An argument is NULL, or nonsense.
-pub const SHMFLOW_BAD_ARGUMENT: Status = -1;
+pub const SHMFLOW_INVALID_ARGUMENT: Status = -1;
 /// A failure inside the library, which is a defect of it. The process can go on.
 pub const SHMFLOW_INTERNAL: Status = -2;
 /// No producer has made this topic.
-pub const SHMFLOW_NO_TOPIC: Status = -3;
+pub const SHMFLOW_TOPIC_NOT_FOUND: Status = -3;
 /// This is not a name for a topic.
-pub const SHMFLOW_BAD_NAME: Status = -4;
+pub const SHMFLOW_INVALID_TOPIC_NAME: Status = -4;
 /// The permissions of the topic's files, or of their directory, forbid it.
-pub const SHMFLOW_NOT_PERMITTED: Status = -5;
+pub const SHMFLOW_PERMISSION_DENIED: Status = -5;
 /// The topic belongs to another user; allow_foreign_owner allows that.
 pub const SHMFLOW_FOREIGN_OWNER: Status = -6;
 /// A read-only consumer on a topic whose permissions admit none.
-pub const SHMFLOW_READ_ONLY_NOT_ADMITTED: Status = -7;
+pub const SHMFLOW_READ_ONLY_NOT_ALLOWED: Status = -7;
 /// A file with the right name is something else.
 pub const SHMFLOW_NOT_A_RING: Status = -8;
 /// The topic was made by an incompatible version of the library.
-pub const SHMFLOW_LAYOUT_VERSION: Status = -9;
+pub const SHMFLOW_VERSION_MISMATCH: Status = -9;
 /// There is too little shared memory. The text says how much is needed and free.
 pub const SHMFLOW_NO_SPACE: Status = -10;
 /// Every slot is being written, read or retained. The frame counts as dropped.
@@ -47,7 +47,7 @@ pub const SHMFLOW_STANDBY: Status = -13;
 /// The frame is larger than the claim or the topic can hold.
 pub const SHMFLOW_TOO_LARGE: Status = -14;
 /// The topic has all the producers that it can have (8).
-pub const SHMFLOW_PRODUCERS_FULL: Status = -15;
+pub const SHMFLOW_TOO_MANY_PRODUCERS: Status = -15;
 /// Somebody uses the topic in a way that excludes this.
 pub const SHMFLOW_IN_USE: Status = -16;
 /// A stopped process stands inside an open, a close or a growth of this topic.
@@ -61,7 +61,7 @@ pub const SHMFLOW_FORKED: Status = -20;
 /// Nobody produces into this topic.
 pub const SHMFLOW_NO_PRODUCER: Status = -21;
 /// The frame's metadata, or those given, cannot be understood, or do not fit its bytes.
-pub const SHMFLOW_BAD_METADATA: Status = -22;
+pub const SHMFLOW_INVALID_METADATA: Status = -22;
 /// The frame has no metadata of this kind.
 pub const SHMFLOW_NO_METADATA: Status = -23;
 /// The pixel format is not one whose planes the library knows.
@@ -73,32 +73,32 @@ pub const SHMFLOW_HANDLE_IN_USE: Status = -26;
 
 /// Every status with its name, in order.
 const NAMES: &[(Status, &CStr)] = &[
-    (SHMFLOW_UNBLOCKED, c"SHMFLOW_UNBLOCKED"),
+    (SHMFLOW_CANCELLED, c"SHMFLOW_CANCELLED"),
     (SHMFLOW_ENDED, c"SHMFLOW_ENDED"),
     (SHMFLOW_TIMEOUT, c"SHMFLOW_TIMEOUT"),
     (SHMFLOW_OK, c"SHMFLOW_OK"),
-    (SHMFLOW_BAD_ARGUMENT, c"SHMFLOW_BAD_ARGUMENT"),
+    (SHMFLOW_INVALID_ARGUMENT, c"SHMFLOW_INVALID_ARGUMENT"),
     (SHMFLOW_INTERNAL, c"SHMFLOW_INTERNAL"),
-    (SHMFLOW_NO_TOPIC, c"SHMFLOW_NO_TOPIC"),
-    (SHMFLOW_BAD_NAME, c"SHMFLOW_BAD_NAME"),
-    (SHMFLOW_NOT_PERMITTED, c"SHMFLOW_NOT_PERMITTED"),
+    (SHMFLOW_TOPIC_NOT_FOUND, c"SHMFLOW_TOPIC_NOT_FOUND"),
+    (SHMFLOW_INVALID_TOPIC_NAME, c"SHMFLOW_INVALID_TOPIC_NAME"),
+    (SHMFLOW_PERMISSION_DENIED, c"SHMFLOW_PERMISSION_DENIED"),
     (SHMFLOW_FOREIGN_OWNER, c"SHMFLOW_FOREIGN_OWNER"),
-    (SHMFLOW_READ_ONLY_NOT_ADMITTED, c"SHMFLOW_READ_ONLY_NOT_ADMITTED"),
+    (SHMFLOW_READ_ONLY_NOT_ALLOWED, c"SHMFLOW_READ_ONLY_NOT_ALLOWED"),
     (SHMFLOW_NOT_A_RING, c"SHMFLOW_NOT_A_RING"),
-    (SHMFLOW_LAYOUT_VERSION, c"SHMFLOW_LAYOUT_VERSION"),
+    (SHMFLOW_VERSION_MISMATCH, c"SHMFLOW_VERSION_MISMATCH"),
     (SHMFLOW_NO_SPACE, c"SHMFLOW_NO_SPACE"),
     (SHMFLOW_NO_SLOT, c"SHMFLOW_NO_SLOT"),
     (SHMFLOW_FULL, c"SHMFLOW_FULL"),
     (SHMFLOW_STANDBY, c"SHMFLOW_STANDBY"),
     (SHMFLOW_TOO_LARGE, c"SHMFLOW_TOO_LARGE"),
-    (SHMFLOW_PRODUCERS_FULL, c"SHMFLOW_PRODUCERS_FULL"),
+    (SHMFLOW_TOO_MANY_PRODUCERS, c"SHMFLOW_TOO_MANY_PRODUCERS"),
     (SHMFLOW_IN_USE, c"SHMFLOW_IN_USE"),
     (SHMFLOW_BUSY, c"SHMFLOW_BUSY"),
     (SHMFLOW_REMOVED, c"SHMFLOW_REMOVED"),
     (SHMFLOW_CORRUPT, c"SHMFLOW_CORRUPT"),
     (SHMFLOW_FORKED, c"SHMFLOW_FORKED"),
     (SHMFLOW_NO_PRODUCER, c"SHMFLOW_NO_PRODUCER"),
-    (SHMFLOW_BAD_METADATA, c"SHMFLOW_BAD_METADATA"),
+    (SHMFLOW_INVALID_METADATA, c"SHMFLOW_INVALID_METADATA"),
     (SHMFLOW_NO_METADATA, c"SHMFLOW_NO_METADATA"),
     (SHMFLOW_UNKNOWN_FORMAT, c"SHMFLOW_UNKNOWN_FORMAT"),
     (SHMFLOW_IO, c"SHMFLOW_IO"),
@@ -110,21 +110,21 @@ pub(crate) fn of(error: &Error) -> Status {
     match error {
         Error::Timeout { .. } => SHMFLOW_TIMEOUT,
         Error::Ended { .. } => SHMFLOW_ENDED,
-        Error::Unblocked { .. } => SHMFLOW_UNBLOCKED,
-        Error::BadSetting { .. } => SHMFLOW_BAD_ARGUMENT,
-        Error::NoTopic { .. } => SHMFLOW_NO_TOPIC,
-        Error::BadName { .. } => SHMFLOW_BAD_NAME,
-        Error::NotPermitted { .. } => SHMFLOW_NOT_PERMITTED,
+        Error::Cancelled { .. } => SHMFLOW_CANCELLED,
+        Error::InvalidArgument { .. } => SHMFLOW_INVALID_ARGUMENT,
+        Error::TopicNotFound { .. } => SHMFLOW_TOPIC_NOT_FOUND,
+        Error::InvalidTopicName { .. } => SHMFLOW_INVALID_TOPIC_NAME,
+        Error::PermissionDenied { .. } => SHMFLOW_PERMISSION_DENIED,
         Error::ForeignOwner { .. } => SHMFLOW_FOREIGN_OWNER,
-        Error::ReadOnlyNotAdmitted { .. } => SHMFLOW_READ_ONLY_NOT_ADMITTED,
+        Error::ReadOnlyNotAllowed { .. } => SHMFLOW_READ_ONLY_NOT_ALLOWED,
         Error::NotARing { .. } => SHMFLOW_NOT_A_RING,
-        Error::LayoutVersion { .. } => SHMFLOW_LAYOUT_VERSION,
+        Error::VersionMismatch { .. } => SHMFLOW_VERSION_MISMATCH,
         Error::NoSpace { .. } => SHMFLOW_NO_SPACE,
         Error::NoSlot { .. } => SHMFLOW_NO_SLOT,
         Error::Full { .. } => SHMFLOW_FULL,
         Error::Standby { .. } => SHMFLOW_STANDBY,
         Error::TooLarge { .. } => SHMFLOW_TOO_LARGE,
-        Error::ProducersFull { .. } => SHMFLOW_PRODUCERS_FULL,
+        Error::TooManyProducers { .. } => SHMFLOW_TOO_MANY_PRODUCERS,
         Error::InUse { .. } => SHMFLOW_IN_USE,
         Error::Busy { .. } => SHMFLOW_BUSY,
         Error::Removed { .. } => SHMFLOW_REMOVED,
@@ -132,14 +132,14 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::Forked { .. } => SHMFLOW_FORKED,
         Error::NoProducer { .. } => SHMFLOW_NO_PRODUCER,
         Error::Meta(ring::meta::MetaError::UnknownFormat { .. }) => SHMFLOW_UNKNOWN_FORMAT,
-        Error::Meta(_) => SHMFLOW_BAD_METADATA,
+        Error::Meta(_) => SHMFLOW_INVALID_METADATA,
         Error::Io { .. } => SHMFLOW_IO,
         // A kind that this file does not know of yet: a test counts them.
         _ => SHMFLOW_INTERNAL,
     }
 }
 
-/// The name of a status, as "SHMFLOW_NO_TOPIC"; of a number that is none, "unknown status". Never NULL, and never to
+/// The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of a number that is none, "unknown status". Never NULL, and never to
 /// be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmflow_status_name(status: Status) -> *const c_char {

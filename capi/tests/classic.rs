@@ -81,7 +81,7 @@ fn an_image_outlives_the_program_that_wrote_it() {
     classic.run(&["write", "image", &size, &image, "1", "1"]);
     assert!(!classic.place.left().is_empty());
     // Neither who comes and goes, nor `gc`, takes it away.
-    ring::collect(Some(classic.place.topics())).unwrap();
+    ring::gc(Some(classic.place.topics())).unwrap();
     for _ in 0..2 {
         assert_eq!(classic.run(&["read", "image", &size]), ("1".into(), String::new()));
     }

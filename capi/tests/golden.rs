@@ -37,7 +37,7 @@ fn the_accessors_say_what_the_golden_files_say() {
     let producer = ring::Producer::builder("golden")
         .dir(place.topics())
         .depth(golden.len() as u32)
-        .capacity(payload.len())
+        .slot_capacity(payload.len())
         .prefault(false)
         .open()
         .unwrap();
@@ -53,7 +53,7 @@ fn the_accessors_say_what_the_golden_files_say() {
         let hex: String = block.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(said["block"], json!(hex), "{name}");
         if let Some(error) = expected.get("error") {
-            assert_eq!(said["status"], "SHMFLOW_BAD_METADATA", "{name}");
+            assert_eq!(said["status"], "SHMFLOW_INVALID_METADATA", "{name}");
             let text = said["error"].as_str().unwrap();
             assert!(text.ends_with(error.as_str().unwrap()), "{name}: {text}");
             assert_eq!(

@@ -107,8 +107,7 @@ fn every_exported_function_is_in_a_header_and_every_declared_one_exported() {
 #[test]
 fn compilers_of_c_and_of_cxx_take_both_headers() {
     let place = Place::new();
-    let text =
-        "#include \"shmflow.h\"\n#include \"flow.h\"\nint main(void) { return shmflow_error_status(); }\n";
+    let text = "#include \"shmflow.h\"\n#include \"flow.h\"\nint main(void) { return shmflow_last_error_status(); }\n";
     for (compiler, flags, ending) in [
         ("gcc", &["-std=c99"][..], "c"),
         ("gcc", &["-std=c11", "-Wstrict-prototypes"], "c"),

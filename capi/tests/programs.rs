@@ -114,10 +114,10 @@ fn a_killed_consumer_that_held_frames_leaves_nothing_behind() {
         let mut holder = place.start(&program, &["hold", "held", "3"]);
         assert_eq!(holder.hear(), "holding");
         let info = ring::inspect("held", Some(place.topics())).unwrap();
-        assert!(info.participants.iter().any(|participant| participant.holding == Some(3)), "{info:?}");
+        assert!(info.participants.iter().any(|participant| participant.held_slots == Some(3)), "{info:?}");
         holder.kill();
     }
-    wait_until("its death is seen", || producer.consumers() == 0);
+    wait_until("its death is seen", || producer.consumer_count() == 0);
     // Every slot can be had: nobody's hold stayed.
     let claims: Vec<_> = (0..producer.geometry().slots).map(|_| producer.claim(1).unwrap()).collect();
     drop(claims);
@@ -133,7 +133,7 @@ fn a_signal_handler_may_end_a_wait() {
     assert_eq!(waiter.hear(), "ready");
     waiter.interrupt();
     assert_eq!(waiter.finish(), "interrupted");
-    assert_eq!(producer.consumers(), 0);
+    assert_eq!(producer.consumer_count(), 0);
 }
 
 #[test]

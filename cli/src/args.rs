@@ -64,7 +64,7 @@ Examples:
     /// Geometry, permissions, memory, and for each participant how far it is: LAG is
     /// the number of frames that a consumer has not read yet, LOST those that were
     /// overwritten before it did (or, for a producer, that it had to drop), COPIED
-    /// those it got as copies, HOLDS the slots it keeps from being used again. RATE is
+    /// those it got as copies, HELD the slots it keeps from being used again. RATE is
     /// measured for a quarter to half a second; `<2` is too few to say more, for which
     /// there is --watch.
     ///

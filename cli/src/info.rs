@@ -52,7 +52,7 @@ pub(crate) fn run(
         meter.go_on();
         match meter.measure(dir, style.interval, style.interval, step) {
             Ok(()) => {}
-            Err(shmflow::Error::NoTopic { .. }) => {
+            Err(shmflow::Error::TopicNotFound { .. }) => {
                 Failure::note(&format!("topic `{}` is gone", text::safe(topic)));
                 return Ok(Outcome::Done);
             }
@@ -74,7 +74,7 @@ fn show(out: &mut dyn Write, meter: &Meter, measured: bool, style: Style) -> Res
         }
         facts(out, meter, measured)?;
         table(out, meter, measured)?;
-        wishes(out, meter)?;
+        accepted_caps(out, meter)?;
         if style.watch && !style.terminal {
             writeln!(out)?;
         }
@@ -100,14 +100,10 @@ fn facts(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
     }
     fact("published", published)?;
     if let Some(g) = info.geometry {
-        let capacity = text::bytes(g.capacity as u64);
+        let capacity = text::bytes(g.slot_capacity as u64);
         let meta = text::bytes(g.meta_capacity as u64);
-        let depth = format!(
-            "{} deep + {} in reserve, history {}",
-            g.depth,
-            g.slots - g.depth.min(g.slots),
-            g.history
-        );
+        let depth =
+            format!("{} deep + {} spare, history {}", g.depth, g.slots - g.depth.min(g.slots), g.history);
         fact("geometry", format!("epoch {}: {depth}; {capacity} per frame, {meta} metadata", g.epoch))?;
     }
     let epochs = match info.epochs {
@@ -115,7 +111,7 @@ fn facts(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
         n => format!(", {} old included", text::several(u64::from(n - 1), "epoch")),
     };
     fact("memory", format!("{} in {}{epochs}", text::bytes(info.shared_bytes), info.dir.display()))?;
-    let readers = if info.admits_readers { "; admits readers who may not write" } else { "" };
+    let readers = if info.allows_read_only { "; admits readers who may not write" } else { "" };
     let owner = text::user(info.owner_uid);
     fact("permissions", format!("{:04o}, owner {owner}{readers}", info.permissions))
 }
@@ -156,7 +152,7 @@ fn table(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
         ("LAG", Align::Right),
         ("LOST", Align::Right),
         ("COPIED", Align::Right),
-        ("HOLDS", Align::Right),
+        ("HELD", Align::Right),
         ("SINCE", Align::Right),
     ]);
     for p in &info.participants {
@@ -177,7 +173,7 @@ fn table(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
             unless_producer(p.lag.map_or_else(|| "-".to_owned(), text::count)),
             text::count(p.lost),
             unless_producer(text::count(p.copied)),
-            p.holding.map_or_else(|| "?".to_owned(), |holding| holding.to_string()),
+            p.held_slots.map_or_else(|| "?".to_owned(), |held| held.to_string()),
             text::age(p.age),
         ]);
     }
@@ -208,21 +204,22 @@ fn condition(p: &ParticipantInfo) -> String {
                 .iter()
                 .filter_map(|(is, word)| is.then_some(*word)),
         );
-        if p.ended.is_some() {
+        if p.end_seq.is_some() {
             words.push("ended");
         }
     }
     words.join(", ")
 }
 
-fn wishes(out: &mut dyn Write, meter: &Meter) -> std::io::Result<()> {
-    let wishes: Vec<_> = meter.info().consumers().filter_map(|p| Some((p, p.wish.as_ref()?))).collect();
-    if wishes.is_empty() {
+fn accepted_caps(out: &mut dyn Write, meter: &Meter) -> std::io::Result<()> {
+    let stated: Vec<_> =
+        meter.info().consumers().filter_map(|p| Some((p, p.accepted_caps.as_ref()?))).collect();
+    if stated.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
-    for (p, wish) in wishes {
-        writeln!(out, "consumer {} ({}) wishes {}", p.id.id, text::safe(&p.name), text::safe(wish))?;
+    for (p, caps) in stated {
+        writeln!(out, "consumer {} ({}) accepts {}", p.id.id, text::safe(&p.name), text::safe(caps))?;
     }
     Ok(())
 }

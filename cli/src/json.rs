@@ -1,7 +1,7 @@
 //! What programs read. Field names stay; new ones may come.
 
 use serde_json::{Value, json};
-use shmflow::{Collected, KeptBecause, Liveness, ParticipantInfo, Role, TopicInfo};
+use shmflow::{GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
 use crate::meter::{Meter, Pace};
 use crate::state::State;
@@ -11,7 +11,7 @@ pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
     let participants: Vec<_> = info.participants.iter().map(|p| participant(p, meter)).collect();
     json!({
         "topic": info.topic,
-        "dir": info.dir.to_string_lossy(),
+        "directory": info.dir.to_string_lossy(),
         "state": State::of(info).name(),
         "published": info.published(),
         "next_seq": info.next_seq,
@@ -22,8 +22,8 @@ pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
             "slots": g.slots,
             "depth": g.depth,
             "history": g.history,
-            "capacity": g.capacity,
-            "meta_capacity": g.meta_capacity,
+            "slot_capacity": g.slot_capacity,
+            "metadata_capacity": g.meta_capacity,
             "reserved_bytes": g.reserved_bytes,
         })),
         "participants": participants,
@@ -35,7 +35,7 @@ pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
         "persistent": info.persistent,
         "ended": info.ended,
         "removed": info.removed,
-        "admits_readers": info.admits_readers,
+        "allows_read_only": info.allows_read_only,
     })
 }
 
@@ -61,11 +61,11 @@ fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
         "bytes": p.bytes,
         "lost": p.lost,
         "copied": p.copied,
-        "holding": p.holding,
-        "writing": p.writing,
-        "wish": p.wish,
+        "held_slots": p.held_slots,
+        "claimed_slots": p.claimed_slots,
+        "accepted_caps": p.accepted_caps,
         "waiting": p.waiting,
-        "ended_before": p.ended,
+        "end_seq": p.end_seq,
         "primary": p.primary,
         "exclusive": p.exclusive,
         "rate": rate(pace),
@@ -96,23 +96,23 @@ pub(crate) fn unreadable(topic: &str, error: &shmflow::Error) -> Value {
     json!({ "topic": topic, "state": "unreadable", "error": error.to_string() })
 }
 
-pub(crate) fn collected(collected: &Collected) -> Value {
+pub(crate) fn collected(collected: &GcReport) -> Value {
     let kept: Vec<_> = collected
-        .kept
+        .skipped
         .iter()
-        .map(|kept| match &kept.why {
-            KeptBecause::InUse(alive) => json!({ "topic": kept.topic, "why": "in use", "alive": alive }),
-            KeptBecause::Persistent => json!({ "topic": kept.topic, "why": "persistent" }),
-            KeptBecause::Failed(error) => {
-                json!({ "topic": kept.topic, "why": "failed", "error": error.to_string() })
+        .map(|kept| match &kept.reason {
+            SkipReason::InUse(alive) => json!({ "topic": kept.topic, "reason": "in use", "alive": alive }),
+            SkipReason::Persistent => json!({ "topic": kept.topic, "reason": "persistent" }),
+            SkipReason::Failed(error) => {
+                json!({ "topic": kept.topic, "reason": "failed", "error": error.to_string() })
             }
-            _ => json!({ "topic": kept.topic, "why": "other" }),
+            _ => json!({ "topic": kept.topic, "reason": "other" }),
         })
         .collect();
     json!({
         "removed": collected.removed,
-        "temporary_files": collected.temporary_files,
-        "bytes": collected.bytes,
-        "kept": kept,
+        "temp_files": collected.temp_files,
+        "freed_bytes": collected.freed_bytes,
+        "skipped": kept,
     })
 }

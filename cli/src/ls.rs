@@ -27,7 +27,7 @@ fn look(topics: impl IntoIterator<Item = String>, dir: Option<&Path>) -> Found {
         (topic, result)
     });
     // Without those that were removed since they were listed.
-    inspected.filter(|(_, result)| !matches!(result, Err(Error::NoTopic { .. }))).collect()
+    inspected.filter(|(_, result)| !matches!(result, Err(Error::TopicNotFound { .. }))).collect()
 }
 
 pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
@@ -98,7 +98,7 @@ fn row(info: &TopicInfo, pace: Option<Pace>) -> [String; 10] {
     let alive = |p: &&shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
     let slots = info
         .geometry
-        .map_or_else(String::new, |g| format!("{} × {}", g.slots, text::bytes(g.capacity as u64)));
+        .map_or_else(String::new, |g| format!("{} × {}", g.slots, text::bytes(g.slot_capacity as u64)));
     [
         text::safe(&info.topic),
         State::of(info).name().into(),

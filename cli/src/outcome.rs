@@ -10,7 +10,7 @@ use crate::text;
 pub(crate) enum Outcome {
     Done,
     Failed,
-    NoTopic,
+    TopicNotFound,
     InUse,
 }
 
@@ -18,7 +18,7 @@ impl Outcome {
     /// The status that an error leads to.
     pub(crate) fn of(error: &shmflow::Error) -> Self {
         match error {
-            shmflow::Error::NoTopic { .. } => Self::NoTopic,
+            shmflow::Error::TopicNotFound { .. } => Self::TopicNotFound,
             shmflow::Error::InUse { .. } | shmflow::Error::Busy { .. } => Self::InUse,
             _ => Self::Failed,
         }
@@ -31,7 +31,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => Self::SUCCESS,
             Outcome::Failed => Self::from(1),
             // 2 is the status of a command line that is not understood.
-            Outcome::NoTopic => Self::from(3),
+            Outcome::TopicNotFound => Self::from(3),
             Outcome::InUse => Self::from(4),
         }
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use shmflow::KeptBecause;
+use shmflow::SkipReason;
 
 use crate::outcome::{Failure, Outcome};
 use crate::{json, ls, text};
@@ -38,7 +38,7 @@ pub(crate) fn rm(
 
 /// Collects; what cannot be removed is told and is no failure of the collection.
 pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
-    let collected = shmflow::collect(dir)?;
+    let collected = shmflow::gc(dir)?;
     if as_json {
         writeln!(out, "{:#}", json::collected(&collected))?;
         return Ok(Outcome::Done);
@@ -47,20 +47,20 @@ pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Resu
         writeln!(out, "Removed {}.", text::safe(topic))?;
     }
     let (mut in_use, mut persistent) = (0_u64, 0_u64);
-    for kept in &collected.kept {
-        match &kept.why {
-            KeptBecause::InUse(_) => in_use += 1,
-            KeptBecause::Persistent => persistent += 1,
-            KeptBecause::Failed(error) => {
+    for kept in &collected.skipped {
+        match &kept.reason {
+            SkipReason::InUse(_) => in_use += 1,
+            SkipReason::Persistent => persistent += 1,
+            SkipReason::Failed(error) => {
                 out.flush()?;
                 Failure::tell(error);
             }
             _ => {}
         }
     }
-    let mut facts = vec![format!("{} freed", text::bytes(collected.bytes))];
-    if collected.temporary_files != 0 {
-        facts.push(text::several(collected.temporary_files.into(), "unfinished file"));
+    let mut facts = vec![format!("{} freed", text::bytes(collected.freed_bytes))];
+    if collected.temp_files != 0 {
+        facts.push(text::several(collected.temp_files.into(), "unfinished file"));
     }
     facts.push(format!("{} in use", text::several(in_use, "topic")));
     if persistent != 0 {

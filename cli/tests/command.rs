@@ -242,21 +242,21 @@ fn an_interval_without_watch_is_not_taken_in_silence() {
 fn info_tells_who_does_what() {
     let dir = Dir::new();
     let producer = dir.producer("t");
-    let mut consumer =
-        Consumer::builder("t").dir(&dir.0).name("view\x1b[2Jer").wish("video/x-raw\n").open().unwrap();
+    let mut consumer = Consumer::builder("t")
+        .dir(&dir.0)
+        .name("view\x1b[2Jer")
+        .accepted_caps("video/x-raw\n")
+        .open()
+        .unwrap();
     for _ in 0..3 {
         producer.write(&[7; 2048]).unwrap();
     }
     let _frame = consumer.recv().unwrap();
     let ran = dir.run(&["info", "t"]);
     assert_eq!((ran.status(), ran.err()), (0, ""));
-    for part in [
-        "state        live",
-        "3 frames; now fewer than 2/s",
-        "8 deep + 2 in reserve",
-        "64 KiB per frame",
-        "0600",
-    ] {
+    for part in
+        ["state        live", "3 frames; now fewer than 2/s", "8 deep + 2 spare", "64 KiB per frame", "0600"]
+    {
         assert!(ran.out().contains(part), "{part}: {}", ran.out());
     }
     let row = |role: &str| {
@@ -267,13 +267,16 @@ fn info_tells_who_does_what() {
     let [sent, got] = ["producer", "consumer 8"].map(|role| row(role.split(' ').next().unwrap()));
     assert_eq!(sent[..10], ["producer", "0", "camera", &pid, "alive", "3", "<2", "6", "KiB", "-"]);
     assert_eq!(got[..11], ["consumer", "8", "view[2Jer", &pid, "alive", "1", "<2", "2", "KiB", "2", "0"]);
-    assert!(ran.out().contains("wishes video/x-raw\\n"), "{}", ran.out());
+    assert!(ran.out().contains("accepts video/x-raw\\n"), "{}", ran.out());
     assert!(!ran.out().contains('\x1b'));
 
     let json = dir.run(&["info", "t", "--json"]).json();
     let consumer = &json["participants"][1];
-    assert_eq!((&consumer["lag"], &consumer["holding"]), (&Value::from(2), &Value::from(1)));
-    assert_eq!((&consumer["liveness"], &consumer["wish"]), (&"alive".into(), &"video/x-raw\n".into()));
+    assert_eq!((&consumer["lag"], &consumer["held_slots"]), (&Value::from(2), &Value::from(1)));
+    assert_eq!(
+        (&consumer["liveness"], &consumer["accepted_caps"]),
+        (&"alive".into(), &"video/x-raw\n".into())
+    );
     assert_eq!((&json["permissions"], &json["rate"]), (&"0600".into(), &Value::Null));
     assert!(consumer["rate_below"].as_f64().unwrap() <= 2.0);
 }
@@ -363,7 +366,8 @@ fn gc_says_what_it_did_and_what_it_left() {
     assert!(ran.err().contains("broken.peers is not a ring"), "{}", ran.err());
     let json = dir.run(&["gc", "--json"]).json();
     assert_eq!(json["removed"], Value::from(Vec::<Value>::new()));
-    let kept: Vec<_> = json["kept"].as_array().unwrap().iter().map(|k| k["why"].as_str().unwrap()).collect();
+    let kept: Vec<_> =
+        json["skipped"].as_array().unwrap().iter().map(|k| k["reason"].as_str().unwrap()).collect();
     assert_eq!(kept, ["failed", "in use", "persistent"]);
     let ls = dir.run(&["ls"]);
     assert!(ls.out().contains("unreadable") && ls.err().contains("not a ring"));
@@ -376,7 +380,7 @@ fn a_closed_pipe_is_no_failure() {
     let dir = Dir::new();
     let producer = dir.producer("t");
     // More than a pipe holds, and nobody reads it.
-    let small = |i| Producer::builder(&format!("topic number {i}")).dir(&dir.0).depth(1).capacity(1);
+    let small = |i| Producer::builder(&format!("topic number {i}")).dir(&dir.0).depth(1).slot_capacity(1);
     let many: Vec<_> = (0..300).map(|i| small(i).meta_capacity(0).prefault(false).open().unwrap()).collect();
     for args in [&["ls", "--json"][..], &["ls"], &["info", "t", "--watch", "--interval", "0.01"]] {
         let mut child = dir.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

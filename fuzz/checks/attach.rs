@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use shmflow::{Claim, Consumer, Frame, OnLapped, Producer, ProducerMode, Start};
+use shmflow::{Claim, Consumer, Frame, OnLapped, Producer, ProducerMode, StartAt};
 
 const RECORD: usize = 12;
 /// Longer inputs say nothing new.
@@ -67,7 +67,8 @@ fn sound() -> &'static Files {
     FILES.get_or_init(|| {
         let dir = Dir::new();
         let producer = producer(&dir.0, true).expect("a sound topic");
-        let mut consumer = Consumer::builder("t").dir(&dir.0).wish("video/x-raw").open().expect("a consumer");
+        let mut consumer =
+            Consumer::builder("t").dir(&dir.0).accepted_caps("video/x-raw").open().expect("a consumer");
         for i in 0..6 {
             producer.write(&[i; 50]).expect("a frame");
         }
@@ -91,7 +92,7 @@ fn producer(dir: &Path, persistent: bool) -> shmflow::Result<Producer> {
         .dir(dir)
         .depth(4)
         .history(2)
-        .capacity(100)
+        .slot_capacity(100)
         .meta_capacity(128)
         .perms(0o644)
         .prefault(false)
@@ -180,18 +181,18 @@ impl Users {
             1 => {
                 let mode = match record.at % 3 {
                     0 => ProducerMode::Exclusive,
-                    1 => ProducerMode::Primary { takeover: Duration::from_micros(1) },
+                    1 => ProducerMode::Primary { takeover_timeout: Duration::from_micros(1) },
                     _ => ProducerMode::Shared,
                 };
                 let wanted = Producer::builder("t").dir(dir).depth(u32::from(record.at % 5)).mode(mode);
-                opened(&mut self.producers, wanted.capacity(200).open(), MOST)
+                opened(&mut self.producers, wanted.slot_capacity(200).open(), MOST)
             }
             2 | 3 => {
-                let start = [Start::Oldest, Start::Newest, Start::Next][usize::from(record.at) % 3];
+                let start = [StartAt::Oldest, StartAt::Newest, StartAt::Next][usize::from(record.at) % 3];
                 let on_lapped = [OnLapped::Oldest, OnLapped::Newest][usize::from(record.at / 3) % 2];
                 let wanted =
                     Consumer::builder("t").dir(dir).start(start).on_lapped(on_lapped).prefault(false);
-                let wanted = wanted.read_only(record.what % 16 == 3).wish("audio/x-raw");
+                let wanted = wanted.read_only(record.what % 16 == 3).accepted_caps("audio/x-raw");
                 opened(&mut self.consumers, wanted.open(), MOST)
             }
             4 | 5 => self.producer(which).is_some_and(|producer| producer.write(&vec![7; len]).is_ok()),
@@ -231,8 +232,8 @@ impl Users {
                 drop(self.frames.pop());
                 let consumer = self.consumer(which);
                 consumer.is_some_and(|consumer| {
-                    let _ = consumer.presence();
-                    consumer.set_wish("image/jpeg").is_ok() && consumer.skip_to_newest().is_ok()
+                    let _ = consumer.stream_status();
+                    consumer.set_accepted_caps("image/jpeg").is_ok() && consumer.skip_to_newest().is_ok()
                 })
             }
             12 => self.producer(which).is_some_and(|producer| {
@@ -242,13 +243,13 @@ impl Users {
             13 => self.producer(which).is_some_and(|producer| {
                 producer.end();
                 std::hint::black_box((
-                    producer.wishes(),
                     producer.consumers(),
+                    producer.consumer_count(),
                     producer.stats(),
-                    producer.lead(),
+                    producer.try_become_primary(),
                 ));
                 let wait = Some(Duration::from_micros(10));
-                producer.wait_event(producer.events(), wait, &shmflow::Unblocker::new()).is_ok()
+                producer.wait_event(producer.events(), wait, &shmflow::CancelToken::new()).is_ok()
             }),
             14 => {
                 let info = shmflow::inspect("t", Some(dir));
@@ -257,7 +258,7 @@ impl Users {
             }
             _ => match record.at % 8 {
                 0 => shmflow::remove("t", Some(dir), record.at.is_multiple_of(16)).is_ok(),
-                1 => shmflow::collect(Some(dir)).is_ok(),
+                1 => shmflow::gc(Some(dir)).is_ok(),
                 2 => self.producers.pop().is_some(),
                 3 => self.consumers.pop().is_some(),
                 _ => self.frames.pop().is_some(),

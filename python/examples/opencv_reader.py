@@ -21,8 +21,8 @@ def main() -> None:
     start, lapped = ("oldest", "oldest") if options.save else ("newest", "newest")
     with shmflow.Consumer(options.topic, start=start, on_lapped=lapped) as consumer:
         for frame in consumer:
-            if frame.lost:
-                print(f"{frame.lost} frames lost before {frame.seq}")
+            if frame.lost_before:
+                print(f"{frame.lost_before} frames lost before {frame.seq}")
             if options.save is None:
                 cv2.imshow(options.topic, frame.bgr())
                 if cv2.waitKey(1) == ord("q"):

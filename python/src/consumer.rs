@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use shmflow::meta::VideoLayout;
-use shmflow::{ConsumerStats, Error, OnLapped, Start, Unblocker};
+use shmflow::{CancelToken, ConsumerStats, Error, OnLapped, StartAt};
 
 use crate::caps::{self, Caps};
 use crate::described::Known;
@@ -25,7 +25,7 @@ use crate::settings;
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Consumer {
     inner: Mutex<Option<shmflow::Consumer>>,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
     /// What a signal handler raised during a wait.
     raised: Arc<Mutex<Option<PyErr>>>,
     closed: AtomicBool,
@@ -69,7 +69,7 @@ impl Consumer {
                 Ok(Some(Frame::new(frame, &self.leases, &self.known, &self.topic, self.origin)))
             }
             Outcome::Nothing => Ok(None),
-            Outcome::Failed(Error::Unblocked { .. }) => Err(self.interrupted(py)),
+            Outcome::Failed(Error::Cancelled { .. }) => Err(self.interrupted(py)),
             Outcome::Failed(error) => Err(failed(py, error)),
             Outcome::Closed => Err(self.closed_error(py)),
             Outcome::Taken => Err(PyRuntimeError::new_err(format!(
@@ -150,7 +150,7 @@ impl Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest",
-        max_leases = None, read_only = false, caps = None, format = None, width = None, height = None, wish = "",
+        max_leases = None, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -166,27 +166,27 @@ impl Consumer {
         format: Option<&str>,
         width: Option<u32>,
         height: Option<u32>,
-        wish: &str,
+        accepted_caps: &str,
         name: Option<&str>,
         directory: Option<PathBuf>,
         allow_foreign_owner: bool,
         prefault: bool,
     ) -> PyResult<Self> {
         let known = Arc::new(Known::new(fallback(py, caps, format, width, height)?));
-        let starts = [("oldest", Start::Oldest), ("newest", Start::Newest)];
+        let starts = [("oldest", StartAt::Oldest), ("newest", StartAt::Newest)];
         let lapses = [("oldest", OnLapped::Oldest), ("newest", OnLapped::Newest)];
         let raised = Arc::new(Mutex::new(None));
-        let unblocker = signal_aware(&raised);
+        let cancel_token = signal_aware(&raised);
         let mut builder = shmflow::Consumer::builder(topic)
             .start(settings::choose(py, "start", start, &starts)?)
             .on_lapped(settings::choose(py, "on_lapped", on_lapped, &lapses)?)
             .read_only(read_only)
-            .wish(wish)
+            .accepted_caps(accepted_caps)
             .allow_foreign_owner(allow_foreign_owner)
             .prefault(prefault)
-            .unblocker(&unblocker);
+            .cancel_token(&cancel_token);
         if connect_timeout != Some(0.0) {
-            builder = builder.wait_for_topic(settings::duration(py, "connect_timeout", connect_timeout)?);
+            builder = builder.connect_timeout(settings::duration(py, "connect_timeout", connect_timeout)?);
         }
         if let Some(leases) = max_leases {
             builder = builder.max_leases(leases);
@@ -201,7 +201,7 @@ impl Consumer {
         let origin = Origin::here();
         let consumer = match py.detach(|| builder.open()) {
             Ok(consumer) => consumer,
-            Err(error @ Error::Unblocked { .. }) => {
+            Err(error @ Error::Cancelled { .. }) => {
                 let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
                 return Err(raised.unwrap_or_else(|| failed(py, error)));
             }
@@ -209,7 +209,7 @@ impl Consumer {
         };
         Ok(Self {
             inner: Mutex::new(Some(consumer)),
-            unblocker,
+            cancel_token,
             raised,
             closed: AtomicBool::new(false),
             stats: Mutex::default(),
@@ -241,8 +241,8 @@ impl Consumer {
     }
 
     /// Tells producers what this consumer would like to receive: caps, as GStreamer writes them; empty for none.
-    fn set_wish(&self, py: Python<'_>, caps: &str) -> PyResult<()> {
-        self.with(py, |consumer| consumer.set_wish(caps))
+    fn set_accepted_caps(&self, py: Python<'_>, caps: &str) -> PyResult<()> {
+        self.with(py, |consumer| consumer.set_accepted_caps(caps))
     }
 
     /// The topic's name.
@@ -259,18 +259,18 @@ impl Consumer {
 
     /// How many producers are there.
     #[getter]
-    fn producers(&self, py: Python<'_>) -> PyResult<u32> {
-        self.with(py, |consumer| Ok(consumer.presence().producers))
+    fn producer_count(&self, py: Python<'_>) -> PyResult<u32> {
+        self.with(py, |consumer| Ok(consumer.stream_status().producers))
     }
 
     /// Whether the producers have ended the stream.
     #[getter]
     fn ended(&self, py: Python<'_>) -> PyResult<bool> {
-        self.with(py, |consumer| Ok(consumer.presence().ended))
+        self.with(py, |consumer| Ok(consumer.stream_status().ended))
     }
 
     /// What was received so far, as a dictionary: `received`, `lost` and `copied` frames, `bytes`, and how many frames
-    /// this consumer holds in shared memory now (`leased`).
+    /// this consumer holds in shared memory now (`leases`).
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_fork(py)?;
@@ -280,7 +280,7 @@ impl Consumer {
         dict.set_item("lost", stats.lost)?;
         dict.set_item("copied", stats.copied)?;
         dict.set_item("bytes", stats.bytes)?;
-        dict.set_item("leased", self.leases.load(SeqCst))?;
+        dict.set_item("leases", self.leases.load(SeqCst))?;
         Ok(dict)
     }
 
@@ -288,14 +288,14 @@ impl Consumer {
     /// the stream for `recv(0)`. It stays the same until the consumer is closed. Now and then it is readable for nothing.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         use std::os::fd::AsRawFd;
-        self.with(py, |consumer| Ok(consumer.readiness()?.as_raw_fd()))
+        self.with(py, |consumer| Ok(consumer.poll_fd()?.as_raw_fd()))
     }
 
     /// Leaves the topic. A wait in another thread ends. Frames that were received stay valid.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_fork(py)?;
         self.closed.store(true, SeqCst);
-        self.unblocker.unblock();
+        self.cancel_token.cancel();
         let taken = py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(taken);
         Ok(())
@@ -356,10 +356,10 @@ fn is_end(py: Python<'_>, error: &PyErr, closed: bool) -> bool {
     name.is_ok_and(|name| name == "Ended" || (closed && name == "Closed"))
 }
 
-/// An unblocker that ends a wait when a signal handler of Python raises something (Ctrl-C: KeyboardInterrupt).
-fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> Unblocker {
+/// An cancel_token that ends a wait when a signal handler of Python raises something (Ctrl-C: KeyboardInterrupt).
+fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
     let raised = Arc::clone(raised);
-    Unblocker::asking(move || {
+    CancelToken::with_check(move || {
         let error = Python::try_attach(|py| py.check_signals().err()).flatten();
         let ends = error.is_some();
         if let Some(error) = error {

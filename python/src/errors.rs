@@ -36,9 +36,9 @@ pub(crate) fn failed(py: Python<'_>, error: Error) -> PyErr {
     let text = error.to_string();
     let errno = |number: i32| ("errno", u64::from(number.unsigned_abs()));
     match error {
-        Error::NoTopic { .. } => with(py, "TopicNotFound", text, &[errno(libc::ENOENT)]),
+        Error::TopicNotFound { .. } => with(py, "TopicNotFound", text, &[errno(libc::ENOENT)]),
         Error::Timeout { .. } => with(py, "Timeout", text, &[errno(libc::ETIMEDOUT)]),
-        Error::NotPermitted { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAdmitted { .. } => {
+        Error::PermissionDenied { .. } | Error::ForeignOwner { .. } | Error::ReadOnlyNotAllowed { .. } => {
             with(py, "PermissionDenied", text, &[errno(libc::EACCES)])
         }
         Error::NoSpace { needed, free, .. } => {
@@ -51,17 +51,17 @@ pub(crate) fn failed(py: Python<'_>, error: Error) -> PyErr {
         Error::Ended { .. } => raise(py, "Ended", text),
         Error::Removed { .. } => raise(py, "Removed", text),
         Error::Forked { .. } => raise(py, "ForkedError", text),
-        Error::Unblocked { .. } => raise(py, "Closed", text),
+        Error::Cancelled { .. } => raise(py, "Closed", text),
         Error::NoSlot { .. } => raise(py, "NoSlot", text),
         Error::Full { .. } => raise(py, "Full", text),
         Error::Standby { .. } => raise(py, "Standby", text),
-        Error::InUse { .. } | Error::ProducersFull { .. } => raise(py, "InUse", text),
+        Error::InUse { .. } | Error::TooManyProducers { .. } => raise(py, "InUse", text),
         Error::Busy { .. } => raise(py, "Busy", text),
-        Error::NotARing { .. } | Error::LayoutVersion { .. } | Error::Corrupt { .. } => {
+        Error::NotARing { .. } | Error::VersionMismatch { .. } | Error::Corrupt { .. } => {
             raise(py, "Corrupt", text)
         }
         Error::TooLarge { .. } => raise(py, "TooLarge", text),
-        Error::BadName { .. } | Error::BadSetting { .. } => raise(py, "InvalidArgument", text),
+        Error::InvalidTopicName { .. } | Error::InvalidArgument { .. } => raise(py, "InvalidArgument", text),
         Error::Meta(_) => raise(py, "MetadataError", text),
         _ => raise(py, "ShmflowError", text),
     }

@@ -23,7 +23,7 @@ use crate::metadata;
 /// A received frame: its bytes where they are in shared memory, read-only, and what the producer said of them.
 ///
 /// The bytes stay as they are as long as the frame, or any array, buffer or memoryview of it, is there. Most frames are
-/// leases on shared memory; `copied` says which are private copies instead.
+/// leases on shared memory; `is_copy` says which are private copies instead.
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Frame {
     lease: Mutex<Option<Arc<Lease>>>,
@@ -37,9 +37,9 @@ pub(crate) struct Frame {
     #[pyo3(get)]
     seq: u64,
     #[pyo3(get)]
-    lost: u64,
+    lost_before: u64,
     #[pyo3(get)]
-    copied: bool,
+    is_copy: bool,
     #[pyo3(get)]
     epoch: u64,
     #[pyo3(get)]
@@ -64,8 +64,8 @@ impl Frame {
             whole: View::bytes(frame.len()),
             len: frame.len(),
             seq: frame.seq(),
-            lost: frame.lost_before(),
-            copied: frame.is_copy(),
+            lost_before: frame.lost_before(),
+            is_copy: frame.is_copy(),
             epoch: frame.epoch(),
             producer: (producer.id, producer.generation),
             lease: Mutex::new(Some(Arc::new(Lease::new(frame, count)))),
@@ -365,7 +365,7 @@ impl Frame {
             },
             Err(_) => "unusable metadata".into(),
         };
-        let copied = if self.copied { ", copied" } else { "" };
+        let copied = if self.is_copy { ", copied" } else { "" };
         let size = shape_text(&self.whole.shape);
         format!(
             "<shmflow.Frame {} of {:?}: {format}, {} bytes{copied}>",

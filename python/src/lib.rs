@@ -31,5 +31,5 @@ fn _shmflow(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(tools::topics, module)?)?;
     module.add_function(wrap_pyfunction!(tools::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(tools::remove, module)?)?;
-    module.add_function(wrap_pyfunction!(tools::collect, module)?)
+    module.add_function(wrap_pyfunction!(tools::gc, module)?)
 }

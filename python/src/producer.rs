@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use shmflow::meta::{Clock, Kind, Meta, Times, VideoLayout};
-use shmflow::{Policy, ProducerMode};
+use shmflow::{OverflowPolicy, ProducerMode};
 
 use crate::caps::{self, Caps};
 use crate::errors::{OrRaise, raise};
@@ -99,8 +99,8 @@ impl Producer {
 impl Producer {
     #[new]
     #[pyo3(signature = (topic, width = None, height = None, format = None, fps = None, *, caps = None, depth = 8,
-        history = None, reserve = 2, capacity = None, meta_capacity = 4096, perms = 0o600, persistent = false, policy = "overwrite",
-        mode = "shared", takeover = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
+        history = None, spare_slots = 2, slot_capacity = None, metadata_capacity = 4096, perms = 0o600, persistent = false, overflow_policy = "overwrite",
+        mode = "shared", takeover_timeout = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -112,14 +112,14 @@ impl Producer {
         caps: Option<&str>,
         depth: u32,
         history: Option<u32>,
-        reserve: u32,
-        capacity: Option<usize>,
-        meta_capacity: usize,
+        spare_slots: u32,
+        slot_capacity: Option<usize>,
+        metadata_capacity: usize,
         perms: u32,
         persistent: bool,
-        policy: &str,
+        overflow_policy: &str,
         mode: &str,
-        takeover: f64,
+        takeover_timeout: f64,
         name: Option<&str>,
         directory: Option<PathBuf>,
         allow_foreign_owner: bool,
@@ -127,25 +127,26 @@ impl Producer {
     ) -> PyResult<Self> {
         let (layout, caps) = describe(py, caps, format, width, height, fps)?;
         let picture = layout.map(|layout| picture(py, layout)).transpose()?;
-        let policies = [("overwrite", Policy::OverwriteOldest), ("drop", Policy::DropNew)];
-        let takeover = settings::duration(py, "takeover", Some(takeover))?.unwrap_or(Duration::ZERO);
+        let policies = [("overwrite", OverflowPolicy::OverwriteOldest), ("drop", OverflowPolicy::DropNew)];
+        let takeover_timeout =
+            settings::duration(py, "takeover_timeout", Some(takeover_timeout))?.unwrap_or(Duration::ZERO);
         let modes = [
             ("shared", ProducerMode::Shared),
-            ("primary", ProducerMode::Primary { takeover }),
+            ("primary", ProducerMode::Primary { takeover_timeout }),
             ("exclusive", ProducerMode::Exclusive),
         ];
         let mut builder = shmflow::Producer::builder(topic)
             .depth(depth)
-            .reserve(reserve)
-            .meta_capacity(meta_capacity)
+            .spare_slots(spare_slots)
+            .meta_capacity(metadata_capacity)
             .perms(perms)
             .persistent(persistent)
-            .policy(settings::choose(py, "policy", policy, &policies)?)
+            .overflow_policy(settings::choose(py, "overflow_policy", overflow_policy, &policies)?)
             .mode(settings::choose(py, "mode", mode, &modes)?)
             .allow_foreign_owner(allow_foreign_owner)
             .prefault(prefault);
-        if let Some(capacity) = capacity.max(picture.as_ref().map(|picture| picture.len)) {
-            builder = builder.capacity(capacity);
+        if let Some(slot_capacity) = slot_capacity.max(picture.as_ref().map(|picture| picture.len)) {
+            builder = builder.slot_capacity(slot_capacity);
         }
         if let Some(history) = history {
             builder = builder.history(history);
@@ -313,15 +314,15 @@ impl Producer {
 
     /// How many registered consumers there are. Those that only read are not counted.
     #[getter]
-    fn consumers(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.shared.open(py)?.consumers())
+    fn consumer_count(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.shared.open(py)?.consumer_count())
     }
 
-    /// What the consumers wish to receive: (name, caps) of each that said it.
+    /// The registered consumers: (name, caps that it accepts, or None) of each.
     #[getter]
-    fn wishes(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
-        let wishes = self.shared.open(py)?.wishes();
-        Ok(wishes.into_iter().map(|wish| (wish.name, wish.caps)).collect())
+    fn consumers(&self, py: Python<'_>) -> PyResult<Vec<(String, Option<String>)>> {
+        let consumers = self.shared.open(py)?.consumers();
+        Ok(consumers.into_iter().map(|consumer| (consumer.name, consumer.accepted_caps)).collect())
     }
 
     /// What was written so far, as a dictionary: `published` and `dropped` frames, and `bytes`.

@@ -16,7 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use shmflow::meta::Meta;
-use shmflow::{SlotBuffer, Ticket};
+use shmflow::{PublishPermit, SlotBuffer};
 
 use crate::errors::{OrRaise, raise};
 use crate::forms::View;
@@ -33,7 +33,7 @@ struct SlotMemory {
     /// Keeps the bytes mapped, and from being used for another frame, as long as an array over them lives: published, or
     /// not, or after a publication that failed.
     bytes: SlotBuffer,
-    ticket: Mutex<Ticket>,
+    permit: Mutex<PublishPermit>,
 }
 
 /// Where the bytes of a claim start.
@@ -58,7 +58,7 @@ impl SlotMemory {
 
 /// An array given out, and the one below it that its views refer to.
 struct Given {
-    /// Kept here: every other reference to it is a view.
+    /// SkippedTopic here: every other reference to it is a view.
     root: Py<PyAny>,
     array: Py<PyWeakrefReference>,
 }
@@ -113,13 +113,13 @@ impl FrameWriter {
         let this = memory.get();
         let meta = self.meta.lock().unwrap_or_else(PoisonError::into_inner).take();
         if alone {
-            let mut ticket = this.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut permit = this.permit.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(meta) = &meta {
-                ticket.set_meta(meta).or_raise(py)?;
+                permit.set_meta(meta).or_raise(py)?;
             }
             // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
             // out any more.
-            return unsafe { ticket.publish(self.len) }.or_raise(py);
+            return unsafe { permit.publish(self.len) }.or_raise(py);
         }
         self.copied.store(true, SeqCst);
         let mut copy = producer.claim(self.len).or_raise(py)?;
@@ -168,7 +168,7 @@ impl FrameWriter {
         }
         let mut claim = self.shared.open(py)?.claim(self.len).or_raise(py)?;
         let start = Start(claim.as_mut_ptr());
-        let (bytes, ticket) = claim.into_shared();
+        let (bytes, permit) = claim.into_parts();
         let memory = Bound::new(
             py,
             SlotMemory {
@@ -176,7 +176,7 @@ impl FrameWriter {
                 shape: [isize::try_from(self.len).unwrap_or(isize::MAX)],
                 frozen: AtomicBool::new(false),
                 bytes,
-                ticket: Mutex::new(ticket),
+                permit: Mutex::new(permit),
             },
         )?;
         let mut given = Vec::with_capacity(self.views.len());

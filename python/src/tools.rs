@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use shmflow::{KeptBecause, Liveness, ParticipantInfo, Role, TopicInfo};
+use shmflow::{Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
 use crate::errors::OrRaise;
 
@@ -34,28 +34,28 @@ pub(crate) fn remove(py: Python<'_>, topic: &str, directory: Option<PathBuf>, fo
     py.detach(|| shmflow::remove(topic, directory.as_deref(), force)).or_raise(py)
 }
 
-/// Removes what dead processes left, as far as nobody uses it. A dictionary of what was `removed`, the `temporary_files`
+/// Removes what dead processes left, as far as nobody uses it. A dictionary of what was `removed`, the `temp_files`
 /// and `bytes` given back, and which topics were `kept` and why.
 #[pyfunction]
 #[pyo3(signature = (directory = None))]
-pub(crate) fn collect(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
-    let collected = py.detach(|| shmflow::collect(directory.as_deref())).or_raise(py)?;
+pub(crate) fn gc(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+    let collected = py.detach(|| shmflow::gc(directory.as_deref())).or_raise(py)?;
     let dict = PyDict::new(py);
     dict.set_item("removed", &collected.removed)?;
-    dict.set_item("temporary_files", collected.temporary_files)?;
-    dict.set_item("bytes", collected.bytes)?;
+    dict.set_item("temp_files", collected.temp_files)?;
+    dict.set_item("freed_bytes", collected.freed_bytes)?;
     let kept = PyDict::new(py);
-    for topic in &collected.kept {
-        let why = match &topic.why {
-            KeptBecause::InUse(0) => "in use".to_owned(),
-            KeptBecause::InUse(participants) => format!("in use by {participants}"),
-            KeptBecause::Persistent => "persistent".to_owned(),
-            KeptBecause::Failed(error) => error.to_string(),
-            _ => "kept".to_owned(),
+    for topic in &collected.skipped {
+        let why = match &topic.reason {
+            SkipReason::InUse(0) => "in use".to_owned(),
+            SkipReason::InUse(participants) => format!("in use by {participants}"),
+            SkipReason::Persistent => "persistent".to_owned(),
+            SkipReason::Failed(error) => error.to_string(),
+            _ => "skipped".to_owned(),
         };
         kept.set_item(&topic.topic, why)?;
     }
-    dict.set_item("kept", kept)?;
+    dict.set_item("skipped", kept)?;
     Ok(dict)
 }
 
@@ -71,13 +71,13 @@ fn topic_dict<'py>(py: Python<'py>, info: &TopicInfo) -> PyResult<Bound<'py, PyD
             shape.set_item("slots", geometry.slots)?;
             shape.set_item("depth", geometry.depth)?;
             shape.set_item("history", geometry.history)?;
-            shape.set_item("capacity", geometry.capacity)?;
+            shape.set_item("slot_capacity", geometry.slot_capacity)?;
             shape.set_item("reserved_bytes", geometry.reserved_bytes)?;
             dict.set_item("geometry", shape)?;
         }
     }
     dict.set_item("published", info.published())?;
-    dict.set_item("writing", info.writing)?;
+    dict.set_item("claimed_slots", info.claimed_slots)?;
     dict.set_item("permissions", info.permissions)?;
     dict.set_item("owner_uid", info.owner_uid)?;
     dict.set_item("shared_bytes", info.shared_bytes)?;
@@ -108,9 +108,9 @@ fn participant_dict<'py>(py: Python<'py>, participant: &ParticipantInfo) -> PyRe
     dict.set_item("bytes", participant.bytes)?;
     dict.set_item("lost", participant.lost)?;
     dict.set_item("copied", participant.copied)?;
-    dict.set_item("holding", participant.holding)?;
-    dict.set_item("writing", participant.writing)?;
-    dict.set_item("wish", participant.wish.as_deref())?;
+    dict.set_item("held_slots", participant.held_slots)?;
+    dict.set_item("claimed_slots", participant.claimed_slots)?;
+    dict.set_item("accepted_caps", participant.accepted_caps.as_deref())?;
     dict.set_item("waiting", participant.waiting)?;
     Ok(dict)
 }

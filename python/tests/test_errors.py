@@ -53,7 +53,7 @@ def test_time_outs(directory):
 
 def test_no_space(directory):
     with pytest.raises(shmflow.NoSpace, match="bytes .* needed, .* free") as error:
-        shmflow.Producer("t", capacity=1 << 37)
+        shmflow.Producer("t", slot_capacity=1 << 37)
     assert error.value.errno == errno.ENOSPC and error.value.needed > 1 << 37 and error.value.free < error.value.needed
     assert not list(directory.iterdir())
 
@@ -83,7 +83,7 @@ def test_bad_arguments(directory):
         ({"topic": "t", "caps": "audio/x-raw"}, "how a frame lies"),
         ({"topic": "t", "format": "BGR"}, "format, width and height"),
         ({"topic": "t", "format": "bgr", "width": 1, "height": 1}, 'format="bgr" is not known'),
-        ({"topic": "t", "wish": "x" * 9000}, "9000 bytes"),
+        ({"topic": "t", "accepted_caps": "x" * 9000}, "9000 bytes"),
     ):
         with pytest.raises(shmflow.InvalidArgument, match=said):
             shmflow.Consumer(connect_timeout=0, **arguments)
@@ -93,7 +93,7 @@ def test_bad_arguments(directory):
         ({"topic": "t", "width": 0, "height": 4, "format": "BGR"}, "0x4"),
         ({"topic": "t", "width": 2**32 - 1, "height": 2**32 - 1, "format": "BGR"}, "cannot be laid out"),
         ({"topic": "t", "perms": 0o1777}, "0o1777"),
-        ({"topic": "t", "policy": "keep"}, '"overwrite", "drop"'),
+        ({"topic": "t", "overflow_policy": "keep"}, '"overwrite", "drop"'),
         ({"topic": "t", "caps": "video/x-raw,format=BGR"}, "a format, a width and a height"),
         ({"topic": "t", "caps": "a\0b"}, "NUL"),
     ):
@@ -114,8 +114,8 @@ def test_bad_arguments(directory):
     ):
         with pytest.raises(error):
             producer.write(b"x", metadata=metadata)
-    assert producer.stats["published"] == 0 and shmflow.inspect("t")["writing"] == 0
-    roomy = shmflow.Producer("roomy", meta_capacity=8192)
+    assert producer.stats["published"] == 0 and shmflow.inspect("t")["claimed_slots"] == 0
+    roomy = shmflow.Producer("roomy", metadata_capacity=8192)
     assert roomy.write(b"x", metadata={"caps": "x" * 5000}) == 1
 
 
@@ -132,7 +132,7 @@ def test_modes(directory):
     first.close()
     assert second.write(b"x") == 2
     second.close()
-    keeps = shmflow.Producer("t", policy="drop", depth=2, reserve=1)
+    keeps = shmflow.Producer("t", overflow_policy="drop", depth=2, spare_slots=1)
     reader = shmflow.Consumer("t")
     with pytest.raises(shmflow.Full):
         for _ in range(9):
@@ -162,18 +162,18 @@ def test_what_is_no_ring_is_refused(directory):
 
 def test_tools(directory):
     producer = shmflow.Producer("robot/cam0", 64, 48, "BGR", depth=4)
-    consumer = shmflow.Consumer("robot/cam0", name="me", wish="video/x-raw")
+    consumer = shmflow.Consumer("robot/cam0", name="me", accepted_caps="video/x-raw")
     producer.write(bytes(64 * 48 * 3))
     held = consumer.recv(30)
     assert shmflow.topics() == ["robot/cam0"] == shmflow.topics(directory)
     info = shmflow.inspect("robot/cam0")
     assert (info["topic"], info["published"], info["geometry"]["depth"], info["ended"]) == ("robot/cam0", 1, 4, False)
-    assert info["directory"] == directory and info["geometry"]["capacity"] >= 64 * 48 * 3
+    assert info["directory"] == directory and info["geometry"]["slot_capacity"] >= 64 * 48 * 3
     (_, reader) = info["participants"]
-    assert (reader["name"], reader["pid"], reader["alive"], reader["holding"]) == ("me", os.getpid(), True, 1)
-    assert (reader["wish"], reader["frames"], reader["lost"], reader["lag"]) == ("video/x-raw", 1, 0, 0)
-    assert shmflow.collect()["kept"] == {"robot/cam0": "in use by 2"}
+    assert (reader["name"], reader["pid"], reader["alive"], reader["held_slots"]) == ("me", os.getpid(), True, 1)
+    assert (reader["accepted_caps"], reader["frames"], reader["lost"], reader["lag"]) == ("video/x-raw", 1, 0, 0)
+    assert shmflow.gc()["skipped"] == {"robot/cam0": "in use by 2"}
     del held
     consumer.close()
     producer.close()
-    assert shmflow.topics() == [] and shmflow.collect()["removed"] == []
+    assert shmflow.topics() == [] and shmflow.gc()["removed"] == []

@@ -25,7 +25,7 @@ def test_an_array_is_the_shared_memory_itself(pair):
     producer.write(picture(1))
     frame = consumer.recv(30)
     assert np.array_equal(frame.array, picture(1))
-    assert (frame.seq, frame.lost, frame.copied) == (1, 0, False)
+    assert (frame.seq, frame.lost_before, frame.is_copy) == (1, 0, False)
     addresses = {frame.array.__array_interface__["data"][0] for _ in range(3)}
     assert addresses == {np.frombuffer(frame, np.uint8).__array_interface__["data"][0]}
     maps = open("/proc/self/maps").read().splitlines()
@@ -79,20 +79,20 @@ def test_leases_go_with_the_last_view_in_any_order(directory):
         for seed in range(6):
             producer.write(picture(seed))
             frame = consumer.recv(30)
-            assert not frame.copied
+            assert not frame.is_copy
             views = [frame, frame.array, frame.array[3:], memoryview(frame), frame.planes, np.frombuffer(frame, "u1")]
             things.append((seed, numbers.sample(views, 3)))
             del frame, views
-        assert consumer.stats["leased"] == 6
+        assert consumer.stats["leases"] == 6
         numbers.shuffle(things)
         while things:
             _, views = things.pop()
             numbers.shuffle(views)
             while views:
                 views.pop()
-            assert consumer.stats["leased"] == len(things)
+            assert consumer.stats["leases"] == len(things)
     (_, reader) = shmflow.inspect("t")["participants"]
-    assert (reader["role"], reader["holding"]) == ("consumer", 0)
+    assert (reader["role"], reader["held_slots"]) == ("consumer", 0)
 
 
 def test_cycles_are_collected(pair):
@@ -108,7 +108,7 @@ def test_cycles_are_collected(pair):
     alive = weakref.ref(holder.frame)
     del holder
     gc.collect()
-    assert alive() is None and consumer.stats["leased"] == 0
+    assert alive() is None and consumer.stats["leases"] == 0
 
 
 def test_release_gives_up_the_memory_and_keeps_what_the_frame_says(pair):
@@ -117,10 +117,10 @@ def test_release_gives_up_the_memory_and_keeps_what_the_frame_says(pair):
     frame = consumer.recv(30)
     array = frame.array
     frame.release()
-    assert frame.released and consumer.stats["leased"] == 1, "the array is still there"
+    assert frame.released and consumer.stats["leases"] == 1, "the array is still there"
     assert np.array_equal(array, picture(1))
     del array
-    assert consumer.stats["leased"] == 0
+    assert consumer.stats["leases"] == 0
     for use in (lambda: frame.array, lambda: frame.planes, lambda: bytes(frame), lambda: memoryview(frame)):
         with pytest.raises(shmflow.Closed, match="released"):
             use()

@@ -32,7 +32,7 @@ for frame in consumer:
     if len(hoard) == 60:
         break
 sums = [int(array.sum()) for array in hoard]
-print(consumer.stats["copied"], consumer.stats["lost"], consumer.stats["leased"], sums == [1000 * (n + 1) for n in range(60)])
+print(consumer.stats["copied"], consumer.stats["lost"], consumer.stats["leases"], sums == [1000 * (n + 1) for n in range(60)])
 sys.stdin.readline()
 """
 
@@ -62,7 +62,7 @@ print("here")
 frames = [consumer.recv() for _ in range(3)]
 kept = [frames[0], frames[1].array[2:], memoryview(frames[2])]
 del frames
-print(consumer.stats["leased"])
+print(consumer.stats["leases"])
 sys.stdin.readline()
 """
 
@@ -72,16 +72,16 @@ def test_a_killed_consumer_that_held_views_leaks_nothing(directory, child):
     holder = child(HOLDER)
     assert holder.hear() == "here"
     fill(producer, 3, 1000)
-    assert holder.hear() == "3" and consumers()[0]["holding"] == 3
+    assert holder.hear() == "3" and consumers()[0]["held_slots"] == 3
     holder.signal(signal.SIGKILL)
     holder.wait()
-    wait_until("its death is seen", lambda: producer.consumers == 0)
+    wait_until("its death is seen", lambda: producer.consumer_count == 0)
     slots = shmflow.inspect("t")["geometry"]["slots"]
     fill(producer, 2 * slots, 1000)
     # Every slot can be had again.
     writers = [producer.frame(1000) for _ in range(slots)]
     arrays = [writer.__enter__() for writer in writers]
-    assert len(arrays) == slots and shmflow.inspect("t")["writing"] == slots
+    assert len(arrays) == slots and shmflow.inspect("t")["claimed_slots"] == slots
     assert producer.stats["dropped"] == 0
     del arrays, writers
     producer.close()
@@ -101,7 +101,7 @@ def test_a_topic_whose_processes_were_all_killed_is_collected(directory, child):
     for process in (writer, holder):
         process.signal(signal.SIGKILL)
         process.wait()
-    assert shmflow.collect()["removed"] == ["t"]
+    assert shmflow.gc()["removed"] == ["t"]
     assert not list(directory.iterdir())
 
 
@@ -111,11 +111,11 @@ def test_leases_go_at_the_exit_of_the_interpreter(directory, child, end):
     holder = child(f"import os\n{HOLDER}\n{end}")
     assert holder.hear() == "here"
     fill(producer, 3, 1000)
-    assert holder.hear() == "3" and consumers()[0]["holding"] == 3
+    assert holder.hear() == "3" and consumers()[0]["held_slots"] == 3
     holder.tell("end")
     holder.wait()
     assert not [line for line in holder.errors if "Fatal" in line or "panic" in line], holder.errors
-    wait_until("it is gone", lambda: producer.consumers == 0)
+    wait_until("it is gone", lambda: producer.consumer_count == 0)
     fill(producer, 20, 1000)
     assert consumers() == [] and producer.stats["dropped"] == 0
 
@@ -138,7 +138,7 @@ pid = os.fork()
 if pid == 0:
     refused = []
     for use in (
-        lambda: producer.write(b"x"), producer.frame, producer.end, producer.close, lambda: producer.consumers,
+        lambda: producer.write(b"x"), producer.frame, producer.end, producer.close, lambda: producer.consumer_count,
         lambda: consumer.recv(1), consumer.try_recv, consumer.close, consumer.fileno, lambda: next(iter(consumer)),
         lambda: consumer.stats, lambda: waiter.recv(1), lambda: waiter.stats, waiter.close,
         lambda: frame.array, lambda: bytes(frame), lambda: memoryview(frame),
@@ -158,7 +158,7 @@ if pid == 0:
     sys.stdout.flush()
     sys.exit(0)
 os.waitpid(pid, 0)
-print("parent", producer.write(inside), array[0, 0, 0], consumer.stats["leased"])
+print("parent", producer.write(inside), array[0, 0, 0], consumer.stats["leases"])
 sys.stdin.readline()
 """
 
@@ -192,7 +192,7 @@ if __name__ == "__main__":
         print("by its name" in str(error))
     with context.Pool(2) as pool:
         results = [pool.apply_async(work, ("t",)) for _ in range(2)]
-        while producer.consumers < 2:
+        while producer.consumer_count < 2:
             pass
         for number in range(5):
             producer.write(bytes([number]))
@@ -227,7 +227,7 @@ def test_ctrl_c_ends_a_wait(directory, child, wait):
     waiter.signal(signal.SIGINT)
     waiter.wait()
     assert waiter.errors[-1] == "KeyboardInterrupt\n", waiter.errors
-    wait_until("it has left", lambda: producer.consumers == 0)
+    wait_until("it has left", lambda: producer.consumer_count == 0)
 
 
 HANDLING = """
@@ -297,7 +297,7 @@ def test_frames_may_be_dropped_by_any_thread(directory):
         dropping = threading.Thread(target=box.clear)
         dropping.start()
         dropping.join()
-    assert consumer.stats["leased"] == 0
+    assert consumer.stats["leases"] == 0
 
 
 def test_read_only_consumers_get_copies_and_are_not_registered(directory):
@@ -305,8 +305,8 @@ def test_read_only_consumers_get_copies_and_are_not_registered(directory):
     consumer = shmflow.Consumer("t", read_only=True)
     producer.write(np.full((48, 64, 3), 3, np.uint8))
     frame = consumer.recv(PATIENCE)
-    assert frame.copied and (frame.array == 3).all() and producer.consumers == 0
-    assert consumer.stats["leased"] == 0 and consumer.stats["copied"] == 1
+    assert frame.is_copy and (frame.array == 3).all() and producer.consumer_count == 0
+    assert consumer.stats["leases"] == 0 and consumer.stats["copied"] == 1
 
 
 def test_the_newest_is_had_where_it_is_asked_for(directory):
@@ -321,5 +321,5 @@ def test_the_newest_is_had_where_it_is_asked_for(directory):
     skipping.skip_to_newest()
     assert (skipping.position, skipping.recv(0).seq) == (30, 30)
     frame = lapped.recv(0)
-    assert (frame.seq, frame.lost) == (30, 23) and lapped.stats["lost"] == 23
+    assert (frame.seq, frame.lost_before) == (30, 23) and lapped.stats["lost"] == 23
     assert os.getpid() == shmflow.inspect("t")["participants"][0]["pid"]

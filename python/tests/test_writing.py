@@ -185,10 +185,10 @@ def test_whoever_keeps_something_writable_cannot_change_the_frame(pair, keeper):
     # Its slot is not used for other frames as long as it is kept, and is afterwards.
     for seed in range(30):
         producer.write(picture(seed))
-    assert np.array_equal(frame.array, picture(1)) and shmflow.inspect("t")["writing"] == 1
+    assert np.array_equal(frame.array, picture(1)) and shmflow.inspect("t")["claimed_slots"] == 1
     del kept, array
     gc.collect()
-    assert shmflow.inspect("t")["writing"] == 0
+    assert shmflow.inspect("t")["claimed_slots"] == 0
 
 
 def test_a_loop_of_frames_makes_no_copies(pair):
@@ -233,14 +233,14 @@ def test_an_exception_drops_the_frame(pair):
     assert consumer.try_recv() is None and producer.stats["published"] == 0
     del array
     gc.collect()
-    assert shmflow.inspect("t")["writing"] == 0
+    assert shmflow.inspect("t")["claimed_slots"] == 0
     with pytest.raises(RuntimeError, match="written once"), writer:
         pass
 
 
 def test_an_array_whose_publication_failed_stays_readable(directory):
     first = shmflow.Producer("t", 64, 48, "BGR", mode="primary")
-    second = shmflow.Producer("t", 64, 48, "BGR", mode="primary", takeover=0)
+    second = shmflow.Producer("t", 64, 48, "BGR", mode="primary", takeover_timeout=0)
     first.write(picture(1))
     writer = second.frame()
     with pytest.raises(shmflow.Standby), writer as array:
@@ -274,7 +274,7 @@ def test_a_producer_that_is_left_has_ended_its_stream(directory):
         consumer = shmflow.Consumer("t")
         producer.write(picture(1))
         producer.write(picture(2))
-        assert producer.consumers == 1
+        assert producer.consumer_count == 1
     assert [frame.seq for frame in consumer] == [1, 2]
     assert consumer.ended
     # The end was told, once.
@@ -298,7 +298,7 @@ def test_a_producer_that_failed_has_not_ended_its_stream(directory):
         producer.write(picture(1))
         _ = 1 / 0
     assert consumer.recv(30).seq == 1
-    assert not consumer.ended and consumer.producers == 0
+    assert not consumer.ended and consumer.producer_count == 0
     with pytest.raises(shmflow.Timeout):
         consumer.recv(0.01)
 
@@ -323,12 +323,12 @@ def test_rates(directory):
             shmflow.Producer("t", 64, 48, "BGR", fps)
 
 
-def test_wishes_reach_the_producer(pair):
+def test_accepted_caps_reach_the_producer(pair):
     producer, consumer = pair
-    assert producer.wishes == []
-    consumer.set_wish("video/x-raw, format=(string)BGR")
-    other = shmflow.Consumer("t", wish="video/x-raw", name="viewer")
-    assert sorted(caps for _, caps in producer.wishes) == ["video/x-raw", "video/x-raw, format=(string)BGR"]
-    assert ("viewer", "video/x-raw") in producer.wishes and producer.consumers == 2
+    assert [caps for _, caps in producer.consumers] == [None]
+    consumer.set_accepted_caps("video/x-raw, format=(string)BGR")
+    other = shmflow.Consumer("t", accepted_caps="video/x-raw", name="viewer")
+    assert sorted(caps for _, caps in producer.consumers) == ["video/x-raw", "video/x-raw, format=(string)BGR"]
+    assert ("viewer", "video/x-raw") in producer.consumers and producer.consumer_count == 2
     other.close()
-    assert producer.consumers == 1
+    assert producer.consumer_count == 1

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let producer = Producer::open("hello")?;
     let mut other = std::process::Command::new(std::env::current_exe()?).arg("receive").spawn()?;
-    while producer.consumers() == 0 && other.try_wait()?.is_none() {}
+    while producer.consumer_count() == 0 && other.try_wait()?.is_none() {}
     producer.write(b"hello")?;
     producer.write(b"from another process")?;
     producer.end();

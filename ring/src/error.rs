@@ -32,21 +32,21 @@ pub enum SpaceLimit {
 /// ```
 /// use shmflow::Error;
 ///
-/// let error = Error::NoTopic { topic: "robot/cam0".into(), dir: "/dev/shm".into() };
+/// let error = Error::TopicNotFound { topic: "robot/cam0".into(), dir: "/dev/shm".into() };
 /// assert!(error.to_string().contains("robot/cam0"));
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// No producer has made this topic, or its last participant removed it.
-    NoTopic {
+    TopicNotFound {
         /// The topic that was asked for.
         topic: String,
         /// Where it was looked for.
         dir: PathBuf,
     },
     /// The permissions of the operating system forbid it.
-    NotPermitted {
+    PermissionDenied {
         /// The topic that was asked for.
         topic: String,
         /// The file or directory that refuses; empty when it is not known.
@@ -75,7 +75,7 @@ pub enum Error {
         why: String,
     },
     /// The topic was made by an incompatible version of this library.
-    LayoutVersion {
+    VersionMismatch {
         /// The topic that was asked for.
         topic: String,
         /// The version of its layout.
@@ -97,7 +97,7 @@ pub enum Error {
         limit: SpaceLimit,
     },
     /// This is not a name for a topic.
-    BadName {
+    InvalidTopicName {
         /// The name as it was given.
         name: String,
         /// What is wrong with it.
@@ -127,7 +127,7 @@ pub enum Error {
         topic: String,
     },
     /// The topic has all the producers that it can have.
-    ProducersFull {
+    TooManyProducers {
         /// The topic.
         topic: String,
     },
@@ -169,8 +169,8 @@ pub enum Error {
         /// The topic.
         topic: String,
     },
-    /// The wait was ended by [`Unblocker::unblock`](crate::Unblocker::unblock).
-    Unblocked {
+    /// The wait was ended by [`CancelToken::cancel`](crate::CancelToken::cancel).
+    Cancelled {
         /// The topic.
         topic: String,
     },
@@ -190,12 +190,12 @@ pub enum Error {
         topic: String,
     },
     /// A setting that cannot work.
-    BadSetting {
+    InvalidArgument {
         /// Which, and what would work.
         what: String,
     },
     /// A read-only consumer asked for a topic that does not admit any.
-    ReadOnlyNotAdmitted {
+    ReadOnlyNotAllowed {
         /// The topic.
         topic: String,
     },
@@ -217,7 +217,7 @@ impl Error {
     pub(crate) fn io(topic: &str, what: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         if is_refusal(&source) {
-            return Self::NotPermitted {
+            return Self::PermissionDenied {
                 topic: topic.into(),
                 path: PathBuf::new(),
                 what: what.into(),

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use crate::layout::peers::WISH_BYTES;
-use crate::layout::ring::Shape;
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::layout::peers::CAPS_BYTES;
+use crate::layout::ring::RingGeometry;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::shm::peers::Peers;
 
 /// A participant of a topic. Ids are used again, generations never are.
@@ -17,20 +17,20 @@ pub struct ParticipantId {
     pub generation: u64,
 }
 
-/// The shape of a topic's ring.
+/// The geometry of a topic's ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Geometry {
-    /// Counts the shapes that the topic has had, from 1.
+    /// Counts the geometries that the topic has had, from 1.
     pub epoch: u64,
-    /// Slots: depth plus reserve.
+    /// Slots: depth plus spare slots.
     pub slots: u32,
     /// Frames it holds for its consumers.
     pub depth: u32,
     /// Newest frames that stay for late joiners.
     pub history: u32,
     /// Bytes of a slot's payload.
-    pub capacity: usize,
+    pub slot_capacity: usize,
     /// Bytes of a slot's metadata.
     pub meta_capacity: usize,
     /// Bytes of shared memory that this epoch takes.
@@ -38,83 +38,76 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    pub(crate) fn of(shape: &Shape) -> Self {
+    pub(crate) fn of(geometry: &RingGeometry) -> Self {
         Self {
-            epoch: shape.epoch,
-            slots: shape.slots.into(),
-            depth: shape.depth,
-            history: shape.history,
-            capacity: usize::try_from(shape.capacity).unwrap_or(usize::MAX),
-            meta_capacity: usize::try_from(shape.meta_capacity).unwrap_or(usize::MAX),
-            reserved_bytes: shape.offsets().file_len + shape.holds_len(),
+            epoch: geometry.epoch,
+            slots: geometry.slots.into(),
+            depth: geometry.depth,
+            history: geometry.history,
+            slot_capacity: usize::try_from(geometry.slot_capacity).unwrap_or(usize::MAX),
+            meta_capacity: usize::try_from(geometry.meta_capacity).unwrap_or(usize::MAX),
+            reserved_bytes: geometry.offsets().file_len + geometry.holds_len(),
         }
     }
 }
 
-/// What a consumer would like to receive.
+/// A registered consumer, as producers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// The consumer.
-    pub participant: ParticipantId,
+pub struct ConsumerInfo {
+    /// Its id.
+    pub id: ParticipantId,
     /// Its name.
     pub name: String,
-    /// What it wishes: caps, as GStreamer writes them. From another process; parse it with care.
-    pub caps: String,
+    /// The caps that it accepts, as GStreamer writes them; `None` if it has not stated any, or is changing them for longer
+    /// than one would wait. From another process: parse them with care.
+    pub accepted_caps: Option<String>,
 }
 
-impl Wish {
-    /// Reads a participant's wish; `None` without one, or while it is being changed for longer than one would wait.
-    pub(crate) fn read(peers: &Peers, id: u8) -> Option<Self> {
+impl ConsumerInfo {
+    /// Reads a consumer's entry.
+    pub(crate) fn read(peers: &Peers, id: u8) -> Self {
         const TRIES: usize = 100;
         let entry = peers.participant(id);
         for _ in 0..TRIES {
             // A sequence lock: odd while its owner writes.
-            let before = entry.wish_lock.load(Acquire);
-            let len = usize::try_from(entry.wish_len.load(Relaxed)).unwrap_or(usize::MAX).min(WISH_BYTES);
+            let before = entry.caps_lock.load(Acquire);
+            let len = usize::try_from(entry.caps_len.load(Relaxed)).unwrap_or(usize::MAX).min(CAPS_BYTES);
             let generation = entry.generation.load(Relaxed);
             let mut text: Vec<u8> = peers
-                .wish_words(id)
+                .caps_words(id)
                 .take(len.div_ceil(8))
                 .flat_map(|w| w.load(Relaxed).to_le_bytes())
                 .collect();
             text.truncate(len);
             std::sync::atomic::fence(Acquire);
-            if before.is_multiple_of(2) && entry.wish_lock.load(Relaxed) == before {
-                let caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty())?;
-                return Some(Self {
-                    participant: ParticipantId { id, generation },
-                    name: peers.name_of(id),
-                    caps,
-                });
+            if before.is_multiple_of(2) && entry.caps_lock.load(Relaxed) == before {
+                let accepted_caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty());
+                let id = ParticipantId { id, generation };
+                return Self { name: peers.name_of(id.id), id, accepted_caps };
             }
             std::thread::yield_now();
         }
-        None
+        let generation = entry.generation.load(Relaxed);
+        Self { id: ParticipantId { id, generation }, name: peers.name_of(id), accepted_caps: None }
     }
 
-    /// A participant whose wish is not known.
-    pub(crate) fn unsaid(peers: &Peers, id: u8) -> Self {
-        let generation = peers.participant(id).generation.load(Relaxed);
-        Self { participant: ParticipantId { id, generation }, name: peers.name_of(id), caps: String::new() }
-    }
-
-    /// Writes the wish of the participant that we are. One writer at a time.
+    /// Writes the accepted caps of the participant that we are. One writer at a time.
     pub(crate) fn write(peers: &Peers, id: u8, caps: &str) {
         let entry = peers.participant(id);
-        let lock = entry.wish_lock.load(Relaxed) | 1;
-        entry.wish_lock.store(lock, Relaxed);
-        reached(Step::WishBegun);
+        let lock = entry.caps_lock.load(Relaxed) | 1;
+        entry.caps_lock.store(lock, Relaxed);
+        fail_point(FailPoint::CapsBegun);
         std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
-        for (word, chunk) in peers.wish_words(id).zip(caps.as_bytes().chunks(8)) {
+        for (word, chunk) in peers.caps_words(id).zip(caps.as_bytes().chunks(8)) {
             let mut bytes = [0; 8];
             if let Some(part) = bytes.get_mut(..chunk.len()) {
                 part.copy_from_slice(chunk);
             }
             word.store(u64::from_le_bytes(bytes), Relaxed);
         }
-        entry.wish_len.store(caps.len().min(WISH_BYTES) as u64, Relaxed);
-        entry.wish_lock.store(lock.wrapping_add(1), std::sync::atomic::Ordering::Release);
-        reached(Step::WishWritten);
+        entry.caps_len.store(caps.len().min(CAPS_BYTES) as u64, Relaxed);
+        entry.caps_lock.store(lock.wrapping_add(1), std::sync::atomic::Ordering::Release);
+        fail_point(FailPoint::CapsWritten);
         peers.notify();
     }
 }

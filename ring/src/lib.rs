@@ -23,6 +23,8 @@
 
 mod consumer;
 mod error;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 mod info;
 mod layout;
 mod lifecycle;
@@ -30,24 +32,23 @@ pub mod meta;
 mod producer;
 mod protocol;
 mod shm;
-#[cfg(feature = "stop-points")]
-pub mod stop;
 mod sys;
 mod topic;
 mod upkeep;
 
-pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, Presence};
+pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, StreamStatus};
 pub use error::{Error, Result, SpaceLimit};
-pub use info::{Geometry, ParticipantId, Wish};
-pub use lifecycle::open::Start;
+pub use info::{ConsumerInfo, Geometry, ParticipantId};
+pub use lifecycle::open::StartAt;
 pub use producer::{
-    Claim, Policy, Producer, ProducerBuilder, ProducerMode, ProducerStats, Published, SlotBuffer, Ticket,
+    Claim, OverflowPolicy, Producer, ProducerBuilder, ProducerMode, ProducerStats, PublishPermit, Published,
+    SlotBuffer,
 };
-pub use protocol::Step;
+pub use protocol::FailPoint;
 pub use shm::member::Role;
-pub use sys::unblock::Unblocker;
+pub use sys::cancel::CancelToken;
 pub use topic::Topic;
 pub use upkeep::{
-    Collected, Kept, KeptBecause, Liveness, ParticipantInfo, Rate, TopicInfo, collect, inspect, remove,
+    GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
     topics,
 };

@@ -49,7 +49,7 @@ impl Topic {
     /// A topic of this name in `dir`; without one in `$SHMFLOW_DIR`, else in `/dev/shm`.
     ///
     /// # Errors
-    /// [`Error::BadName`] if the name is empty, too long or has control characters.
+    /// [`Error::InvalidTopicName`] if the name is empty, too long or has control characters.
     ///
     /// ```
     /// use std::path::Path;
@@ -58,7 +58,7 @@ impl Topic {
     /// # Ok::<(), shmflow::Error>(())
     /// ```
     pub fn new(name: &str, dir: Option<&Path>) -> Result<Self> {
-        let escaped = escape(name).map_err(|why| Error::BadName { name: name.into(), why })?;
+        let escaped = escape(name).map_err(|why| Error::InvalidTopicName { name: name.into(), why })?;
         Ok(Self { name: name.into(), escaped, dir: directory(dir) })
     }
 
@@ -224,7 +224,7 @@ mod tests {
             (long_escaped.as_str(), "too long"),
         ] {
             match Topic::new(name, None) {
-                Err(error @ Error::BadName { .. }) => {
+                Err(error @ Error::InvalidTopicName { .. }) => {
                     assert!(error.to_string().contains(why), "{error}");
                 }
                 other => panic!("{name:?} gave {other:?}"),

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Dir, pattern, wait_until};
-use shmflow::{Consumer, Error, OnLapped, Policy, Producer, Start};
+use shmflow::{Consumer, Error, OnLapped, OverflowPolicy, Producer, StartAt};
 
 fn pair(dir: &Dir) -> (Producer, Consumer) {
     let producer = Producer::builder("t").dir(dir).open().unwrap();
@@ -96,9 +96,9 @@ fn late_joiners_start_where_they_choose() {
         producer.write(&pattern(i, 10)).unwrap();
     }
     let open = |start| Consumer::builder("t").dir(&dir).start(start).open().unwrap();
-    assert_eq!(open(Start::Oldest).recv().unwrap().seq(), 18);
-    assert_eq!(open(Start::Newest).recv().unwrap().seq(), 20);
-    let mut next = open(Start::Next);
+    assert_eq!(open(StartAt::Oldest).recv().unwrap().seq(), 18);
+    assert_eq!(open(StartAt::Newest).recv().unwrap().seq(), 20);
+    let mut next = open(StartAt::Next);
     assert!(next.try_recv().unwrap().is_none());
     producer.write(b"21").unwrap();
     assert_eq!(next.recv().unwrap().seq(), 21);
@@ -214,13 +214,14 @@ fn the_sequence_has_no_gaps_with_several_producers() {
 #[test]
 fn drop_new_keeps_what_consumers_have_not_read() {
     let dir = Dir::new();
-    let producer = Producer::builder("t").dir(&dir).depth(4).policy(Policy::DropNew).open().unwrap();
+    let producer =
+        Producer::builder("t").dir(&dir).depth(4).overflow_policy(OverflowPolicy::DropNew).open().unwrap();
     for i in 1..=20 {
         producer.write(&pattern(i, 10)).unwrap(); // nobody is owed anything
     }
-    let mut consumer = Consumer::builder("t").dir(&dir).start(Start::Next).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).start(StartAt::Next).open().unwrap();
     let taken = (0..20).take_while(|_| producer.write(b"x").is_ok()).count();
-    assert_eq!(taken, 6, "depth and reserve");
+    assert_eq!(taken, 6, "depth and spare slots");
     assert!(matches!(producer.write(b"y"), Err(Error::Full { .. })));
     assert_eq!(consumer.recv().unwrap().seq(), 21);
     assert_eq!(producer.write(b"z").unwrap(), 27);
@@ -228,22 +229,22 @@ fn drop_new_keeps_what_consumers_have_not_read() {
 }
 
 #[test]
-fn a_blocked_recv_is_unblocked_at_once() {
+fn a_blocked_recv_is_cancelled_at_once() {
     let dir = Dir::new();
     let (_producer, mut consumer) = pair(&dir);
-    let unblocker = consumer.unblocker();
+    let cancel_token = consumer.cancel_token();
     let thread = sleeper(move || {
         let result = consumer.recv();
         (consumer, result)
     });
     wait_until("the consumer sleeps", || sleeps(&thread));
     let start = std::time::Instant::now();
-    unblocker.unblock();
+    cancel_token.cancel();
     let (mut consumer, result) = thread.join().unwrap();
-    assert!(matches!(result, Err(Error::Unblocked { .. })));
+    assert!(matches!(result, Err(Error::Cancelled { .. })));
     assert!(start.elapsed() < Duration::from_millis(500));
-    assert!(matches!(consumer.recv(), Err(Error::Unblocked { .. })));
-    unblocker.reset();
+    assert!(matches!(consumer.recv(), Err(Error::Cancelled { .. })));
+    cancel_token.reset();
     assert!(matches!(consumer.recv_timeout(Duration::from_millis(1)), Err(Error::Timeout { .. })));
 }
 
@@ -345,44 +346,44 @@ fn iteration_ends_with_the_stream() {
 }
 
 #[test]
-fn a_consumer_is_never_seen_without_the_wish_it_opens_with() {
+fn a_consumer_is_never_seen_without_the_accepted_caps_it_opens_with() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..200 {
-                Consumer::builder("t").dir(&dir).wish("video/x-raw").prefault(false).open().unwrap();
+                Consumer::builder("t").dir(&dir).accepted_caps("video/x-raw").prefault(false).open().unwrap();
             }
             stop.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         while !stop.load(std::sync::atomic::Ordering::SeqCst) {
             // One that is leaving may be seen without, its number being 0 by then.
-            let seen = producer.wishes();
-            assert!(seen.iter().all(|wish| wish.caps == "video/x-raw" || wish.participant.generation == 0));
+            let seen = producer.consumers();
+            let accepted = |c: &shmflow::ConsumerInfo| c.accepted_caps.as_deref() == Some("video/x-raw");
+            assert!(seen.iter().all(|c| accepted(c) || c.id.generation == 0));
         }
     });
-    let long = Consumer::builder("t").dir(&dir).wish(&"x".repeat(8193)).open();
-    assert!(matches!(long, Err(Error::BadSetting { .. })));
+    let long = Consumer::builder("t").dir(&dir).accepted_caps(&"x".repeat(8193)).open();
+    assert!(matches!(long, Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
-fn wishes_reach_the_producer() {
+fn accepted_caps_reach_the_producer() {
     let dir = Dir::new();
     let (producer, mut consumer) = pair(&dir);
-    assert!(producer.wishes().is_empty());
+    let accepted = || producer.consumers().into_iter().map(|c| c.accepted_caps).collect::<Vec<_>>();
+    assert_eq!(accepted(), [None]);
     let before = producer.events();
-    consumer.set_wish("video/x-raw, format=BGRx").unwrap();
+    consumer.set_accepted_caps("video/x-raw, format=BGRx").unwrap();
     assert_ne!(producer.events(), before);
-    let wishes = producer.wishes();
-    assert_eq!(wishes.len(), 1);
-    assert_eq!(wishes[0].caps, "video/x-raw, format=BGRx");
-    consumer.set_wish("").unwrap();
-    assert!(producer.wishes().is_empty());
+    assert_eq!(accepted(), [Some("video/x-raw, format=BGRx".into())]);
+    consumer.set_accepted_caps("").unwrap();
+    assert_eq!(accepted(), [None]);
     let long = "x".repeat(8192);
-    consumer.set_wish(&long).unwrap();
-    assert_eq!(producer.wishes()[0].caps, long);
-    assert!(matches!(consumer.set_wish(&"x".repeat(8193)), Err(Error::BadSetting { .. })));
+    consumer.set_accepted_caps(&long).unwrap();
+    assert_eq!(accepted(), [Some(long)]);
+    assert!(matches!(consumer.set_accepted_caps(&"x".repeat(8193)), Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
@@ -393,7 +394,7 @@ fn the_fifty_seventh_consumer_gets_copies() {
     producer.write(b"all").unwrap();
     let copies: Vec<_> = consumers.iter_mut().map(|c| c.recv().unwrap().is_copy()).collect();
     assert_eq!(copies.iter().position(|&copy| copy), Some(56));
-    assert_eq!(producer.consumers(), 56);
+    assert_eq!(producer.consumer_count(), 56);
     // It is woken too.
     let mut last = consumers.pop().unwrap();
     let thread = sleeper(move || last.recv_timeout(Duration::from_secs(10)).unwrap().seq());
@@ -413,7 +414,7 @@ fn readers_write_nothing_and_get_copies() {
         let frame = reader.recv().unwrap();
         assert!(frame.is_copy() && *frame == pattern(i, 3000) && frame.producer() == producer.id());
     }
-    assert_eq!(producer.consumers(), 0);
+    assert_eq!(producer.consumer_count(), 0);
     let thread = sleeper(move || reader.recv_timeout(Duration::from_secs(10)).unwrap().seq());
     wait_until("the reader sleeps", || sleeps(&thread));
     producer.write(b"woken").unwrap();
@@ -425,7 +426,7 @@ fn readers_are_refused_where_they_could_not_be_woken() {
     let dir = Dir::new();
     let _producer = Producer::builder("t").dir(&dir).open().unwrap();
     let refused = Consumer::builder("t").dir(&dir).read_only(true).open();
-    assert!(matches!(refused, Err(Error::ReadOnlyNotAdmitted { .. })));
+    assert!(matches!(refused, Err(Error::ReadOnlyNotAllowed { .. })));
 }
 
 #[test]
@@ -435,7 +436,7 @@ fn warm_slots_are_used_again_first() {
         .dir(&dir)
         .depth(4)
         .history(1)
-        .capacity(8 << 20)
+        .slot_capacity(8 << 20)
         .prefault(false)
         .open()
         .unwrap();
@@ -445,7 +446,8 @@ fn warm_slots_are_used_again_first() {
 #[test]
 fn small_frames_rotate_so_that_nobody_waits_for_a_line_in_another_cache() {
     let dir = Dir::new();
-    let producer = Producer::builder("t").dir(&dir).depth(8).history(1).capacity(64 << 10).open().unwrap();
+    let producer =
+        Producer::builder("t").dir(&dir).depth(8).history(1).slot_capacity(64 << 10).open().unwrap();
     assert!(slots_in_use(&dir, &producer) >= 8);
 }
 

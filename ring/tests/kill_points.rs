@@ -1,7 +1,7 @@
-//! Holds the list of stop points in `docs/kill-matrix.md` against the code.
+//! Holds the list of fail points in `docs/kill-matrix.md` against the code.
 #![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
-use shmflow::Step;
+use shmflow::FailPoint;
 
 #[test]
 fn the_document_lists_every_point_and_what_a_death_there_leaves() {
@@ -17,7 +17,7 @@ fn the_document_lists_every_point_and_what_a_death_there_leaves() {
         .map(|row| (row[0].trim_end_matches("**L**").trim().trim_matches('`').to_owned(), row[1]))
         .collect();
     let points: Vec<(String, &str)> =
-        Step::ALL.iter().map(|step| (step.name().to_owned(), step.what())).collect();
+        FailPoint::ALL.iter().map(|step| (step.name().to_owned(), step.what())).collect();
     assert_eq!(listed, points);
     for row in rows {
         assert!(row.len() == 4 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");

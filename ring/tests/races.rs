@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::role::{self, Role};
 use common::{Dir, pattern, wait_until};
-use shmflow::{Consumer, Error, Policy, Producer, ProducerMode, Unblocker};
+use shmflow::{CancelToken, Consumer, Error, OverflowPolicy, Producer, ProducerMode};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -41,17 +41,17 @@ fn one_thread_of_a_producer_that_stops_watching_leaves_the_others_watching() {
         peers.read_exact_at(&mut word, 200).unwrap();
         u64::from_le_bytes(word) != 0
     };
-    let (events, unblocker) = (producer.events(), Unblocker::new());
+    let (events, cancel_token) = (producer.events(), CancelToken::new());
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| producer.wait_event(events, None, &unblocker));
+        let waiting = scope.spawn(|| producer.wait_event(events, None, &cancel_token));
         wait_until("one thread watches", watched);
         for _ in 0..100 {
-            let another = producer.wait_event(events, Some(Duration::ZERO), &Unblocker::new());
+            let another = producer.wait_event(events, Some(Duration::ZERO), &CancelToken::new());
             assert!(matches!(another, Err(Error::Timeout { .. })));
             assert!(watched(), "nobody would wake the first one");
         }
-        unblocker.unblock();
-        assert!(matches!(waiting.join().unwrap(), Err(Error::Unblocked { .. })));
+        cancel_token.cancel();
+        assert!(matches!(waiting.join().unwrap(), Err(Error::Cancelled { .. })));
     });
     assert!(!watched());
 }
@@ -60,7 +60,7 @@ fn one_thread_of_a_producer_that_stops_watching_leaves_the_others_watching() {
 fn of_those_who_leave_at_once_the_last_removes_the_files() {
     let dir = Dir::new();
     for round in 0..300 {
-        let producer = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+        let producer = Producer::builder("t").dir(&dir).slot_capacity(100).open().unwrap();
         let consumers = [(); 2].map(|()| Consumer::builder("t").dir(&dir).open().unwrap());
         let together = Barrier::new(3);
         std::thread::scope(|scope| {
@@ -98,7 +98,8 @@ fn a_stream_ends_although_another_producer_was_killed_before_it_could_say_so() {
 #[test]
 fn a_producer_that_drops_what_is_not_read_waits_for_no_dead_consumer() {
     let dir = Dir::new();
-    let producer = Producer::builder("t").dir(&dir).depth(2).policy(Policy::DropNew).open().unwrap();
+    let producer =
+        Producer::builder("t").dir(&dir).depth(2).overflow_policy(OverflowPolicy::DropNew).open().unwrap();
     let mut consumer = Role::start("another", &dir);
     assert_eq!(consumer.ask("consumer"), "open");
     let refused = (0..10).map(|_| producer.write(b"x")).find_map(Result::err);
@@ -111,7 +112,7 @@ fn a_producer_that_drops_what_is_not_read_waits_for_no_dead_consumer() {
     while let Err(error) = producer.write(b"x") {
         assert!(matches!(error, Error::Full { .. }) && start.elapsed() < LONG, "{error}");
     }
-    assert_eq!(producer.consumers(), 0);
+    assert_eq!(producer.consumer_count(), 0);
 }
 
 #[test]
@@ -133,16 +134,16 @@ fn the_place_of_a_killed_exclusive_producer_excludes_nobody() {
 #[test]
 fn a_topic_made_anew_is_not_taken_for_the_one_that_was_removed() {
     let dir = Dir::new();
-    let old = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+    let old = Producer::builder("t").dir(&dir).slot_capacity(100).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
     old.write(b"old").unwrap();
     old.grow(10_000, 0).unwrap();
     shmflow::remove("t", Some(dir.path()), true).unwrap();
-    let new = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+    let new = Producer::builder("t").dir(&dir).slot_capacity(100).open().unwrap();
     // Later epochs than the old topic ever had.
-    for capacity in [10_000, 20_000, 40_000] {
-        new.grow(capacity, 0).unwrap();
-        new.write(&pattern(1, capacity)).unwrap();
+    for slot_capacity in [10_000, 20_000, 40_000] {
+        new.grow(slot_capacity, 0).unwrap();
+        new.write(&pattern(1, slot_capacity)).unwrap();
     }
     assert_eq!(&*consumer.recv_timeout(LONG).unwrap(), b"old");
     assert!(matches!(consumer.recv_timeout(LONG), Err(Error::Removed { .. })));
@@ -169,7 +170,7 @@ fn a_topic_whose_removal_was_interrupted_is_no_topic_for_those_who_only_read() {
     let peers = std::fs::OpenOptions::new().write(true).open(dir.path().join("shmflow.t.peers")).unwrap();
     // `removed`, see docs/layout.md.
     peers.write_all_at(&1_u64.to_le_bytes(), 24).unwrap();
-    assert!(matches!(open(), Err(Error::NoTopic { .. })));
+    assert!(matches!(open(), Err(Error::TopicNotFound { .. })));
     let anew = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
     assert_eq!(anew.write(b"y").unwrap(), 1);
     assert_eq!(&*open().unwrap().recv_timeout(LONG).unwrap(), b"y");
@@ -178,7 +179,7 @@ fn a_topic_whose_removal_was_interrupted_is_no_topic_for_those_who_only_read() {
 #[test]
 fn an_open_that_fails_for_want_of_room_leaves_nothing() {
     let dir = Dir::new();
-    let result = Producer::builder("t").dir(&dir).capacity(1 << 37).open();
+    let result = Producer::builder("t").dir(&dir).slot_capacity(1 << 37).open();
     assert!(matches!(result, Err(Error::NoSpace { .. })), "{result:?}");
     assert_eq!(dir.files(), [""; 0]);
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use common::payload::{LEAST, check, payload};
 use common::role::{self, Fate, Role};
 use common::{Dir, Random};
-use shmflow::{Consumer, Error, Frame, OnLapped, Producer, ProducerBuilder, Start};
+use shmflow::{Consumer, Error, Frame, OnLapped, Producer, ProducerBuilder, StartAt};
 
 const TOPIC: &str = "torture";
 /// The capacity that the topic begins with: those who must never wait for a growth stay below it.
@@ -34,7 +34,13 @@ const BOUND: Duration = Duration::from_secs(5);
 /// With readers, every publication makes the wake-up call; without, only those for which somebody sleeps.
 fn producer(dir: &Path, readers: bool) -> ProducerBuilder {
     let perms = if readers { 0o644 } else { 0o600 };
-    Producer::builder(TOPIC).dir(dir).depth(16).reserve(10).capacity(SMALL).meta_capacity(64).perms(perms)
+    Producer::builder(TOPIC)
+        .dir(dir)
+        .depth(16)
+        .spare_slots(10)
+        .slot_capacity(SMALL)
+        .meta_capacity(64)
+        .perms(perms)
 }
 
 /// Seconds for each of the two tests.
@@ -210,7 +216,7 @@ fn nothing_is_left(dir: &Dir) {
     drop(claims);
     let info = shmflow::inspect(TOPIC, Some(dir.path())).unwrap();
     assert_eq!(info.participants.len(), 1, "{:?}", info.participants);
-    assert_eq!((info.writing, info.participants[0].holding), (0, Some(0)));
+    assert_eq!((info.claimed_slots, info.participants[0].held_slots), (0, Some(0)));
     drop(last);
     assert_eq!(dir.files(), [""; 0], "left behind");
 }
@@ -365,11 +371,11 @@ impl Work<'_> {
     }
 
     fn consume(&mut self, read_only: bool, turns: u64, leave: &AtomicBool) {
-        let start = [Start::Oldest, Start::Newest, Start::Next][self.random.below(3) as usize];
+        let start = [StartAt::Oldest, StartAt::Newest, StartAt::Next][self.random.below(3) as usize];
         let on_lapped = [OnLapped::Oldest, OnLapped::Newest][self.random.below(2) as usize];
         let builder =
             Consumer::builder(TOPIC).dir(self.dir).read_only(read_only).start(start).on_lapped(on_lapped);
-        let mut consumer = match builder.wait_for_topic(Duration::from_millis(100)).open() {
+        let mut consumer = match builder.connect_timeout(Duration::from_millis(100)).open() {
             Ok(consumer) => consumer,
             Err(Error::Busy { .. } | Error::Timeout { .. }) => return,
             Err(error) => panic!("a consumer could not open: {error}"),

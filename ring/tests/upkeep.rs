@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::role::{self, Role};
 use common::{Dir, pattern, wait_until};
-use shmflow::{
-    Consumer, Error, KeptBecause, Liveness, Producer, TopicInfo, collect, inspect, remove, topics,
-};
+use shmflow::{Consumer, Error, Liveness, Producer, SkipReason, TopicInfo, gc, inspect, remove, topics};
 
 fn look(dir: &Dir, topic: &str) -> TopicInfo {
     inspect(topic, Some(dir.path())).unwrap()
@@ -39,12 +37,17 @@ fn topics_are_listed_by_their_names() {
 #[test]
 fn an_inspection_tells_who_takes_part_and_how_far_each_is() {
     let dir = Dir::new();
-    assert!(matches!(inspect("t", Some(dir.path())), Err(Error::NoTopic { .. })));
+    assert!(matches!(inspect("t", Some(dir.path())), Err(Error::TopicNotFound { .. })));
     let camera = Producer::builder("t").dir(&dir).name("camera").perms(0o640).open().unwrap();
     let other = Producer::builder("t").dir(&dir).open().unwrap();
     let mut fast = Consumer::builder("t").dir(&dir).name("fast").open().unwrap();
-    let mut slow =
-        Consumer::builder("t").dir(&dir).name("slow").wish("video/x-raw").max_leases(1).open().unwrap();
+    let mut slow = Consumer::builder("t")
+        .dir(&dir)
+        .name("slow")
+        .accepted_caps("video/x-raw")
+        .max_leases(1)
+        .open()
+        .unwrap();
     for i in 0..6 {
         camera.write(&pattern(i, 1000)).unwrap();
     }
@@ -58,7 +61,7 @@ fn an_inspection_tells_who_takes_part_and_how_far_each_is() {
     assert_eq!((info.topic.as_str(), info.published(), info.next_seq), ("t", 6, 7));
     assert_eq!(info.geometry, Some(camera.geometry()));
     assert_eq!((info.permissions, info.owner_uid), (0o640, nix::unistd::geteuid().as_raw()));
-    assert!(info.admits_readers && !info.persistent && !info.removed && !info.ended && info.in_use());
+    assert!(info.allows_read_only && !info.persistent && !info.removed && !info.ended && info.in_use());
     let peers_len = fs::metadata(dir.path().join("shmflow.t.peers")).unwrap().len();
     assert_eq!((info.shared_bytes, info.epochs), (camera.geometry().reserved_bytes + peers_len, 1));
 
@@ -66,19 +69,25 @@ fn an_inspection_tells_who_takes_part_and_how_far_each_is() {
     assert!(all.iter().all(|p| p.liveness == Liveness::Alive && p.active && p.pid == std::process::id()));
     let [one, two, quick, lazy] = all[..] else { panic!("{all:?}") };
     assert_eq!((one.id, one.name.as_str(), one.frames, one.bytes), (camera.id(), "camera", 6, 6000));
-    assert_eq!((one.holding, one.writing, one.cursor, one.lag, one.ended), (Some(1), 1, None, None, None));
-    assert_eq!((two.id, two.frames, two.ended), (other.id(), 0, Some(7)));
+    assert_eq!(
+        (one.held_slots, one.claimed_slots, one.cursor, one.lag, one.end_seq),
+        (Some(1), 1, None, None, None)
+    );
+    assert_eq!((two.id, two.frames, two.end_seq), (other.id(), 0, Some(7)));
     assert_eq!((Some(quick.id), quick.name.as_str()), (fast.id(), "fast"));
     let leased = held.iter().filter(|frame| !frame.is_copy()).count() as u32;
-    assert_eq!((quick.frames, quick.bytes, quick.lag, quick.holding), (6, 6000, Some(0), Some(leased)));
+    assert_eq!((quick.frames, quick.bytes, quick.lag, quick.held_slots), (6, 6000, Some(0), Some(leased)));
     assert_eq!((lazy.frames, lazy.copied, lazy.lag, lazy.cursor), (2, 1, Some(4), Some(3)));
-    assert_eq!((lazy.wish.as_deref(), lazy.holding, lazy.epoch), (Some("video/x-raw"), Some(1), 1));
+    assert_eq!(
+        (lazy.accepted_caps.as_deref(), lazy.held_slots, lazy.epoch),
+        (Some("video/x-raw"), Some(1), 1)
+    );
     assert_eq!((info.producers().count(), info.consumers().count()), (2, 2));
 
     drop((claim, hoard.0));
     hoard.0 = held.remove(0);
     let info = look(&dir, "t");
-    let now: Vec<_> = info.participants.iter().map(|p| (p.holding.unwrap(), p.writing)).collect();
+    let now: Vec<_> = info.participants.iter().map(|p| (p.held_slots.unwrap(), p.claimed_slots)).collect();
     assert_eq!(now, [(0, 0), (0, 0), (leased, 0), (0, 0)]);
     camera.end();
     assert!(look(&dir, "t").ended);
@@ -94,7 +103,7 @@ fn one_that_left_shows_as_long_as_it_holds_frames() {
     drop(consumer);
     let info = look(&dir, "t");
     let left = info.consumers().next().unwrap();
-    assert_eq!((left.active, left.liveness, left.holding), (false, Liveness::Alive, Some(1)));
+    assert_eq!((left.active, left.liveness, left.held_slots), (false, Liveness::Alive, Some(1)));
     drop(frame);
     assert_eq!(look(&dir, "t").consumers().count(), 0);
 }
@@ -206,7 +215,7 @@ fn the_dead_are_told_from_the_stopped_and_the_living() {
     dead.kill();
     stopped.stop();
     let info = look(&dir, "t");
-    let found: Vec<_> = info.participants.iter().map(|p| (p.liveness, p.holding.unwrap())).collect();
+    let found: Vec<_> = info.participants.iter().map(|p| (p.liveness, p.held_slots.unwrap())).collect();
     assert_eq!(found, [(Liveness::Dead, 0), (Liveness::Dead, 1), (Liveness::Alive, 0)]);
     assert!(info.in_use());
     drop(stopped);
@@ -216,7 +225,7 @@ fn the_dead_are_told_from_the_stopped_and_the_living() {
 #[test]
 fn remove_spares_what_is_in_use() {
     let dir = Dir::new();
-    assert!(matches!(remove("t", Some(dir.path()), false), Err(Error::NoTopic { .. })));
+    assert!(matches!(remove("t", Some(dir.path()), false), Err(Error::TopicNotFound { .. })));
     let producer = Producer::builder("t").dir(&dir).name("camera").open().unwrap();
     let consumer = Consumer::builder("t").dir(&dir).open().unwrap();
     let refused = remove("t", Some(dir.path()), false).unwrap_err();
@@ -233,7 +242,7 @@ fn a_forced_removal_is_told_to_all_at_once_and_spares_held_frames() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     let mut holder = Consumer::builder("t").dir(&dir).open().unwrap();
-    let mut waiter = Consumer::builder("t").dir(&dir).start(shmflow::Start::Next).open().unwrap();
+    let mut waiter = Consumer::builder("t").dir(&dir).start(shmflow::StartAt::Next).open().unwrap();
     let id = waiter.id().unwrap();
     producer.write(b"held").unwrap();
     let frame = holder.recv().unwrap();
@@ -273,8 +282,8 @@ fn what_is_no_ring_is_removed_by_force_only() {
         fs::write(dir.path().join("shmflow.t.ring"), b"junk").unwrap();
         assert!(inspect("t", Some(dir.path())).is_err());
         assert!(matches!(remove("t", Some(dir.path()), false), Err(Error::NotARing { .. })));
-        let kept = collect(Some(dir.path())).unwrap().kept;
-        assert!(matches!(&kept[..], [k] if matches!(k.why, KeptBecause::Failed(Error::NotARing { .. }))));
+        let kept = gc(Some(dir.path())).unwrap().skipped;
+        assert!(matches!(&kept[..], [k] if matches!(k.reason, SkipReason::Failed(Error::NotARing { .. }))));
         remove("t", Some(dir.path()), true).unwrap();
         assert!(dir.files().is_empty());
     }
@@ -286,7 +295,7 @@ fn what_is_no_ring_is_removed_by_force_only() {
 #[test]
 fn a_removal_writes_into_nothing_but_topics_of_its_own_version() {
     let dir = Dir::new();
-    let keep = |name: &str| fs::hard_link(dir.path().join(name), dir.path().join(format!("{name}.kept")));
+    let keep = |name: &str| fs::hard_link(dir.path().join(name), dir.path().join(format!("{name}.skipped")));
     let stranger = vec![0x77; 8192];
     for version in [1_u8, 2] {
         drop(Producer::builder("t").dir(&dir).persistent(true).open().unwrap());
@@ -298,8 +307,8 @@ fn a_removal_writes_into_nothing_but_topics_of_its_own_version() {
         keep("shmflow.t.ring").unwrap();
         keep("shmflow.t.peers").unwrap();
         remove("t", Some(dir.path()), true).unwrap();
-        assert!(fs::read(dir.path().join("shmflow.t.ring.kept")).unwrap() == stranger);
-        let told = fs::read(dir.path().join("shmflow.t.peers.kept")).unwrap() != peers;
+        assert!(fs::read(dir.path().join("shmflow.t.ring.skipped")).unwrap() == stranger);
+        let told = fs::read(dir.path().join("shmflow.t.peers.skipped")).unwrap() != peers;
         assert_eq!(told, version == 1, "only what is a topic is marked");
         for file in dir.files() {
             fs::remove_file(dir.path().join(file)).unwrap();
@@ -324,26 +333,30 @@ fn collect_removes_what_the_dead_left_and_nothing_else() {
     for temp in ["shmflow.living.tmp.0000000000000001", "shmflow.gone.tmp.0000000000000002"] {
         fs::write(dir.path().join(temp), vec![1; 5000]).unwrap();
     }
-    let all = |why: &dyn Fn(&KeptBecause) -> bool| {
-        let collected = collect(Some(dir.path())).unwrap();
-        let names: Vec<_> =
-            collected.kept.iter().filter(|kept| why(&kept.why)).map(|kept| kept.topic.clone()).collect();
+    let all = |why: &dyn Fn(&SkipReason) -> bool| {
+        let collected = gc(Some(dir.path())).unwrap();
+        let names: Vec<_> = collected
+            .skipped
+            .iter()
+            .filter(|kept| why(&kept.reason))
+            .map(|kept| kept.topic.clone())
+            .collect();
         (collected, names)
     };
-    let (collected, in_use) = all(&|why| matches!(why, KeptBecause::InUse(_)));
+    let (collected, in_use) = all(&|why| matches!(why, SkipReason::InUse(_)));
     assert_eq!(in_use, ["living", "t"]);
     assert_eq!(collected.removed, ["half", "headless"]);
-    assert_eq!(collected.temporary_files, 2);
-    assert!(collected.bytes > 3 * living.geometry().reserved_bytes / 2);
+    assert_eq!(collected.temp_files, 2);
+    assert!(collected.freed_bytes > 3 * living.geometry().reserved_bytes / 2);
     dead.kill();
-    let (collected, persistent) = all(&|why| matches!(why, KeptBecause::Persistent));
+    let (collected, persistent) = all(&|why| matches!(why, SkipReason::Persistent));
     assert_eq!(
         (collected.removed.as_slice(), persistent.as_slice()),
         (&["t".into()][..], &["stays".into()][..])
     );
     assert!(dir.files().iter().all(|f| f.starts_with("shmflow.living.") || f.starts_with("shmflow.stays.")));
     let (collected, _) = all(&|_| true);
-    assert!(collected.removed.is_empty() && collected.bytes == 0);
+    assert!(collected.removed.is_empty() && collected.freed_bytes == 0);
     assert_eq!(living.write(b"on").unwrap(), 1);
 }
 
@@ -392,7 +405,7 @@ fn collecting_beside_those_who_come_and_go_takes_nothing_from_them() {
             .map(|_| {
                 scope.spawn(|| {
                     for _ in 0..ROUNDS {
-                        let producer = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+                        let producer = Producer::builder("t").dir(&dir).slot_capacity(100).open().unwrap();
                         let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
                         let seq = producer.write(b"frame").unwrap();
                         // Or a newer one, if the other producer has lapped us.
@@ -407,12 +420,13 @@ fn collecting_beside_those_who_come_and_go_takes_nothing_from_them() {
         let collector = scope.spawn(|| {
             let mut removed = 0;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let collected = collect(Some(dir.path())).unwrap();
+                let collected = gc(Some(dir.path())).unwrap();
                 removed += collected.removed.len();
-                let failed = collected.kept.iter().find(|kept| matches!(kept.why, KeptBecause::Failed(_)));
+                let failed =
+                    collected.skipped.iter().find(|kept| matches!(kept.reason, SkipReason::Failed(_)));
                 assert!(failed.is_none(), "{failed:?}");
                 match inspect("t", Some(dir.path())) {
-                    Ok(_) | Err(Error::NoTopic { .. }) => {}
+                    Ok(_) | Err(Error::TopicNotFound { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -425,7 +439,7 @@ fn collecting_beside_those_who_come_and_go_takes_nothing_from_them() {
         collected
     });
     println!("{collected} times between the last one out and its removal");
-    collect(Some(dir.path())).unwrap();
+    gc(Some(dir.path())).unwrap();
     assert!(dir.files().is_empty(), "{:?}", dir.files());
 }
 
@@ -436,10 +450,10 @@ fn a_file_being_made_is_nobodys_orphan() {
     fs::write(&temp, b"").unwrap();
     let file = fs::File::options().write(true).open(&temp).unwrap();
     lock_lifecycle(&file);
-    assert_eq!(collect(Some(dir.path())).unwrap().temporary_files, 0);
+    assert_eq!(gc(Some(dir.path())).unwrap().temp_files, 0);
     assert!(temp.exists());
     drop(file);
-    assert_eq!(collect(Some(dir.path())).unwrap().temporary_files, 1);
+    assert_eq!(gc(Some(dir.path())).unwrap().temp_files, 1);
     assert!(!temp.exists());
 }
 
@@ -462,8 +476,8 @@ fn what_is_busy_is_neither_removed_nor_collected() {
     drop(stays);
     let peers = fs::File::options().write(true).open(dir.path().join("shmflow.t.peers")).unwrap();
     lock_lifecycle(&peers);
-    let collected = collect(Some(dir.path())).unwrap();
-    assert!(matches!(&collected.kept[..], [kept] if matches!(kept.why, KeptBecause::InUse(0))));
+    let collected = gc(Some(dir.path())).unwrap();
+    assert!(matches!(&collected.skipped[..], [kept] if matches!(kept.reason, SkipReason::InUse(0))));
     let start = Instant::now();
     assert!(matches!(remove("t", Some(dir.path()), true), Err(Error::Busy { .. })));
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -475,7 +489,7 @@ fn what_is_busy_is_neither_removed_nor_collected() {
 #[test]
 fn every_byte_string_in_every_file_gives_an_answer_or_an_error() {
     let dir = Dir::new();
-    drop(Producer::builder("t").dir(&dir).depth(3).capacity(100).persistent(true).open().unwrap());
+    drop(Producer::builder("t").dir(&dir).depth(3).slot_capacity(100).persistent(true).open().unwrap());
     let files: Vec<_> = dir.files().into_iter().map(|name| dir.path().join(name)).collect();
     let whole: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let mut random = common::Random::new(7);

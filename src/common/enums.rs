@@ -50,7 +50,7 @@ pub(crate) enum ProducerMode {
 #[repr(i32)]
 #[enum_type(name = "GstShmflowNegotiation")]
 pub(crate) enum Negotiation {
-    /// As a wish.
+    /// As a preference.
     #[default]
     #[enum_value(name = "Offer upstream what consumers like first, then everything else", nick = "prefer")]
     Prefer = 0,

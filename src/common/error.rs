@@ -8,13 +8,13 @@ use shmflow::Error;
 pub(crate) fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
     let debug = format!("while {doing}: {error:?}");
     match error {
-        Error::BadName { .. } | Error::BadSetting { .. } => {
+        Error::InvalidTopicName { .. } | Error::InvalidArgument { .. } => {
             gst::error_msg!(gst::ResourceError::Settings, ("{error}"), ["{debug}"])
         }
-        Error::NoTopic { .. } | Error::NoProducer { .. } | Error::Removed { .. } => {
+        Error::TopicNotFound { .. } | Error::NoProducer { .. } | Error::Removed { .. } => {
             gst::error_msg!(gst::ResourceError::NotFound, ("{error}"), ["{debug}"])
         }
-        Error::NotPermitted { .. } | Error::ReadOnlyNotAdmitted { .. } => {
+        Error::PermissionDenied { .. } | Error::ReadOnlyNotAllowed { .. } => {
             let here = "On shmflowsink, perms=0660 lets the group join and perms=0644 lets everybody read; on shmflowsrc, \
                         read-only=true joins without writing.";
             gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}. {here}"), ["{debug}"])
@@ -30,7 +30,7 @@ pub(crate) fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
         Error::TooLarge { .. } | Error::NoSlot { .. } => {
             gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}"), ["{debug}"])
         }
-        Error::InUse { .. } | Error::Busy { .. } | Error::ProducersFull { .. } => {
+        Error::InUse { .. } | Error::Busy { .. } | Error::TooManyProducers { .. } => {
             gst::error_msg!(gst::ResourceError::Busy, ("{error}"), ["{debug}"])
         }
         _ => gst::error_msg!(gst::ResourceError::Failed, ("{error}"), ["{debug}"]),

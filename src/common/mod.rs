@@ -11,8 +11,8 @@ pub(crate) mod flags;
 pub(crate) mod formats;
 pub(crate) mod histogram;
 pub(crate) mod layout;
+pub(crate) mod messages;
 pub(crate) mod settings;
-pub(crate) mod tell;
 pub(crate) mod timing;
 pub(crate) mod validate;
 

@@ -49,7 +49,7 @@ pub(crate) fn perms(perms: u32) -> Result<(), String> {
 ///
 /// # Errors
 /// A sentence that names the property and the bounds.
-pub(crate) fn slots(max_buffers: u32, history: u32, reserve: u32, max_depth: u32) -> Result<(), String> {
+pub(crate) fn slots(max_buffers: u32, history: u32, spare_slots: u32, max_depth: u32) -> Result<(), String> {
     if !(MIN_SLOTS..=MAX_SLOTS).contains(&max_buffers) {
         return Err(format!(
             "max-buffers={max_buffers} does not work: it must be {MIN_SLOTS} to {MAX_SLOTS}."
@@ -60,9 +60,9 @@ pub(crate) fn slots(max_buffers: u32, history: u32, reserve: u32, max_depth: u32
             "history={history} is more than the ring holds: max-buffers is {max_buffers}. Lower history or raise max-buffers."
         ));
     }
-    if reserve >= max_buffers {
+    if spare_slots >= max_buffers {
         return Err(format!(
-            "reserve={reserve} leaves no slot for consumers: max-buffers is {max_buffers}. Lower reserve or raise max-buffers."
+            "spare-slots={spare_slots} leaves no slot for consumers: max-buffers is {max_buffers}. Lower spare-slots or raise max-buffers."
         ));
     }
     if max_depth > MAX_SLOTS {
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(slots(8, 1, 2, 64), Ok(()));
         assert!(slots(2, 1, 0, 64).is_err_and(|m| m.contains("max-buffers=2")));
         assert!(slots(8, 9, 2, 64).is_err_and(|m| m.contains("history=9")));
-        assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("reserve=4")));
+        assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("spare-slots=4")));
         assert!(slots(8, 1, 2, 100_000).is_err_and(|m| m.contains("max-depth")));
     }
 

@@ -11,25 +11,25 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use crate::common::tell;
+use crate::common::messages;
 
+use super::connection::Connection;
 use super::imp::{CAT, ShmflowSink};
-use super::link::Link;
 use super::negotiation::{Client, ClientId};
 
 /// Looks at who is there, tells the application who came and went, and has upstream choose another format if nobody
 /// can use the present one.
-pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
-    let present: BTreeMap<ClientId, (String, String)> = link
+pub(super) fn refresh(sink: &ShmflowSink, connection: &Arc<Connection>) {
+    let present: BTreeMap<ClientId, (String, String)> = connection
         .producer
-        .clients()
+        .consumers()
         .into_iter()
-        .map(|wish| ((wish.participant.id, wish.participant.generation), (wish.name, wish.caps)))
+        .map(|c| ((c.id.id, c.id.generation), (c.name, c.accepted_caps.unwrap_or_default())))
         .collect();
     let count = u32::try_from(present.len()).unwrap_or(u32::MAX);
     let mut came = Vec::new();
     let mut went = Vec::new();
-    let mut wishes_changed = false;
+    let mut accepts_changed = false;
     let reconfigure = {
         let mut negotiator = sink.negotiator();
         negotiator.clients.retain(|id, client| {
@@ -41,25 +41,25 @@ pub(super) fn refresh(sink: &ShmflowSink, link: &Arc<Link>) {
         });
         for (id, (name, caps)) in present {
             if let Some(client) = negotiator.clients.get_mut(&id) {
-                wishes_changed |= client.set_wish(&caps);
+                accepts_changed |= client.set_accepted_caps(&caps);
             } else {
                 negotiator.clients.insert(id, Client::new(name.clone(), &caps));
                 came.push((id, name));
             }
         }
-        wishes_changed |= !came.is_empty() || !went.is_empty();
-        wishes_changed && negotiator.should_reconfigure(sink.negotiation())
+        accepts_changed |= !came.is_empty() || !went.is_empty();
+        accepts_changed && negotiator.should_reconfigure(sink.negotiation())
     };
     // From here on no lock is held: handlers may do anything, even stop this element.
     let element = sink.obj();
-    let changed = sink.gate().set_clients(element.upcast_ref(), count);
+    let changed = sink.consumer_wait().set_clients(element.upcast_ref(), count);
     for (id, name) in came {
         gst::info!(CAT, imp = sink, "consumer {name} came");
-        announce(&element, "connected", id, &name, count);
+        notify_client(&element, "connected", id, &name, count);
     }
     for (id, name) in went {
         gst::info!(CAT, imp = sink, "consumer {name} went");
-        announce(&element, "disconnected", id, &name, count);
+        notify_client(&element, "disconnected", id, &name, count);
     }
     if changed {
         element.notify("num-clients");
@@ -91,9 +91,9 @@ pub(super) fn signals() -> &'static [glib::subclass::Signal] {
 }
 
 /// Tells that a consumer came or went, as signal and as message.
-fn announce(sink: &super::ShmflowSink, what: &str, id: ClientId, name: &str, clients: u32) {
+fn notify_client(sink: &super::ShmflowSink, what: &str, id: ClientId, name: &str, clients: u32) {
     let number = id.1;
-    tell::post(
+    messages::post(
         sink.upcast_ref(),
         gst::Structure::builder(format!("shmflow-client-{what}"))
             .field("id", number)

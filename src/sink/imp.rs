@@ -15,12 +15,12 @@ use gst_base::subclass::prelude::*;
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, formats, lock, tell};
+use crate::common::{error, formats, lock, messages};
 
 use super::clients;
+use super::connection::{Connection, CurrentConnection, Outcome};
+use super::consumer_wait::{self, ConsumerWait, Passage};
 use super::encode::{Encoder, Moment};
-use super::gate::{self, Gate, Passage};
-use super::link::{CurrentLink, Link, Outcome};
 use super::mapping;
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
@@ -37,11 +37,11 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct ShmflowSink {
     settings: Mutex<Chosen<Settings>>,
     /// From NULL→READY to READY→NULL.
-    link: Arc<CurrentLink>,
+    connection: Arc<CurrentConnection>,
     watcher: Mutex<Option<Watcher>>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
-    gate: Gate,
+    consumer_wait: ConsumerWait,
     /// What only the streaming thread uses.
     stream: Mutex<Stream>,
     /// How much later than upstream says the stream is, in nanoseconds of running time, because it was held.
@@ -58,7 +58,7 @@ struct Stream {
     skip_before: Option<u64>,
     /// Another producer's frames count.
     standing_by: bool,
-    losses: tell::Limiter,
+    losses: messages::Limiter,
     /// Why the last of them was.
     lost_because: &'static str,
 }
@@ -72,22 +72,22 @@ impl ShmflowSink {
         lock(&self.settings).negotiation
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn consumer_wait(&self) -> &ConsumerWait {
+        &self.consumer_wait
     }
 
     /// The statistics property.
     fn topic_stats(&self) -> gst::Structure {
         let mut structure = self.stats.to_structure();
-        structure.set("clients", self.gate.clients());
-        if let Some(link) = self.link.get() {
-            let geometry = link.producer.geometry();
+        structure.set("clients", self.consumer_wait.clients());
+        if let Some(connection) = self.connection.get() {
+            let geometry = connection.producer.geometry();
             structure.set("epoch", geometry.epoch);
             structure.set("slots", geometry.slots);
             structure.set("depth", geometry.depth);
-            structure.set("slot-bytes", geometry.capacity as u64);
+            structure.set("slot-bytes", geometry.slot_capacity as u64);
             structure.set("reserved-bytes", geometry.reserved_bytes);
-            structure.set("slots-upstream", link.held() as u64);
+            structure.set("slots-upstream", connection.held() as u64);
         }
         structure
     }
@@ -102,75 +102,75 @@ impl ShmflowSink {
         let settings = Settings::clone(&lock(&self.settings));
         settings.check().map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
         self.stats.clear();
-        let link = self.attach(&settings)?;
-        drop(self.link.replace(Some(Arc::clone(&link))));
-        clients::refresh(self, &link);
-        self.watch(&link)
+        let connection = self.attach(&settings)?;
+        drop(self.connection.replace(Some(Arc::clone(&connection))));
+        clients::refresh(self, &connection);
+        self.watch(&connection)
     }
 
     /// Opens the topic again if that is due: it was opened in NULL→READY, and the settings may have changed in READY.
     fn follow_settings(&self) -> Result<(), gst::ErrorMessage> {
-        let is_current = |link: Arc<Link>| link.settings == **lock(&self.settings);
-        if self.link.get().is_some_and(is_current) {
+        let is_current = |connection: Arc<Connection>| connection.settings == **lock(&self.settings);
+        if self.connection.get().is_some_and(is_current) {
             return Ok(());
         }
         self.close();
         self.open()
     }
 
-    fn attach(&self, settings: &Settings) -> Result<Arc<Link>, gst::ErrorMessage> {
-        let name = tell::own_name(self.obj().upcast_ref());
-        Link::open(settings, &name, Arc::clone(&self.stats))
+    fn attach(&self, settings: &Settings) -> Result<Arc<Connection>, gst::ErrorMessage> {
+        let name = messages::own_name(self.obj().upcast_ref());
+        Connection::open(settings, &name, Arc::clone(&self.stats))
             .map(Arc::new)
             .map_err(|error| error::message(&error, "opening the topic for writing"))
     }
 
-    fn watch(&self, link: &Arc<Link>) -> Result<(), gst::ErrorMessage> {
+    fn watch(&self, connection: &Arc<Connection>) -> Result<(), gst::ErrorMessage> {
         let weak = self.obj().downgrade();
-        let watched = Arc::downgrade(link);
+        let watched = Arc::downgrade(connection);
         let changed = move || {
-            let (Some(sink), Some(link)) = (weak.upgrade(), watched.upgrade()) else {
+            let (Some(sink), Some(connection)) = (weak.upgrade(), watched.upgrade()) else {
                 return false;
             };
-            clients::refresh(sink.imp(), &link);
+            clients::refresh(sink.imp(), &connection);
             true
         };
         let weak = self.obj().downgrade();
         // Not left to the next frame: upstream may be waiting for a consumer, who would look for the topic in vain.
-        let removed = move |link: &Arc<Link>| {
+        let removed = move |connection: &Arc<Connection>| {
             if let Some(sink) = weak.upgrade()
-                && let Err(message) = sink.imp().recreate(link)
-                && sink.imp().link.is(link)
+                && let Err(message) = sink.imp().recreate(connection)
+                && sink.imp().connection.is(connection)
             {
-                link.give_up();
+                connection.give_up();
                 sink.imp().post_error_message(message);
             }
         };
-        let watcher = Watcher::start(link, changed, removed);
+        let watcher = Watcher::start(connection, changed, removed);
         let watcher = watcher.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
         })?;
         // Unless it was closed meanwhile. What is not needed is dropped after the lock: it waits for its thread.
         let mut current = lock(&self.watcher);
-        let unneeded = if self.link.is(link) { current.replace(watcher) } else { Some(watcher) };
+        let unneeded = if self.connection.is(connection) { current.replace(watcher) } else { Some(watcher) };
         drop(current);
         drop(unneeded);
         Ok(())
     }
 
-    /// Makes the topic of a link that was removed again. Called by the watcher's thread alone, and under no lock: to open a
+    /// Makes the topic of a connection that was removed again. Called by the watcher's thread alone, and under no lock: to open a
     /// topic may take seconds, and stopping the element must not wait for it.
-    fn recreate(&self, gone: &Arc<Link>) -> Result<(), gst::ErrorMessage> {
-        if !self.link.is(gone) {
+    fn recreate(&self, gone: &Arc<Connection>) -> Result<(), gst::ErrorMessage> {
+        if !self.connection.is(gone) {
             return Ok(());
         }
         gst::warning!(CAT, imp = self, "the topic was removed, and is made again");
-        let link = self.attach(&gone.settings)?;
-        // The old link stays until there is a new one: without any, the streaming thread would take it for the end.
-        if !self.link.succeed(gone, &link) {
+        let connection = self.attach(&gone.settings)?;
+        // The old connection stays until there is a new one: without any, the streaming thread would take it for the end.
+        if !self.connection.succeed(gone, &connection) {
             return Ok(());
         }
-        self.watch(&link)
+        self.watch(&connection)
     }
 
     fn stop_watching(&self) {
@@ -181,12 +181,12 @@ impl ShmflowSink {
 
     /// Closes the topic.
     fn close(&self) {
-        let link = self.link.replace(None);
+        let connection = self.connection.replace(None);
         self.stop_watching();
-        drop(link);
+        drop(connection);
         *self.negotiator() = Negotiator::default();
         let sink = self.obj();
-        if self.gate.set_clients(sink.upcast_ref(), 0) {
+        if self.consumer_wait.set_clients(sink.upcast_ref(), 0) {
             sink.notify("num-clients");
         }
     }
@@ -194,8 +194,8 @@ impl ShmflowSink {
     /// Forgets the stream.
     fn reset(&self) {
         let mut stream = std::mem::take(&mut *lock(&self.stream));
-        self.tell_losses(&mut stream, true);
-        self.gate.reset();
+        self.report_losses(&mut stream, true);
+        self.consumer_wait.reset();
         self.forget_hold();
     }
 
@@ -204,7 +204,7 @@ impl ShmflowSink {
         let sink = self.obj();
         let began = sink.current_running_time();
         loop {
-            match self.gate.passage() {
+            match self.consumer_wait.passage() {
                 Passage::Open => break,
                 Passage::Ending => return Ok(false),
                 Passage::Wait => sink.wait_preroll().map(drop)?,
@@ -255,7 +255,7 @@ impl ShmflowSink {
     /// Publishes a frame, unless that is not to be.
     fn publish(
         &self,
-        link: &Link,
+        connection: &Connection,
         stream: &mut Stream,
         buffer: &gst::BufferRef,
         moment: Moment,
@@ -267,15 +267,16 @@ impl ShmflowSink {
         let part = encoder.part(buffer).map_err(unlike)?;
         let info = part.as_ref().map(|_| encoder.info().clone());
         let meta = encoder.encode(buffer, part.as_ref(), moment).map_err(unlike)?;
-        link.publish(buffer, part.as_ref().zip(info.as_ref()), meta)
+        connection
+            .publish(buffer, part.as_ref().zip(info.as_ref()), meta)
             .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
     }
 
     /// Counts what became of a frame, and tells what has to be told.
-    fn count(&self, link: &Link, stream: &mut Stream, outcome: &Outcome) {
+    fn count(&self, connection: &Connection, stream: &mut Stream, outcome: &Outcome) {
         let stands_by = matches!(outcome, Outcome::Standby);
         if std::mem::replace(&mut stream.standing_by, stands_by) != stands_by {
-            let topic = link.settings.topic.as_deref().unwrap_or_default();
+            let topic = connection.settings.topic.as_deref().unwrap_or_default();
             let what = if stands_by { "shmflow-standby" } else { "shmflow-primary" };
             self.post(gst::Structure::builder(what).field("topic", topic).build());
         }
@@ -294,20 +295,20 @@ impl ShmflowSink {
         stream.losses.count(1);
         stream.lost_because = why;
         let total = self.stats.dropped.add(1);
-        self.tell_losses(stream, false);
+        self.report_losses(stream, false);
         total
     }
 
     /// Tells what was lost since it was last told, once a second at most, or all of it.
-    fn tell_losses(&self, stream: &mut Stream, all: bool) {
+    fn report_losses(&self, stream: &mut Stream, all: bool) {
         let due = if all { stream.losses.rest() } else { stream.losses.due() };
         if let Some(count) = due {
-            self.post(tell::lost(count, self.stats.dropped.get(), stream.lost_because));
+            self.post(messages::dropped(count, self.stats.dropped.get(), stream.lost_because));
         }
     }
 
     fn post(&self, structure: gst::Structure) {
-        tell::post(self.obj().upcast_ref(), structure);
+        messages::post(self.obj().upcast_ref(), structure);
     }
 }
 
@@ -318,7 +319,7 @@ impl ObjectSubclass for ShmflowSink {
     type ParentType = gst_base::BaseSink;
 
     fn class_init(class: &mut Self::Class) {
-        gate::take_lists_apart(class);
+        consumer_wait::take_lists_apart(class);
     }
 }
 
@@ -345,7 +346,7 @@ impl ObjectImpl for ShmflowSink {
         if let Err(why) = set {
             gst::warning!(CAT, imp = self, "{why}");
         } else if pspec.name() == "wait-for-connection" {
-            // See `gate`.
+            // See `consumer_wait`.
             let sink = self.obj();
             let waits = lock(&self.settings).wait_for_connection;
             match waits {
@@ -357,7 +358,7 @@ impl ObjectImpl for ShmflowSink {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "num-clients" => self.gate.clients().to_value(),
+            "num-clients" => self.consumer_wait.clients().to_value(),
             "dropped" => self.stats.dropped.get().to_value(),
             "topic-stats" => self.topic_stats().to_value(),
             name => lock(&self.settings).get(name).unwrap_or_else(|| pspec.default_value().clone()),
@@ -410,8 +411,8 @@ impl ElementImpl for ShmflowSink {
             return Err(gst::StateChangeError);
         }
         match transition {
-            gst::StateChange::PausedToPlaying => self.gate.set_playing(true),
-            gst::StateChange::PlayingToPaused => self.gate.set_playing(false),
+            gst::StateChange::PausedToPlaying => self.consumer_wait.set_playing(true),
+            gst::StateChange::PlayingToPaused => self.consumer_wait.set_playing(false),
             _ => {}
         }
         let result = self.parent_change_state(transition);
@@ -432,11 +433,11 @@ impl ElementImpl for ShmflowSink {
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        // Sent to the pipeline's sources, of which this is one only so that it learns of it: see `gate`. (Flushes, too: passed
+        // Sent to the pipeline's sources, of which this is one only so that it learns of it: see `consumer_wait`. (Flushes, too: passed
         // on upstream they would wait for the stream that is held here.)
         if self.obj().element_flags().contains(gst::ElementFlags::SOURCE) && event.is_downstream() {
             if event.type_() == gst::EventType::Eos {
-                self.gate.end(self.obj().upcast_ref());
+                self.consumer_wait.end(self.obj().upcast_ref());
             }
             return true;
         }
@@ -452,7 +453,7 @@ impl BaseSinkImpl for ShmflowSink {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::AcceptCaps(query) = query.view_mut() {
-            // Whatever fits into the ring is accepted: the base class would answer from `caps`, where wishes count.
+            // Whatever fits into the ring is accepted: the base class would answer from `caps`, where accepted caps count.
             let accepted = formats::check(query.caps()).is_ok();
             query.set_result(accepted);
             return true;
@@ -476,11 +477,11 @@ impl BaseSinkImpl for ShmflowSink {
             (before.is_some_and(|before| before != *caps), negotiator.should_reconfigure(mode))
         };
         if changed {
-            self.post(tell::format_changed(caps));
+            self.post(messages::format_changed(caps));
         }
         lock(&self.stream).encoder = Some(Encoder::new(caps, info));
         if reconfigure {
-            // A wish that came after upstream had asked what is accepted, and before it said what it had chosen.
+            // Accepted caps that came after upstream had asked what is accepted, and before it said what it had chosen.
             clients::ask_for_another_format(self);
         }
         Ok(())
@@ -490,7 +491,7 @@ impl BaseSinkImpl for ShmflowSink {
         let (caps, need_pool) = query.get_owned();
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         // No crop: not every consumer's elements know it, so upstream crops by itself, into a slot.
-        let (Some(caps), true, Some(_)) = (caps, need_pool, self.link.get()) else {
+        let (Some(caps), true, Some(_)) = (caps, need_pool, self.connection.get()) else {
             return Ok(());
         };
         let Ok(info) = formats::check(&caps) else {
@@ -499,7 +500,7 @@ impl BaseSinkImpl for ShmflowSink {
         let Ok(size) = u32::try_from(info.size()) else {
             return Ok(());
         };
-        let pool = RingPool::new(&self.link, mapping::is_fed_by_libav(self.obj().sink_pad()));
+        let pool = RingPool::new(&self.connection, mapping::is_fed_by_libav(self.obj().sink_pad()));
         let mut config = pool.config();
         config.set_params(Some(&caps), size, 0, 0);
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
@@ -510,8 +511,8 @@ impl BaseSinkImpl for ShmflowSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let mut link = self.link.get().ok_or(gst::FlowError::Flushing)?;
-        if link.is_hopeless() {
+        let mut connection = self.connection.get().ok_or(gst::FlowError::Flushing)?;
+        if connection.is_hopeless() {
             return Err(gst::FlowError::Error);
         }
         if buffer.size() == 0 {
@@ -519,13 +520,13 @@ impl BaseSinkImpl for ShmflowSink {
             return Ok(gst::FlowSuccess::Ok);
         }
         let mut stream = lock(&self.stream);
-        if link.settings.wait_for_connection && self.gate.clients() == 0 {
+        if connection.settings.wait_for_connection && self.consumer_wait.clients() == 0 {
             if !self.wait_for_connection(&mut stream)? {
                 self.dropped(&mut stream, "the stream ends, and no consumer came");
                 return Ok(gst::FlowSuccess::Ok);
             }
             // The topic may have been removed and made again meanwhile.
-            link = self.link.get().ok_or(gst::FlowError::Flushing)?;
+            connection = self.connection.get().ok_or(gst::FlowError::Flushing)?;
         }
         let held = self.held_ns.load(Ordering::Relaxed);
         let moment = Moment::of(&self.obj(), &mut stream.clock, held, buffer);
@@ -533,18 +534,18 @@ impl BaseSinkImpl for ShmflowSink {
             self.dropped(&mut stream, "late, because the stream was held until a consumer came");
             return Ok(gst::FlowSuccess::Ok);
         }
-        let outcome = self.publish(&link, &mut stream, buffer, moment)?;
-        self.count(&link, &mut stream, &outcome);
+        let outcome = self.publish(&connection, &mut stream, buffer, moment)?;
+        self.count(&connection, &mut stream, &outcome);
         match outcome {
             Outcome::InPlace | Outcome::Copied => {
                 self.stats.published.add(1);
                 self.stats.bytes.add(buffer.size() as u64);
                 self.stats.latency.record(monotonic_ns().saturating_sub(moment.capture_ns));
-                self.tell_losses(&mut stream, false);
+                self.report_losses(&mut stream, false);
             }
             Outcome::Removed => {
                 if let Some(watcher) = lock(&self.watcher).as_ref() {
-                    watcher.tell_removed(&link);
+                    watcher.tell_removed(&connection);
                 }
             }
             Outcome::Dropped(_) | Outcome::Standby => {}
@@ -561,16 +562,16 @@ impl BaseSinkImpl for ShmflowSink {
             self.forget_hold();
         }
         if ends || restarts {
-            self.gate.reset();
+            self.consumer_wait.reset();
         }
         if ends {
-            self.tell_losses(&mut lock(&self.stream), true);
+            self.report_losses(&mut lock(&self.stream), true);
         }
         if ends
             && handled
-            && let Some(link) = self.link.get()
+            && let Some(connection) = self.connection.get()
         {
-            link.producer.end();
+            connection.producer.end();
         }
         handled
     }

@@ -13,10 +13,10 @@ use gstreamer::glib;
 use gst::prelude::*;
 
 mod clients;
+mod connection;
+mod consumer_wait;
 mod encode;
-mod gate;
 mod imp;
-mod link;
 mod mapping;
 mod negotiation;
 mod pool;

@@ -1,6 +1,6 @@
 //! What consumers accept, and what that means for the elements upstream.
 //!
-//! A consumer's caps are a *wish*: they decide what is offered first, and under `negotiation=require` what is offered
+//! The caps that a consumer accepts are a preference: they decide what is offered first, and under `negotiation=require` what is offered
 //! at all, but never what a running stream looks like: a newcomer cannot change the format that others are served.
 
 use std::collections::BTreeMap;
@@ -20,29 +20,31 @@ pub(super) struct Client {
     /// The caps text as it was last read, to notice changes without parsing.
     text: String,
     /// What it accepts, of what can be carried at all; `None` for one that did not say, which takes anything.
-    wish: Option<gst::Caps>,
+    accepted_caps: Option<gst::Caps>,
 }
 
 impl Client {
     pub(super) fn new(name: String, text: &str) -> Self {
-        let mut client = Self { name, text: String::new(), wish: None };
-        client.set_wish(text);
+        let mut client = Self { name, text: String::new(), accepted_caps: None };
+        client.set_accepted_caps(text);
         client
     }
 
     /// Takes a new caps text, which may be anything; whether it changed.
-    pub(super) fn set_wish(&mut self, text: &str) -> bool {
+    pub(super) fn set_accepted_caps(&mut self, text: &str) -> bool {
         if self.text == text {
             return false;
         }
         self.text = text.to_owned();
-        self.wish =
+        self.accepted_caps =
             formats::parse_accepted(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
         true
     }
 
     fn accepts(&self, caps: &gst::CapsRef) -> bool {
-        self.wish.as_ref().is_none_or(|wish| caps.is_subset(wish) || caps.can_intersect(wish))
+        self.accepted_caps
+            .as_ref()
+            .is_none_or(|accepted| caps.is_subset(accepted) || caps.can_intersect(accepted))
     }
 }
 
@@ -67,13 +69,13 @@ impl Negotiator {
 
     fn offer_unfiltered(&self, mode: Negotiation) -> gst::Caps {
         let all = formats::in_order();
-        let wishes: Vec<&gst::Caps> =
-            self.clients.values().filter_map(|client| client.wish.as_ref()).collect();
-        let Some((first, others)) = wishes.split_first() else {
+        let accepted: Vec<&gst::Caps> =
+            self.clients.values().filter_map(|client| client.accepted_caps.as_ref()).collect();
+        let Some((first, others)) = accepted.split_first() else {
             return all;
         };
-        let common = others.iter().fold((*first).clone(), |common, wish| {
-            common.intersect_with_mode(wish, gst::CapsIntersectMode::First)
+        let common = others.iter().fold((*first).clone(), |common, caps| {
+            common.intersect_with_mode(caps, gst::CapsIntersectMode::First)
         });
         match mode {
             Negotiation::Off => all,
@@ -85,8 +87,8 @@ impl Negotiator {
                     offer.merge(current);
                 }
                 offer.merge(common);
-                for wish in wishes {
-                    offer.merge(wish.clone());
+                for caps in accepted {
+                    offer.merge(caps.clone());
                 }
                 offer.merge(all);
                 offer
@@ -109,7 +111,7 @@ impl Negotiator {
     /// Whether a consumer that said what it accepts takes the caps in use.
     fn serves_somebody(&self) -> bool {
         self.current.as_ref().is_some_and(|current| {
-            self.clients.values().any(|client| client.wish.is_some() && client.accepts(current))
+            self.clients.values().any(|client| client.accepted_caps.is_some() && client.accepts(current))
         })
     }
 
@@ -124,14 +126,14 @@ impl Negotiator {
     }
 }
 
-/// The part of `wish` that can be carried: the consumer's preference between its structures, ours between the formats
+/// The part of `caps` that can be carried: the consumer's preference between its structures, ours between the formats
 /// of one. (An element that takes anything lists all formats, in an order that means nothing.)
-fn in_our_order(wish: &gst::Caps) -> gst::Caps {
-    if wish.is_any() {
+fn in_our_order(caps: &gst::Caps) -> gst::Caps {
+    if caps.is_any() {
         return formats::in_order();
     }
     let (all, mut ordered) = (formats::in_order(), gst::Caps::new_empty());
-    for (structure, features) in wish.iter_with_features() {
+    for (structure, features) in caps.iter_with_features() {
         let one = gst::Caps::builder_full()
             .structure_with_features(structure.to_owned(), features.to_owned())
             .build();
@@ -146,13 +148,13 @@ mod tests {
 
     const CURRENT: &str = "video/x-raw,format=I420,width=320,height=240,framerate=30/1";
 
-    fn negotiator(wishes: &[&str], current: Option<&str>) -> Negotiator {
+    fn negotiator(accepted: &[&str], current: Option<&str>) -> Negotiator {
         gst::init().expect("GStreamer starts");
         Negotiator {
-            clients: wishes
+            clients: accepted
                 .iter()
                 .zip(8..)
-                .map(|(wish, id)| ((id, 1), Client::new(format!("client {id}"), wish)))
+                .map(|(caps, id)| ((id, 1), Client::new(format!("client {id}"), caps)))
                 .collect(),
             current: current.map(caps),
         }
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_comes_first_but_excludes_nothing_unless_required() {
+    fn an_accepted_format_comes_first_but_excludes_nothing_unless_required() {
         let one = negotiator(&["video/x-raw,format=NV12"], None);
         assert_eq!(chosen(&one, Negotiation::Prefer, "video/x-raw").as_deref(), Some("NV12"));
         assert_eq!(chosen(&one, Negotiation::Prefer, "video/x-raw,format=I420").as_deref(), Some("I420"));
@@ -239,28 +241,28 @@ mod tests {
     }
 
     #[test]
-    fn hostile_or_useless_wishes_count_as_none() {
-        for wish in [
+    fn hostile_or_useless_caps_count_as_none() {
+        for caps in [
             "audio/x-raw",
             "video/x-raw(memory:GLMemory),format=RGBA",
             "{{{{",
             "\0",
             "video/x-raw,format=WAT",
         ] {
-            let one = negotiator(&[wish], Some(CURRENT));
-            assert_eq!(chosen(&one, Negotiation::Require, "video/x-raw").as_deref(), Some("BGRx"), "{wish}");
-            assert!(!one.should_reconfigure(Negotiation::Prefer), "{wish}");
+            let one = negotiator(&[caps], Some(CURRENT));
+            assert_eq!(chosen(&one, Negotiation::Require, "video/x-raw").as_deref(), Some("BGRx"), "{caps}");
+            assert!(!one.should_reconfigure(Negotiation::Prefer), "{caps}");
         }
         let any = negotiator(&["ANY"], Some(CURRENT));
         assert!(!any.should_reconfigure(Negotiation::Require));
     }
 
     #[test]
-    fn a_wish_is_parsed_only_when_it_changed() {
+    fn accepted_caps_are_parsed_only_when_they_changed() {
         gst::init().expect("GStreamer starts");
         let mut client = Client::new("viewer".into(), "video/x-raw,format=BGRx");
-        assert!(!client.set_wish("video/x-raw,format=BGRx"));
-        assert!(client.set_wish("video/x-raw,format=I420"));
+        assert!(!client.set_accepted_caps("video/x-raw,format=BGRx"));
+        assert!(client.set_accepted_caps("video/x-raw,format=I420"));
         assert!(client.accepts(&caps(CURRENT)));
     }
 }

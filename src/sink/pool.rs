@@ -6,8 +6,8 @@
 //! never runs dry, so it need not be bounded (decoders refuse bounded pools).
 
 //!
-//! The bytes of a claimed slot are given to GStreamer as a memory that upstream elements write into; the ticket to
-//! publish it stays here, found again by the memory's address. A ticket is taken out when its frame is published, so
+//! The bytes of a claimed slot are given to GStreamer as a memory that upstream elements write into; the permit to
+//! publish it stays here, found again by the memory's address. A permit is taken out when its frame is published, so
 //! that the same memory, should upstream send it a second time, is not found any more and gets copied.
 #![allow(unsafe_code)]
 
@@ -23,11 +23,11 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 use shmflow::meta::EncodedMeta;
-use shmflow::{Claim, SlotBuffer, Ticket};
+use shmflow::{Claim, PublishPermit, SlotBuffer};
 
 use crate::common::lock;
 
-use super::link::CurrentLink;
+use super::connection::CurrentConnection;
 use super::mapping;
 
 glib::wrapper! {
@@ -38,10 +38,10 @@ glib::wrapper! {
 impl RingPool {
     /// A pool over whatever topic the sink has open, to be configured by whoever uses it; `for_libav` if that is one of
     /// libav's decoders.
-    pub(super) fn new(link: &Arc<CurrentLink>, for_libav: bool) -> Self {
+    pub(super) fn new(connection: &Arc<CurrentConnection>, for_libav: bool) -> Self {
         let pool: Self = glib::Object::new();
         // Weak: upstream may keep a pool long after the sink is gone.
-        let _ = pool.imp().of.set((Arc::downgrade(link), for_libav));
+        let _ = pool.imp().of.set((Arc::downgrade(connection), for_libav));
         pool
     }
 }
@@ -67,7 +67,7 @@ mod imp {
     #[derive(Debug, Default)]
     pub struct RingPool {
         /// The sink's topic, and whether a decoder of libav's uses the pool.
-        pub(super) of: OnceLock<(Weak<CurrentLink>, bool)>,
+        pub(super) of: OnceLock<(Weak<CurrentConnection>, bool)>,
         shape: Mutex<Option<Arc<Shape>>>,
     }
 
@@ -116,9 +116,9 @@ mod imp {
                 }
                 let shape = lock(&self.shape).clone();
                 let shape = shape.ok_or(gst::FlowError::Error)?;
-                let (link, for_libav) = self.of.get().ok_or(gst::FlowError::Error)?;
-                let link = link.upgrade().and_then(|current| current.get());
-                let slot = link.and_then(|link| link.memory(shape.size));
+                let (connection, for_libav) = self.of.get().ok_or(gst::FlowError::Error)?;
+                let connection = connection.upgrade().and_then(|current| current.get());
+                let slot = connection.and_then(|connection| connection.memory(shape.size));
                 let memory =
                     slot.unwrap_or_else(|| gst::Memory::with_size_and_params(shape.size, &shape.params));
                 let mut buffer = gst::Buffer::new();
@@ -187,12 +187,12 @@ mod imp {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// There are as many as upstream holds buffers, a handful, so that looking at each beats hashing.
-    tickets: Mutex<Vec<(usize, Ticket)>>,
+    permits: Mutex<Vec<(usize, PublishPermit)>>,
     /// Memories alive, published or not.
     held: AtomicUsize,
 }
 
-/// What a `GstMemory` owns: the slot's bytes. With it goes the ticket, before the memory's address can be used again.
+/// What a `GstMemory` owns: the slot's bytes. With it goes the permit, before the memory's address can be used again.
 struct OwnedSlot {
     bytes: SlotBuffer,
     /// 0 until the memory is there.
@@ -216,28 +216,28 @@ impl Drop for OwnedSlot {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.upgrade() {
             slots.held.fetch_sub(1, Ordering::Relaxed);
-            // The ticket is dropped after the lock: giving a slot back does things of its own.
-            let ticket = take(&mut slots.lock(), self.address.load(Ordering::Relaxed));
-            drop(ticket);
+            // The permit is dropped after the lock: giving a slot back does things of its own.
+            let permit = take(&mut slots.lock(), self.address.load(Ordering::Relaxed));
+            drop(permit);
         }
     }
 }
 
-/// Takes out the ticket of the memory at this address.
-fn take(tickets: &mut Vec<(usize, Ticket)>, address: usize) -> Option<Ticket> {
-    let index = tickets.iter().position(|(at, _)| *at == address)?;
-    Some(tickets.swap_remove(index).1)
+/// Takes out the permit of the memory at this address.
+fn take(permits: &mut Vec<(usize, PublishPermit)>, address: usize) -> Option<PublishPermit> {
+    let index = permits.iter().position(|(at, _)| *at == address)?;
+    Some(permits.swap_remove(index).1)
 }
 
 impl Slots {
-    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Ticket)>> {
-        lock(&self.tickets)
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, PublishPermit)>> {
+        lock(&self.permits)
     }
 
     /// Makes a memory of a claimed slot.
     pub(super) fn wrap(self: &Arc<Self>, claim: Claim) -> gst::Memory {
         self.held.fetch_add(1, Ordering::Relaxed);
-        let (bytes, ticket) = claim.into_shared();
+        let (bytes, permit) = claim.into_parts();
         let address = Arc::new(AtomicUsize::new(0));
         let memory = gst::Memory::from_mut_slice(OwnedSlot {
             bytes,
@@ -246,7 +246,7 @@ impl Slots {
         });
         let at = memory.as_ptr() as usize;
         address.store(at, Ordering::Relaxed);
-        self.lock().push((at, ticket));
+        self.lock().push((at, permit));
         memory
     }
 
@@ -265,12 +265,12 @@ impl Slots {
             return None;
         }
         let address = memory.as_ptr() as usize;
-        let ticket = {
-            let mut tickets = self.lock();
-            if !tickets.iter().find(|(at, _)| *at == address)?.1.is_current() {
+        let permit = {
+            let mut permits = self.lock();
+            if !permits.iter().find(|(at, _)| *at == address)?.1.is_current() {
                 return None;
             }
-            take(&mut tickets, address)?
+            take(&mut permits, address)?
         };
         // SAFETY: the memory is alive, the buffer holds it. GStreamer itself sets such flags without synchronisation. From
         // here on every attempt to map it for writing, by whoever kept a reference, fails, and GStreamer makes a copy.
@@ -278,7 +278,7 @@ impl Slots {
             let object = memory.as_ptr().cast_mut().cast::<gst::ffi::GstMiniObject>();
             (*object).flags |= gst::ffi::GST_MINI_OBJECT_FLAG_LOCK_READONLY;
         }
-        Some(Ready { ticket, len: memory.size() })
+        Some(Ready { permit, len: memory.size() })
     }
 
     /// How many slots upstream has: those it is filling, and those it keeps after they were published.
@@ -290,14 +290,14 @@ impl Slots {
 /// A slot whose memory nobody can map for writing any more.
 #[derive(Debug)]
 pub(super) struct Ready {
-    ticket: Ticket,
+    permit: PublishPermit,
     len: usize,
 }
 
 impl Ready {
     pub(super) fn publish(mut self, meta: &EncodedMeta) -> shmflow::Result<u64> {
-        self.ticket.set_encoded_meta(meta)?;
+        self.permit.set_encoded_meta(meta)?;
         // SAFETY: a `Ready` exists only for a memory that is marked read-only; see `Slots::take` for mappings made before.
-        unsafe { self.ticket.publish(self.len) }
+        unsafe { self.permit.publish(self.len) }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Settings {
     /// Bytes; 0 is no limit.
     pub(super) max_bytes: u64,
     pub(super) history: u32,
-    pub(super) reserve: u32,
+    pub(super) spare_slots: u32,
     pub(super) perms: u32,
     pub(super) persistent: bool,
     pub(super) allow_foreign_owner: bool,
@@ -42,7 +42,7 @@ impl Default for Settings {
             max_depth: 64,
             max_bytes: 0,
             history: 1,
-            reserve: 2,
+            spare_slots: 2,
             perms: 0o600,
             persistent: false,
             allow_foreign_owner: false,
@@ -62,7 +62,7 @@ settings_by_name!(Settings {
     "max-depth" => max_depth,
     "max-bytes" => max_bytes,
     "history" => history,
-    "reserve" => reserve,
+    "spare-slots" => spare_slots,
     "perms" => perms,
     "persistent" => persistent,
     "allow-foreign-owner" => allow_foreign_owner,
@@ -78,7 +78,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), String> {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
         validate::perms(self.perms)?;
-        validate::slots(self.max_buffers, self.history, self.reserve, self.max_depth)?;
+        validate::slots(self.max_buffers, self.history, self.spare_slots, self.max_depth)?;
         if self.leaky_type == LeakyType::None {
             return Err("leaky-type=none (lossless) is not available yet: use downstream (overwrite the oldest frame) \
                         or upstream (drop the new one)."
@@ -145,13 +145,13 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .default_value(default.history)
                 .mutable_ready()
                 .build(),
-            glib::ParamSpecUInt::builder("reserve")
+            glib::ParamSpecUInt::builder("spare-slots")
                 .nick("Reserve")
                 .blurb(
                     "Slots that consumers together can never pin, so that a frame can always be published: consumers \
                      that hold more get copies",
                 )
-                .default_value(default.reserve)
+                .default_value(default.spare_slots)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("perms")

@@ -4,11 +4,11 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-use shmflow::{Error, Unblocker};
+use shmflow::{CancelToken, Error};
 
 use crate::common::lock;
 
-use super::link::Link;
+use super::connection::Connection;
 
 /// How long stopping waits for an application's signal handler: it may be waiting for the very state change that stops
 /// us.
@@ -46,8 +46,8 @@ impl Activity {
 /// The thread; dropping this stops it.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    link: Weak<Link>,
-    unblocker: Unblocker,
+    connection: Weak<Connection>,
+    cancel_token: CancelToken,
     activity: Arc<Activity>,
     thread: Option<thread::ThreadId>,
 }
@@ -59,15 +59,15 @@ impl Watcher {
     /// # Errors
     /// When the system has no more threads.
     pub(super) fn start(
-        link: &Arc<Link>,
+        connection: &Arc<Connection>,
         changed: impl Fn() -> bool + Send + 'static,
-        removed: impl FnOnce(&Arc<Link>) + Send + 'static,
+        removed: impl FnOnce(&Arc<Connection>) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let unblocker = Unblocker::new();
+        let cancel_token = CancelToken::new();
         let activity = Arc::new(Activity(Mutex::new(Doing::Watching), Condvar::new()));
         let run = {
-            let (link, unblocker, activity) =
-                (Arc::downgrade(link), unblocker.clone(), Arc::clone(&activity));
+            let (connection, cancel_token, activity) =
+                (Arc::downgrade(connection), cancel_token.clone(), Arc::clone(&activity));
             move || {
                 let tell = || {
                     activity.set(Doing::Telling);
@@ -75,31 +75,36 @@ impl Watcher {
                     activity.set(Doing::Watching);
                     goes_on
                 };
-                watch(&link, &unblocker, tell, |link| {
+                watch(&connection, &cancel_token, tell, |connection| {
                     activity.set(Doing::Telling);
-                    removed(&link);
+                    removed(&connection);
                 });
                 activity.set(Doing::Nothing);
             }
         };
         let thread = thread::Builder::new().name("shmflow-watcher".into()).spawn(run)?;
-        Ok(Self { link: Arc::downgrade(link), unblocker, activity, thread: Some(thread.thread().id()) })
+        Ok(Self {
+            connection: Arc::downgrade(connection),
+            cancel_token,
+            activity,
+            thread: Some(thread.thread().id()),
+        })
     }
 }
 
 impl Watcher {
     /// The topic is gone, and the thread may not have noticed.
-    pub(super) fn tell_removed(&self, link: &Arc<Link>) {
+    pub(super) fn tell_removed(&self, connection: &Arc<Connection>) {
         // It may be the successor's by now.
-        if std::ptr::eq(self.link.as_ptr(), Arc::as_ptr(link)) {
-            self.unblocker.unblock();
+        if std::ptr::eq(self.connection.as_ptr(), Arc::as_ptr(connection)) {
+            self.cancel_token.cancel();
         }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.unblocker.unblock();
+        self.cancel_token.cancel();
         // A signal handler may stop the pipeline ("nobody is watching"), from the watcher's own thread.
         if self.thread != Some(thread::current().id()) {
             self.activity.wait_while(PATIENCE, |doing| doing == Doing::Watching);
@@ -109,28 +114,28 @@ impl Drop for Watcher {
 }
 
 fn watch(
-    link: &Weak<Link>,
-    unblocker: &Unblocker,
+    connection: &Weak<Connection>,
+    cancel_token: &CancelToken,
     changed: impl Fn() -> bool,
-    removed: impl FnOnce(Arc<Link>),
+    removed: impl FnOnce(Arc<Connection>),
 ) {
     let mut seen = None;
     loop {
-        let Some(link) = link.upgrade() else {
+        let Some(connection) = connection.upgrade() else {
             return;
         };
         // The value before looking: what changes while we look is seen next time.
-        let now = link.producer.events();
+        let now = connection.producer.events();
         if seen != Some(now) {
             seen = Some(now);
             if !changed() {
                 return;
             }
         }
-        match link.producer.wait_event(now, None, unblocker) {
+        match connection.producer.wait_event(now, None, cancel_token) {
             Ok(_) | Err(Error::Timeout { .. }) => {}
-            Err(Error::Removed { .. }) => return removed(link),
-            Err(Error::Unblocked { .. }) if link.is_removed() => return removed(link),
+            Err(Error::Removed { .. }) => return removed(connection),
+            Err(Error::Cancelled { .. }) if connection.is_removed() => return removed(connection),
             Err(_) => return,
         }
     }

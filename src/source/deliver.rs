@@ -9,11 +9,11 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gstreamer_base::prelude::*;
 use shmflow::meta::{MetaError, MetaHeader, PerFrame};
-use shmflow::{Frame, ParticipantId, Unblocker};
+use shmflow::{CancelToken, Frame, ParticipantId};
 
 use crate::common::clock::{ClockBridge, clock_time, monotonic_ns};
 use crate::common::timing::{Arrival, FrameTimes, Placement, Timeline};
-use crate::common::{formats, lock, tell};
+use crate::common::{formats, lock, messages};
 
 use super::format::{Downstream, Format, FrameCaps, FrameError};
 use super::imp::{CAT, ShmflowSrc};
@@ -76,17 +76,17 @@ pub(super) struct Stream {
     ask_again: Option<(Instant, Duration)>,
     /// When it was last looked which producers there are.
     looked_ns: u64,
-    losses: tell::Limiter,
-    skips: tell::Limiter,
+    losses: messages::Limiter,
+    skips: messages::Limiter,
     /// Why the last of them was.
     skipped_because: String,
-    corrections: tell::Limiter,
+    corrections: messages::Limiter,
 }
 
 impl Stream {
-    pub(super) fn new(settings: Settings, name: String, unblocker: Unblocker) -> Self {
+    pub(super) fn new(settings: Settings, name: String, cancel_token: CancelToken) -> Self {
         Self {
-            reader: Reader::new(settings.clone(), name, unblocker),
+            reader: Reader::new(settings.clone(), name, cancel_token),
             settings,
             format: None,
             block: Vec::new(),
@@ -98,10 +98,10 @@ impl Stream {
             refused: None,
             ask_again: None,
             looked_ns: 0,
-            losses: tell::Limiter::default(),
-            skips: tell::Limiter::default(),
+            losses: messages::Limiter::default(),
+            skips: messages::Limiter::default(),
             skipped_because: String::new(),
-            corrections: tell::Limiter::default(),
+            corrections: messages::Limiter::default(),
         }
     }
 
@@ -280,17 +280,17 @@ impl ShmflowSrc {
     }
 
     /// Tells what was lost, left out or corrected since it was last told, once a second at most, or all of it.
-    pub(super) fn tell_losses(&self, stream: &mut Stream, all: bool) {
-        let due = |limiter: &mut tell::Limiter| if all { limiter.rest() } else { limiter.due() };
+    pub(super) fn report_losses(&self, stream: &mut Stream, all: bool) {
+        let due = |limiter: &mut messages::Limiter| if all { limiter.rest() } else { limiter.due() };
         if let Some(count) = due(&mut stream.losses) {
-            self.post(tell::lost(count, self.stats.lost.get(), "overwritten before they could be read"));
+            self.post(messages::lost(count, self.stats.lost.get()));
         }
         if let Some(count) = due(&mut stream.skips) {
-            self.post(tell::lost(count, self.stats.skipped.get(), &stream.skipped_because));
+            self.post(messages::skipped(count, self.stats.skipped.get(), &stream.skipped_because));
         }
         if let Some(count) = due(&mut stream.corrections) {
             gst::info!(CAT, imp = self, "{count} frames were given other times than their own");
-            self.post(tell::restamped(count, self.stats.restamped.get()));
+            self.post(messages::restamped(count, self.stats.restamped.get()));
         }
     }
 
@@ -314,7 +314,7 @@ impl ShmflowSrc {
         }
         stream.refused = None;
         if before.as_ref() != Some(&of.caps) {
-            self.post(tell::format_changed(&of.caps));
+            self.post(messages::format_changed(&of.caps));
         }
         let mut query = gst::query::Allocation::new(Some(&of.caps), false);
         let answered = pad.peer_query(&mut query);

@@ -17,15 +17,15 @@ use gst_base::subclass::prelude::*;
 use crate::common::clock::monotonic_ns;
 use crate::common::enums::OnDisconnect;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, formats, lock, tell};
+use crate::common::{error, formats, lock, messages};
 
+use super::accepted_caps;
 use super::deliver::Stream;
 use super::interrupt::Interrupt;
 use super::latency::Latency;
 use super::reader::Event;
 use super::settings::{self, Settings};
 use super::stats::Stats;
-use super::wish;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsrc", gst::DebugColorFlags::empty(), Some("Shared-memory video source"))
@@ -41,7 +41,7 @@ pub struct ShmflowSrc {
     interrupt: Interrupt,
     pub(super) latency: Mutex<Latency>,
     /// Downstream may accept something else than before.
-    wish_stale: AtomicBool,
+    accepted_caps_stale: AtomicBool,
     /// The pipeline was paused: what was published meanwhile is old.
     resumed: AtomicBool,
     pub(super) stats: Stats,
@@ -49,7 +49,7 @@ pub struct ShmflowSrc {
 
 impl ShmflowSrc {
     pub(super) fn post(&self, structure: gst::Structure) {
-        tell::post(self.obj().upcast_ref(), structure);
+        messages::post(self.obj().upcast_ref(), structure);
     }
 
     fn topic_event(&self, what: &str) {
@@ -82,22 +82,22 @@ impl ShmflowSrc {
 
     /// Downstream is to be asked again what it accepts and reads.
     pub(super) fn accepted_stale(&self) {
-        self.wish_stale.store(true, Ordering::Relaxed);
+        self.accepted_caps_stale.store(true, Ordering::Relaxed);
     }
 
     /// Asks downstream again, if that is due, and tells the producers what it accepts.
     fn ask_downstream(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         self.follow_downstream(stream);
-        if !self.wish_stale.swap(false, Ordering::Relaxed) {
+        if !self.accepted_caps_stale.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
         // What it reads may have changed, too: another branch of a tee, another element.
         stream.format = None;
-        let wish = wish::of(self.obj().src_pad());
-        gst::debug!(CAT, imp = self, "downstream accepts {wish}");
+        let accepted = accepted_caps::of(self.obj().src_pad());
+        gst::debug!(CAT, imp = self, "downstream accepts {accepted}");
         let news = stream
             .reader
-            .set_wish(wish)
+            .set_accepted_caps(accepted)
             .map_err(|error| self.fail(error::message(&error, "telling what is accepted")))?;
         if news {
             // The time that producers have to follow it starts now.
@@ -241,10 +241,10 @@ impl BaseSrcImpl for ShmflowSrc {
         let settings = Settings::clone(&lock(&self.settings));
         self.stats.clear();
         *lock(&self.latency) = Latency::default();
-        let unblocker = self.interrupt.start(settings.is_live);
+        let cancel_token = self.interrupt.start(settings.is_live);
         self.accepted_stale();
-        let name = tell::own_name(self.obj().upcast_ref());
-        *lock(&self.stream) = Some(Stream::new(settings, name, unblocker));
+        let name = messages::own_name(self.obj().upcast_ref());
+        *lock(&self.stream) = Some(Stream::new(settings, name, cancel_token));
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl BaseSrcImpl for ShmflowSrc {
         // The streaming thread has ended. Leases that are still out keep their memory by themselves.
         let stream = lock(&self.stream).take();
         if let Some(mut stream) = stream {
-            self.tell_losses(&mut stream, true);
+            self.report_losses(&mut stream, true);
         }
         Ok(())
     }
@@ -306,7 +306,7 @@ impl PushSrcImpl for ShmflowSrc {
             if let Some(format) = &mut stream.format {
                 format.prepare();
             }
-            self.tell_losses(stream, false);
+            self.report_losses(stream, false);
             let event = stream.reader.next(stream.patience());
             let buffer = if let Event::Frame(frame, waited) = event {
                 let arrived = monotonic_ns();
@@ -335,7 +335,7 @@ impl ShmflowSrc {
     fn handle(&self, stream: &mut Stream, event: Event) -> Result<(), gst::FlowError> {
         match event {
             // Asked again, it says whether this is the end of a flush or of a pause.
-            Event::Quiet | Event::Frame(..) | Event::Unblocked => {}
+            Event::Quiet | Event::Frame(..) | Event::Cancelled => {}
             Event::Connected => {
                 stream.discont = true;
                 self.topic_event("connected");

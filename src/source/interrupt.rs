@@ -5,7 +5,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use shmflow::Unblocker;
+use shmflow::CancelToken;
 
 use crate::common::lock;
 
@@ -22,16 +22,16 @@ struct State {
     /// How often it began to flush.
     flushes: u64,
     paused: bool,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
 }
 
 impl Interrupt {
     /// Starts anew; what is given is what waits for frames are to be ended with.
-    pub(super) fn start(&self, paused: bool) -> Unblocker {
-        let unblocker = Unblocker::new();
-        *lock(&self.state) = State { paused, unblocker: unblocker.clone(), ..State::default() };
+    pub(super) fn start(&self, paused: bool) -> CancelToken {
+        let cancel_token = CancelToken::new();
+        *lock(&self.state) = State { paused, cancel_token: cancel_token.clone(), ..State::default() };
         self.set(|_| ());
-        unblocker
+        cancel_token
     }
 
     pub(super) fn set_flushing(&self, flushing: bool) {
@@ -54,9 +54,9 @@ impl Interrupt {
         let mut state = lock(&self.state);
         change(&mut state);
         if state.flushing || state.paused {
-            state.unblocker.unblock();
+            state.cancel_token.cancel();
         } else {
-            state.unblocker.reset();
+            state.cancel_token.reset();
         }
         self.changed.notify_all();
     }

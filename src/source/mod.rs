@@ -12,6 +12,7 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
+mod accepted_caps;
 mod deliver;
 mod format;
 mod imp;
@@ -20,7 +21,6 @@ mod latency;
 mod reader;
 mod settings;
 mod stats;
-mod wish;
 
 glib::wrapper! {
     /// The element `shmflowsrc`.

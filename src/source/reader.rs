@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use shmflow::{Consumer, Error, Frame, OnLapped as RingOnLapped, ParticipantId, Start, Unblocker};
+use shmflow::{CancelToken, Consumer, Error, Frame, OnLapped as RingOnLapped, ParticipantId, StartAt};
 
 use crate::common::enums::OnLapped;
 
@@ -28,7 +28,7 @@ pub(super) enum Event {
     /// Everything was read, and the producers ended the stream in order.
     Ended,
     /// The wait was ended from outside.
-    Unblocked,
+    Cancelled,
     /// No producer came within the connection timeout.
     TimedOut,
     /// Nothing more can be read.
@@ -49,14 +49,14 @@ impl Event {
 pub(super) struct Reader {
     settings: Settings,
     name: String,
-    unblocker: Unblocker,
-    wish: String,
+    cancel_token: CancelToken,
+    accepted_caps: String,
     consumer: Option<Consumer>,
     /// A producer was seen, and its going not yet told.
     connected: bool,
     stalled: bool,
     /// A producer was there before, or it was told that there is none.
-    told_waiting: bool,
+    waiting_reported: bool,
     /// Since when there is no producer; `None` while there is one.
     waiting_since: Option<Instant>,
     /// What comes next, whatever the topic has: a frame that came together with the news of its producer, or an event that
@@ -65,29 +65,29 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(settings: Settings, name: String, unblocker: Unblocker) -> Self {
+    pub(super) fn new(settings: Settings, name: String, cancel_token: CancelToken) -> Self {
         Self {
             settings,
             name,
-            unblocker,
-            wish: String::new(),
+            cancel_token,
+            accepted_caps: String::new(),
             consumer: None,
             connected: false,
             stalled: false,
-            told_waiting: false,
+            waiting_reported: false,
             waiting_since: None,
             pending: None,
         }
     }
 
     /// Tells producers what is accepted downstream; whether that is something new.
-    pub(super) fn set_wish(&mut self, wish: String) -> Result<bool, Error> {
-        if self.wish == wish {
+    pub(super) fn set_accepted_caps(&mut self, accepted_caps: String) -> Result<bool, Error> {
+        if self.accepted_caps == accepted_caps {
             return Ok(false);
         }
-        self.wish = wish;
+        self.accepted_caps = accepted_caps;
         match &mut self.consumer {
-            Some(consumer) => consumer.set_wish(&self.wish).map(|()| true),
+            Some(consumer) => consumer.set_accepted_caps(&self.accepted_caps).map(|()| true),
             None => Ok(true),
         }
     }
@@ -118,8 +118,8 @@ impl Reader {
 
     /// Waits for something to happen, for about a second at most, or as long as `limit`.
     pub(super) fn next(&mut self, limit: Option<Duration>) -> Event {
-        if self.unblocker.is_set() {
-            return Event::Unblocked;
+        if self.cancel_token.is_cancelled() {
+            return Event::Cancelled;
         }
         if let Some(event) = self.pending.take() {
             return event;
@@ -132,8 +132,8 @@ impl Reader {
             return self.attach(left);
         };
         if !self.connected {
-            let presence = consumer.presence();
-            if presence.producers > 0 && !presence.ended {
+            let stream_status = consumer.stream_status();
+            if stream_status.producers > 0 && !stream_status.ended {
                 return self.connected();
             }
         }
@@ -154,7 +154,7 @@ impl Reader {
             }
             Err(Error::Timeout { .. }) if limit == Some(wait) => Event::Quiet,
             Err(Error::Timeout { .. }) => self.quiet(),
-            Err(Error::Unblocked { .. }) => Event::Unblocked,
+            Err(Error::Cancelled { .. }) => Event::Cancelled,
             Err(Error::Removed { .. }) => {
                 self.consumer = None;
                 self.disconnected()
@@ -172,8 +172,8 @@ impl Reader {
 
     /// Nothing came for a while: who is there?
     fn quiet(&mut self) -> Event {
-        if self.consumer.as_ref().is_none_or(|consumer| consumer.presence().producers == 0) {
-            if !std::mem::replace(&mut self.told_waiting, true) {
+        if self.consumer.as_ref().is_none_or(|consumer| consumer.stream_status().producers == 0) {
+            if !std::mem::replace(&mut self.waiting_reported, true) {
                 return Event::Waiting;
             }
             return self.disconnected();
@@ -186,7 +186,7 @@ impl Reader {
 
     fn connected(&mut self) -> Event {
         self.connected = true;
-        self.told_waiting = true;
+        self.waiting_reported = true;
         self.waiting_since = None;
         Event::Connected
     }
@@ -209,7 +209,7 @@ impl Reader {
 
     fn attach(&mut self, left: Option<Duration>) -> Event {
         // A first wait of a second, to tell whoever mistyped the topic's name.
-        let first = (!self.told_waiting && left.is_none_or(|left| left > LOOK)).then_some(LOOK);
+        let first = (!self.waiting_reported && left.is_none_or(|left| left > LOOK)).then_some(LOOK);
         match self.open(first.or(left)) {
             Ok(consumer) => {
                 self.consumer = Some(consumer);
@@ -217,7 +217,7 @@ impl Reader {
             }
             Err(Error::Timeout { .. }) if first.is_some() => self.quiet(),
             Err(Error::Timeout { .. }) => Event::TimedOut,
-            Err(Error::Unblocked { .. }) => Event::Unblocked,
+            Err(Error::Cancelled { .. }) => Event::Cancelled,
             // Removed between being found and being opened: whoever removed it was not the last to make it.
             Err(Error::Removed { .. }) => Event::Quiet,
             // A process that was stopped while it opened or closed the topic is in the way, until it goes on or dies. The
@@ -230,7 +230,7 @@ impl Reader {
     fn open(&self, wait: Option<Duration>) -> Result<Consumer, Error> {
         let settings = &self.settings;
         let mut builder = Consumer::builder(settings.topic.as_deref().unwrap_or_default())
-            .start(if settings.is_live { Start::Newest } else { Start::Oldest })
+            .start(if settings.is_live { StartAt::Newest } else { StartAt::Oldest })
             .on_lapped(match settings.on_lapped {
                 OnLapped::Newest => RingOnLapped::Newest,
                 OnLapped::Oldest => RingOnLapped::Oldest,
@@ -238,9 +238,9 @@ impl Reader {
             .read_only(settings.read_only)
             .allow_foreign_owner(settings.allow_foreign_owner)
             .name(&self.name)
-            .wish(&self.wish)
-            .unblocker(&self.unblocker)
-            .wait_for_topic(wait);
+            .accepted_caps(&self.accepted_caps)
+            .cancel_token(&self.cancel_token)
+            .connect_timeout(wait);
         if settings.max_leases > 0 {
             builder = builder.max_leases(settings.max_leases);
         }

@@ -30,7 +30,7 @@ fn defaults_are_what_users_of_other_elements_expect() {
                 ("topic", "NULL"),
                 ("max-buffers", "8"),
                 ("history", "1"),
-                ("reserve", "2"),
+                ("spare-slots", "2"),
                 ("max-bytes", "0"),
                 ("perms", "384"),
                 ("wait-for-connection", "false"),

@@ -3,7 +3,7 @@
 use super::{Receiver, Sender, Transport};
 use crate::Res;
 use crate::spec::Spec;
-use shmflow::{Consumer, Error, Producer, Start};
+use shmflow::{Consumer, Error, Producer, StartAt};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -19,13 +19,13 @@ impl Transport for Ring {
     type Receiver = Consumer;
 
     fn sender(spec: &Spec) -> Res<Producer> {
-        let builder = Producer::builder(&topic(spec)).depth(spec.depth).capacity(spec.bytes);
+        let builder = Producer::builder(&topic(spec)).depth(spec.depth).slot_capacity(spec.bytes);
         let builder = if spec.history > 0 { builder.history(spec.history) } else { builder };
         Ok(builder.open()?)
     }
 
     fn receiver(spec: &Spec) -> Res<Consumer> {
-        Ok(Consumer::builder(&topic(spec)).start(Start::Next).open()?)
+        Ok(Consumer::builder(&topic(spec)).start(StartAt::Next).open()?)
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn read(
     };
     let frame = match frame {
         Ok(Some(frame)) => frame,
-        Ok(None) | Err(Error::NoTopic { .. }) => return Ok(Read::Nothing),
+        Ok(None) | Err(Error::TopicNotFound { .. }) => return Ok(Read::Nothing),
         Err(error) => return Err(error),
     };
     let total = frame.len().checked_add(HEAD).filter(|total| *total <= size);

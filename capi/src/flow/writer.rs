@@ -4,7 +4,7 @@ use ring::{Error, Producer, ProducerBuilder};
 
 use super::HEAD;
 
-/// Slots that a ring can have, less those that it keeps in reserve.
+/// Slots that a ring can have, less those that it keeps as spare slots.
 const MOST_SLOTS: usize = 16_000;
 
 /// How many images fit into a ring of `size` bytes.
@@ -42,14 +42,14 @@ fn settings(topic: &str, size: usize, image: usize) -> ProducerBuilder {
     let builder = Producer::builder(topic).persistent(true);
     // Whatever is wrong with it, opening it will say.
     let there = ring::inspect(topic, None).ok().and_then(|info| info.geometry);
-    match there.filter(|shape| shape.capacity >= image) {
+    match there.filter(|shape| shape.slot_capacity >= image) {
         Some(shape) => builder
             .depth(shape.depth)
-            .reserve(shape.slots.saturating_sub(shape.depth))
+            .spare_slots(shape.slots.saturating_sub(shape.depth))
             .history(shape.history)
-            .capacity(shape.capacity)
+            .slot_capacity(shape.slot_capacity)
             .meta_capacity(shape.meta_capacity),
-        None => builder.depth(slots(size, image)).capacity(room(image)),
+        None => builder.depth(slots(size, image)).slot_capacity(room(image)),
     }
 }
 
@@ -59,11 +59,11 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
         None => producer.insert(settings(topic, size, data.len()).open()?),
     };
     let shape = open.geometry();
-    if data.len() > shape.capacity {
+    if data.len() > shape.slot_capacity {
         // No more images than now, and no more than what the program gave has room for. Some room to spare, since each new
         // ring is one that newcomers do not look behind: images that are compressed differ in size all the time.
         let depth = shape.depth.min(slots(size, data.len()));
-        open.reshape(room(data.len().saturating_add(data.len() / 4)), depth)?;
+        open.resize(room(data.len().saturating_add(data.len() / 4)), depth)?;
     }
     open.write(data)?;
     Ok(())

@@ -13,7 +13,7 @@
     do {                                                                                                      \
         if (!(condition)) {                                                                                   \
             fprintf(stderr, "%s:%d: not so: %s (%s: %s)\n", __FILE__, __LINE__, #condition,                   \
-                    shmflow_status_name(shmflow_error_status()), shmflow_error_text());                       \
+                    shmflow_status_name(shmflow_last_error_status()), shmflow_last_error_message());                       \
             exit(1);                                                                                          \
         }                                                                                                     \
     } while (0)
@@ -24,7 +24,7 @@
         shmflow_status given_ = (call);                                                                       \
         if (given_ != (status)) {                                                                             \
             fprintf(stderr, "%s:%d: %s gives %s, and not %s (%s)\n", __FILE__, __LINE__, #call,                \
-                    shmflow_status_name(given_), shmflow_status_name(status), shmflow_error_text());          \
+                    shmflow_status_name(given_), shmflow_status_name(status), shmflow_last_error_message());          \
             exit(1);                                                                                          \
         }                                                                                                     \
     } while (0)

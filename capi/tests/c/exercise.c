@@ -14,8 +14,8 @@ static void *release(void *frame) {
     return NULL;
 }
 
-static void *unblock(void *consumer) {
-    OK(shmflow_consumer_unblock((const shmflow_consumer *)consumer));
+static void *cancel(void *consumer) {
+    OK(shmflow_consumer_cancel((const shmflow_consumer *)consumer));
     return NULL;
 }
 
@@ -31,7 +31,7 @@ static void *wait_for_ever(void *consumer) {
         pause_a_little();
         status = shmflow_consumer_receive((const shmflow_consumer *)consumer, SHMFLOW_FOREVER, &frame);
     } while (status == SHMFLOW_HANDLE_IN_USE); /* the other thread was quicker */
-    CHECK(status == SHMFLOW_UNBLOCKED);
+    CHECK(status == SHMFLOW_CANCELLED);
     return NULL;
 }
 
@@ -68,14 +68,14 @@ static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
         pixels[i] = (unsigned char)(i * 7);
     }
     OK(shmflow_claim_set_metadata(claim, &said));
-    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_length(claim, bytes - 1));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_set_length(claim, bytes - 1));
     GIVES(SHMFLOW_TOO_LARGE, shmflow_claim_set_length(claim, shmflow_claim_capacity(claim) + 1));
     uint64_t sequence = 0;
     OK(shmflow_claim_publish(claim, &sequence));
 
     shmflow_frame *frame;
     OK(shmflow_consumer_receive(consumer, 10000, &frame));
-    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost(frame) == 0);
+    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost_before(frame) == 0);
     CHECK(shmflow_frame_length(frame) == bytes && shmflow_frame_is_copy(frame) == 0);
     CHECK(shmflow_frame_producer(frame) != 0 && shmflow_frame_epoch(frame) != 0);
     OK(shmflow_frame_metadata_status(frame));
@@ -125,11 +125,11 @@ static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
     said.planes[0].stride = -80;
     static unsigned char gray[80 * HEIGHT];
     OK(shmflow_producer_write(producer, gray, sizeof gray, &said, NULL));
-    GIVES(SHMFLOW_BAD_METADATA, shmflow_producer_write(producer, gray, sizeof gray - 17, &said, NULL));
-    OK(shmflow_consumer_try(consumer, &frame));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_producer_write(producer, gray, sizeof gray - 17, &said, NULL));
+    OK(shmflow_consumer_try_receive(consumer, &frame));
     OK(shmflow_frame_plane(frame, 0, &plane, sizeof plane));
     CHECK(plane.stride == -80 && plane.data == (const char *)shmflow_frame_data(frame) + (HEIGHT - 1) * 80);
-    GIVES(SHMFLOW_BAD_ARGUMENT, shmflow_frame_plane(frame, 1, &plane, sizeof plane));
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_frame_plane(frame, 1, &plane, sizeof plane));
     OK(shmflow_frame_crop(frame, &crop, sizeof crop));
     CHECK(crop.x == 0 && crop.y == 0 && crop.width == WIDTH && crop.height == HEIGHT);
     shmflow_frame_release(frame);
@@ -140,7 +140,7 @@ static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
     said.plane_count = 1;
     said.planes[0].stride = 99;
     OK(shmflow_producer_write(producer, gray, sizeof gray, &said, NULL));
-    OK(shmflow_consumer_try(consumer, &frame));
+    OK(shmflow_consumer_try_receive(consumer, &frame));
     GIVES(SHMFLOW_UNKNOWN_FORMAT, shmflow_frame_plane(frame, 0, &plane, sizeof plane));
     CHECK(plane.data == NULL && plane.stride == 99);
     shmflow_frame_release(frame);
@@ -171,12 +171,12 @@ static void bytes(shmflow_producer *producer, shmflow_consumer *consumer) {
     CHECK(memcmp(shmflow_frame_data(frame), "hello", 5) == 0);
     shmflow_consumer_stats stats;
     OK(shmflow_consumer_get_stats(consumer, &stats, sizeof stats));
-    CHECK(stats.leased == 1 && stats.lost == 0 && stats.producers == 1 && stats.ended == 0);
+    CHECK(stats.leases == 1 && stats.lost == 0 && stats.producers == 1 && stats.ended == 0);
     shmflow_frame_release(frame);
-    OK(shmflow_consumer_try(consumer, &frame));
+    OK(shmflow_consumer_try_receive(consumer, &frame));
     CHECK(shmflow_frame_length(frame) == 0);
     shmflow_frame_release(frame);
-    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try_receive(consumer, &frame));
     CHECK(frame == NULL);
     GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 10, &frame));
 
@@ -185,10 +185,10 @@ static void bytes(shmflow_producer *producer, shmflow_consumer *consumer) {
         OK(shmflow_producer_write(producer, &i, sizeof i, NULL, &sequence));
     }
     OK(shmflow_consumer_skip_to_newest(consumer));
-    OK(shmflow_consumer_try(consumer, &frame));
-    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost(frame) == 0);
+    OK(shmflow_consumer_try_receive(consumer, &frame));
+    CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost_before(frame) == 0);
     shmflow_frame_release(frame);
-    OK(shmflow_consumer_set_wish(consumer, "video/x-raw, format=BGR"));
+    OK(shmflow_consumer_set_accepted_caps(consumer, "video/x-raw, format=BGR"));
 }
 
 static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
@@ -198,15 +198,15 @@ static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
     CHECK(fd >= 0 && fd == again);
     struct pollfd watched = {fd, POLLIN, 0};
     shmflow_frame *frame;
-    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+    GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try_receive(consumer, &frame));
     CHECK(poll(&watched, 1, 0) == 0);
     for (int i = 0; i < 10; i++) {
         OK(shmflow_producer_write(producer, &i, sizeof i, NULL, NULL));
         CHECK(poll(&watched, 1, 30000) == 1);
-        OK(shmflow_consumer_try(consumer, &frame));
+        OK(shmflow_consumer_try_receive(consumer, &frame));
         CHECK(memcmp(shmflow_frame_data(frame), &i, sizeof i) == 0);
         shmflow_frame_release(frame);
-        GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try(consumer, &frame));
+        GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_try_receive(consumer, &frame));
     }
 
     pthread_t thread;
@@ -215,31 +215,31 @@ static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
     shmflow_status status;
     do {
         pause_a_little();
-        status = shmflow_consumer_try(consumer, &frame);
+        status = shmflow_consumer_try_receive(consumer, &frame);
         CHECK(status == SHMFLOW_TIMEOUT || status == SHMFLOW_HANDLE_IN_USE);
     } while (status == SHMFLOW_TIMEOUT);
-    OK(shmflow_consumer_unblock(consumer));
+    OK(shmflow_consumer_cancel(consumer));
     CHECK(pthread_join(thread, NULL) == 0);
-    OK(shmflow_consumer_unblock_reset(consumer));
+    OK(shmflow_consumer_cancel_reset(consumer));
 
-    CHECK(pthread_create(&thread, NULL, unblock, consumer) == 0);
-    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    CHECK(pthread_create(&thread, NULL, cancel, consumer) == 0);
+    GIVES(SHMFLOW_CANCELLED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
     CHECK(pthread_join(thread, NULL) == 0);
-    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
-    OK(shmflow_consumer_unblock_reset(consumer));
+    GIVES(SHMFLOW_CANCELLED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    OK(shmflow_consumer_cancel_reset(consumer));
     GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 0, &frame));
 }
 
 int main(void) {
     CHECK(strcmp(shmflow_version(), "0.1.0") == 0);
     CHECK(strcmp(shmflow_status_name(SHMFLOW_NO_SPACE), "SHMFLOW_NO_SPACE") == 0);
-    CHECK(strcmp(shmflow_error_text(), "") == 0 && shmflow_error_status() == SHMFLOW_OK);
+    CHECK(strcmp(shmflow_last_error_message(), "") == 0 && shmflow_last_error_status() == SHMFLOW_OK);
 
     shmflow_producer_options making;
     OK(shmflow_producer_options_init(&making, sizeof making));
     making.depth = 4;
     making.history = 2;
-    making.capacity = 1000;
+    making.slot_capacity = 1000;
     making.name = "exercise";
     making.perms = 0644;
     shmflow_producer *producer;
@@ -248,11 +248,11 @@ int main(void) {
 
     shmflow_consumer_options reading;
     OK(shmflow_consumer_options_init(&reading, sizeof reading));
-    reading.wait_for_topic_ms = 1000;
+    reading.connect_timeout_ms = 1000;
     reading.start = SHMFLOW_START_OLDEST;
     reading.on_lapped = SHMFLOW_ON_LAPPED_NEWEST;
     reading.max_leases = 2;
-    reading.wish = "video/x-raw";
+    reading.accepted_caps = "video/x-raw";
     shmflow_consumer *consumer;
     OK(shmflow_consumer_open("exercise", &reading, &consumer));
 
@@ -275,22 +275,22 @@ int main(void) {
 
     shmflow_producer_stats stats;
     OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
-    CHECK(stats.published >= 20 && stats.depth == 5 && stats.slots >= 5 && stats.consumers == 1 && stats.leads == 1);
-    CHECK(stats.capacity >= BYTES && stats.epoch == 2 && stats.reserved_bytes > stats.capacity);
+    CHECK(stats.published >= 20 && stats.depth == 5 && stats.slots >= 5 && stats.consumers == 1 && stats.is_primary == 1);
+    CHECK(stats.slot_capacity >= BYTES && stats.epoch == 2 && stats.reserved_bytes > stats.slot_capacity);
 
     OK(shmflow_consumer_receive(consumer, 10000, &frame));
     OK(shmflow_producer_end(producer));
     shmflow_frame *none;
     GIVES(SHMFLOW_ENDED, shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &none));
-    CHECK(none == NULL && strstr(shmflow_error_text(), "exercise") != NULL);
+    CHECK(none == NULL && strstr(shmflow_last_error_message(), "exercise") != NULL);
     /* A frame outlives everything. */
     shmflow_consumer_close(consumer);
     shmflow_producer_close(producer);
     CHECK(memcmp(shmflow_frame_data(frame), "last", 4) == 0);
     shmflow_frame_release(frame);
 
-    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("exercise", NULL, &consumer));
-    CHECK(consumer == NULL && strstr(shmflow_error_text(), "exercise") != NULL);
+    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("exercise", NULL, &consumer));
+    CHECK(consumer == NULL && strstr(shmflow_last_error_message(), "exercise") != NULL);
     puts("done");
     return 0;
 }

@@ -42,7 +42,7 @@ int main(int count, char **words) {
         OK(shmflow_consumer_receive(consumer, 30000, &frame));
         shmflow_status status = shmflow_frame_metadata_status(frame);
         printf("{\"status\":\"%s\",", shmflow_status_name(status));
-        text("error", status == SHMFLOW_OK ? NULL : shmflow_error_text());
+        text("error", status == SHMFLOW_OK ? NULL : shmflow_last_error_message());
         number("flags_number", shmflow_frame_flags(frame), 1);
         time_of("capture_ns", shmflow_frame_capture_time(frame));
         number("clock_number", shmflow_frame_clock(frame), 1);

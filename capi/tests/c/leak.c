@@ -8,7 +8,7 @@ int main(void) {
     OK(shmflow_consumer_open("leak", NULL, &consumer));
     OK(shmflow_producer_write(producer, "x", 1, NULL, NULL));
     shmflow_frame *frame;
-    OK(shmflow_consumer_try(consumer, &frame));
+    OK(shmflow_consumer_try_receive(consumer, &frame));
     frame = NULL;
     shmflow_consumer_close(consumer);
     shmflow_producer_close(producer);

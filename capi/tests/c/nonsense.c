@@ -3,7 +3,7 @@
 
 #include "check.h"
 
-#define BAD(call) GIVES(SHMFLOW_BAD_ARGUMENT, call)
+#define BAD(call) GIVES(SHMFLOW_INVALID_ARGUMENT, call)
 
 /* Aligned as nothing is that these functions take. */
 #define CROOKED(type) ((type *)(void *)(crooked + 1))
@@ -29,13 +29,13 @@ static void options(void) {
     WITH(size, SIZE_MAX);
     WITH(mode, 3);
     WITH(mode, -1);
-    WITH(policy, 2);
-    WITH(policy, INT_MIN);
+    WITH(overflow_policy, 2);
+    WITH(overflow_policy, INT_MIN);
     WITH(perms, 01000);
     WITH(perms, UINT_MAX);
     WITH(depth, 0);
     WITH(depth, UINT_MAX);
-    WITH(reserve, UINT_MAX);
+    WITH(spare_slots, UINT_MAX);
     WITH(name, "\xff\xfe");
     WITH(directory, "");
 #undef WITH
@@ -43,7 +43,7 @@ static void options(void) {
     making.directory = "/nowhere/at/all";
     CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
     making.directory = NULL;
-    making.capacity = SIZE_MAX;
+    making.slot_capacity = SIZE_MAX;
     CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
 
     shmflow_consumer_options reading;
@@ -62,7 +62,7 @@ static void options(void) {
     WITH(start, -7);
     WITH(on_lapped, 99);
     WITH(name, "\xc3");
-    WITH(wish, "\x80");
+    WITH(accepted_caps, "\x80");
     WITH(directory, "");
 #undef WITH
     /* A newer program's options, with something in them that this library does not have. */
@@ -73,10 +73,10 @@ static void options(void) {
     memset(&newer, 0, sizeof newer);
     OK(shmflow_consumer_options_init(&newer.known, sizeof newer.known));
     newer.known.size = sizeof newer;
-    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("nonsense", &newer.known, &consumer));
+    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("nonsense", &newer.known, &consumer));
     newer.unknown = 1;
     BAD(shmflow_consumer_open("nonsense", &newer.known, &consumer));
-    CHECK(strstr(shmflow_error_text(), "newer") != NULL);
+    CHECK(strstr(shmflow_last_error_message(), "newer") != NULL);
 }
 
 static void names(void) {
@@ -85,16 +85,16 @@ static void names(void) {
     BAD(shmflow_producer_open(NULL, NULL, &producer));
     BAD(shmflow_producer_open("nonsense", NULL, NULL));
     BAD(shmflow_producer_open("\xff", NULL, &producer));
-    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open("", NULL, &producer));
-    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open("a\nb", NULL, &producer));
+    GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open("", NULL, &producer));
+    GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open("a\nb", NULL, &producer));
     char name[400];
     memset(name, 'x', sizeof name);
     name[sizeof name - 1] = 0;
-    GIVES(SHMFLOW_BAD_NAME, shmflow_producer_open(name, NULL, &producer));
+    GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open(name, NULL, &producer));
     BAD(shmflow_consumer_open(NULL, NULL, &consumer));
     BAD(shmflow_consumer_open("nonsense", NULL, NULL));
-    GIVES(SHMFLOW_BAD_NAME, shmflow_consumer_open("", NULL, &consumer));
-    GIVES(SHMFLOW_NO_TOPIC, shmflow_consumer_open("nonsense", NULL, &consumer));
+    GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_consumer_open("", NULL, &consumer));
+    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("nonsense", NULL, &consumer));
 }
 
 static void nothing(void) {
@@ -137,19 +137,19 @@ static void nothing(void) {
     shmflow_consumer_close(NULL);
     BAD(shmflow_consumer_receive(NULL, 0, &frame));
     CHECK(frame == NULL);
-    BAD(shmflow_consumer_try(NULL, &frame));
+    BAD(shmflow_consumer_try_receive(NULL, &frame));
     BAD(shmflow_consumer_fd(NULL, &fd));
-    BAD(shmflow_consumer_unblock(NULL));
-    BAD(shmflow_consumer_unblock_reset(NULL));
+    BAD(shmflow_consumer_cancel(NULL));
+    BAD(shmflow_consumer_cancel_reset(NULL));
     BAD(shmflow_consumer_skip_to_newest(NULL));
-    BAD(shmflow_consumer_set_wish(NULL, ""));
+    BAD(shmflow_consumer_set_accepted_caps(NULL, ""));
     BAD(shmflow_consumer_get_stats(NULL, &read, sizeof read));
-    BAD(shmflow_consumer_unblock(CROOKED(shmflow_consumer)));
+    BAD(shmflow_consumer_cancel(CROOKED(shmflow_consumer)));
 
     CHECK(shmflow_frame_ref(NULL) == NULL);
     shmflow_frame_release(NULL);
     CHECK(shmflow_frame_data(NULL) == NULL && shmflow_frame_length(NULL) == 0 && shmflow_frame_sequence(NULL) == 0);
-    CHECK(shmflow_frame_lost(NULL) == 0 && shmflow_frame_producer(NULL) == 0 && shmflow_frame_epoch(NULL) == 0);
+    CHECK(shmflow_frame_lost_before(NULL) == 0 && shmflow_frame_producer(NULL) == 0 && shmflow_frame_epoch(NULL) == 0);
     CHECK(shmflow_frame_is_copy(NULL) == 0 && shmflow_frame_flags(NULL) == 0 && shmflow_frame_clock(NULL) == 0);
     CHECK(shmflow_frame_capture_time(NULL) == SHMFLOW_NO_TIME && shmflow_frame_pts(NULL) == SHMFLOW_NO_TIME);
     CHECK(shmflow_frame_dts(NULL) == SHMFLOW_NO_TIME && shmflow_frame_duration(NULL) == SHMFLOW_NO_TIME);
@@ -157,7 +157,7 @@ static void nothing(void) {
     CHECK(shmflow_frame_caps(NULL) == NULL && shmflow_frame_format(NULL) == NULL);
     CHECK(shmflow_frame_width(NULL) == 0 && shmflow_frame_height(NULL) == 0 && shmflow_frame_plane_count(NULL) == 0);
     CHECK(shmflow_frame_metadata_block(NULL, &size) == NULL && size == 0);
-    CHECK(shmflow_error_status() == SHMFLOW_BAD_ARGUMENT && strstr(shmflow_error_text(), "NULL") != NULL);
+    CHECK(shmflow_last_error_status() == SHMFLOW_INVALID_ARGUMENT && strstr(shmflow_last_error_message(), "NULL") != NULL);
     BAD(shmflow_frame_metadata_status(NULL));
     BAD(shmflow_frame_rate(NULL, &n, &d));
     BAD(shmflow_frame_plane(NULL, 0, &plane, sizeof plane));
@@ -190,7 +190,7 @@ static void handles(void) {
     OK(shmflow_producer_claim(producer, 10, &claim));
     BAD(shmflow_claim_set_metadata(claim, NULL));
     BAD(shmflow_claim_set_metadata_block(claim, NULL, 9));
-    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_metadata_block(claim, "nonsense", 8));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_set_metadata_block(claim, "nonsense", 8));
     GIVES(SHMFLOW_TOO_LARGE, shmflow_claim_set_length(claim, SIZE_MAX));
 #define WITH(status, field, value)                                                                            \
     do {                                                                                                      \
@@ -202,21 +202,21 @@ static void handles(void) {
         GIVES(status, shmflow_claim_set_metadata(claim, &said));                                              \
         GIVES(status, shmflow_producer_write(producer, "0123456789", 10, &said, NULL));                       \
     } while (0)
-    WITH(SHMFLOW_BAD_ARGUMENT, size, 1);
-    WITH(SHMFLOW_BAD_ARGUMENT, width, 0);
-    WITH(SHMFLOW_BAD_ARGUMENT, height, 0);
-    WITH(SHMFLOW_BAD_METADATA, height, 3);
-    WITH(SHMFLOW_BAD_METADATA, width, UINT_MAX >> 1);
-    WITH(SHMFLOW_BAD_ARGUMENT, width, UINT_MAX);
-    WITH(SHMFLOW_BAD_ARGUMENT, plane_count, 5);
-    WITH(SHMFLOW_BAD_ARGUMENT, plane_count, UINT_MAX);
-    WITH(SHMFLOW_BAD_METADATA, plane_count, 1); /* of stride 0 */
-    WITH(SHMFLOW_BAD_METADATA, plane_count, 2);
-    WITH(SHMFLOW_BAD_ARGUMENT, clock, UINT_MAX);
-    WITH(SHMFLOW_BAD_ARGUMENT, caps, "\xff");
+    WITH(SHMFLOW_INVALID_ARGUMENT, size, 1);
+    WITH(SHMFLOW_INVALID_ARGUMENT, width, 0);
+    WITH(SHMFLOW_INVALID_ARGUMENT, height, 0);
+    WITH(SHMFLOW_INVALID_METADATA, height, 3);
+    WITH(SHMFLOW_INVALID_METADATA, width, UINT_MAX >> 1);
+    WITH(SHMFLOW_INVALID_ARGUMENT, width, UINT_MAX);
+    WITH(SHMFLOW_INVALID_ARGUMENT, plane_count, 5);
+    WITH(SHMFLOW_INVALID_ARGUMENT, plane_count, UINT_MAX);
+    WITH(SHMFLOW_INVALID_METADATA, plane_count, 1); /* of stride 0 */
+    WITH(SHMFLOW_INVALID_METADATA, plane_count, 2);
+    WITH(SHMFLOW_INVALID_ARGUMENT, clock, UINT_MAX);
+    WITH(SHMFLOW_INVALID_ARGUMENT, caps, "\xff");
     WITH(SHMFLOW_UNKNOWN_FORMAT, format, "");
     WITH(SHMFLOW_UNKNOWN_FORMAT, format, "a format with a name that is too long");
-    WITH(SHMFLOW_BAD_METADATA, crop_width, 6);
+    WITH(SHMFLOW_INVALID_METADATA, crop_width, 6);
 #undef WITH
     OK(shmflow_metadata_init(&said, sizeof said));
     said.format = "GRAY8";
@@ -230,23 +230,23 @@ static void handles(void) {
     caps[99999] = 0;
     said.fps_n = 0;
     said.caps = caps;
-    GIVES(SHMFLOW_BAD_METADATA, shmflow_claim_set_metadata(claim, &said));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_set_metadata(claim, &said));
     free(caps);
     OK(shmflow_claim_publish(claim, &sequence));
     CHECK(sequence == 1);
 
     shmflow_frame *frame;
     BAD(shmflow_consumer_receive(consumer, 0, NULL));
-    BAD(shmflow_consumer_try(consumer, NULL));
-    BAD(shmflow_consumer_try(consumer, CROOKED(shmflow_frame *)));
+    BAD(shmflow_consumer_try_receive(consumer, NULL));
+    BAD(shmflow_consumer_try_receive(consumer, CROOKED(shmflow_frame *)));
     BAD(shmflow_consumer_fd(consumer, NULL));
-    BAD(shmflow_consumer_set_wish(consumer, NULL));
-    BAD(shmflow_consumer_set_wish(consumer, "\xff"));
-    char *wish = (char *)malloc(10000);
-    memset(wish, 'x', 10000);
-    wish[9999] = 0;
-    BAD(shmflow_consumer_set_wish(consumer, wish));
-    free(wish);
+    BAD(shmflow_consumer_set_accepted_caps(consumer, NULL));
+    BAD(shmflow_consumer_set_accepted_caps(consumer, "\xff"));
+    char *caps = (char *)malloc(10000);
+    memset(caps, 'x', 10000);
+    caps[9999] = 0;
+    BAD(shmflow_consumer_set_accepted_caps(consumer, caps));
+    free(caps);
     BAD(shmflow_consumer_get_stats(consumer, NULL, 72));
     /* Nothing was lost by all that. */
     OK(shmflow_consumer_receive(consumer, INT64_MIN, &frame));

@@ -15,7 +15,7 @@ static void say(const char *what) {
 static shmflow_consumer *consumer_of(const char *topic) {
     shmflow_consumer_options options;
     OK(shmflow_consumer_options_init(&options, sizeof options));
-    options.wait_for_topic_ms = 30000;
+    options.connect_timeout_ms = 30000;
     shmflow_consumer *consumer;
     OK(shmflow_consumer_open(topic, &options, &consumer));
     return consumer;
@@ -38,7 +38,7 @@ static void send_frames(const char *topic, long count) {
     shmflow_producer_options options;
     OK(shmflow_producer_options_init(&options, sizeof options));
     options.depth = 200;
-    options.capacity = 4096;
+    options.slot_capacity = 4096;
     shmflow_producer *producer;
     OK(shmflow_producer_open(topic, &options, &producer));
     say("ready");
@@ -74,7 +74,7 @@ static void receive_frames(const char *topic, int polling) {
         shmflow_status status;
         if (polling) {
             CHECK(poll(&watched, 1, 30000) == 1);
-            status = shmflow_consumer_try(consumer, &frame);
+            status = shmflow_consumer_try_receive(consumer, &frame);
             if (status == SHMFLOW_TIMEOUT) {
                 continue;
             }
@@ -87,7 +87,7 @@ static void receive_frames(const char *topic, int polling) {
         OK(status);
         check_frame(frame);
         count++;
-        CHECK(shmflow_frame_sequence(frame) == count && shmflow_frame_lost(frame) == 0);
+        CHECK(shmflow_frame_sequence(frame) == count && shmflow_frame_lost_before(frame) == 0);
         shmflow_frame_release(frame);
     }
     printf("%lu frames\n", count);
@@ -123,9 +123,9 @@ static void fork_away(const char *topic) {
     if (child == 0) {
         shmflow_frame *none;
         GIVES(SHMFLOW_FORKED, shmflow_producer_write(producer, "y", 1, NULL, NULL));
-        GIVES(SHMFLOW_FORKED, shmflow_consumer_try(consumer, &none));
+        GIVES(SHMFLOW_FORKED, shmflow_consumer_try_receive(consumer, &none));
         GIVES(SHMFLOW_FORKED, shmflow_consumer_fd(consumer, &fd));
-        CHECK(strstr(shmflow_error_text(), "fork") != NULL);
+        CHECK(strstr(shmflow_last_error_message(), "fork") != NULL);
         CHECK(memcmp(shmflow_frame_data(frame), "x", 1) == 0);
         shmflow_frame_release(frame);
         shmflow_consumer_close(consumer);
@@ -150,7 +150,7 @@ static shmflow_consumer *interrupted;
 
 static void interrupt(int signal) {
     (void)signal;
-    shmflow_consumer_unblock(interrupted);
+    shmflow_consumer_cancel(interrupted);
 }
 
 /* Waits for ever, until Ctrl-C. */
@@ -162,7 +162,7 @@ static void wait_for_signal(const char *topic) {
     CHECK(sigaction(SIGINT, &action, NULL) == 0);
     say("ready");
     shmflow_frame *frame;
-    GIVES(SHMFLOW_UNBLOCKED, shmflow_consumer_receive(interrupted, SHMFLOW_FOREVER, &frame));
+    GIVES(SHMFLOW_CANCELLED, shmflow_consumer_receive(interrupted, SHMFLOW_FOREVER, &frame));
     shmflow_consumer_close(interrupted);
     say("interrupted");
 }

@@ -72,7 +72,7 @@ class NoSlot(ShmflowError):
 
 
 class Full(ShmflowError):
-    """With ``policy="drop"``: consumers have not read what is there. The frame was dropped."""
+    """With ``overflow_policy="drop"``: consumers have not read what is there. The frame was dropped."""
 
 
 class Standby(ShmflowError):

@@ -10,10 +10,10 @@ use super::{Consumer, ConsumerStats};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
-use crate::lifecycle::open::{self, Opened, Start};
+use crate::lifecycle::open::{self, Opened, StartAt};
 use crate::lifecycle::whole;
+use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
-use crate::sys::unblock::Unblocker;
 use crate::sys::watch::{Appeared, Watch};
 use crate::topic::{FileKind, Topic};
 
@@ -34,21 +34,21 @@ pub struct ConsumerBuilder {
     topic: String,
     dir: Option<PathBuf>,
     name: Option<String>,
-    start: Start,
+    start: StartAt,
     on_lapped: OnLapped,
     max_leases: Option<u32>,
     read_only: bool,
     /// `None`: do not wait; `Some(None)`: for ever.
     wait: Option<Option<Duration>>,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
     allow_foreign: bool,
     prefault: bool,
-    wish: String,
+    accepted_caps: String,
 }
 
 /// Whether it is worth waiting for the topic.
 fn is_to_come(error: &Error) -> bool {
-    matches!(error, Error::NoTopic { .. }) || whole::is_deleted(error)
+    matches!(error, Error::TopicNotFound { .. }) || whole::is_deleted(error)
 }
 
 impl ConsumerBuilder {
@@ -57,15 +57,15 @@ impl ConsumerBuilder {
             topic: topic.into(),
             dir: None,
             name: None,
-            start: Start::default(),
+            start: StartAt::default(),
             on_lapped: OnLapped::default(),
             max_leases: None,
             read_only: false,
             wait: None,
-            unblocker: Unblocker::new(),
+            cancel_token: CancelToken::new(),
             allow_foreign: false,
             prefault: true,
-            wish: String::new(),
+            accepted_caps: String::new(),
         }
     }
 
@@ -82,7 +82,7 @@ impl ConsumerBuilder {
     }
 
     /// Where to start. Default: at the oldest frame that is still there.
-    pub fn start(mut self, start: Start) -> Self {
+    pub fn start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
@@ -108,14 +108,14 @@ impl ConsumerBuilder {
     }
 
     /// If the topic is not there, wait for it: at most so long, or for ever (`None`). Default: do not wait.
-    pub fn wait_for_topic(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.wait = Some(timeout.into());
         self
     }
 
-    /// An unblocker made earlier, which ends the wait for the topic too.
-    pub fn unblocker(mut self, unblocker: &Unblocker) -> Self {
-        self.unblocker = unblocker.clone();
+    /// An cancel_token made earlier, which ends the wait for the topic too.
+    pub fn cancel_token(mut self, cancel_token: &CancelToken) -> Self {
+        self.cancel_token = cancel_token.clone();
         self
     }
 
@@ -133,25 +133,25 @@ impl ConsumerBuilder {
         self
     }
 
-    /// What this consumer would like to receive; see [`Consumer::set_wish`].
-    pub fn wish(mut self, caps: &str) -> Self {
-        self.wish = caps.into();
+    /// The caps that this consumer accepts; see [`Consumer::set_accepted_caps`].
+    pub fn accepted_caps(mut self, caps: &str) -> Self {
+        self.accepted_caps = caps.into();
         self
     }
 
     /// Opens the topic.
     ///
     /// # Errors
-    /// [`Error::NoTopic`] if it is not there and was not to be waited for, [`Error::Timeout`] if it did not come in
-    /// time, [`Error::Unblocked`]; [`Error::BadName`]; [`Error::NotPermitted`], [`Error::ForeignOwner`];
-    /// [`Error::ReadOnlyNotAdmitted`]; [`Error::NotARing`], [`Error::LayoutVersion`], [`Error::Corrupt`];
+    /// [`Error::TopicNotFound`] if it is not there and was not to be waited for, [`Error::Timeout`] if it did not come in
+    /// time, [`Error::Cancelled`]; [`Error::InvalidTopicName`]; [`Error::PermissionDenied`], [`Error::ForeignOwner`];
+    /// [`Error::ReadOnlyNotAllowed`]; [`Error::NotARing`], [`Error::VersionMismatch`], [`Error::Corrupt`];
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
-        super::check_wish(&self.wish)?;
+        super::check_accepted_caps(&self.accepted_caps)?;
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
-            wish: self.wish.clone(),
+            accepted_caps: self.accepted_caps.clone(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: 0,
@@ -188,10 +188,10 @@ impl ConsumerBuilder {
                 Err(error) if is_to_come(&error) => {}
                 result => return result,
             }
-            match watch.wait(file.as_ref(), deadline, &self.unblocker)? {
+            match watch.wait(file.as_ref(), deadline, &self.cancel_token)? {
                 Appeared::Changed => {}
                 Appeared::TimedOut => return Err(Error::Timeout { topic: topic.name().into() }),
-                Appeared::Unblocked => return Err(Error::Unblocked { topic: topic.name().into() }),
+                Appeared::Cancelled => return Err(Error::Cancelled { topic: topic.name().into() }),
             }
         }
     }
@@ -204,7 +204,7 @@ impl ConsumerBuilder {
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
         };
-        let max_leases = self.max_leases.unwrap_or((epoch.shape.depth / 2).max(1));
+        let max_leases = self.max_leases.unwrap_or((epoch.geometry.depth / 2).max(1));
         Consumer {
             epoch,
             old: Vec::new(),
@@ -215,11 +215,11 @@ impl ConsumerBuilder {
             max_leases,
             leases: Arc::default(),
             pool: Pool::default(),
-            unblocker: self.unblocker,
+            cancel_token: self.cancel_token,
             stats: ConsumerStats::default(),
             known_end: ended_before,
             pace: Pace::default(),
-            readiness: None,
+            poll_fd: None,
             room: super::frame::Room::default(),
         }
     }

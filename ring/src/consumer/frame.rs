@@ -82,7 +82,7 @@ impl Leased {
     pub(super) fn new(epoch: Arc<Epoch>, slot: u16, id: u8, count: &Arc<AtomicU32>) -> Option<Self> {
         let header = epoch.slot(slot);
         let (len, meta_len) = (header.len.load(Relaxed), header.meta_len.load(Relaxed));
-        let payload = epoch.payload(slot, len).filter(|_| meta_len <= epoch.shape.meta_capacity);
+        let payload = epoch.payload(slot, len).filter(|_| meta_len <= epoch.geometry.meta_capacity);
         let (Some(payload), Ok(len), Ok(meta_len)) =
             (payload, usize::try_from(len), usize::try_from(meta_len))
         else {

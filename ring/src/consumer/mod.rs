@@ -2,8 +2,8 @@
 
 mod builder;
 mod frame;
+mod poll_fd;
 mod pool;
-mod readiness;
 mod receive;
 mod wait;
 
@@ -15,17 +15,17 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::info::{Geometry, ParticipantId, Wish};
-use crate::layout::peers::WISH_BYTES;
+use crate::info::{ConsumerInfo, Geometry, ParticipantId};
+use crate::layout::peers::CAPS_BYTES;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
-use crate::protocol::Step;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{newest_readable, next_seq};
-use crate::protocol::step::reached;
 use crate::shm::epoch::Epoch;
 use crate::shm::peers::End;
+use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
-use crate::sys::unblock::Unblocker;
 use pool::Pool;
 
 /// Reads frames from a topic, each once and in order. `Send`; several threads need a consumer each.
@@ -57,13 +57,13 @@ pub struct Consumer {
     /// Leases given out and not dropped yet.
     leases: Arc<AtomicU32>,
     pool: Pool,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
     stats: ConsumerStats,
     /// The newest end that is not to be told: it was told already, or was there before us.
     known_end: Option<End>,
     pace: wait::Pace,
     /// Once somebody has asked for a descriptor.
-    readiness: Option<readiness::Readiness>,
+    poll_fd: Option<poll_fd::ReadyFd>,
     room: frame::Room,
 }
 
@@ -80,24 +80,24 @@ pub struct ConsumerStats {
     /// Payload bytes received.
     pub bytes: u64,
     /// Leases held now.
-    pub leased: u32,
+    pub leases: u32,
 }
 
 /// Who produces into a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Presence {
+pub struct StreamStatus {
     /// Producers that are alive.
     pub producers: u32,
     /// The stream has ended: every producer has said so, or the last one did before it left.
     pub ended: bool,
 }
 
-/// Whether a wish fits into a participant's entry.
-fn check_wish(caps: &str) -> Result<()> {
-    if caps.len() > WISH_BYTES {
-        let what = format!("a wish of {} bytes (at most {WISH_BYTES})", caps.len());
-        return Err(Error::BadSetting { what });
+/// Whether accepted caps fit into a participant's entry.
+fn check_accepted_caps(caps: &str) -> Result<()> {
+    if caps.len() > CAPS_BYTES {
+        let what = format!("accepted caps of {} bytes (at most {CAPS_BYTES})", caps.len());
+        return Err(Error::InvalidArgument { what });
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::Ended`], once for each end, when everything was read and the producers ended the stream. It may go on
-    /// later: the next call waits for that. [`Error::Unblocked`]; [`Error::Removed`] if the topic was removed: open it
+    /// later: the next call waits for that. [`Error::Cancelled`]; [`Error::Removed`] if the topic was removed: open it
     /// again; [`Error::Corrupt`].
     pub fn recv(&mut self) -> Result<Frame> {
         self.recv_until(None)
@@ -148,7 +148,7 @@ impl Consumer {
     }
 
     /// The next frame if there is one. Makes no system call (one or two when it finds nothing and
-    /// [`readiness`](Self::readiness) is in use, and when it looks, every five seconds at most, whether the topic is still
+    /// [`poll_fd`](Self::poll_fd) is in use, and when it looks, every five seconds at most, whether the topic is still
     /// there). Does not tell the end of the stream.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Consumer {
         let frame = self.poll()?;
         if frame.is_none() {
             self.check_removed()?;
-            if self.readiness.is_none() && self.pace.found_nothing() {
+            if self.poll_fd.is_none() && self.pace.found_nothing() {
                 self.awaited().look_up()?;
             }
             self.rearm();
@@ -174,8 +174,8 @@ impl Consumer {
 
     /// Ends waits from other threads.
     #[must_use]
-    pub fn unblocker(&self) -> Unblocker {
-        self.unblocker.clone()
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel_token.clone()
     }
 
     /// Leaves out everything but the newest frame that is there. What is left out does not count as lost.
@@ -199,24 +199,24 @@ impl Consumer {
         }
     }
 
-    /// Tells producers what this consumer would like to receive: caps, as GStreamer writes them; empty for none.
+    /// Tells producers which caps this consumer accepts, as GStreamer writes them; empty if it does not state any.
     ///
     /// # Errors
-    /// [`Error::BadSetting`] beyond 8192 bytes.
-    pub fn set_wish(&mut self, caps: &str) -> Result<()> {
-        check_wish(caps)?;
+    /// [`Error::InvalidArgument`] beyond 8192 bytes.
+    pub fn set_accepted_caps(&mut self, caps: &str) -> Result<()> {
+        check_accepted_caps(caps)?;
         self.epoch.member.check_fork()?;
         if let Some(id) = self.epoch.member.id() {
-            Wish::write(&self.epoch.member.peers, id, caps);
+            ConsumerInfo::write(&self.epoch.member.peers, id, caps);
         }
         Ok(())
     }
 
     /// Who produces into the topic.
     #[must_use]
-    pub fn presence(&self) -> Presence {
+    pub fn stream_status(&self) -> StreamStatus {
         let peers = &self.epoch.member.peers;
-        Presence { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
+        StreamStatus { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
     }
 
     /// Whether a producer of this topic, such as that of a [`Frame`], takes part and is alive.
@@ -228,10 +228,10 @@ impl Consumer {
             && peers.participant(producer.id).generation.load(SeqCst) == producer.generation
     }
 
-    /// The shape of the ring now being read.
+    /// The geometry of the ring now being read.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
-        Geometry::of(&self.epoch.shape)
+        Geometry::of(&self.epoch.geometry)
     }
 
     /// The sequence number of the next frame to be received.
@@ -243,7 +243,7 @@ impl Consumer {
     /// What this consumer has received so far.
     #[must_use]
     pub fn stats(&self) -> ConsumerStats {
-        ConsumerStats { leased: self.leases.load(Relaxed), ..self.stats }
+        ConsumerStats { leases: self.leases.load(Relaxed), ..self.stats }
     }
 
     /// The next wanted sequence, for us and for the producers that choose slots.
@@ -251,7 +251,7 @@ impl Consumer {
         self.cursor = cursor;
         if let Some(entry) = self.epoch.member.entry() {
             entry.cursor.store(cursor, SeqCst);
-            reached(Step::LeaseCursor);
+            fail_point(FailPoint::LeaseCursor);
         }
     }
 }
@@ -259,7 +259,7 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         // First: its thread uses the sleeper bit.
-        self.readiness = None;
+        self.poll_fd = None;
         self.epoch.member.retire();
     }
 }

@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::info::ParticipantId;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::follow;
+use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{Lease, copy, lease, newest_readable, next_seq, oldest_readable, over_budget};
-use crate::protocol::step::reached;
-use crate::protocol::{Memory, Step};
+use crate::protocol::{FailPoint, Memory};
 use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
 
@@ -67,7 +67,7 @@ impl Consumer {
 
     /// Makes a frame of a slot on which our bit is set.
     fn take(&mut self, slot: u16, id: u8, owner: u8) -> Result<Look> {
-        reached(Step::LeaseTaken);
+        fail_point(FailPoint::LeaseTaken);
         let Some(leased) = Leased::new(Arc::clone(&self.epoch), slot, id, &self.leases) else {
             self.lose(self.cursor.saturating_add(1));
             return Err(Error::Corrupt {
@@ -125,7 +125,7 @@ impl Consumer {
             self.cursor,
             std::mem::take(&mut self.lost),
             producer,
-            self.epoch.shape.epoch,
+            self.epoch.geometry.epoch,
         );
         self.advance(self.cursor.saturating_add(1));
         self.stats.received += 1;
@@ -206,22 +206,22 @@ fn read_slot(
     let header = epoch.slot(slot);
     let len = header.len.load(Relaxed);
     let meta_len = header.meta_len.load(Relaxed);
-    if len > epoch.shape.capacity || meta_len > epoch.shape.meta_capacity {
+    if len > epoch.geometry.slot_capacity || meta_len > epoch.geometry.meta_capacity {
         return None;
     }
     let mut payload = buffer(usize::try_from(len).ok()?);
     let mut meta = vec![0; usize::try_from(meta_len).ok()?];
-    #[cfg(feature = "stop-points")]
+    #[cfg(feature = "failpoints")]
     {
         let half = payload.bytes.len() / 2;
         let (one, two) = payload.bytes.split_at_mut(half);
         let copied = epoch.copy_payload(slot, 0, one);
-        reached(Step::CopyHalf);
+        fail_point(FailPoint::CopyHalf);
         if !(copied && epoch.copy_payload(slot, half, two)) {
             return None;
         }
     }
-    #[cfg(not(feature = "stop-points"))]
+    #[cfg(not(feature = "failpoints"))]
     if !epoch.copy_payload(slot, 0, &mut payload.bytes) {
         return None;
     }

@@ -11,9 +11,9 @@ use crate::lifecycle::reap;
 use crate::protocol::{Fence, Memory, Word, sleep};
 use crate::shm::epoch::Epoch;
 use crate::shm::peers::End;
+use crate::sys::cancel::CancelToken;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::futex::{self, Private, Woken};
-use crate::sys::unblock::Unblocker;
 
 /// The longest sleep: the death of a peer wakes no futex, so a sleeper looks up at times.
 const TICK: Duration = Duration::from_secs(1);
@@ -102,14 +102,14 @@ impl Pace {
 }
 
 /// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
-/// unblocker.
+/// cancel_token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited<'a> {
     pub(super) epoch: &'a Epoch,
     pub(super) cursor: u64,
     /// An end that does not count.
     pub(super) known_end: Option<End>,
-    pub(super) unblocker: &'a Unblocker,
+    pub(super) cancel_token: &'a CancelToken,
 }
 
 impl Awaited<'_> {
@@ -119,7 +119,7 @@ impl Awaited<'_> {
         let id = epoch.member.id();
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
         // each, and all that kernels before 5.16 can do without looking up all the time.
-        let alone = if also.is_none() { self.unblocker.lie_down(epoch.wake_word()) } else { None };
+        let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
         let value = match id {
             Some(id) => sleep::prepare(epoch, id, || self.has_news()),
             // Without a bit: the producers wake in any case.
@@ -130,13 +130,13 @@ impl Awaited<'_> {
             }
         };
         let Some(value) = value else { return Ok(Woken::Changed) };
-        let unblocker = (self.unblocker.word(), 0);
+        let cancel_token = (self.cancel_token.word(), 0);
         let woken = match also {
-            Some(also) => futex::wait_any(epoch.wake_word(), value, &[unblocker, also], Some(limit)),
+            Some(also) => futex::wait_any(epoch.wake_word(), value, &[cancel_token, also], Some(limit)),
             None if alone.is_some() => {
                 futex::wait_until(epoch.wake_word(), value, Some(Deadline::after(limit)))
             }
-            None => futex::wait_any(epoch.wake_word(), value, &[unblocker], Some(limit)),
+            None => futex::wait_any(epoch.wake_word(), value, &[cancel_token], Some(limit)),
         };
         drop(alone);
         if let Some(id) = id {
@@ -157,7 +157,10 @@ impl Awaited<'_> {
 
     /// Whether there is a reason not to sleep.
     pub(super) fn has_news(&self) -> bool {
-        self.something_new() || self.unblocker.is_set() || self.new_end().is_some() || self.is_removed()
+        self.something_new()
+            || self.cancel_token.is_cancelled()
+            || self.new_end().is_some()
+            || self.is_removed()
     }
 
     /// Whether the index has something at the cursor, or beyond it.
@@ -184,8 +187,8 @@ impl Consumer {
         loop {
             self.epoch.member.check_fork()?;
             let topic = || self.epoch.member.topic_name().to_owned();
-            if self.unblocker.is_set() {
-                return Err(Error::Unblocked { topic: topic() });
+            if self.cancel_token.is_cancelled() {
+                return Err(Error::Cancelled { topic: topic() });
             }
             if let Some(frame) = self.poll()? {
                 if slept {
@@ -205,8 +208,8 @@ impl Consumer {
                 return Err(Error::Timeout { topic: self.topic().into() });
             }
             slept = true;
-            match &self.readiness {
-                Some(readiness) => readiness.wait(deadline, self.topic())?,
+            match &self.poll_fd {
+                Some(poll_fd) => poll_fd.wait(deadline, self.topic())?,
                 None => self.sleep(deadline)?,
             }
         }
@@ -217,8 +220,8 @@ impl Consumer {
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
         let woken = self.awaited().sleep(None, limit);
-        if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.unblocker.asks_to_end() {
-            return Err(Error::Unblocked { topic: self.topic().into() });
+        if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.cancel_token.check() {
+            return Err(Error::Cancelled { topic: self.topic().into() });
         }
         match woken {
             Ok(Woken::TimedOut) if self.pace.passed() => self.awaited().look_up(),
@@ -232,13 +235,13 @@ impl Consumer {
             epoch: &self.epoch,
             cursor: self.cursor,
             known_end: self.known_end,
-            unblocker: &self.unblocker,
+            cancel_token: &self.cancel_token,
         }
     }
 
     /// When every frame was read: whether there will never be another.
     pub(super) fn check_removed(&self) -> Result<()> {
-        let gone = self.readiness.as_ref().is_some_and(super::readiness::Readiness::is_gone);
+        let gone = self.poll_fd.as_ref().is_some_and(super::poll_fd::ReadyFd::is_gone);
         if gone || self.awaited().is_removed() {
             return Err(Error::Removed { topic: self.topic().into() });
         }

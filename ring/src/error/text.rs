@@ -38,12 +38,12 @@ impl fmt::Display for ShmSize {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTopic { topic, dir } => write!(
+            Self::TopicNotFound { topic, dir } => write!(
                 f,
                 "there is no topic `{topic}` in {}; start its producer first, or wait for the topic",
                 dir.display()
             ),
-            Self::NotPermitted { topic, path, what, mode, owner_uid } => {
+            Self::PermissionDenied { topic, path, what, mode, owner_uid } => {
                 write!(f, "not permitted to {what}{}", ForTopic(topic))?;
                 if !path.as_os_str().is_empty() {
                     write!(f, ": {}", path.display())?;
@@ -69,7 +69,7 @@ impl fmt::Display for Error {
                 "{} is not a ring of topic `{topic}`: {why}; remove the topic's files if nobody needs them",
                 path.display()
             ),
-            Self::LayoutVersion { topic, found, expected } => write!(
+            Self::VersionMismatch { topic, found, expected } => write!(
                 f,
                 "topic `{topic}` has layout version {found}, this library speaks version {expected}; use the same \
                  version of shmflow on both sides, or remove the topic if it is a leftover"
@@ -77,7 +77,7 @@ impl fmt::Display for Error {
             Self::NoSpace { topic, dir, needed, free, limit } => {
                 write_no_space(f, topic, dir, *needed, *free, limit)
             }
-            Self::BadName { name, why } => {
+            Self::InvalidTopicName { name, why } => {
                 write!(f, "`{}` cannot be the name of a topic: {why}", name.escape_debug())
             }
             Self::NoSlot { topic, slots, why } => write!(
@@ -94,7 +94,7 @@ impl fmt::Display for Error {
             Self::NoProducer { topic } => {
                 write!(f, "topic `{topic}` has no producer; start one, or wait for it")
             }
-            Self::ProducersFull { topic } => write!(
+            Self::TooManyProducers { topic } => write!(
                 f,
                 "topic `{topic}` has as many producers as it can have; close one of them, or use another topic"
             ),
@@ -118,10 +118,10 @@ impl fmt::Display for Error {
             Self::Timeout { topic } => {
                 write!(f, "no frame came on topic `{topic}` in time; is its producer running?")
             }
-            Self::Unblocked { topic } => {
+            Self::Cancelled { topic } => {
                 write!(
                     f,
-                    "waiting on topic `{topic}` was interrupted by request; reset the unblocker to go on"
+                    "waiting on topic `{topic}` was interrupted by request; reset the cancel_token to go on"
                 )
             }
             Self::Full { topic } => write!(
@@ -138,8 +138,8 @@ impl fmt::Display for Error {
                 "this handle on topic `{topic}` was opened before a fork and belongs to the parent process; open the \
                  topic anew in the child"
             ),
-            Self::BadSetting { what } => write!(f, "a setting cannot work: {what}"),
-            Self::ReadOnlyNotAdmitted { topic } => write!(
+            Self::InvalidArgument { what } => write!(f, "invalid argument: {what}"),
+            Self::ReadOnlyNotAllowed { topic } => write!(
                 f,
                 "topic `{topic}` does not admit read-only consumers; open it read-write, or let the producer give \
                  others permission to read"
@@ -227,7 +227,10 @@ mod tests {
     #[test]
     fn refusals_are_told_from_other_failures() {
         let refused = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EACCES));
-        assert!(matches!(refused, Error::NotPermitted { ref topic, .. } if topic == "cam"), "{refused:?}");
+        assert!(
+            matches!(refused, Error::PermissionDenied { ref topic, .. } if topic == "cam"),
+            "{refused:?}"
+        );
         let failed = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EMFILE));
         let text = failed.to_string();
         assert!(text.contains("could not open the ring for topic `cam`"), "{text}");

@@ -45,12 +45,12 @@ fn the_document_gives_the_offsets_of_the_code() {
         ),
         (
             "peers: Participant at 4096 + 192 × id",
-            offsets!(peers::Participant: generation, pid, joined, wish_lock, wish_len, name, cursor, frames, bytes,
+            offsets!(peers::Participant: generation, pid, joined, caps_lock, caps_len, name, cursor, frames, bytes,
                 lost, copied, epoch, ended),
         ),
         (
             "ring: Header at 0",
-            offsets!(ring::Header: magic, version, epoch, holds, slots, depth, history, capacity, meta_capacity, flags,
+            offsets!(ring::Header: magic, version, epoch, holds, slots, depth, history, slot_capacity, meta_capacity, flags,
                 index_len, index_at, slots_at, meta_at, payload_at, payload_stride, first, reserved, head, wake),
         ),
         ("ring: Slot at slots_at + 64 × slot", offsets!(ring::Slot: state, len, meta_len, generation)),
@@ -72,23 +72,23 @@ fn the_document_gives_the_offsets_of_the_code() {
             assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{heading}: {} overlaps {}", pair[0].2, pair[1].2);
         }
     }
-    assert_eq!((peers::PARTICIPANTS_AT, peers::PARTICIPANT_STRIDE, peers::WISHES_AT), (4096, 192, 16384));
+    assert_eq!((peers::PARTICIPANTS_AT, peers::PARTICIPANT_STRIDE, peers::CAPS_AT), (4096, 192, 16384));
 }
 
 #[test]
 fn a_first_page_is_what_it_always_was() {
-    let shape = ring::Shape {
+    let geometry = ring::RingGeometry {
         epoch: 3,
         holds: 0x0123_4567_89ab_cdef,
         slots: 10,
         depth: 8,
         history: 1,
-        capacity: 1920 * 1080 * 4,
+        slot_capacity: 1920 * 1080 * 4,
         meta_capacity: 4096,
         flags: 1,
     };
     let header = ring::Header::zeroed();
-    shape.write(&header);
+    geometry.write(&header);
     let words = header.words();
     let golden = include_str!("../../tests/golden/layout/ring-header.txt");
     let golden: Vec<u64> = golden

@@ -40,7 +40,7 @@ pub(crate) struct Header {
     pub(crate) sleepers: AtomicU64,
     _pad2: [AtomicU64; 7],
 
-    /// Futex word for producers that watch who comes, goes, and wishes what.
+    /// Futex word for producers that watch participants join, leave, and change their accepted caps.
     pub(crate) events: AtomicU32,
     _pad3: AtomicU32,
     /// One bit per producer that watches it.
@@ -79,10 +79,10 @@ pub(crate) struct Participant {
     pub(crate) pid: AtomicU64,
     /// When it joined, CLOCK_MONOTONIC in nanoseconds.
     pub(crate) joined: AtomicU64,
-    /// Sequence lock of the wish: odd while it is being written.
-    pub(crate) wish_lock: AtomicU64,
-    /// Bytes of the wish.
-    pub(crate) wish_len: AtomicU64,
+    /// Sequence lock of the accepted caps: odd while it is being written.
+    pub(crate) caps_lock: AtomicU64,
+    /// Bytes of the accepted caps.
+    pub(crate) caps_len: AtomicU64,
     _pad0: [AtomicU64; 3],
 
     /// UTF-8, padded with zeros.
@@ -107,17 +107,17 @@ pub(crate) struct Participant {
 
 /// Longest name of a participant.
 pub(crate) const NAME_BYTES: usize = 64;
-/// Longest wish (caps text) of a consumer.
-pub(crate) const WISH_BYTES: usize = 8192;
+/// Longest accepted caps (text) of a consumer.
+pub(crate) const CAPS_BYTES: usize = 8192;
 
 /// Offset of the participant table.
 pub(crate) const PARTICIPANTS_AT: usize = 4096;
 /// Distance between participants.
 pub(crate) const PARTICIPANT_STRIDE: usize = size_of::<Participant>();
-/// Offset of the wishes.
-pub(crate) const WISHES_AT: usize = PARTICIPANTS_AT + PARTICIPANTS as usize * PARTICIPANT_STRIDE;
+/// Offset of the accepted caps.
+pub(crate) const CAPS_AT: usize = PARTICIPANTS_AT + PARTICIPANTS as usize * PARTICIPANT_STRIDE;
 /// Length of the file.
-pub(crate) const FILE_LEN: usize = WISHES_AT + PARTICIPANTS as usize * WISH_BYTES;
+pub(crate) const FILE_LEN: usize = CAPS_AT + PARTICIPANTS as usize * CAPS_BYTES;
 
 const _: () = {
     assert!(size_of::<Header>() == 320 && size_of::<Header>() <= PARTICIPANTS_AT);
@@ -133,5 +133,5 @@ const _: () = {
     assert!(offset_of!(Participant, name) == 64);
     assert!(offset_of!(Participant, cursor) == 128);
     assert!(offset_of!(Participant, ended) == 176);
-    assert!(WISHES_AT.is_multiple_of(8192) && FILE_LEN.is_multiple_of(4096));
+    assert!(CAPS_AT.is_multiple_of(8192) && FILE_LEN.is_multiple_of(4096));
 };

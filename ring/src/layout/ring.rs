@@ -40,7 +40,7 @@ pub(crate) struct Header {
     pub(crate) slots: AtomicU64,
     pub(crate) depth: AtomicU64,
     pub(crate) history: AtomicU64,
-    pub(crate) capacity: AtomicU64,
+    pub(crate) slot_capacity: AtomicU64,
 
     pub(crate) meta_capacity: AtomicU64,
     pub(crate) flags: AtomicU64,
@@ -91,7 +91,7 @@ pub(crate) struct HoldsHeader {
     pub(crate) id: AtomicU64,
     pub(crate) slots: AtomicU64,
     _pad0: [AtomicU64; 3],
-    /// Reserved for the lossless policy: futex word that tells that a slot became free, and who waits for it.
+    /// Reserved for the lossless overflow_policy: futex word that tells that a slot became free, and who waits for it.
     pub(crate) freed: AtomicU32,
     _pad1: AtomicU32,
     pub(crate) waiters: AtomicU64,
@@ -101,7 +101,7 @@ pub(crate) struct HoldsHeader {
 const _: () = {
     assert!(size_of::<Header>() == 256);
     assert!(offset_of!(Header, meta_capacity) == 64);
-    assert!(offset_of!(Header, payload_stride) == 8 * (SHAPE_WORDS - 1));
+    assert!(offset_of!(Header, payload_stride) == 8 * (GEOMETRY_WORDS - 1));
     assert!(offset_of!(Header, first) == 128 && offset_of!(Header, reserved) == 136);
     assert!(offset_of!(Header, head) == 192);
     assert!(offset_of!(Header, wake) == 200);
@@ -110,15 +110,15 @@ const _: () = {
     assert!(offset_of!(HoldsHeader, freed) == 64);
 };
 
-/// The shape of an epoch: fixed for its life, checked once against the file, kept in private memory.
+/// The geometry of an epoch: fixed for its life, checked once against the file, kept in private memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct RingGeometry {
     pub(crate) epoch: u64,
     pub(crate) holds: u64,
     pub(crate) slots: u16,
     pub(crate) depth: u32,
     pub(crate) history: u32,
-    pub(crate) capacity: u64,
+    pub(crate) slot_capacity: u64,
     pub(crate) meta_capacity: u64,
     pub(crate) flags: u64,
 }
@@ -135,8 +135,8 @@ pub(crate) struct Offsets {
     pub(crate) file_len: u64,
 }
 
-impl Shape {
-    /// The offsets that follow from the shape. No overflow: every input is bounded by [`Shape::check`].
+impl RingGeometry {
+    /// The offsets that follow from the geometry. No overflow: every input is bounded by [`RingGeometry::check`].
     pub(crate) fn offsets(&self) -> Offsets {
         let slots = u64::from(self.slots);
         let index_len = (2 * slots).next_power_of_two();
@@ -144,7 +144,7 @@ impl Shape {
         let slots_at = index_at + (index_len * 8).next_multiple_of(LINE as u64);
         let meta_at = slots_at + slots * LINE as u64;
         let payload_at = (meta_at + slots * self.meta_capacity).next_multiple_of(PAGE);
-        let payload_stride = self.capacity.next_multiple_of(PAGE);
+        let payload_stride = self.slot_capacity.next_multiple_of(PAGE);
         let file_len = payload_at + slots * payload_stride;
         Offsets { index_len, index_at, slots_at, meta_at, payload_at, payload_stride, file_len }
     }
@@ -155,11 +155,11 @@ impl Shape {
     }
 
     /// Whether others may read the ring who cannot register.
-    pub(crate) fn admits_readers(&self) -> bool {
+    pub(crate) fn allows_read_only(&self) -> bool {
         self.flags & flags::ADMITS_READERS != 0
     }
 
-    /// Why no ring can have this shape.
+    /// Why no ring can have this geometry.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.slots == 0 || u32::from(self.slots) > MAX_SLOTS {
             Err("its number of slots is out of range")
@@ -167,7 +167,7 @@ impl Shape {
             Err("its depth is out of range")
         } else if self.history > self.depth {
             Err("its history is longer than its depth")
-        } else if self.capacity == 0 || self.capacity > MAX_CAPACITY {
+        } else if self.slot_capacity == 0 || self.slot_capacity > MAX_CAPACITY {
             Err("its slot capacity is out of range")
         } else if self.meta_capacity > MAX_META || !self.meta_capacity.is_multiple_of(LINE as u64) {
             Err("its metadata capacity is out of range")
@@ -178,7 +178,7 @@ impl Shape {
         }
     }
 
-    /// Writes the shape into a new file.
+    /// Writes the geometry into a new file.
     pub(crate) fn write(&self, header: &Header) {
         let o = self.offsets();
         for (word, value) in [
@@ -189,7 +189,7 @@ impl Shape {
             (&header.slots, self.slots.into()),
             (&header.depth, self.depth.into()),
             (&header.history, self.history.into()),
-            (&header.capacity, self.capacity),
+            (&header.slot_capacity, self.slot_capacity),
             (&header.meta_capacity, self.meta_capacity),
             (&header.flags, self.flags),
             (&header.index_len, o.index_len),
@@ -203,8 +203,8 @@ impl Shape {
         }
     }
 
-    /// Reads the shape of a file of `file_len` bytes, each word once, and checks it.
-    pub(crate) fn read(header: &Header, file_len: u64) -> Result<Self, BadShape> {
+    /// Reads the geometry of a file of `file_len` bytes, each word once, and checks it.
+    pub(crate) fn read(header: &Header, file_len: u64) -> Result<Self, BadGeometry> {
         let words = [
             &header.magic,
             &header.version,
@@ -213,7 +213,7 @@ impl Shape {
             &header.slots,
             &header.depth,
             &header.history,
-            &header.capacity,
+            &header.slot_capacity,
             &header.meta_capacity,
             &header.flags,
             &header.index_len,
@@ -227,7 +227,7 @@ impl Shape {
     }
 
     /// As [`read`](Self::read), from the words that the file begins with.
-    pub(crate) fn parse(words: [u64; SHAPE_WORDS], file_len: u64) -> Result<Self, BadShape> {
+    pub(crate) fn parse(words: [u64; GEOMETRY_WORDS], file_len: u64) -> Result<Self, BadGeometry> {
         let [
             magic,
             version,
@@ -236,47 +236,47 @@ impl Shape {
             slots,
             depth,
             history,
-            capacity,
+            slot_capacity,
             meta_capacity,
             flags,
             offsets @ ..,
         ] = words;
         if magic != MAGIC {
-            return Err(BadShape::Other("it does not begin like a ring"));
+            return Err(BadGeometry::Other("it does not begin like a ring"));
         }
         if version != VERSION {
-            return Err(BadShape::Version(version));
+            return Err(BadGeometry::Version(version));
         }
-        let narrow = |word: u64, what| u32::try_from(word).map_err(|_| BadShape::Other(what));
-        let shape = Self {
+        let narrow = |word: u64, what| u32::try_from(word).map_err(|_| BadGeometry::Other(what));
+        let geometry = Self {
             epoch,
             holds,
             slots: u16::try_from(slots)
-                .map_err(|_| BadShape::Other("its number of slots is out of range"))?,
+                .map_err(|_| BadGeometry::Other("its number of slots is out of range"))?,
             depth: narrow(depth, "its depth is out of range")?,
             history: narrow(history, "its history is out of range")?,
-            capacity,
+            slot_capacity,
             meta_capacity,
             flags,
         };
-        shape.check().map_err(BadShape::Other)?;
-        let o = shape.offsets();
+        geometry.check().map_err(BadGeometry::Other)?;
+        let o = geometry.offsets();
         if offsets != [o.index_len, o.index_at, o.slots_at, o.meta_at, o.payload_at, o.payload_stride] {
-            return Err(BadShape::Other("its offsets do not follow from its geometry"));
+            return Err(BadGeometry::Other("its offsets do not follow from its geometry"));
         }
         if file_len != o.file_len {
-            return Err(BadShape::Other("its length does not follow from its geometry"));
+            return Err(BadGeometry::Other("its length does not follow from its geometry"));
         }
-        Ok(shape)
+        Ok(geometry)
     }
 }
 
-/// Words at the start of a ring that say its shape, in the order of [`Header`].
-pub(crate) const SHAPE_WORDS: usize = 16;
+/// Words at the start of a ring that say its geometry, in the order of [`Header`].
+pub(crate) const GEOMETRY_WORDS: usize = 16;
 
 /// Why a file is not a ring of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadShape {
+pub(crate) enum BadGeometry {
     Version(u64),
     Other(&'static str),
 }
@@ -294,7 +294,7 @@ impl Header {
             slots: z(),
             depth: z(),
             history: z(),
-            capacity: z(),
+            slot_capacity: z(),
             meta_capacity: z(),
             flags: z(),
             index_len: z(),
@@ -323,7 +323,7 @@ impl Header {
             &self.slots,
             &self.depth,
             &self.history,
-            &self.capacity,
+            &self.slot_capacity,
             &self.meta_capacity,
             &self.flags,
             &self.index_len,
@@ -342,17 +342,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shapes() -> impl Strategy<Value = Shape> {
+    fn geometries() -> impl Strategy<Value = RingGeometry> {
         (1..=MAX_SLOTS as u16, 1..=MAX_CAPACITY, 0..=MAX_META / 64, 1..u64::MAX).prop_flat_map(
-            |(slots, capacity, meta, epoch)| {
+            |(slots, slot_capacity, meta, epoch)| {
                 (1..=u32::from(slots)).prop_flat_map(move |depth| {
-                    (0..=depth).prop_map(move |history| Shape {
+                    (0..=depth).prop_map(move |history| RingGeometry {
                         epoch,
                         holds: 7,
                         slots,
                         depth,
                         history,
-                        capacity,
+                        slot_capacity,
                         meta_capacity: meta * 64,
                         flags: 0,
                     })
@@ -363,36 +363,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shape_survives_its_file(shape in shapes()) {
+        fn a_shape_survives_its_file(geometry in geometries()) {
             let header = Header::zeroed();
-            shape.write(&header);
-            prop_assert_eq!(Shape::read(&header, shape.offsets().file_len), Ok(shape));
+            geometry.write(&header);
+            prop_assert_eq!(RingGeometry::read(&header, geometry.offsets().file_len), Ok(geometry));
         }
 
         #[test]
-        fn regions_follow_each_other_without_overlap(shape in shapes()) {
-            let o = shape.offsets();
-            let slots = u64::from(shape.slots);
+        fn regions_follow_each_other_without_overlap(geometry in geometries()) {
+            let o = geometry.offsets();
+            let slots = u64::from(geometry.slots);
             prop_assert!(o.index_len >= 2 * slots && o.index_len.is_power_of_two());
             prop_assert!(o.slots_at >= o.index_at + 8 * o.index_len);
             prop_assert!(o.meta_at >= o.slots_at + 64 * slots);
-            prop_assert!(o.payload_at >= o.meta_at + shape.meta_capacity * slots);
+            prop_assert!(o.payload_at >= o.meta_at + geometry.meta_capacity * slots);
             prop_assert!(o.payload_at % PAGE == 0 && o.payload_stride % PAGE == 0);
-            prop_assert!(o.payload_stride >= shape.capacity);
+            prop_assert!(o.payload_stride >= geometry.slot_capacity);
         }
 
         #[test]
         fn any_header_is_a_shape_or_an_error(words in proptest::array::uniform16(any::<u64>()), len: u64) {
             let header = Header::zeroed();
             let fields = [&header.magic, &header.version, &header.epoch, &header.holds, &header.slots, &header.depth,
-                &header.history, &header.capacity, &header.meta_capacity, &header.flags];
+                &header.history, &header.slot_capacity, &header.meta_capacity, &header.flags];
             for (field, word) in fields.iter().zip(words) {
                 field.store(word, Relaxed);
             }
-            prop_assert!(Shape::read(&header, len).is_err());
+            prop_assert!(RingGeometry::read(&header, len).is_err());
             header.magic.store(MAGIC, Relaxed);
             header.version.store(VERSION, Relaxed);
-            let _ = Shape::read(&header, len);
+            let _ = RingGeometry::read(&header, len);
         }
     }
 }

@@ -9,11 +9,11 @@ use nix::sys::stat::fstat;
 use super::ring_perms;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
-use crate::layout::ring::{BadShape, PAGE, Shape};
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::layout::ring::{BadGeometry, PAGE, RingGeometry};
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::shm::backing::is_small;
-use crate::shm::epoch::{Epoch, Part, read_progress, read_shape};
+use crate::shm::epoch::{Epoch, Part, read_geometry, read_progress};
 use crate::shm::member::Member;
 use crate::sys::files::{TempFile, create_sparse, create_temp, open_existing};
 use crate::sys::fork::GuardedFd;
@@ -23,7 +23,7 @@ use crate::topic::{FileKind, Topic};
 /// The files of a new epoch: `holds` has its name, `ring` waits for it.
 #[derive(Debug)]
 pub(crate) struct NewEpoch {
-    pub(crate) shape: Shape,
+    pub(crate) geometry: RingGeometry,
     pub(crate) ring: TempFile,
     ring_map: Mapping,
     holds: Part,
@@ -32,10 +32,10 @@ pub(crate) struct NewEpoch {
 /// Makes the files of an epoch, mapped, and with memory for all control words at least. `first` is 0 if a predecessor decides it.
 pub(crate) fn create(
     topic: &Topic,
-    shape: Shape,
+    geometry: RingGeometry,
     first: u64,
     perms: u32,
-    [holds_step, ring_step]: [Step; 2],
+    [holds_step, ring_step]: [FailPoint; 2],
 ) -> Result<NewEpoch> {
     let io = |e| Error::io(topic.name(), "map the new ring", e);
     let broken = |why: &'static str| Error::Io {
@@ -44,23 +44,23 @@ pub(crate) fn create(
         source: std::io::Error::other(why),
     };
     // The large one first: if there is no room for it, nothing else was done. Of a large one the rest is reserved later.
-    let o = shape.offsets();
+    let o = geometry.offsets();
     let small = is_small(o.file_len);
     let reserved = if small { o.file_len } else { o.meta_at };
     let ring = create_sparse(topic, ring_perms(perms), o.file_len, reserved)?;
     let ring_map =
         Mapping::new(ring.view()?, len(topic, o.file_len)?, Access::ReadWrite, small).map_err(io)?;
-    Epoch::initialise(&shape, &ring_map, first, small).map_err(broken)?;
-    let mut holds = create_temp(topic, perms, shape.holds_len())?;
-    let holds_map =
-        Mapping::new(holds.view()?, len(topic, shape.holds_len())?, Access::ReadWrite, true).map_err(io)?;
-    Epoch::initialise_holds(&shape, &holds_map).map_err(broken)?;
-    if !holds.commit_new(&topic.path(FileKind::Holds(shape.holds)))? {
+    Epoch::initialise(&geometry, &ring_map, first, small).map_err(broken)?;
+    let mut holds = create_temp(topic, perms, geometry.holds_len())?;
+    let holds_map = Mapping::new(holds.view()?, len(topic, geometry.holds_len())?, Access::ReadWrite, true)
+        .map_err(io)?;
+    Epoch::initialise_holds(&geometry, &holds_map).map_err(broken)?;
+    if !holds.commit_new(&topic.path(FileKind::Holds(geometry.holds)))? {
         return Err(broken("the name of its holder words is taken"));
     }
-    reached(holds_step);
-    reached(ring_step);
-    Ok(NewEpoch { shape, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
+    fail_point(holds_step);
+    fail_point(ring_step);
+    Ok(NewEpoch { geometry, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
 }
 
 impl NewEpoch {
@@ -68,7 +68,7 @@ impl NewEpoch {
     pub(crate) fn into_epoch(self, member: Arc<Member>) -> Result<Epoch> {
         let topic = member.topic_name().to_owned();
         let ring = Part { map: self.ring_map, file: self.ring.into_view() };
-        Epoch::new(member, self.shape, ring, Some(self.holds)).map_err(|why| Error::Io {
+        Epoch::new(member, self.geometry, ring, Some(self.holds)).map_err(|why| Error::Io {
             topic,
             what: "lay out the new ring".into(),
             source: std::io::Error::other(why),
@@ -92,7 +92,7 @@ pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
     let used = |e| Error::io(topic.name(), "use the ring", e);
     let file = open_existing(topic, path, mode.write_ring, mode.allow_foreign)?;
-    let shape = shape_of(topic, file.fd().map_err(used)?, path)?;
+    let geometry = geometry_of(topic, file.fd().map_err(used)?, path)?;
     let access = if mode.write_ring { Access::ReadWrite } else { Access::ReadOnly };
     let io = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::InvalidData => not_a_ring(&e.to_string()),
@@ -102,20 +102,20 @@ pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch
         let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
         Ok(Part { map, file })
     };
-    let file_len = shape.offsets().file_len;
+    let file_len = geometry.offsets().file_len;
     let ring = part(file, file_len, access, mode.prefault && is_small(file_len))?;
     let holds = if mode.write_holds {
-        let path = topic.path(FileKind::Holds(shape.holds));
+        let path = topic.path(FileKind::Holds(geometry.holds));
         let file = open_existing(topic, &path, true, mode.allow_foreign)?;
-        Some(part(file, shape.holds_len(), Access::ReadWrite, true)?)
+        Some(part(file, geometry.holds_len(), Access::ReadWrite, true)?)
     } else {
         None
     };
-    Epoch::new(Arc::clone(member), shape, ring, holds).map_err(not_a_ring)
+    Epoch::new(Arc::clone(member), geometry, ring, holds).map_err(not_a_ring)
 }
 
-/// The shape of an open ring.
-fn shape_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<Shape> {
+/// The geometry of an open ring.
+fn geometry_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<RingGeometry> {
     let not_a_ring =
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
     let size = fstat(fd.as_fd()).map_err(|e| Error::io(topic.name(), "examine the ring", e))?.st_size;
@@ -125,25 +125,25 @@ fn shape_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<Shape> {
     }
     let page = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
         .map_err(|e| Error::io(topic.name(), "map the ring", e))?;
-    read_shape(&page, size).map_err(|bad| match bad {
-        BadShape::Version(found) => Error::LayoutVersion {
+    read_geometry(&page, size).map_err(|bad| match bad {
+        BadGeometry::Version(found) => Error::VersionMismatch {
             topic: topic.name().into(),
             found: u32::try_from(found).unwrap_or(u32::MAX),
             expected: VERSION as u32,
         },
-        BadShape::Other(why) => not_a_ring(why),
+        BadGeometry::Other(why) => not_a_ring(why),
     })
 }
 
-/// A ring as somebody sees it who only looks: its shape, first and next sequence.
-pub(crate) fn peek(topic: &Topic, path: &Path, allow_foreign: bool) -> Result<(Shape, u64, u64)> {
+/// A ring as somebody sees it who only looks: its geometry, first and next sequence.
+pub(crate) fn peek(topic: &Topic, path: &Path, allow_foreign: bool) -> Result<(RingGeometry, u64, u64)> {
     let fd = open_existing(topic, path, false, allow_foreign)?;
     let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
-    let shape = shape_of(topic, fd, path)?;
+    let geometry = geometry_of(topic, fd, path)?;
     let page = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
         .map_err(|e| Error::io(topic.name(), "map the ring", e))?;
     let (first, head) = read_progress(&page).unwrap_or_default();
-    Ok((shape, first, head))
+    Ok((geometry, first, head))
 }
 
 fn len(topic: &Topic, bytes: u64) -> Result<usize> {

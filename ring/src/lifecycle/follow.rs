@@ -21,7 +21,7 @@ pub(crate) fn newest(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Option<Arc
     for _ in 0..ATTEMPTS {
         match look(old, allow_foreign) {
             // A name that was there a moment ago is not: the topic grew under our hands, or is gone.
-            Err(Error::NoTopic { .. }) | Ok(Found::Unsettled) => check_current(old)?,
+            Err(Error::TopicNotFound { .. }) | Ok(Found::Unsettled) => check_current(old)?,
             Err(error) => return Err(error),
             Ok(Found::Mine) => return Ok(None),
             Ok(Found::Newer(new)) => {
@@ -41,12 +41,12 @@ enum Found {
 
 fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let topic = old.topic();
-    let (shape, first, _) = files::peek(topic, &topic.ring_path(), allow_foreign)?;
-    if (shape.epoch, shape.holds) == (old.shape.epoch, old.shape.holds) {
+    let (geometry, first, _) = files::peek(topic, &topic.ring_path(), allow_foreign)?;
+    if (geometry.epoch, geometry.holds) == (old.geometry.epoch, old.geometry.holds) {
         return Ok(Found::Mine);
     }
-    let before = shape.epoch.saturating_sub(1);
-    let next_to_mine = before == old.shape.epoch;
+    let before = geometry.epoch.saturating_sub(1);
+    let next_to_mine = before == old.geometry.epoch;
     let sealed = seal::sealed_at(&**old).map_err(|corruption| old.corrupt(corruption))?.is_some();
     let path = if first != 0 || (next_to_mine && sealed) {
         topic.ring_path()
@@ -61,10 +61,10 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let new = Arc::new(files::map(&old.member, &path, grow::writing(allow_foreign))?);
     // After the mapping: as long as `peers` has its name there is no other topic of this name whose ring it could be.
     check_current(old)?;
-    if new.shape.epoch <= old.shape.epoch {
+    if new.geometry.epoch <= old.geometry.epoch {
         return Ok(Found::Unsettled);
     }
-    if new.shape.epoch == old.shape.epoch + 1 && sealed {
+    if new.geometry.epoch == old.geometry.epoch + 1 && sealed {
         repair::succeed(old, &new)?;
     }
     let first = new.first().load(Acquire);
@@ -79,14 +79,14 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
 /// The epoch in which a consumer goes on after it has read `old` to its seal: the next one if that still has a name.
 pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
     let topic = old.topic();
-    let wanted = old.shape.epoch.saturating_add(1);
+    let wanted = old.geometry.epoch.saturating_add(1);
     let kept = topic.path(FileKind::OldRing(wanted));
     for _ in 0..ATTEMPTS {
         let found = match files::map(&old.member, &kept, mode) {
-            Err(Error::NoTopic { .. }) => match files::map(&old.member, &topic.ring_path(), mode) {
+            Err(Error::TopicNotFound { .. }) => match files::map(&old.member, &topic.ring_path(), mode) {
                 // It became an old one between our two looks.
-                Ok(newer) if newer.shape.epoch > wanted => match files::map(&old.member, &kept, mode) {
-                    Err(Error::NoTopic { .. }) => Ok(newer),
+                Ok(newer) if newer.geometry.epoch > wanted => match files::map(&old.member, &kept, mode) {
+                    Err(Error::TopicNotFound { .. }) => Ok(newer),
                     found => found,
                 },
                 found => found,
@@ -96,9 +96,9 @@ pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
         // After the mapping, as above.
         check_current(old)?;
         match found {
-            Err(Error::NoTopic { .. }) => {}
+            Err(Error::TopicNotFound { .. }) => {}
             Err(error) => return Err(error),
-            Ok(new) if new.shape.epoch < wanted => {}
+            Ok(new) if new.geometry.epoch < wanted => {}
             Ok(new) => {
                 let new = Arc::new(new);
                 note_epoch(&new);
@@ -135,6 +135,6 @@ fn unsettled(old: &Epoch, allow_foreign: bool) -> Error {
 /// Notes in the participant's entry where it works, so that names are kept as long as it needs them.
 fn note_epoch(epoch: &Epoch) {
     if let Some(entry) = epoch.member.entry() {
-        entry.epoch.fetch_max(epoch.shape.epoch, SeqCst);
+        entry.epoch.fetch_max(epoch.geometry.epoch, SeqCst);
     }
 }

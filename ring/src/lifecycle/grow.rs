@@ -7,10 +7,10 @@ use super::files::{self, Mode};
 use super::open::perms;
 use super::repair::{purge, repair, succeed};
 use super::whole::{self, Parts};
-use super::{GROWING_PATIENCE, Wanted, follow};
+use super::{GROWING_PATIENCE, GeometryRequest, follow};
 use crate::error::{Error, Result};
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::shm::epoch::Epoch;
 use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
@@ -18,7 +18,7 @@ use crate::topic::FileKind;
 /// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to go on in.
 pub(crate) fn grow(
     mine: &Arc<Epoch>,
-    want: impl Fn(&Epoch) -> Option<Wanted>,
+    want: impl Fn(&Epoch) -> Option<GeometryRequest>,
     allow_foreign: bool,
 ) -> Result<Arc<Epoch>> {
     let member = &mine.member;
@@ -51,22 +51,26 @@ pub(crate) fn grow(
 /// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
 /// its index. A death in between leaves an epoch that is committed and not started, which [`repair`] starts; until
 /// then everybody goes on in the old one.
-pub(crate) fn replace(old: &Arc<Epoch>, wanted: &Wanted, _allow_foreign: bool) -> Result<Arc<Epoch>> {
+pub(crate) fn replace(
+    old: &Arc<Epoch>,
+    wanted: &GeometryRequest,
+    _allow_foreign: bool,
+) -> Result<Arc<Epoch>> {
     let member = &old.member;
     let topic = member.peers.topic();
     let perms = perms(member)?;
-    let shape = wanted.shape(old.shape.epoch.saturating_add(1), random(), perms)?;
-    let mut new = files::create(topic, shape, 0, perms, [Step::GrowHolds, Step::GrowTemp])?;
-    link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.shape.epoch)))
+    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms)?;
+    let mut new = files::create(topic, geometry, 0, perms, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
+    link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
         .map_err(|e| Error::io(topic.name(), "keep the old ring for those who still read it", e))?;
-    reached(Step::GrowKeepOld);
+    fail_point(FailPoint::GrowKeepOld);
     new.ring.commit_replace(&topic.ring_path())?;
-    reached(Step::GrowCommit);
+    fail_point(FailPoint::GrowCommit);
     let new = Arc::new(new.into_epoch(Arc::clone(member))?);
     succeed(old, &new)?;
-    member.peers.header().epoch.store(shape.epoch, SeqCst);
-    reached(Step::GrowEpoch);
-    purge(member, &shape)?;
+    member.peers.header().epoch.store(geometry.epoch, SeqCst);
+    fail_point(FailPoint::GrowEpoch);
+    purge(member, &geometry)?;
     Ok(new)
 }
 

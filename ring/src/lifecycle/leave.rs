@@ -10,8 +10,8 @@ use super::{CLOSING_PATIENCE, LAST_PATIENCE};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::words::PARTICIPANTS;
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::shm::member::Member;
 use crate::sys::files::{may_unlink, same_file, unlink};
 
@@ -26,7 +26,7 @@ pub(crate) fn leave(member: &Member) {
     if let Some(entry) = member.entry() {
         entry.cursor.store(u64::MAX, SeqCst);
         entry.generation.store(0, SeqCst);
-        reached(Step::LeaveEntry);
+        fail_point(FailPoint::LeaveEntry);
     }
     // Here, and not when the descriptor is closed a moment later: of several who leave at the same time, each under the
     // lock, the last must not take the one before for alive.
@@ -72,10 +72,10 @@ pub(crate) fn remove(member: &Member) -> Result<bool> {
         return Ok(false);
     }
     member.peers.header().removed.store(1, SeqCst);
-    reached(Step::RemoveMark);
+    fail_point(FailPoint::RemoveMark);
     super::repair::remove_but_peers(member)?;
     unlink(&topic.peers_path()).map_err(io)?;
-    reached(Step::RemovePeers);
+    fail_point(FailPoint::RemovePeers);
     member.peers.notify();
     Ok(true)
 }

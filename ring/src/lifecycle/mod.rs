@@ -12,7 +12,7 @@ pub(crate) mod whole;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::layout::ring::{MAX_CAPACITY, MAX_META, MAX_SLOTS, Shape, flags};
+use crate::layout::ring::{MAX_CAPACITY, MAX_META, MAX_SLOTS, RingGeometry, flags};
 
 /// How long open and grow wait for somebody else who opens, grows or closes. Longer means a stopped process.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,8 +27,8 @@ pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) name: String,
-    /// What a consumer wishes to receive; empty if it does not say.
-    pub(crate) wish: String,
+    /// The caps that a consumer accepts; empty if it does not state any.
+    pub(crate) accepted_caps: String,
     pub(crate) allow_foreign: bool,
     pub(crate) prefault: bool,
     pub(crate) perms: u32,
@@ -37,55 +37,55 @@ pub(crate) struct Options {
 
 /// What a producer wants of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct GeometryRequest {
     pub(crate) depth: u32,
-    pub(crate) reserve: u32,
+    pub(crate) spare_slots: u32,
     pub(crate) history: u32,
-    pub(crate) capacity: u64,
+    pub(crate) slot_capacity: u64,
     pub(crate) meta_capacity: u64,
 }
 
-impl Wanted {
-    /// The shape of an epoch that fulfils this, or which setting cannot be fulfilled.
-    pub(crate) fn shape(&self, epoch: u64, holds: u64, perms: u32) -> Result<Shape> {
-        let bad = |what: String| Err(Error::BadSetting { what });
-        let slots = self.depth.saturating_add(self.reserve);
+impl GeometryRequest {
+    /// The geometry of an epoch that fulfils this, or which setting cannot be fulfilled.
+    pub(crate) fn geometry(&self, epoch: u64, holds: u64, perms: u32) -> Result<RingGeometry> {
+        let bad = |what: String| Err(Error::InvalidArgument { what });
+        let slots = self.depth.saturating_add(self.spare_slots);
         if self.depth == 0 || slots > MAX_SLOTS {
             return bad(format!(
-                "a depth of {} with a reserve of {} (at least 1 slot, at most {MAX_SLOTS} together)",
-                self.depth, self.reserve
+                "a depth of {} with {} spare slots (at least 1 slot, at most {MAX_SLOTS} together)",
+                self.depth, self.spare_slots
             ));
         }
-        if self.reserve == 0 {
-            return bad("a reserve of 0 slots (a producer needs one to write into: at least 1)".into());
+        if self.spare_slots == 0 {
+            return bad("0 spare slots (a producer needs one to write into: at least 1)".into());
         }
-        if self.capacity > MAX_CAPACITY {
-            return bad(format!("a slot capacity of {} bytes (at most {MAX_CAPACITY})", self.capacity));
+        if self.slot_capacity > MAX_CAPACITY {
+            return bad(format!("a slot capacity of {} bytes (at most {MAX_CAPACITY})", self.slot_capacity));
         }
         if self.meta_capacity > MAX_META {
             return bad(format!("a metadata capacity of {} bytes (at most {MAX_META})", self.meta_capacity));
         }
-        let admits = admits_readers(perms);
+        let admits = allows_read_only(perms);
         let least = if admits { 2 } else { 0 };
-        let shape = Shape {
+        let geometry = RingGeometry {
             epoch,
             holds,
             slots: u16::try_from(slots).unwrap_or(u16::MAX),
             depth: self.depth,
             history: self.history.max(least).min(self.depth),
-            capacity: self.capacity.max(1),
+            slot_capacity: self.slot_capacity.max(1),
             meta_capacity: self.meta_capacity.next_multiple_of(64),
             flags: if admits { flags::ADMITS_READERS } else { 0 },
         };
-        match shape.check() {
-            Ok(()) => Ok(shape),
+        match geometry.check() {
+            Ok(()) => Ok(geometry),
             Err(why) => bad(format!("the ring's geometry: {why}")),
         }
     }
 }
 
 /// Whether file permissions let somebody read who may not write.
-pub(crate) const fn admits_readers(perms: u32) -> bool {
+pub(crate) const fn allows_read_only(perms: u32) -> bool {
     (perms & 0o040 != 0 && perms & 0o020 == 0) || (perms & 0o004 != 0 && perms & 0o002 == 0)
 }
 
@@ -109,30 +109,32 @@ mod tests {
             (0o664, true),
             (0o606, false),
         ] {
-            assert_eq!(admits_readers(perms), admits, "{perms:o}");
+            assert_eq!(allows_read_only(perms), admits, "{perms:o}");
         }
         assert_eq!(ring_perms(0o666), 0o644);
     }
 
     #[test]
     fn a_ring_with_readers_keeps_two_frames() {
-        let wanted = Wanted { depth: 4, reserve: 2, history: 1, capacity: 10, meta_capacity: 100 };
-        assert_eq!(wanted.shape(1, 1, 0o600).unwrap().history, 1);
-        let shape = wanted.shape(1, 1, 0o644).unwrap();
-        assert_eq!((shape.history, shape.slots, shape.meta_capacity), (2, 6, 128));
+        let wanted =
+            GeometryRequest { depth: 4, spare_slots: 2, history: 1, slot_capacity: 10, meta_capacity: 100 };
+        assert_eq!(wanted.geometry(1, 1, 0o600).unwrap().history, 1);
+        let geometry = wanted.geometry(1, 1, 0o644).unwrap();
+        assert_eq!((geometry.history, geometry.slots, geometry.meta_capacity), (2, 6, 128));
     }
 
     #[test]
     fn impossible_settings_are_named() {
-        let wanted = Wanted { depth: 4, reserve: 2, history: 1, capacity: 10, meta_capacity: 100 };
+        let wanted =
+            GeometryRequest { depth: 4, spare_slots: 2, history: 1, slot_capacity: 10, meta_capacity: 100 };
         for bad in [
-            Wanted { depth: 0, ..wanted },
-            Wanted { depth: u32::MAX, ..wanted },
-            Wanted { reserve: 0, ..wanted },
-            Wanted { capacity: u64::MAX, ..wanted },
-            Wanted { meta_capacity: u64::MAX, ..wanted },
+            GeometryRequest { depth: 0, ..wanted },
+            GeometryRequest { depth: u32::MAX, ..wanted },
+            GeometryRequest { spare_slots: 0, ..wanted },
+            GeometryRequest { slot_capacity: u64::MAX, ..wanted },
+            GeometryRequest { meta_capacity: u64::MAX, ..wanted },
         ] {
-            assert!(matches!(bad.shape(1, 1, 0o600), Err(Error::BadSetting { .. })), "{bad:?}");
+            assert!(matches!(bad.geometry(1, 1, 0o600), Err(Error::InvalidArgument { .. })), "{bad:?}");
         }
     }
 }

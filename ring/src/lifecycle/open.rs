@@ -8,13 +8,13 @@ use nix::sys::stat::fstat;
 use super::files::{self, Mode};
 use super::repair::{remove_but_peers, repair};
 use super::whole::{self, Parts};
-use super::{Options, PATIENCE, Wanted, grow, leave, reap};
+use super::{GeometryRequest, Options, PATIENCE, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::words::bit;
+use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
-use crate::protocol::step::reached;
-use crate::protocol::{Memory, Step};
+use crate::protocol::{FailPoint, Memory};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Member, Role, owner_id, owner_word};
 use crate::shm::peers::{End, Peers};
@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 100;
 
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
+pub enum StartAt {
     /// At the oldest frame that is still there.
     #[default]
     Oldest,
@@ -41,14 +41,14 @@ pub enum Start {
 pub(crate) fn producer(
     topic: &Topic,
     options: &Options,
-    wanted: &Wanted,
+    wanted: &GeometryRequest,
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
-    wanted.shape(1, 1, options.perms)?; // before anything is made
+    wanted.geometry(1, 1, options.perms)?; // before anything is made
     for _ in 0..ATTEMPTS {
         let peers = match Peers::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
-            Err(Error::NoTopic { .. }) => {
+            Err(Error::TopicNotFound { .. }) => {
                 create_peers(topic, options.perms, options.persistent)?;
                 continue;
             }
@@ -59,7 +59,7 @@ pub(crate) fn producer(
         if !is_current(&member)? {
             continue;
         }
-        reached(Step::OpenLocked);
+        fail_point(FailPoint::OpenLocked);
         if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
             // Those who have it open are told that it is gone, and come back to the one that is made here.
             if !leave::remove(&member)? {
@@ -85,7 +85,7 @@ pub(crate) fn producer(
 fn join_as_producer(
     member: &Arc<Member>,
     options: &Options,
-    wanted: &Wanted,
+    wanted: &GeometryRequest,
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
     if member.peers.header().epoch.load(SeqCst) == 0 {
@@ -100,10 +100,10 @@ fn join_as_producer(
     // others.
     reap::reap_dead(&epoch)?;
     let Some(id) = member.reserve(Role::Producer)? else {
-        return Err(Error::ProducersFull { topic: member.topic_name().into() });
+        return Err(Error::TooManyProducers { topic: member.topic_name().into() });
     };
     reap::bury(&epoch, id);
-    reached(Step::JoinCleaned);
+    fail_point(FailPoint::JoinCleaned);
     if !satisfies(&epoch, wanted, others) {
         let wanted = if others { union(&epoch, wanted) } else { *wanted };
         epoch = grow::replace(&epoch, &wanted, options.allow_foreign)?;
@@ -111,15 +111,15 @@ fn join_as_producer(
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
     }
-    member.activate(&options.name, "", epoch.shape.epoch, 0);
+    member.activate(&options.name, "", epoch.geometry.epoch, 0);
     if exclusive {
         member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
     }
     Ok(epoch)
 }
 
-/// Opens a topic as a consumer that registers. [`Error::NoTopic`] if there is none.
-pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
+/// Opens a topic as a consumer that registers. [`Error::TopicNotFound`] if there is none.
+pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     for _ in 0..ATTEMPTS {
         let peers = Peers::open(topic, Access::ReadWrite, options.allow_foreign)?;
         let member = Arc::new(Member::new(peers));
@@ -127,7 +127,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         if !is_current(&member)? {
             continue;
         }
-        reached(Step::OpenLocked);
+        fail_point(FailPoint::OpenLocked);
         match whole::parts(&member, options.allow_foreign)? {
             Parts::Whole => {}
             Parts::NotMade => return Err(no_topic(topic)),
@@ -144,7 +144,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         let id = member.reserve(Role::Consumer)?;
         if let Some(id) = id {
             reap::bury(&epoch, id);
-            reached(Step::JoinCleaned);
+            fail_point(FailPoint::JoinCleaned);
         } else {
             // Without a bit it cannot say that it sleeps.
             let flags_word = &member.peers.header().flags;
@@ -153,7 +153,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
         let cursor = start_at(&epoch, start)?;
         // Before anybody sees us and ends the stream for our sake.
         let ended_before = member.peers.end();
-        member.activate(&options.name, &options.wish, epoch.shape.epoch, cursor);
+        member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor);
         drop(locked);
         epoch.start_backing(mode.prefault);
         return Ok(Opened { epoch, cursor, ended_before });
@@ -161,8 +161,8 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: Start) -> Result
     Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
 }
 
-/// Opens a topic without writing anything anywhere. [`Error::NoTopic`] if there is none.
-pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<Opened> {
+/// Opens a topic without writing anything anywhere. [`Error::TopicNotFound`] if there is none.
+pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     let member = Arc::new(Member::new(Peers::open(topic, Access::ReadOnly, options.allow_foreign)?));
     if member.peers.header().removed.load(SeqCst) != 0 {
         // Whoever was removing it may be dead.
@@ -176,15 +176,15 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: Start) -> Result<O
     };
     let epoch = match map_started(&member, mode) {
         // Without the lock, in this order: a removal is marked before any file goes.
-        Err(Error::NoTopic { .. })
+        Err(Error::TopicNotFound { .. })
             if !whole::is_deserted(&member) && member.peers.header().removed.load(SeqCst) == 0 =>
         {
             return Err(whole::deleted(topic, &topic.ring_path()));
         }
         found => Arc::new(found?),
     };
-    if !epoch.shape.admits_readers() {
-        return Err(Error::ReadOnlyNotAdmitted { topic: topic.name().into() });
+    if !epoch.geometry.allows_read_only() {
+        return Err(Error::ReadOnlyNotAllowed { topic: topic.name().into() });
     }
     let cursor = start_at(&epoch, start)?;
     let ended_before = epoch.member.peers.end();
@@ -216,29 +216,29 @@ fn is_current(member: &Arc<Member>) -> Result<bool> {
         }
         remove_but_peers(member)?;
         unlink(&topic.peers_path()).map_err(io)?;
-        reached(Step::RemovePeers);
+        fail_point(FailPoint::RemovePeers);
         return Ok(false);
     }
     Ok(true)
 }
 
 fn no_topic(topic: &Topic) -> Error {
-    Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() }
+    Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() }
 }
 
 /// Makes an empty list of participants, unless the topic has one.
 pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Result<()> {
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
     Peers::initialise(topic, file.view()?, persistent)?;
-    reached(Step::OpenPeersTemp);
+    fail_point(FailPoint::OpenPeersTemp);
     // Somebody else may have been faster; then theirs is the topic.
     file.commit_new(&topic.peers_path())?;
-    reached(Step::OpenPeersCommit);
+    fail_point(FailPoint::OpenPeersCommit);
     Ok(())
 }
 
 /// The current ring for a producer; a new one if the topic has none.
-fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result<Arc<Epoch>> {
+fn open_ring(member: &Arc<Member>, options: &Options, wanted: &GeometryRequest) -> Result<Arc<Epoch>> {
     let topic = member.peers.topic();
     let mode = Mode {
         write_ring: true,
@@ -247,18 +247,19 @@ fn open_ring(member: &Arc<Member>, options: &Options, wanted: &Wanted) -> Result
         prefault: options.prefault,
     };
     match files::map(member, &topic.ring_path(), mode) {
-        Err(Error::NoTopic { .. }) => {}
+        Err(Error::TopicNotFound { .. }) => {}
         other => return other.map(Arc::new),
     }
-    let shape = wanted.shape(1, random(), perms(member)?)?;
-    let mut new = files::create(topic, shape, 1, perms(member)?, [Step::OpenHolds, Step::OpenRingTemp])?;
+    let geometry = wanted.geometry(1, random(), perms(member)?)?;
+    let mut new =
+        files::create(topic, geometry, 1, perms(member)?, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
     // Before the ring has its name: see `whole::parts`.
-    member.peers.header().epoch.store(shape.epoch, SeqCst);
+    member.peers.header().epoch.store(geometry.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
         // Impossible under the lock, unless somebody meddles.
         return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
     }
-    reached(Step::OpenRingCommit);
+    fail_point(FailPoint::OpenRingCommit);
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 
@@ -277,21 +278,21 @@ fn map_started(member: &Arc<Member>, mode: Mode) -> Result<Epoch> {
     if epoch.first().load(std::sync::atomic::Ordering::Acquire) != 0 {
         return Ok(epoch);
     }
-    match files::map(member, &topic.path(FileKind::OldRing(epoch.shape.epoch.saturating_sub(1))), mode) {
+    match files::map(member, &topic.path(FileKind::OldRing(epoch.geometry.epoch.saturating_sub(1))), mode) {
         Ok(old) => Ok(old),
-        Err(Error::NoTopic { .. }) => Ok(epoch),
+        Err(Error::TopicNotFound { .. }) => Ok(epoch),
         Err(error) => Err(error),
     }
 }
 
-fn start_at(epoch: &Epoch, start: Start) -> Result<u64> {
+fn start_at(epoch: &Epoch, start: StartAt) -> Result<u64> {
     let corrupt = |corruption| epoch.corrupt(corruption);
-    let history = u64::from(epoch.shape.history);
+    let history = u64::from(epoch.geometry.history);
     let next = next_seq(epoch).map_err(corrupt)?.0;
     let seq = match start {
-        Start::Oldest => start_of_history(epoch, history).map_err(corrupt)?,
-        Start::Newest => start_of_history(epoch, history.min(1)).map_err(corrupt)?,
-        Start::Next => next,
+        StartAt::Oldest => start_of_history(epoch, history).map_err(corrupt)?,
+        StartAt::Newest => start_of_history(epoch, history.min(1)).map_err(corrupt)?,
+        StartAt::Next => next,
     };
     Ok(seq.max(1))
 }
@@ -321,21 +322,27 @@ fn check_exclusive(member: &Member, exclusive: bool) -> Result<()> {
 
 /// Whether the ring that is there will do. With other producers at work only a frame that does not fit is a reason
 /// to change it: who came first chose the geometry.
-fn satisfies(epoch: &Epoch, wanted: &Wanted, others: bool) -> bool {
-    let shape = &epoch.shape;
-    let fits = shape.capacity >= wanted.capacity && shape.meta_capacity >= wanted.meta_capacity;
-    let same = wanted.shape(shape.epoch, shape.holds, if shape.admits_readers() { 0o644 } else { 0o600 });
-    let same = same.is_ok_and(|w| (w.slots, w.depth, w.history) == (shape.slots, shape.depth, shape.history));
+fn satisfies(epoch: &Epoch, wanted: &GeometryRequest, others: bool) -> bool {
+    let geometry = &epoch.geometry;
+    let fits =
+        geometry.slot_capacity >= wanted.slot_capacity && geometry.meta_capacity >= wanted.meta_capacity;
+    let same = wanted.geometry(
+        geometry.epoch,
+        geometry.holds,
+        if geometry.allows_read_only() { 0o644 } else { 0o600 },
+    );
+    let same = same
+        .is_ok_and(|w| (w.slots, w.depth, w.history) == (geometry.slots, geometry.depth, geometry.history));
     fits && (others || same)
 }
 
-fn union(epoch: &Epoch, wanted: &Wanted) -> Wanted {
-    let shape = &epoch.shape;
-    Wanted {
-        depth: shape.depth,
-        reserve: u32::from(shape.slots).saturating_sub(shape.depth),
-        history: shape.history,
-        capacity: shape.capacity.max(wanted.capacity),
-        meta_capacity: shape.meta_capacity.max(wanted.meta_capacity),
+fn union(epoch: &Epoch, wanted: &GeometryRequest) -> GeometryRequest {
+    let geometry = &epoch.geometry;
+    GeometryRequest {
+        depth: geometry.depth,
+        spare_slots: u32::from(geometry.slots).saturating_sub(geometry.depth),
+        history: geometry.history,
+        slot_capacity: geometry.slot_capacity.max(wanted.slot_capacity),
+        meta_capacity: geometry.meta_capacity.max(wanted.meta_capacity),
     }
 }

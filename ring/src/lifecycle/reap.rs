@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use crate::error::Result;
 use crate::layout::peers::next_end;
 use crate::layout::words::{PARTICIPANTS, bit};
-use crate::protocol::step::reached;
-use crate::protocol::{Step, publish, reap};
+use crate::protocol::fail_points::fail_point;
+use crate::protocol::{FailPoint, publish, reap};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::{Role, owner_id};
 use crate::sys::files::remove_orphaned_temps;
@@ -33,7 +33,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
         if !matches!(lock::try_read(fd, lock::participant_byte(id)), Ok(true)) {
             continue;
         }
-        reached(Step::ReapLocked);
+        fail_point(FailPoint::ReapLocked);
         bury(epoch, id);
         reaped += 1;
         // Closing the descriptor does it too.
@@ -64,7 +64,7 @@ pub(crate) fn bury(epoch: &Epoch, id: u8) {
     let entry = peers.participant(id);
     // A consumer cannot free the slots that a producer was writing into: its entry stays, for a producer to find.
     let whole = epoch.ring_writable() || Role::of(id) == Role::Consumer;
-    if !whole || header.epoch.load(SeqCst) > epoch.shape.epoch {
+    if !whole || header.epoch.load(SeqCst) > epoch.geometry.epoch {
         return;
     }
     let before = header.ended.load(SeqCst);
@@ -83,8 +83,8 @@ pub(crate) fn bury(epoch: &Epoch, id: u8) {
         header.watchers.fetch_and(!bit(id), SeqCst);
     }
     header.active.fetch_and(!bit(id), SeqCst);
-    reached(Step::ReapMask);
+    fail_point(FailPoint::ReapMask);
     entry.cursor.store(u64::MAX, SeqCst);
     entry.generation.store(0, SeqCst);
-    reached(Step::ReapEntry);
+    fail_point(FailPoint::ReapEntry);
 }

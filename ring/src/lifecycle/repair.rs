@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::files::{self, Mode};
 use crate::error::{Error, Result};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::protocol::fail_points::fail_point;
 use crate::protocol::publish::wake;
-use crate::protocol::step::reached;
-use crate::protocol::{Memory, Step, seal};
+use crate::protocol::{FailPoint, Memory, seal};
 use crate::shm::epoch::Epoch;
 use crate::shm::member::Member;
 use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
@@ -20,9 +20,9 @@ const KEPT_EPOCHS: u64 = 4;
 pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "clear away what a dead process left", e);
-    let (shape, first, head) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
+    let (geometry, first, head) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
         Ok(seen) => seen,
-        Err(Error::NoTopic { .. }) => return remove_but_peers(member),
+        Err(Error::TopicNotFound { .. }) => return remove_but_peers(member),
         Err(error) => return Err(error),
     };
     remove_orphaned_temps(topic).map_err(io)?;
@@ -30,20 +30,20 @@ pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
         // Somebody died between the commit of this epoch and the seal of the one before.
         let mode = Mode { write_ring: true, write_holds: true, allow_foreign, prefault: false };
         let new = files::map(member, &topic.ring_path(), mode)?;
-        let old = topic.path(FileKind::OldRing(shape.epoch.saturating_sub(1)));
+        let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
         match files::map(member, &old, mode) {
             Ok(old) => {
                 succeed(&old, &new)?;
             }
-            Err(Error::NoTopic { .. }) if first != 0 => {
+            Err(Error::TopicNotFound { .. }) if first != 0 => {
                 seal::start(&new, first).map_err(|corruption| new.corrupt(corruption))?;
             }
             Err(error) => return Err(error),
         }
     }
-    member.peers.header().epoch.store(shape.epoch, std::sync::atomic::Ordering::SeqCst);
-    reached(Step::GrowEpoch);
-    purge(member, &shape)
+    member.peers.header().epoch.store(geometry.epoch, std::sync::atomic::Ordering::SeqCst);
+    fail_point(FailPoint::GrowEpoch);
+    purge(member, &geometry)
 }
 
 /// Ends `old` and starts `new` where it ended. Idempotent; by whoever comes by.
@@ -51,12 +51,12 @@ pub(crate) fn succeed(old: &Epoch, new: &Epoch) -> Result<u64> {
     let first = seal::seal(old).map_err(|corruption| old.corrupt(corruption))?;
     seal::start(new, first).map_err(|corruption| new.corrupt(corruption))?;
     wake(old, true);
-    old.at(Step::SealWake);
+    old.at(FailPoint::SealWake);
     Ok(first)
 }
 
 /// Removes the names of old epochs that no registered consumer has yet to follow into, and holder words without a ring.
-pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Result<()> {
+pub(crate) fn purge(member: &Member, current: &crate::layout::ring::RingGeometry) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "clear away old epochs", e);
     let consumers = member.peers.active() & !(bit(PRODUCERS) - 1);
@@ -72,7 +72,7 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Re
         let wanted =
             epoch > behind && epoch < current.epoch && epoch.saturating_add(KEPT_EPOCHS) >= current.epoch;
         match files::peek(topic, path, true) {
-            Ok((shape, ..)) if wanted => holds.push(shape.holds),
+            Ok((geometry, ..)) if wanted => holds.push(geometry.holds),
             _ => unlink(path).map_err(io)?,
         }
     }
@@ -81,7 +81,7 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::Shape) -> Re
             unlink(path).map_err(io)?;
         }
     }
-    reached(Step::GrowPurge);
+    fail_point(FailPoint::GrowPurge);
     Ok(())
 }
 
@@ -97,12 +97,12 @@ pub(crate) fn remove_but_peers(member: &Member) -> Result<()> {
             unlink(path).map_err(io)?;
         }
     }
-    reached(Step::RemoveRing);
+    fail_point(FailPoint::RemoveRing);
     for (kind, path) in &files {
         if matches!(kind, FileKind::Holds(_)) {
             unlink(path).map_err(io)?;
         }
     }
-    reached(Step::RemoveHolds);
+    fail_point(FailPoint::RemoveHolds);
     Ok(())
 }

@@ -45,12 +45,12 @@ pub(crate) fn is_deserted(member: &Member) -> bool {
 /// The part of the newest epoch that has no name.
 pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathBuf>> {
     let ring = topic.ring_path();
-    let shape = match peek(topic, &ring, allow_foreign) {
-        Ok((shape, ..)) => shape,
-        Err(Error::NoTopic { .. }) => return Ok(Some(ring)),
+    let geometry = match peek(topic, &ring, allow_foreign) {
+        Ok((geometry, ..)) => geometry,
+        Err(Error::TopicNotFound { .. }) => return Ok(Some(ring)),
         Err(error) => return Err(error),
     };
-    let holds = topic.path(FileKind::Holds(shape.holds));
+    let holds = topic.path(FileKind::Holds(geometry.holds));
     match fs::symlink_metadata(&holds) {
         Err(error) if error.kind() == NotFound => Ok(Some(holds)),
         // What else is wrong with it is told by whoever opens it.

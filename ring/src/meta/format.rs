@@ -31,58 +31,58 @@ impl PlaneShape {
 }
 
 /// The planes of a format, each as `(pixels, bytes, lines)`.
-macro_rules! shapes {
+macro_rules! geometries {
     ($(($pixels:literal, $bytes:literal, $lines:literal)),*) => {
         &[$(PlaneShape { pixels: $pixels, bytes: $bytes, lines: $lines }),*]
     };
 }
 
 /// The planes of format `name`, or `None` for one that is not in the table.
-fn shapes(name: &str) -> Option<&'static [PlaneShape]> {
+fn geometries(name: &str) -> Option<&'static [PlaneShape]> {
     Some(match name {
-        "GRAY8" => shapes![(1, 1, 1)],
-        "GRAY16_LE" | "GRAY16_BE" | "RGB16" | "BGR16" | "RGB15" | "BGR15" => shapes![(1, 2, 1)],
-        "RGB" | "BGR" | "v308" | "IYU2" => shapes![(1, 3, 1)],
+        "GRAY8" => geometries![(1, 1, 1)],
+        "GRAY16_LE" | "GRAY16_BE" | "RGB16" | "BGR16" | "RGB15" | "BGR15" => geometries![(1, 2, 1)],
+        "RGB" | "BGR" | "v308" | "IYU2" => geometries![(1, 3, 1)],
         "RGBx" | "BGRx" | "xRGB" | "xBGR" | "RGBA" | "BGRA" | "ARGB" | "ABGR" | "AYUV" | "VUYA" | "RBGA"
-        | "r210" | "Y410" | "BGR10A2_LE" | "RGB10A2_LE" => shapes![(1, 4, 1)],
+        | "r210" | "Y410" | "BGR10A2_LE" | "RGB10A2_LE" => geometries![(1, 4, 1)],
         "ARGB64" | "AYUV64" | "ARGB64_LE" | "ARGB64_BE" | "RGBA64_LE" | "RGBA64_BE" | "BGRA64_LE"
-        | "BGRA64_BE" | "ABGR64_LE" | "ABGR64_BE" | "Y412_LE" | "Y412_BE" => shapes![(1, 8, 1)],
-        "GRAY10_LE32" => shapes![(3, 4, 1)],
-        "YUY2" | "UYVY" | "YVYU" | "VYUY" => shapes![(2, 4, 1)],
-        "Y210" | "Y212_LE" | "Y212_BE" => shapes![(2, 8, 1)],
-        "UYVP" => shapes![(2, 5, 1)],
-        "IYU1" => shapes![(4, 6, 1)],
-        "v210" => shapes![(6, 16, 1)],
-        "v216" => shapes![(2, 8, 1)],
-        "I420" | "YV12" => shapes![(1, 1, 1), (2, 1, 2), (2, 1, 2)],
-        "Y41B" => shapes![(1, 1, 1), (4, 1, 1), (4, 1, 1)],
-        "Y42B" => shapes![(1, 1, 1), (2, 1, 1), (2, 1, 1)],
-        "YUV9" | "YVU9" => shapes![(1, 1, 1), (4, 1, 4), (4, 1, 4)],
-        "Y444" | "GBR" | "RGBP" | "BGRP" => shapes![(1, 1, 1), (1, 1, 1), (1, 1, 1)],
-        "GBRA" => shapes![(1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1)],
-        "A420" => shapes![(1, 1, 1), (2, 1, 2), (2, 1, 2), (1, 1, 1)],
-        "NV12" | "NV21" => shapes![(1, 1, 1), (2, 2, 2)],
-        "NV16" | "NV61" => shapes![(1, 1, 1), (2, 2, 1)],
-        "NV24" => shapes![(1, 1, 1), (1, 2, 1)],
-        "NV12_10LE32" => shapes![(3, 4, 1), (3, 4, 2)],
-        "NV16_10LE32" => shapes![(3, 4, 1), (3, 4, 1)],
-        "NV12_10LE40" => shapes![(4, 5, 1), (4, 5, 2)],
-        "AV12" => shapes![(1, 1, 1), (2, 2, 2), (1, 1, 1)],
+        | "BGRA64_BE" | "ABGR64_LE" | "ABGR64_BE" | "Y412_LE" | "Y412_BE" => geometries![(1, 8, 1)],
+        "GRAY10_LE32" => geometries![(3, 4, 1)],
+        "YUY2" | "UYVY" | "YVYU" | "VYUY" => geometries![(2, 4, 1)],
+        "Y210" | "Y212_LE" | "Y212_BE" => geometries![(2, 8, 1)],
+        "UYVP" => geometries![(2, 5, 1)],
+        "IYU1" => geometries![(4, 6, 1)],
+        "v210" => geometries![(6, 16, 1)],
+        "v216" => geometries![(2, 8, 1)],
+        "I420" | "YV12" => geometries![(1, 1, 1), (2, 1, 2), (2, 1, 2)],
+        "Y41B" => geometries![(1, 1, 1), (4, 1, 1), (4, 1, 1)],
+        "Y42B" => geometries![(1, 1, 1), (2, 1, 1), (2, 1, 1)],
+        "YUV9" | "YVU9" => geometries![(1, 1, 1), (4, 1, 4), (4, 1, 4)],
+        "Y444" | "GBR" | "RGBP" | "BGRP" => geometries![(1, 1, 1), (1, 1, 1), (1, 1, 1)],
+        "GBRA" => geometries![(1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1)],
+        "A420" => geometries![(1, 1, 1), (2, 1, 2), (2, 1, 2), (1, 1, 1)],
+        "NV12" | "NV21" => geometries![(1, 1, 1), (2, 2, 2)],
+        "NV16" | "NV61" => geometries![(1, 1, 1), (2, 2, 1)],
+        "NV24" => geometries![(1, 1, 1), (1, 2, 1)],
+        "NV12_10LE32" => geometries![(3, 4, 1), (3, 4, 2)],
+        "NV16_10LE32" => geometries![(3, 4, 1), (3, 4, 1)],
+        "NV12_10LE40" => geometries![(4, 5, 1), (4, 5, 2)],
+        "AV12" => geometries![(1, 1, 1), (2, 2, 2), (1, 1, 1)],
         "P010_10LE" | "P010_10BE" | "P012_LE" | "P012_BE" | "P016_LE" | "P016_BE" => {
-            shapes![(1, 2, 1), (2, 4, 2)]
+            geometries![(1, 2, 1), (2, 4, 2)]
         }
-        "I420_10LE" | "I420_10BE" | "I420_12LE" | "I420_12BE" => shapes![(1, 2, 1), (2, 2, 2), (2, 2, 2)],
-        "I422_10LE" | "I422_10BE" | "I422_12LE" | "I422_12BE" => shapes![(1, 2, 1), (2, 2, 1), (2, 2, 1)],
+        "I420_10LE" | "I420_10BE" | "I420_12LE" | "I420_12BE" => geometries![(1, 2, 1), (2, 2, 2), (2, 2, 2)],
+        "I422_10LE" | "I422_10BE" | "I422_12LE" | "I422_12BE" => geometries![(1, 2, 1), (2, 2, 1), (2, 2, 1)],
         "Y444_10LE" | "Y444_10BE" | "Y444_12LE" | "Y444_12BE" | "Y444_16LE" | "Y444_16BE" | "GBR_10LE"
         | "GBR_10BE" | "GBR_12LE" | "GBR_12BE" | "GBR_16LE" | "GBR_16BE" => {
-            shapes![(1, 2, 1), (1, 2, 1), (1, 2, 1)]
+            geometries![(1, 2, 1), (1, 2, 1), (1, 2, 1)]
         }
         "GBRA_10LE" | "GBRA_10BE" | "GBRA_12LE" | "GBRA_12BE" => {
-            shapes![(1, 2, 1), (1, 2, 1), (1, 2, 1), (1, 2, 1)]
+            geometries![(1, 2, 1), (1, 2, 1), (1, 2, 1), (1, 2, 1)]
         }
-        "A420_10LE" | "A420_10BE" => shapes![(1, 2, 1), (2, 2, 2), (2, 2, 2), (1, 2, 1)],
-        "A422_10LE" | "A422_10BE" => shapes![(1, 2, 1), (2, 2, 1), (2, 2, 1), (1, 2, 1)],
-        "A444_10LE" | "A444_10BE" => shapes![(1, 2, 1), (1, 2, 1), (1, 2, 1), (1, 2, 1)],
+        "A420_10LE" | "A420_10BE" => geometries![(1, 2, 1), (2, 2, 2), (2, 2, 2), (1, 2, 1)],
+        "A422_10LE" | "A422_10BE" => geometries![(1, 2, 1), (2, 2, 1), (2, 2, 1), (1, 2, 1)],
+        "A444_10LE" | "A444_10BE" => geometries![(1, 2, 1), (1, 2, 1), (1, 2, 1), (1, 2, 1)],
         _ => return None,
     })
 }
@@ -102,6 +102,6 @@ pub fn plane_extents(
     width: u32,
     height: u32,
 ) -> Option<impl ExactSizeIterator<Item = PlaneExtent> + Clone + std::fmt::Debug + use<>> {
-    let shapes = shapes(format)?;
-    Some(shapes.iter().map(move |shape| shape.extent(width, height)))
+    let geometries = geometries(format)?;
+    Some(geometries.iter().map(move |geometry| geometry.extent(width, height)))
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::Producer;
 use super::inner::Inner;
 use crate::error::{Error, Result};
-use crate::lifecycle::{Options, Wanted, open};
+use crate::lifecycle::{GeometryRequest, Options, open};
 use crate::topic::Topic;
 use crate::upkeep;
 
 /// What happens to a frame for which there is no free slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Policy {
+pub enum OverflowPolicy {
     /// It overwrites the oldest frame that nobody holds, whether consumers have read it or not.
     #[default]
     OverwriteOldest,
@@ -30,10 +30,10 @@ pub enum ProducerMode {
     #[default]
     Shared,
     /// One producer's frames count; others stand by and take over when it dies, or when it publishes nothing for longer
-    /// than `takeover` although they have frames (zero: only when it dies).
+    /// than `takeover_timeout` although they have frames (zero: only when it dies).
     Primary {
         /// How long a primary may stand still; 1 s is a good choice.
-        takeover: Duration,
+        takeover_timeout: Duration,
     },
     /// No other producer may be there ([`Error::InUse`]).
     Exclusive,
@@ -41,7 +41,7 @@ pub enum ProducerMode {
 
 /// Settings to open a topic with as a producer.
 ///
-/// Who comes first chooses depth, reserve, history and permissions; a later producer joins what is there, and
+/// Who comes first chooses depth, spare slots, history and permissions; a later producer joins what is there, and
 /// enlarges the slots if its frames need it.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until `open` is called"]
@@ -50,15 +50,15 @@ pub struct ProducerBuilder {
     dir: Option<PathBuf>,
     name: Option<String>,
     depth: u32,
-    reserve: u32,
+    spare_slots: u32,
     history: Option<u32>,
-    capacity: usize,
+    slot_capacity: usize,
     meta_capacity: usize,
     perms: u32,
     persistent: bool,
     allow_foreign: bool,
     prefault: bool,
-    policy: Policy,
+    overflow_policy: OverflowPolicy,
     mode: ProducerMode,
 }
 
@@ -69,15 +69,15 @@ impl ProducerBuilder {
             dir: None,
             name: None,
             depth: 8,
-            reserve: 2,
+            spare_slots: 2,
             history: None,
-            capacity: 64 << 10,
+            slot_capacity: 64 << 10,
             meta_capacity: 4096,
             perms: 0o600,
             persistent: false,
             allow_foreign: false,
             prefault: true,
-            policy: Policy::default(),
+            overflow_policy: OverflowPolicy::default(),
             mode: ProducerMode::default(),
         }
     }
@@ -89,8 +89,8 @@ impl ProducerBuilder {
     }
 
     /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
-    pub fn reserve(mut self, slots: u32) -> Self {
-        self.reserve = slots;
+    pub fn spare_slots(mut self, slots: u32) -> Self {
+        self.spare_slots = slots;
         self
     }
 
@@ -102,8 +102,8 @@ impl ProducerBuilder {
     }
 
     /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 64 KiB.
-    pub fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity = bytes;
+    pub fn slot_capacity(mut self, bytes: usize) -> Self {
+        self.slot_capacity = bytes;
         self
     }
 
@@ -139,8 +139,8 @@ impl ProducerBuilder {
     }
 
     /// What happens to a frame for which there is no free slot.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+    pub fn overflow_policy(mut self, overflow_policy: OverflowPolicy) -> Self {
+        self.overflow_policy = overflow_policy;
         self
     }
 
@@ -165,41 +165,41 @@ impl ProducerBuilder {
     }
 
     /// Opens the topic, making it if it is not there, and adopting what dead processes left. What is left of other topics
-    /// of the directory, in which nobody takes part any more, is removed a little later; see [`collect`](crate::collect).
+    /// of the directory, in which nobody takes part any more, is removed a little later; see [`gc`](crate::gc).
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::BadSetting`]; [`Error::NoSpace`] if there is no room for it;
-    /// [`Error::NotPermitted`], [`Error::ForeignOwner`]; [`Error::NotARing`], [`Error::LayoutVersion`];
-    /// [`Error::ProducersFull`], [`Error::InUse`]; [`Error::Busy`] if a stopped process is in the way.
+    /// [`Error::InvalidTopicName`], [`Error::InvalidArgument`]; [`Error::NoSpace`] if there is no room for it;
+    /// [`Error::PermissionDenied`], [`Error::ForeignOwner`]; [`Error::NotARing`], [`Error::VersionMismatch`];
+    /// [`Error::TooManyProducers`], [`Error::InUse`]; [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Producer> {
         if self.perms > 0o777 {
             let what = format!("permissions of {:#o} (at most 0o777; was it meant to be octal?)", self.perms);
-            return Err(Error::BadSetting { what });
+            return Err(Error::InvalidArgument { what });
         }
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         let options = Options {
             name: self.name.unwrap_or_else(crate::info::process_name),
-            wish: String::new(),
+            accepted_caps: String::new(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: self.perms,
             persistent: self.persistent,
         };
-        let wanted = Wanted {
+        let wanted = GeometryRequest {
             depth: self.depth,
-            reserve: self.reserve,
+            spare_slots: self.spare_slots,
             history: self.history.unwrap_or(self.depth),
-            capacity: self.capacity as u64,
+            slot_capacity: self.slot_capacity as u64,
             meta_capacity: self.meta_capacity as u64,
         };
         let open = || open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive);
         let epoch = match open() {
             // Rings of the dead may have taken it.
-            Err(Error::NoSpace { .. }) if upkeep::collect_for_room(topic.dir()) => open()?,
+            Err(Error::NoSpace { .. }) if upkeep::gc_for_room(topic.dir()) => open()?,
             opened => opened?,
         };
-        upkeep::collect_soon(topic.dir());
-        let inner = Arc::new(Inner::new(epoch, self.policy, self.mode, self.allow_foreign)?);
+        upkeep::gc_soon(topic.dir());
+        let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
         // What others left who died while no producer was there.
         inner.reap();
         Ok(Producer { inner })

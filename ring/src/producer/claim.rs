@@ -26,7 +26,7 @@ impl Claim {
     /// Bytes that the slot can hold; `len()` of the slice is what was asked for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        usize::try_from(self.slot.epoch().shape.capacity).unwrap_or(usize::MAX)
+        usize::try_from(self.slot.epoch().geometry.slot_capacity).unwrap_or(usize::MAX)
     }
 
     /// Makes the frame shorter or longer, up to the capacity.
@@ -77,7 +77,7 @@ impl Claim {
     /// Adds an encoded metadata block, or replaces it.
     ///
     /// # Errors
-    /// [`Error::BadSetting`] if it is larger than the topic has room for.
+    /// [`Error::InvalidArgument`] if it is larger than the topic has room for.
     pub fn set_meta_bytes(&mut self, block: &[u8]) -> Result<()> {
         // SAFETY: not published; `&mut self`.
         unsafe { self.slot.set_meta_bytes(block) }
@@ -90,7 +90,7 @@ impl Claim {
     /// dropped then. If the topic moved to a new epoch meanwhile the frame is copied there once, and fails as
     /// [`Producer::claim`](super::Producer::claim) does.
     pub fn publish(self) -> Result<Published> {
-        if !self.slot.inner().lead() {
+        if !self.slot.inner().try_become_primary() {
             return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
         }
         // SAFETY: `self` is consumed; `Published` only reads.
@@ -98,12 +98,12 @@ impl Claim {
         Ok(Published { slot: self.slot, len: self.len, seq })
     }
 
-    /// Splits the claim, for frameworks that own their buffers: the bytes go to the framework, the ticket publishes.
+    /// Splits the claim, for frameworks that own their buffers: the bytes go to the framework, the permit publishes.
     /// The slot is free again when both are dropped and no consumer holds it.
     #[must_use]
-    pub fn into_shared(self) -> (SlotBuffer, Ticket) {
+    pub fn into_parts(self) -> (SlotBuffer, PublishPermit) {
         let slot = Arc::new(self.slot);
-        (SlotBuffer { slot: Arc::clone(&slot), len: self.len }, Ticket { slot })
+        (SlotBuffer { slot: Arc::clone(&slot), len: self.len }, PublishPermit { slot })
     }
 }
 
@@ -148,7 +148,7 @@ impl Deref for Published {
     }
 }
 
-/// The bytes of a claim that a framework owns. See [`Claim::into_shared`].
+/// The bytes of a claim that a framework owns. See [`Claim::into_parts`].
 #[derive(Debug)]
 pub struct SlotBuffer {
     slot: Arc<OwnSlot>,
@@ -164,29 +164,29 @@ impl AsRef<[u8]> for SlotBuffer {
 
 impl AsMut<[u8]> for SlotBuffer {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `Ticket::publish`.
+        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `PublishPermit::publish`.
         unsafe { std::slice::from_raw_parts_mut(self.slot.payload(), self.len) }
     }
 }
 
-/// The right to publish a claim whose bytes a framework owns. See [`Claim::into_shared`].
+/// The right to publish a claim whose bytes a framework owns. See [`Claim::into_parts`].
 #[derive(Debug)]
-pub struct Ticket {
+pub struct PublishPermit {
     slot: Arc<OwnSlot>,
 }
 
-impl Ticket {
+impl PublishPermit {
     /// Adds metadata, or replaces it.
     ///
     /// # Errors
-    /// As [`Claim::set_meta`]; [`Error::BadSetting`] after publication.
+    /// As [`Claim::set_meta`]; [`Error::InvalidArgument`] after publication.
     pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
         self.check_unpublished()?;
         // SAFETY: not published; `&mut self`, and the buffer cannot reach the metadata.
         unsafe { self.slot.set_meta(|block| meta.encode(block)) }
     }
 
-    /// As [`Claim::set_encoded_meta`]; [`Error::BadSetting`] also after publication.
+    /// As [`Claim::set_encoded_meta`]; [`Error::InvalidArgument`] also after publication.
     ///
     /// # Errors
     /// As said.
@@ -196,7 +196,7 @@ impl Ticket {
         unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
     }
 
-    /// As [`Claim::set_meta_bytes`]; [`Error::BadSetting`] also after publication.
+    /// As [`Claim::set_meta_bytes`]; [`Error::InvalidArgument`] also after publication.
     ///
     /// # Errors
     /// As said.
@@ -208,7 +208,7 @@ impl Ticket {
 
     fn check_unpublished(&self) -> Result<()> {
         if self.is_published() {
-            return Err(Error::BadSetting {
+            return Err(Error::InvalidArgument {
                 what: "a frame's metadata cannot change after its publication".into(),
             });
         }
@@ -224,25 +224,25 @@ impl Ticket {
     /// The epoch that the slot belongs to.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.slot.epoch().shape.epoch
+        self.slot.epoch().geometry.epoch
     }
 
     /// Whether the producer still works in that epoch: only then publication needs no copy.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.epoch() == self.slot.inner().shape().epoch
+        self.epoch() == self.slot.inner().geometry().epoch
     }
 
     /// Bytes that the slot can hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        usize::try_from(self.slot.epoch().shape.capacity).unwrap_or(usize::MAX)
+        usize::try_from(self.slot.epoch().geometry.slot_capacity).unwrap_or(usize::MAX)
     }
 
     /// Publishes the first `len` bytes of the slot; the sequence number.
     ///
     /// # Errors
-    /// As [`Claim::publish`]; [`Error::BadSetting`] if it was published already.
+    /// As [`Claim::publish`]; [`Error::InvalidArgument`] if it was published already.
     ///
     /// # Safety
     /// From now on nobody may write through the [`SlotBuffer`].
@@ -251,7 +251,7 @@ impl Ticket {
             let topic = self.slot.inner().member.topic_name().into();
             return Err(Error::TooLarge { topic, needed: len as u64, max: self.capacity() as u64 });
         }
-        if !self.slot.inner().lead() {
+        if !self.slot.inner().try_become_primary() {
             return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
         }
         // SAFETY: passed on to the caller.

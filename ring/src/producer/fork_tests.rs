@@ -20,7 +20,7 @@ fn what_a_child_may_ask_does_not_wait_for_a_thread_that_it_does_not_have() {
 fn role_of_a_parent_with_a_locked_producer() {
     let Some(dir) = Role::argument() else { return };
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
-    let (_buffer, ticket) = producer.claim(10).unwrap().into_shared();
+    let (_buffer, permit) = producer.claim(10).unwrap().into_parts();
     let before = producer.geometry();
     // Somebody else has the lifecycle lock, so that a growth waits for a second, with the producer's own lock in its hands.
     let topic = Topic::new("t", Some(&dir)).unwrap();
@@ -36,7 +36,7 @@ fn role_of_a_parent_with_a_locked_producer() {
             nix::unistd::ForkResult::Child => {
                 // SAFETY: ends this process if it waits.
                 unsafe { libc::alarm(10) };
-                let same = producer.geometry() == before && ticket.is_current();
+                let same = producer.geometry() == before && permit.is_current();
                 // SAFETY: ends this process.
                 unsafe { libc::_exit(if same { 0 } else { 1 }) }
             }

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::lead::Watch;
-use super::{Policy, ProducerMode};
+use super::primary::Watch;
+use super::{OverflowPolicy, ProducerMode};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
-use crate::layout::ring::Shape;
+use crate::layout::ring::RingGeometry;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
-use crate::lifecycle::{Wanted, follow, grow, reap};
+use crate::lifecycle::{GeometryRequest, follow, grow, reap};
 use crate::protocol::claim::{Hint, Passed, abandon, claim_oldest, claim_passed};
 use crate::protocol::publish;
 use crate::shm::backing::give_up;
@@ -37,11 +37,11 @@ pub(super) struct Inner {
     pub(super) id: u8,
     pub(super) mode: ProducerMode,
     pub(super) watch: Mutex<Watch>,
-    policy: Policy,
+    overflow_policy: OverflowPolicy,
     allow_foreign: bool,
     pub(super) current: Mutex<Current>,
-    /// The shape at the beginning.
-    opened: Shape,
+    /// The geometry at the beginning.
+    opened: RingGeometry,
     /// The topic's files have lost their names to something that knows nothing of topics.
     orphaned: AtomicBool,
     /// Threads that watch for participants that come and go.
@@ -94,19 +94,30 @@ impl Depth {
 impl Inner {
     pub(super) fn new(
         epoch: Arc<Epoch>,
-        policy: Policy,
+        overflow_policy: OverflowPolicy,
         mode: ProducerMode,
         allow_foreign: bool,
     ) -> Result<Self> {
         let member = Arc::clone(&epoch.member);
         let Some(id) = member.id() else {
-            return Err(Error::ProducersFull { topic: member.topic_name().into() });
+            return Err(Error::TooManyProducers { topic: member.topic_name().into() });
         };
-        let opened = epoch.shape;
+        let opened = epoch.geometry;
         let current = Mutex::new(Current::new(epoch));
         let (orphaned, watching) = (AtomicBool::new(false), Mutex::new(0));
         let watch = Mutex::default();
-        Ok(Self { member, id, mode, watch, policy, allow_foreign, current, opened, orphaned, watching })
+        Ok(Self {
+            member,
+            id,
+            mode,
+            watch,
+            overflow_policy,
+            allow_foreign,
+            current,
+            opened,
+            orphaned,
+            watching,
+        })
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -119,13 +130,13 @@ impl Inner {
         Arc::clone(&self.current().epoch)
     }
 
-    /// The shape of that. In a forked child, where a thread that does not exist there may have the lock for ever, perhaps
-    /// the shape at the beginning.
-    pub(super) fn shape(&self) -> Shape {
+    /// The geometry of that. In a forked child, where a thread that does not exist there may have the lock for ever, perhaps
+    /// the geometry at the beginning.
+    pub(super) fn geometry(&self) -> RingGeometry {
         if self.member.peers.is_mine() {
-            self.current().epoch.shape
+            self.current().epoch.geometry
         } else {
-            self.current.try_lock().map_or(self.opened, |current| current.epoch.shape)
+            self.current.try_lock().map_or(self.opened, |current| current.epoch.geometry)
         }
     }
 
@@ -148,22 +159,22 @@ impl Inner {
         if header.removed.load(Acquire) != 0 || self.has_lost_its_name(current) {
             return Err(Error::Removed { topic: self.member.topic_name().into() });
         }
-        if header.epoch.load(Acquire) > current.epoch.shape.epoch {
+        if header.epoch.load(Acquire) > current.epoch.geometry.epoch {
             self.follow(current)?;
         }
-        if len > current.epoch.shape.capacity {
+        if len > current.epoch.geometry.slot_capacity {
             self.grow_to(current, len, Depth::AtLeast(0))?;
         }
         for attempt in 0..3 {
             let Current { epoch, hint, probed, .. } = current;
-            let shape = &epoch.shape;
+            let geometry = &epoch.geometry;
             let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
             // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
-            let owed_from = match self.policy {
-                Policy::DropNew => cursor,
-                Policy::OverwriteOldest => cursor.max(head.saturating_sub(shape.depth.into())),
+            let owed_from = match self.overflow_policy {
+                OverflowPolicy::DropNew => cursor,
+                OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
             };
-            let passed = Passed { cursor: owed_from, history: left_alone(shape) };
+            let passed = Passed { cursor: owed_from, history: left_alone(geometry) };
             if let Some(slot) = claim_passed(&**epoch, self.id, passed, hint) {
                 return self.with_memory(epoch, slot);
             }
@@ -176,7 +187,7 @@ impl Inner {
                     continue;
                 }
             }
-            let below = if self.policy == Policy::DropNew { cursor } else { u64::MAX };
+            let below = if self.overflow_policy == OverflowPolicy::DropNew { cursor } else { u64::MAX };
             if let Some(slot) = claim_oldest(&**epoch, self.id, below, hint) {
                 return self.with_memory(epoch, slot);
             }
@@ -186,7 +197,7 @@ impl Inner {
                 hint.reset();
             }
         }
-        if self.policy == Policy::DropNew && self.slowest(&current.epoch) < u64::MAX {
+        if self.overflow_policy == OverflowPolicy::DropNew && self.slowest(&current.epoch) < u64::MAX {
             return Err(Error::Full { topic: self.member.topic_name().into() });
         }
         Err(self.no_slot(&current.epoch))
@@ -228,8 +239,10 @@ impl Inner {
 
     /// The cursor of the slowest registered consumer; `u64::MAX` if there is none, 0 where it does not matter.
     fn slowest(&self, epoch: &Epoch) -> u64 {
-        let shape = &epoch.shape;
-        if self.policy == Policy::OverwriteOldest && left_alone(shape) >= shape.depth.into() {
+        let geometry = &epoch.geometry;
+        if self.overflow_policy == OverflowPolicy::OverwriteOldest
+            && left_alone(geometry) >= geometry.depth.into()
+        {
             // Every frame within the depth is kept, so that nobody's cursor needs to be read.
             return 0;
         }
@@ -245,10 +258,10 @@ impl Inner {
     fn no_slot(&self, epoch: &Epoch) -> Error {
         use crate::protocol::Memory;
         let held = |bits: u64| {
-            (0..epoch.shape.slots).filter(|&s| epoch.holders(s).load(Relaxed) & bits != 0).count()
+            (0..epoch.geometry.slots).filter(|&s| epoch.holders(s).load(Relaxed) & bits != 0).count()
         };
         let why = format!("consumers hold {}, producers {}", held(CONSUMER_BITS), held(!CONSUMER_BITS));
-        Error::NoSlot { topic: self.member.topic_name().into(), slots: epoch.shape.slots.into(), why }
+        Error::NoSlot { topic: self.member.topic_name().into(), slots: epoch.geometry.slots.into(), why }
     }
 
     /// Goes on in the newest epoch.
@@ -263,49 +276,53 @@ impl Inner {
     /// The epoch after `sealed`, for a claim that was made there.
     pub(super) fn after(&self, sealed: &Epoch) -> Result<()> {
         let mut current = self.current();
-        if current.epoch.shape.epoch <= sealed.shape.epoch { self.follow(&mut current) } else { Ok(()) }
+        if current.epoch.geometry.epoch <= sealed.geometry.epoch { self.follow(&mut current) } else { Ok(()) }
     }
 
-    pub(super) fn grow(&self, capacity: u64, depth: u32) -> Result<()> {
+    pub(super) fn grow(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
         let mut current = self.current();
-        let shape = &current.epoch.shape;
-        if shape.capacity >= capacity && shape.depth >= depth {
+        let geometry = &current.epoch.geometry;
+        if geometry.slot_capacity >= slot_capacity && geometry.depth >= depth {
             return Ok(());
         }
-        self.grow_to(&mut current, capacity, Depth::AtLeast(depth))
+        self.grow_to(&mut current, slot_capacity, Depth::AtLeast(depth))
     }
 
     /// As `grow` when the slots are too small, but to exactly this depth, which may be less than now.
-    pub(super) fn reshape(&self, capacity: u64, depth: u32) -> Result<()> {
+    pub(super) fn resize(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
         let mut current = self.current();
-        if current.epoch.shape.capacity >= capacity {
+        if current.epoch.geometry.slot_capacity >= slot_capacity {
             return Ok(());
         }
-        self.grow_to(&mut current, capacity, Depth::Exactly(depth.max(1)))
+        self.grow_to(&mut current, slot_capacity, Depth::Exactly(depth.max(1)))
     }
 
-    fn grow_to(&self, current: &mut Current, capacity: u64, depth: Depth) -> Result<()> {
+    fn grow_to(&self, current: &mut Current, slot_capacity: u64, depth: Depth) -> Result<()> {
         let enlarged = |epoch: &Epoch| {
-            let shape = &epoch.shape;
-            if shape.capacity >= capacity && depth.satisfied_by(shape.depth) {
+            let geometry = &epoch.geometry;
+            if geometry.slot_capacity >= slot_capacity && depth.satisfied_by(geometry.depth) {
                 return None;
             }
-            let step = shape.capacity.saturating_add(shape.capacity / 4);
-            let reserve = u32::from(shape.slots).saturating_sub(shape.depth);
-            let whole = shape.history == shape.depth;
+            let step = geometry.slot_capacity.saturating_add(geometry.slot_capacity / 4);
+            let spare_slots = u32::from(geometry.slots).saturating_sub(geometry.depth);
+            let whole = geometry.history == geometry.depth;
             let new_depth = match depth {
-                Depth::AtLeast(depth) => shape.depth.max(depth),
+                Depth::AtLeast(depth) => geometry.depth.max(depth),
                 Depth::Exactly(depth) => depth,
             };
-            Some(Wanted {
+            Some(GeometryRequest {
                 depth: new_depth,
-                reserve,
-                history: if whole { new_depth } else { shape.history.min(new_depth) },
+                spare_slots,
+                history: if whole { new_depth } else { geometry.history.min(new_depth) },
                 // By a quarter at least, so that slowly growing frames do not make an epoch each.
-                capacity: if capacity > shape.capacity { capacity.max(step) } else { shape.capacity },
-                meta_capacity: shape.meta_capacity,
+                slot_capacity: if slot_capacity > geometry.slot_capacity {
+                    slot_capacity.max(step)
+                } else {
+                    geometry.slot_capacity
+                },
+                meta_capacity: geometry.meta_capacity,
             })
         };
         if let Some(freeing) = current.freeing.take() {
@@ -314,7 +331,7 @@ impl Inner {
         }
         let new = grow::grow(&current.epoch, enlarged, self.allow_foreign)?;
         if let Some(entry) = self.member.entry() {
-            entry.epoch.store(new.shape.epoch, Relaxed);
+            entry.epoch.store(new.geometry.epoch, Relaxed);
         }
         current.go_on_in(new);
         Ok(())
@@ -323,7 +340,7 @@ impl Inner {
     /// Wakes those who wait, after a publication.
     pub(super) fn wake(&self, epoch: &Epoch) {
         let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
-        let always = crowded || epoch.shape.admits_readers();
+        let always = crowded || epoch.geometry.allows_read_only();
         if publish::wake(epoch, always) {
             // Bits of sleepers, and nobody sleeps: one of them may be dead.
             self.reap_sometimes();
@@ -352,7 +369,7 @@ impl Inner {
 
 /// How many of the newest frames no claim takes as long as there is anything else: the history, or more of them if
 /// they are small.
-fn left_alone(shape: &Shape) -> u64 {
-    let warm = WARM_BYTES.checked_div(shape.capacity).unwrap_or(u64::MAX);
-    warm.max(shape.history.into()).min(shape.depth.into())
+fn left_alone(geometry: &RingGeometry) -> u64 {
+    let warm = WARM_BYTES.checked_div(geometry.slot_capacity).unwrap_or(u64::MAX);
+    warm.max(geometry.history.into()).min(geometry.depth.into())
 }

@@ -5,25 +5,25 @@ mod claim;
 #[cfg(test)]
 mod fork_tests;
 mod inner;
-mod lead;
+mod primary;
 mod slot;
 
-pub use builder::{Policy, ProducerBuilder, ProducerMode};
-pub use claim::{Claim, Published, SlotBuffer, Ticket};
+pub use builder::{OverflowPolicy, ProducerBuilder, ProducerMode};
+pub use claim::{Claim, PublishPermit, Published, SlotBuffer};
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::info::{Geometry, ParticipantId, Wish};
+use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::meta::Meta;
+use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
-use crate::protocol::step::reached;
-use crate::protocol::{Step, publish};
+use crate::protocol::{FailPoint, publish};
+use crate::sys::cancel::CancelToken;
 use crate::sys::futex;
-use crate::sys::unblock::Unblocker;
 use inner::Inner;
 
 /// Writes frames into a topic. `Send + Sync`: all methods take `&self`.
@@ -121,8 +121,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`Error::NoSpace`] if there is no room beside the old ones; [`Error::Busy`] if a stopped process is in the way.
-    pub fn grow(&self, capacity: usize, depth: u32) -> Result<()> {
-        self.inner.grow(capacity as u64, depth)
+    pub fn grow(&self, slot_capacity: usize, depth: u32) -> Result<()> {
+        self.inner.grow(slot_capacity as u64, depth)
     }
 
     /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
@@ -130,14 +130,14 @@ impl Producer {
     ///
     /// # Errors
     /// As [`grow`](Self::grow).
-    pub fn reshape(&self, capacity: usize, depth: u32) -> Result<()> {
-        self.inner.reshape(capacity as u64, depth)
+    pub fn resize(&self, slot_capacity: usize, depth: u32) -> Result<()> {
+        self.inner.resize(slot_capacity as u64, depth)
     }
 
-    /// The shape of the ring now in use.
+    /// The geometry of the ring now in use.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
-        Geometry::of(&self.inner.shape())
+        Geometry::of(&self.inner.geometry())
     }
 
     /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
@@ -149,60 +149,53 @@ impl Producer {
         let epoch = self.inner.epoch();
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
             entry.ended.store(next.max(1), SeqCst);
-            reached(Step::EndNoted);
+            fail_point(FailPoint::EndNoted);
             publish::wake(&*epoch, true);
         }
     }
 
     /// Registered consumers that are alive. Those who only read are not registered.
     #[must_use]
-    pub fn consumers(&self) -> usize {
+    pub fn consumer_count(&self) -> usize {
         self.inner.member.peers.consumers().count_ones() as usize
     }
 
-    /// What the registered consumers wish to receive; those without a wish are left out.
+    /// The registered consumers that are alive, with the caps that each accepts.
     #[must_use]
-    pub fn wishes(&self) -> Vec<Wish> {
-        let peers = &self.inner.member.peers;
-        let alive = peers.consumers();
-        (PRODUCERS..PARTICIPANTS)
-            .filter(|&id| alive & bit(id) != 0)
-            .filter_map(|id| Wish::read(peers, id))
-            .collect()
-    }
-
-    /// The registered consumers that are alive, each with what it wishes to receive: empty for one that has not said, or is
-    /// saying it at this moment.
-    #[must_use]
-    pub fn clients(&self) -> Vec<Wish> {
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
         let peers = &self.inner.member.peers;
         let alive = peers.consumers();
         let registered = (PRODUCERS..PARTICIPANTS).filter(|&id| alive & bit(id) != 0);
-        registered.map(|id| Wish::read(peers, id).unwrap_or_else(|| Wish::unsaid(peers, id))).collect()
+        registered.map(|id| ConsumerInfo::read(peers, id)).collect()
     }
 
-    /// A counter that changes whenever a participant comes, goes or changes its wish.
+    /// A counter that changes whenever a participant joins, leaves or changes its accepted caps.
     #[must_use]
     pub fn events(&self) -> u32 {
         self.inner.member.peers.header().events.load(SeqCst)
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
-    /// `unblocker` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
+    /// `cancel_token` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
     /// gone.
     ///
     /// # Errors
-    /// [`Error::Unblocked`], [`Error::Timeout`]; [`Error::Removed`] if the topic was removed: open it again.
-    pub fn wait_event(&self, last: u32, timeout: Option<Duration>, unblocker: &Unblocker) -> Result<u32> {
-        self.inner.wait_event(last, timeout, unblocker)
+    /// [`Error::Cancelled`], [`Error::Timeout`]; [`Error::Removed`] if the topic was removed: open it again.
+    pub fn wait_event(
+        &self,
+        last: u32,
+        timeout: Option<Duration>,
+        cancel_token: &CancelToken,
+    ) -> Result<u32> {
+        self.inner.wait_event(last, timeout, cancel_token)
     }
 
     /// Whether this producer is the one whose frames count: always in shared and exclusive mode; in primary mode only
     /// for the primary. A stand-by producer that asks takes over if the primary is dead, or stands for longer
     /// than its time-out.
     #[must_use]
-    pub fn lead(&self) -> bool {
-        self.inner.lead()
+    pub fn try_become_primary(&self) -> bool {
+        self.inner.try_become_primary()
     }
 
     /// What this producer has done so far.
@@ -224,7 +217,7 @@ impl Drop for Producer {
 }
 
 impl Inner {
-    fn wait_event(&self, last: u32, timeout: Option<Duration>, unblocker: &Unblocker) -> Result<u32> {
+    fn wait_event(&self, last: u32, timeout: Option<Duration>, cancel_token: &CancelToken) -> Result<u32> {
         let tick = Duration::from_secs(1);
         let topic = || self.member.topic_name().to_owned();
         let deadline = timeout.map(crate::sys::clock::Deadline::after);
@@ -233,8 +226,8 @@ impl Inner {
         self.watch_events(true);
         let result = loop {
             let now = header.events.load(SeqCst);
-            if unblocker.is_set() {
-                break Err(Error::Unblocked { topic: topic() });
+            if cancel_token.is_cancelled() {
+                break Err(Error::Cancelled { topic: topic() });
             } else if header.removed.load(SeqCst) != 0 {
                 break Err(Error::Removed { topic: topic() });
             } else if now != last {
@@ -244,7 +237,7 @@ impl Inner {
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
             // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
-            let woken = futex::wait_any(&header.events, last, &[(unblocker.word(), 0)], Some(left));
+            let woken = futex::wait_any(&header.events, last, &[(cancel_token.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
                 if self.look_for_names(&self.epoch()) {

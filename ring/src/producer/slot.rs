@@ -11,7 +11,7 @@ use super::inner::Inner;
 use crate::error::{Error, Result};
 use crate::meta::MetaError;
 use crate::protocol::publish::{Published, publish};
-use crate::protocol::{Memory, Step, claim};
+use crate::protocol::{FailPoint, Memory, claim};
 use crate::shm::epoch::Epoch;
 
 /// The slot's bit is ours as long as this lives: nobody else writes into it, published or not.
@@ -42,7 +42,7 @@ impl OwnSlot {
             return Err(Error::TooLarge {
                 topic: inner.member.topic_name().into(),
                 needed: len,
-                max: epoch.shape.capacity,
+                max: epoch.geometry.slot_capacity,
             });
         };
         let (seq, meta_len) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -73,16 +73,16 @@ impl OwnSlot {
     /// # Safety
     /// The slot is not published, and no reference to its payload exists.
     pub(super) unsafe fn fill(&self, bytes: &[u8]) -> bool {
-        #[cfg(feature = "stop-points")]
+        #[cfg(feature = "failpoints")]
         {
             let (one, two) = bytes.split_at(bytes.len() / 2);
             // SAFETY: passed on to the caller.
             let written = unsafe { self.epoch.write_payload(self.slot, 0, one) };
-            self.epoch.at(Step::PublishPayload);
+            self.epoch.at(FailPoint::PublishPayload);
             // SAFETY: as above.
             written && unsafe { self.epoch.write_payload(self.slot, one.len(), two) }
         }
-        #[cfg(not(feature = "stop-points"))]
+        #[cfg(not(feature = "failpoints"))]
         // SAFETY: passed on to the caller.
         unsafe {
             self.epoch.write_payload(self.slot, 0, bytes)
@@ -113,12 +113,12 @@ impl OwnSlot {
     pub(super) unsafe fn set_meta_bytes(&self, block: &[u8]) -> Result<()> {
         // SAFETY: passed on to the caller.
         if !unsafe { self.epoch.write_meta(self.slot, block) } {
-            return Err(Error::BadSetting {
+            return Err(Error::InvalidArgument {
                 what: format!(
                     "a metadata block of {} bytes (topic `{}` has room for {})",
                     block.len(),
                     self.inner.member.topic_name(),
-                    self.epoch.shape.meta_capacity
+                    self.epoch.geometry.meta_capacity
                 ),
             });
         }
@@ -133,7 +133,7 @@ impl OwnSlot {
     pub(super) unsafe fn publish(&self, len: u64) -> Result<u64> {
         self.inner.member.check_fork()?;
         if self.seq().is_some() {
-            return Err(Error::BadSetting { what: "a slot is published only once".into() });
+            return Err(Error::InvalidArgument { what: "a slot is published only once".into() });
         }
         let entry = self.inner.member.entry();
         // Before the frame is there: a consumer that has just read it must not find the stream ended.
@@ -167,10 +167,10 @@ impl OwnSlot {
     fn commit(&self, len: u64) -> Result<Published> {
         let epoch = &*self.epoch;
         let header = epoch.slot(self.slot);
-        header.len.store(len.min(epoch.shape.capacity), Relaxed);
+        header.len.store(len.min(epoch.geometry.slot_capacity), Relaxed);
         header.meta_len.store(self.meta_len.load(Relaxed), Relaxed);
         header.generation.store(self.inner.member.generation(), Relaxed);
-        epoch.at(Step::PublishMeta);
+        epoch.at(FailPoint::PublishMeta);
         let published =
             publish(epoch, self.inner.id, self.slot).map_err(|corruption| epoch.corrupt(corruption))?;
         if matches!(published, Published::At(_)) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::{Fence, Memory, Mutant, Step, Word};
+use super::{FailPoint, Fence, Memory, Mutant, Word};
 use crate::layout::words::{Entry, State, bit};
 
 /// Where a claimer's scans left off, so that a claim looks at a few slots and not at all of them.
@@ -153,9 +153,9 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
     if m.state(slot).cas(old, writing, AcqRel).is_err() {
         return false;
     }
-    m.at(Step::ClaimState);
+    m.at(FailPoint::ClaimState);
     let before = m.holders(slot).or(bit(me), m.hold_order());
-    m.at(Step::ClaimHold);
+    m.at(FailPoint::ClaimHold);
     let out_of_order = m.mutant(Mutant::RollbackOutOfOrder);
     let own_is_mine = out_of_order || m.mutant(Mutant::OwnBitIsMine);
     if before == 0 || early.is_some() || (own_is_mine && before == bit(me)) {
@@ -174,27 +174,27 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
     // from then on the slot can be claimed, by us too, and the bit would be that claim's.
     if before & bit(me) == 0 {
         m.holders(slot).and(!bit(me), m.hold_order());
-        m.at(Step::ClaimUnhold);
+        m.at(FailPoint::ClaimUnhold);
     }
     if m.mutant(Mutant::RollbackStores) {
         m.state(slot).store(old, std::sync::atomic::Ordering::Release);
     } else {
         let _ = m.state(slot).cas(writing, old, AcqRel);
     }
-    m.at(Step::ClaimRestore);
+    m.at(FailPoint::ClaimRestore);
     false
 }
 
 /// Gives back a claim that was not published.
 pub(crate) fn abandon<M: Memory>(m: &M, me: u8, slot: u16) {
     let _ = m.state(slot).cas(State::Writing { owner: me }.pack(), State::Free.pack(), AcqRel);
-    m.at(Step::AbandonState);
+    m.at(FailPoint::AbandonState);
     m.holders(slot).and(!bit(me), m.hold_order());
-    m.at(Step::AbandonHold);
+    m.at(FailPoint::AbandonHold);
 }
 
 /// Lets go of a slot that was published: from here on it may be claimed.
 pub(crate) fn let_go<M: Memory>(m: &M, me: u8, slot: u16) {
     m.holders(slot).and(!bit(me), m.hold_order());
-    m.at(Step::PublishRelease);
+    m.at(FailPoint::PublishRelease);
 }

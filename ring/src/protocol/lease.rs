@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::{Corruption, Fence, LEASE_TRIES, LOOPS, Memory, Mutant, Step, Word};
+use super::{Corruption, FailPoint, Fence, LEASE_TRIES, LOOPS, Memory, Mutant, Word};
 use crate::layout::words::{CONSUMER_BITS, Entry, MAX_SEQ, State, bit};
 
 /// What a look at frame `n` gave.
@@ -37,10 +37,10 @@ pub(crate) fn lease<M: Memory>(m: &M, me: u8, n: u64) -> Result<Lease, Corruptio
             continue;
         }
         // Nothing is stored here, so that the models need no death in this place.
-        super::step::reached(Step::LeaseLook);
+        super::fail_points::fail_point(FailPoint::LeaseLook);
         // See `claim::take` for why two read-modify-writes and two loads suffice.
         let before = m.holders(slot).or(bit(me), m.hold_order());
-        m.at(Step::LeaseHold);
+        m.at(FailPoint::LeaseHold);
         if before & bit(me) != 0 {
             // One of our own earlier leases holds this slot, so frame n cannot be in it. The bit is that lease's.
             return Ok(Lease::Lost);
@@ -55,7 +55,7 @@ pub(crate) fn lease<M: Memory>(m: &M, me: u8, n: u64) -> Result<Lease, Corruptio
             return Ok(Lease::Taken { slot, owner });
         }
         m.holders(slot).and(!bit(me), m.hold_order());
-        m.at(Step::LeaseBackoff);
+        m.at(FailPoint::LeaseBackoff);
     }
     Ok(Lease::Lost)
 }
@@ -64,21 +64,21 @@ pub(crate) fn lease<M: Memory>(m: &M, me: u8, n: u64) -> Result<Lease, Corruptio
 pub(crate) fn release<M: Memory>(m: &M, me: u8, slot: u16) {
     // Release (within AcqRel): our reads of the payload end before the next claimer's writes begin.
     m.holders(slot).and(!bit(me), m.hold_order());
-    m.at(Step::Release);
+    m.at(FailPoint::Release);
 }
 
 /// Whether the slots that no consumer holds are fewer than the producers need.
 ///
 /// To be called after one's own bit is set: of two consumers that take the last spare slots at the same time, at
 /// least one sees the other.
-pub(crate) fn over_budget<M: Memory>(m: &M, from: u16, reserve: u32) -> bool {
+pub(crate) fn over_budget<M: Memory>(m: &M, from: u16, spare_slots: u32) -> bool {
     m.fence(Fence::Budget);
     let mut spare = 0;
     for i in 1..=m.slots() {
         let slot = ((u32::from(from) + u32::from(i)) % u32::from(m.slots())) as u16;
         if m.holders(slot).load(Relaxed) & CONSUMER_BITS == 0 {
             spare += 1;
-            if spare >= reserve {
+            if spare >= spare_slots {
                 return false;
             }
         }

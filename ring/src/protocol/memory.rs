@@ -98,8 +98,8 @@ pub(crate) trait Memory {
 
     /// A sequentially consistent fence.
     fn fence(&self, which: Fence);
-    /// A named stop point; nothing at all in a release.
-    fn at(&self, step: super::Step);
+    /// A named fail point; nothing at all in a release.
+    fn at(&self, step: super::FailPoint);
 
     /// Whether this memory asks for a wrong variant of the protocol; constant false outside the models.
     #[inline(always)]

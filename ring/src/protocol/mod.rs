@@ -4,6 +4,7 @@
 //! inside it leaves behind; `docs/architecture.md` has the whole picture.
 
 pub(crate) mod claim;
+pub(crate) mod fail_points;
 pub(crate) mod lease;
 pub(crate) mod memory;
 #[cfg(test)]
@@ -12,10 +13,9 @@ pub(crate) mod publish;
 pub(crate) mod reap;
 pub(crate) mod seal;
 pub(crate) mod sleep;
-pub(crate) mod step;
 
+pub use fail_points::FailPoint;
 pub(crate) use memory::{Fence, Memory, Mutant, Word};
-pub use step::Step;
 
 /// How often a loop over shared words goes round before it calls them corrupt. Each round of an honest loop
 /// means that another participant made progress; this many in a row without ours do not happen.

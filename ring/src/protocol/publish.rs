@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::{Corruption, LOOPS, Memory, Mutant, Step, Word};
+use super::{Corruption, FailPoint, LOOPS, Memory, Mutant, Word};
 use crate::layout::words::{Entry, MAX_SEQ, State};
 
 /// What became of a publication.
@@ -42,7 +42,7 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
             }
             // Another producer published h and has not advanced `head` yet, or died before it could.
             let _ = m.head().cas(h, h + 1, AcqRel);
-            m.at(Step::PublishHelp);
+            m.at(FailPoint::PublishHelp);
             continue;
         }
         if entry.seq > h {
@@ -54,7 +54,7 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
         if m.state(slot).cas(stamp.pack(), stamped.pack(), AcqRel).is_err() {
             return Err(Corruption::State);
         }
-        m.at(Step::PublishStamp);
+        m.at(FailPoint::PublishStamp);
         stamp = stamped;
         let mine = Entry::new(h, slot).pack();
         if m.mutant(Mutant::IndexStores) {
@@ -62,9 +62,9 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
         } else if cell.cas(found, mine, AcqRel).is_err() {
             continue;
         }
-        m.at(Step::PublishIndex);
+        m.at(FailPoint::PublishIndex);
         let _ = m.head().cas(h, h + 1, AcqRel);
-        m.at(Step::PublishHead);
+        m.at(FailPoint::PublishHead);
         return Ok(Published::At(h));
     }
     Err(Corruption::Head)
@@ -74,7 +74,7 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
 /// (then one of the sleepers is dead, or has just woken by itself).
 pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
     m.bump_wake();
-    m.at(Step::PublishWake);
+    m.at(FailPoint::PublishWake);
     // Pairs with the fence in `sleep`: either we see the bit, or the sleeper sees the frame.
     m.fence(super::Fence::Wake);
     let sleepers = m.sleepers().load(Relaxed);
@@ -82,7 +82,7 @@ pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
     if sleepers != 0 || always {
         nobody = m.wake_all() == 0 && sleepers != 0;
     }
-    m.at(Step::PublishWoken);
+    m.at(FailPoint::PublishWoken);
     nobody
 }
 
@@ -95,6 +95,6 @@ pub(crate) fn help_head<M: Memory>(m: &M) {
             return;
         }
         let _ = m.head().cas(h, h + 1, AcqRel);
-        m.at(Step::PublishHelp);
+        m.at(FailPoint::PublishHelp);
     }
 }

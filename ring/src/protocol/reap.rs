@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::{Memory, Step, Word};
+use super::{FailPoint, Memory, Word};
 use crate::layout::words::{State, bit};
 
 /// Clears what participant `dead` left in this epoch. Every step is idempotent, and several may reap the same one.
@@ -16,7 +16,7 @@ pub(crate) fn reap<M: Memory>(m: &M, dead: u8, may_write_ring: bool) {
         for slot in 0..m.slots() {
             if m.state(slot).load(Acquire) == writing {
                 let _ = m.state(slot).cas(writing, State::Free.pack(), AcqRel);
-                m.at(Step::ReapState);
+                m.at(FailPoint::ReapState);
             }
         }
     }
@@ -32,12 +32,12 @@ pub(crate) fn clear_bits<M: Memory>(m: &M, id: u8) {
     for slot in 0..m.slots() {
         if m.holders(slot).load(Acquire) & bit(id) != 0 {
             m.holders(slot).and(!bit(id), AcqRel);
-            m.at(Step::ReapHold);
+            m.at(FailPoint::ReapHold);
         }
     }
     if m.sleepers().load(Acquire) & bit(id) != 0 {
         m.sleepers().and(!bit(id), AcqRel);
-        m.at(Step::ReapSleeper);
+        m.at(FailPoint::ReapSleeper);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::{Corruption, LOOPS, Memory, Mutant, Step, Word};
+use super::{Corruption, FailPoint, LOOPS, Memory, Mutant, Word};
 use crate::layout::words::{Entry, MAX_SEQ};
 
 /// Ends the epoch: nothing is published in it from the returned sequence on. Idempotent.
@@ -20,9 +20,9 @@ pub(crate) fn seal<M: Memory>(m: &M) -> Result<u64, Corruption> {
                 return Ok(h);
             }
             let _ = m.head().cas(h, h + 1, AcqRel);
-            m.at(Step::PublishHelp);
+            m.at(FailPoint::PublishHelp);
         } else if entry.seq < h && cell.cas(found, Entry::seal(h).pack(), AcqRel).is_ok() {
-            m.at(Step::SealIndex);
+            m.at(FailPoint::SealIndex);
             return Ok(h);
         }
     }
@@ -43,12 +43,12 @@ pub(crate) fn start<M: Memory>(new: &M, first: u64) -> Result<(), Corruption> {
     {
         return Err(Corruption::First);
     }
-    new.at(Step::SealFirst);
+    new.at(FailPoint::SealFirst);
     if new.mutant(Mutant::StartStores) {
         new.head().store(first, std::sync::atomic::Ordering::Release);
     }
     // Fails when somebody was faster; `head` never goes back to 0.
     let _ = new.head().cas(0, first, AcqRel);
-    new.at(Step::SealHead);
+    new.at(FailPoint::SealHead);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::{Fence, Memory, Step, Word};
+use super::{FailPoint, Fence, Memory, Word};
 use crate::layout::words::bit;
 
 /// Announces that `me` is about to sleep. `Some(value)`: sleep on the futex word as long as it has this value.
@@ -12,7 +12,7 @@ use crate::layout::words::bit;
 pub(crate) fn prepare<M: Memory>(m: &M, me: u8, ready: impl FnOnce() -> bool) -> Option<u32> {
     let value = m.wake_value();
     m.sleepers().or(bit(me), AcqRel);
-    m.at(Step::SleepBit);
+    m.at(FailPoint::SleepBit);
     // Pairs with the fence in `publish::wake`.
     m.fence(Fence::Sleep);
     if ready() {
@@ -25,5 +25,5 @@ pub(crate) fn prepare<M: Memory>(m: &M, me: u8, ready: impl FnOnce() -> bool) ->
 /// Takes back the announcement.
 pub(crate) fn awake<M: Memory>(m: &M, me: u8) {
     m.sleepers().and(!bit(me), AcqRel);
-    m.at(Step::SleepClear);
+    m.at(FailPoint::SleepClear);
 }

@@ -15,8 +15,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::epoch::{Epoch, Part};
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::sys::{space, thread};
 
 /// Rings up to this size are reserved and touched when they are made: that takes a millisecond or two.
@@ -49,7 +49,7 @@ impl Part {
             // An older kernel, or a signal.
             Err(_) => space::reserve(self.file.fd()?, at, len)?,
         }
-        reached(Step::ReservePiece);
+        fail_point(FailPoint::ReservePiece);
         Ok(())
     }
 }
@@ -71,7 +71,7 @@ impl Epoch {
             return Ok(());
         }
         let (o, slot) = (&self.offsets, u64::from(slot));
-        let meta = self.shape.meta_capacity;
+        let meta = self.geometry.meta_capacity;
         if meta != 0 {
             self.ring.back(o.meta_at.saturating_add(slot.saturating_mul(meta)), meta)?;
         }

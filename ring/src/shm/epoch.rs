@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, Ordering::Relaxed, comp
 use super::member::Member;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
-use crate::layout::ring::{BadShape, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, Shape, Slot};
+use crate::layout::ring::{
+    BadGeometry, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, RingGeometry, Slot,
+};
 use crate::layout::view::Array;
-use crate::protocol::{Corruption, Fence, Memory, Step, Word, seal};
+use crate::protocol::{Corruption, FailPoint, Fence, Memory, Word, seal};
 use crate::sys::files::is_linked;
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
@@ -56,24 +58,24 @@ pub(crate) struct Epoch {
     pub(super) backed: Box<[AtomicBool]>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
-    pub(crate) shape: Shape,
+    pub(crate) geometry: RingGeometry,
     pub(crate) offsets: Offsets,
     pub(crate) member: Arc<Member>,
 }
 
 impl Epoch {
-    /// Puts together mapped files, whose shape was read by [`read_shape`].
+    /// Puts together mapped files, whose geometry was read by [`read_geometry`].
     pub(crate) fn new(
         member: Arc<Member>,
-        shape: Shape,
+        geometry: RingGeometry,
         ring: Part,
         holds: Option<Part>,
     ) -> Result<Self, &'static str> {
-        let offsets = shape.offsets();
-        let slots = usize::from(shape.slots);
+        let offsets = geometry.offsets();
+        let slots = usize::from(geometry.slots);
         let at = |offset: u64| usize::try_from(offset).map_err(|_| "it is larger than this machine's memory");
         if let Some(holds) = &holds {
-            check_holds(&holds.map, &shape)?;
+            check_holds(&holds.map, &geometry)?;
         }
         // SAFETY: the views live beside the mappings, in one structure.
         let (header, index, slots_view, holders) = unsafe {
@@ -93,7 +95,7 @@ impl Epoch {
             None => None,
         };
         let nothing = AtomicU64::new(0);
-        let backed = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
+        let backed = (0..geometry.slots).map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             header,
             index,
@@ -103,7 +105,7 @@ impl Epoch {
             ring: Arc::new(ring),
             holds,
             backed,
-            shape,
+            geometry,
             offsets,
             member,
         })
@@ -112,14 +114,14 @@ impl Epoch {
     /// Writes the headers of new files that have no names yet.
     /// All of the ring has memory if it is `reserved`; else what is in front of the metadata has.
     pub(crate) fn initialise(
-        shape: &Shape,
+        geometry: &RingGeometry,
         ring: &Mapping,
         first: u64,
         reserved: bool,
     ) -> Result<(), &'static str> {
         // SAFETY: used only within this function.
         let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
-        shape.write(header.get(0));
+        geometry.write(header.get(0));
         header.get(0).first.store(first, Relaxed);
         header.get(0).reserved.store(reserved.into(), Relaxed);
         header.get(0).head.store(first, Ordering::SeqCst);
@@ -127,15 +129,15 @@ impl Epoch {
     }
 
     /// As [`initialise`](Self::initialise), for `holds`.
-    pub(crate) fn initialise_holds(shape: &Shape, holds: &Mapping) -> Result<(), &'static str> {
+    pub(crate) fn initialise_holds(geometry: &RingGeometry, holds: &Mapping) -> Result<(), &'static str> {
         // SAFETY: used only within this function.
         let header =
             unsafe { Array::<HoldsHeader>::new(holds, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
         let header = header.get(0);
         header.version.store(VERSION, Relaxed);
-        header.epoch.store(shape.epoch, Relaxed);
-        header.id.store(shape.holds, Relaxed);
-        header.slots.store(shape.slots.into(), Relaxed);
+        header.epoch.store(geometry.epoch, Relaxed);
+        header.id.store(geometry.holds, Relaxed);
+        header.slots.store(geometry.slots.into(), Relaxed);
         header.magic.store(HOLDS_MAGIC, Ordering::SeqCst);
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Epoch {
             || [Some(&*self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
         // In this order: its names go after it was sealed.
         let succeeded = || {
-            peers.header().epoch.load(Ordering::SeqCst) > self.shape.epoch
+            peers.header().epoch.load(Ordering::SeqCst) > self.geometry.epoch
                 || !matches!(seal::sealed_at(self), Ok(None))
         };
         peers.has_name() && (all_linked() || succeeded())
@@ -178,7 +180,7 @@ impl Epoch {
 
     /// Where slot `slot`'s payload of `len` bytes lies; `None` if it is longer than the capacity.
     pub(crate) fn payload(&self, slot: u16, len: u64) -> Option<NonNull<u8>> {
-        if slot >= self.shape.slots || len > self.shape.capacity {
+        if slot >= self.geometry.slots || len > self.geometry.slot_capacity {
             return None;
         }
         self.ring.map.bytes_ptr(self.payload_at(slot)?, usize::try_from(len).ok()?)
@@ -186,7 +188,7 @@ impl Epoch {
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
     pub(crate) fn copy_payload(&self, slot: u16, at: usize, dst: &mut [u8]) -> bool {
-        let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
+        let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.geometry.slot_capacity);
         end && self.payload_at(slot).is_some_and(|from| self.ring.map.copy_out(from + at, dst))
     }
 
@@ -195,14 +197,14 @@ impl Epoch {
     /// # Safety
     /// The caller owns the slot, and no reference to its bytes exists.
     pub(crate) unsafe fn write_payload(&self, slot: u16, at: usize, src: &[u8]) -> bool {
-        let end = at.checked_add(src.len()).is_some_and(|end| end as u64 <= self.shape.capacity);
+        let end = at.checked_add(src.len()).is_some_and(|end| end as u64 <= self.geometry.slot_capacity);
         // SAFETY: passed on to the caller.
         end && self.payload_at(slot).is_some_and(|from| unsafe { self.ring.map.copy_in(from + at, src) })
     }
 
     /// Copies out a slot's metadata block, which may be changing meanwhile.
     pub(crate) fn copy_meta(&self, slot: u16, dst: &mut [u8]) -> bool {
-        let fits = dst.len() as u64 <= self.shape.meta_capacity;
+        let fits = dst.len() as u64 <= self.geometry.meta_capacity;
         fits && self.meta_at(slot).is_some_and(|from| self.ring.map.copy_out(from, dst))
     }
 
@@ -211,7 +213,7 @@ impl Epoch {
     /// # Safety
     /// The caller owns the slot.
     pub(crate) unsafe fn write_meta(&self, slot: u16, src: &[u8]) -> bool {
-        let fits = src.len() as u64 <= self.shape.meta_capacity;
+        let fits = src.len() as u64 <= self.geometry.meta_capacity;
         // SAFETY: passed on to the caller; nobody ever makes a reference to metadata.
         fits && self.meta_at(slot).is_some_and(|to| unsafe { self.ring.map.copy_in(to, src) })
     }
@@ -221,7 +223,7 @@ impl Epoch {
     /// # Safety
     /// The caller owns the slot, and no other reference to its metadata exists.
     pub(crate) unsafe fn with_meta<R>(&self, slot: u16, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        let len = usize::try_from(self.shape.meta_capacity).ok()?;
+        let len = usize::try_from(self.geometry.meta_capacity).ok()?;
         let block = self.ring.map.bytes_ptr(self.meta_at(slot)?, len).filter(|_| self.ring_writable())?;
         // SAFETY: mapped and writable; exclusive by the caller's word; initialised, because files are.
         Some(fill(unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), len) }))
@@ -232,7 +234,7 @@ impl Epoch {
     }
 
     fn meta_at(&self, slot: u16) -> Option<usize> {
-        usize::try_from(self.offsets.meta_at + u64::from(slot) * self.shape.meta_capacity).ok()
+        usize::try_from(self.offsets.meta_at + u64::from(slot) * self.geometry.meta_capacity).ok()
     }
 
     /// An error about words that no honest participant leaves.
@@ -241,11 +243,11 @@ impl Epoch {
     }
 }
 
-/// Reads and checks the shape of a ring of which at least the first page is mapped.
-pub(crate) fn read_shape(ring: &Mapping, file_len: u64) -> Result<Shape, BadShape> {
+/// Reads and checks the geometry of a ring of which at least the first page is mapped.
+pub(crate) fn read_geometry(ring: &Mapping, file_len: u64) -> Result<RingGeometry, BadGeometry> {
     // SAFETY: used only within this function.
     let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) };
-    Shape::read(header.ok_or(BadShape::Other("it is too short"))?.get(0), file_len)
+    RingGeometry::read(header.ok_or(BadGeometry::Other("it is too short"))?.get(0), file_len)
 }
 
 /// First sequence, next sequence and futex value of a ring of which at least the first page is mapped.
@@ -256,15 +258,15 @@ pub(crate) fn read_progress(ring: &Mapping) -> Option<(u64, u64)> {
     Some((header.first.load(Ordering::Acquire), header.head.load(Ordering::Acquire)))
 }
 
-fn check_holds(holds: &Mapping, shape: &Shape) -> Result<(), &'static str> {
+fn check_holds(holds: &Mapping, geometry: &RingGeometry) -> Result<(), &'static str> {
     // SAFETY: used only within this function.
     let header = unsafe { Array::<HoldsHeader>::new(holds, 0, PAGE as usize, 1) }.ok_or("it is too short")?;
     let header = header.get(0);
     let right = header.magic.load(Relaxed) == HOLDS_MAGIC
         && header.version.load(Relaxed) == VERSION
-        && header.epoch.load(Relaxed) == shape.epoch
-        && header.id.load(Relaxed) == shape.holds
-        && header.slots.load(Relaxed) == u64::from(shape.slots);
+        && header.epoch.load(Relaxed) == geometry.epoch
+        && header.id.load(Relaxed) == geometry.holds
+        && header.slots.load(Relaxed) == u64::from(geometry.slots);
     if right { Ok(()) } else { Err("its holder words belong to another ring") }
 }
 
@@ -296,7 +298,7 @@ impl Memory for Epoch {
 
     #[inline(always)]
     fn slots(&self) -> u16 {
-        self.shape.slots
+        self.geometry.slots
     }
     #[inline(always)]
     fn index_len(&self) -> u64 {
@@ -356,7 +358,7 @@ impl Memory for Epoch {
         }
     }
     #[inline(always)]
-    fn at(&self, step: Step) {
-        crate::protocol::step::reached(step);
+    fn at(&self, step: FailPoint) {
+        crate::protocol::fail_points::fail_point(step);
     }
 }

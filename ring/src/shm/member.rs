@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqC
 
 use super::peers::Peers;
 use crate::error::{Error, Result};
-use crate::info::Wish;
+use crate::info::ConsumerInfo;
 use crate::layout::peers::Participant;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::sys::lock;
 
 /// What a participant does.
@@ -80,7 +80,7 @@ impl Member {
             let locked = lock::try_write(fd, lock::participant_byte(id))
                 .map_err(|e| Error::io(self.topic_name(), "lock an entry of the list of participants", e))?;
             if locked {
-                reached(Step::JoinLocked);
+                fail_point(FailPoint::JoinLocked);
                 self.peers.set_own(id);
                 return Ok(Some(*self.id.get_or_init(|| id)));
             }
@@ -89,7 +89,7 @@ impl Member {
     }
 
     /// Fills the entry and makes it active. Under the lifecycle lock, what a dead owner left being cleaned away.
-    pub(crate) fn activate(&self, name: &str, wish: &str, epoch: u64, cursor: u64) {
+    pub(crate) fn activate(&self, name: &str, accepted_caps: &str, epoch: u64, cursor: u64) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
         let header = self.peers.header();
         let generation = header.generation.fetch_add(1, SeqCst).wrapping_add(1);
@@ -97,26 +97,26 @@ impl Member {
         for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
             counter.store(0, Relaxed);
         }
-        for word in [&entry.wish_len, &entry.wish_lock] {
+        for word in [&entry.caps_len, &entry.caps_lock] {
             word.store(0, Relaxed);
         }
-        if !wish.is_empty() {
-            // Before anybody counts us: who waits for a consumer goes by what it wishes.
-            Wish::write(&self.peers, id, wish);
+        if !accepted_caps.is_empty() {
+            // Before producers count us: a producer that waits for a consumer goes by what it accepts.
+            ConsumerInfo::write(&self.peers, id, accepted_caps);
         }
         entry.pid.store(std::process::id().into(), Relaxed);
         entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
         self.peers.set_name(id, name);
         entry.epoch.store(epoch, Relaxed);
         entry.generation.store(generation, SeqCst);
-        reached(Step::JoinEntry);
+        fail_point(FailPoint::JoinEntry);
         entry.cursor.store(cursor, SeqCst);
-        reached(Step::JoinCursor);
+        fail_point(FailPoint::JoinCursor);
         if Role::of(id) == Role::Producer {
             self.peers.note_end(0);
         }
         header.active.fetch_or(bit(id), SeqCst);
-        reached(Step::JoinActive);
+        fail_point(FailPoint::JoinActive);
         self.peers.notify();
     }
 
@@ -138,12 +138,12 @@ impl Member {
                 let _ = word.compare_exchange(me, 0, SeqCst, Relaxed);
             }
             header.watchers.fetch_and(!bit(id), SeqCst);
-            reached(Step::LeaveEnded);
+            fail_point(FailPoint::LeaveEnded);
         }
         header.active.fetch_and(!bit(id), SeqCst);
-        reached(Step::LeaveMask);
+        fail_point(FailPoint::LeaveMask);
         header.sleepers.fetch_and(!bit(id), SeqCst);
-        reached(Step::LeaveBits);
+        fail_point(FailPoint::LeaveBits);
         self.peers.notify();
     }
 }
@@ -189,8 +189,8 @@ mod tests {
         let second = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
         drop(first);
         drop(failed);
-        assert_eq!(consumer.presence().producers, 1, "the second one is there and counts");
+        assert_eq!(consumer.stream_status().producers, 1, "the second one is there and counts");
         drop(second);
-        assert_eq!(consumer.presence().producers, 0);
+        assert_eq!(consumer.stream_status().producers, 0);
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::layout::peers::{CAPS_AT, CAPS_BYTES, end_of};
 use crate::layout::peers::{
     FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant,
 };
-use crate::layout::peers::{WISH_BYTES, WISHES_AT, end_of};
 use crate::layout::view::Array;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
@@ -26,7 +26,7 @@ use crate::topic::Topic;
 pub(crate) struct Peers {
     header: Array<Header>,
     participants: Array<Participant>,
-    wishes: Array<AtomicU64>,
+    accepted_caps: Array<AtomicU64>,
     map: Mapping,
     /// Carries the locks, and is not what `map` is mapped through.
     fd: GuardedFd,
@@ -38,7 +38,7 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Opens, maps and checks the `peers` file of a topic. [`Error::NoTopic`] if there is none.
+    /// Opens, maps and checks the `peers` file of a topic. [`Error::TopicNotFound`] if there is none.
     pub(crate) fn open(topic: &Topic, access: Access, allow_foreign: bool) -> Result<Self> {
         let write = access == Access::ReadWrite;
         let OpenedTwice { locks: fd, view } =
@@ -56,20 +56,24 @@ impl Peers {
         let views = unsafe {
             Array::new(&map, 0, PARTICIPANTS_AT, 1)
                 .zip(Array::new(&map, PARTICIPANTS_AT, PARTICIPANT_STRIDE, ids))
-                .zip(Array::new(&map, WISHES_AT, 8, ids * WISH_BYTES / 8))
+                .zip(Array::new(&map, CAPS_AT, 8, ids * CAPS_BYTES / 8))
         };
-        let Some(((header, participants), wishes)) = views else {
+        let Some(((header, participants), accepted_caps)) = views else {
             return Err(not_a_ring(topic, "it is too short"));
         };
         let (topic_name, own, reaping) = (topic.clone(), AtomicU8::new(u8::MAX), Mutex::default());
-        let peers = Self { header, participants, wishes, map, fd, topic: topic_name, own, reaping };
+        let peers = Self { header, participants, accepted_caps, map, fd, topic: topic_name, own, reaping };
         if peers.header().magic.load(Relaxed) != MAGIC {
             return Err(not_a_ring(topic, "it does not begin like a list of participants"));
         }
         let version = peers.header().version.load(Relaxed);
         if version != VERSION {
             let found = u32::try_from(version).unwrap_or(u32::MAX);
-            return Err(Error::LayoutVersion { topic: topic.name().into(), found, expected: VERSION as u32 });
+            return Err(Error::VersionMismatch {
+                topic: topic.name().into(),
+                found,
+                expected: VERSION as u32,
+            });
         }
         Ok(peers)
     }
@@ -155,7 +159,7 @@ impl Peers {
         }
     }
 
-    /// Tells producers that watch: somebody came, went, or changed a wish.
+    /// Wakes the producers that watch: a participant joined, left, or changed its accepted caps.
     pub(crate) fn notify(&self) {
         self.header().events.fetch_add(1, SeqCst);
         if self.header().watchers.load(SeqCst) != 0 {
@@ -243,10 +247,10 @@ impl Peers {
         }
     }
 
-    /// The words of a participant's wish.
-    pub(crate) fn wish_words(&self, id: u8) -> impl Iterator<Item = &AtomicU64> {
-        let at = usize::from(id) * WISH_BYTES / 8;
-        (at..at + WISH_BYTES / 8).map(|i| self.wishes.get(i))
+    /// The words of a participant's accepted caps.
+    pub(crate) fn caps_words(&self, id: u8) -> impl Iterator<Item = &AtomicU64> {
+        let at = usize::from(id) * CAPS_BYTES / 8;
+        (at..at + CAPS_BYTES / 8).map(|i| self.accepted_caps.get(i))
     }
 }
 

@@ -48,7 +48,7 @@ impl Drop for TempName {
 /// Makes a file of `len` bytes, all of them reserved, with exactly the permission bits `mode`.
 ///
 /// # Errors
-/// [`Error::NoSpace`] says how much is needed and free; [`Error::NotPermitted`] if the directory refuses;
+/// [`Error::NoSpace`] says how much is needed and free; [`Error::PermissionDenied`] if the directory refuses;
 /// [`Error::Io`] else.
 pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile> {
     create_sparse(topic, mode, len, len)
@@ -154,7 +154,7 @@ pub(crate) fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error
 /// A refusal, with what can be found out about the file that refuses.
 pub(crate) fn refused(topic: &Topic, path: &Path, what: impl Into<String>) -> Error {
     let found = fs::symlink_metadata(path).ok();
-    Error::NotPermitted {
+    Error::PermissionDenied {
         topic: topic.name().into(),
         path: path.into(),
         what: what.into(),
@@ -234,7 +234,7 @@ impl TempFile {
 /// Opens a file of a topic that is there already.
 ///
 /// # Errors
-/// [`Error::NoTopic`] if it does not exist, [`Error::NotPermitted`] if its permissions forbid it,
+/// [`Error::TopicNotFound`] if it does not exist, [`Error::PermissionDenied`] if its permissions forbid it,
 /// [`Error::ForeignOwner`] if it is neither ours nor root's and `allow_foreign` is not set, [`Error::NotARing`] if it is
 /// no regular file.
 pub(crate) fn open_existing(
@@ -247,7 +247,7 @@ pub(crate) fn open_existing(
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
     let opened = GuardedFd::open(|| open_plain(path, write));
     let fd = opened.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOENT) => Error::NoTopic { topic: topic.name().into(), dir: topic.dir().into() },
+        Some(libc::ENOENT) => Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() },
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
         Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is no regular file"),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {

@@ -140,7 +140,7 @@ fn what_is_no_regular_file_is_refused_without_following_or_blocking() {
     expect(&|| fs::create_dir(&path).unwrap(), "no regular file");
     expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "no regular file");
     match open_existing(&topic, &path, false, false) {
-        Err(Error::NoTopic { topic, dir: found }) => {
+        Err(Error::TopicNotFound { topic, dir: found }) => {
             assert_eq!((topic.as_str(), &*found), ("cam", dir.path()))
         }
         other => panic!("{other:?}"),
@@ -169,7 +169,7 @@ fn a_refusal_names_the_file_its_mode_and_its_owner() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     as_nobody(|| {
         match open_existing(&topic, &topic.ring_path(), false, false) {
-            Err(ref error @ Error::NotPermitted { ref path, mode, owner_uid, .. }) => {
+            Err(ref error @ Error::PermissionDenied { ref path, mode, owner_uid, .. }) => {
                 assert_eq!((path, mode, owner_uid), (&topic.ring_path(), Some(0o600), Some(0)));
                 let text = error.to_string();
                 assert!(text.contains("mode 0600, owner uid 0"), "{text}");
@@ -177,7 +177,7 @@ fn a_refusal_names_the_file_its_mode_and_its_owner() {
             other => panic!("{other:?}"),
         }
         match create_temp(&topic, 0o600, 1) {
-            Err(Error::NotPermitted { path, mode, .. }) => {
+            Err(Error::PermissionDenied { path, mode, .. }) => {
                 assert_eq!((&*path, mode), (topic.dir(), Some(0o755)));
             }
             other => panic!("{other:?}"),

@@ -177,7 +177,7 @@ fn register_handlers() -> io::Result<()> {
 }
 
 /// Forks a child that does nothing until its standard input ends. For the kill matrix.
-#[cfg(feature = "stop-points")]
+#[cfg(feature = "failpoints")]
 pub(crate) fn leave_a_child() {
     // SAFETY: the child only makes system calls. A parent that cannot fork dies without a child, which the test notices.
     unsafe {

@@ -3,6 +3,7 @@
 //! Nothing here knows the layout of a ring. `unsafe` is confined to `map` (shared memory), `copy` (bulk copies of it)
 //! and `fork` (the handler that runs in a forked child); everything else goes through safe wrappers.
 
+pub(crate) mod cancel;
 pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod files;
@@ -14,5 +15,4 @@ pub(crate) mod space;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;
-pub(crate) mod unblock;
 pub(crate) mod watch;

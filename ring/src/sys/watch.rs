@@ -8,9 +8,9 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::cancel::CancelToken;
 use super::clock::Deadline;
 use super::files;
-use super::unblock::Unblocker;
 use crate::error::{Error, Result, is_refusal};
 use crate::topic::Topic;
 
@@ -21,8 +21,8 @@ pub(crate) enum Appeared {
     Changed,
     /// The time is over.
     TimedOut,
-    /// Somebody used the unblocker.
-    Unblocked,
+    /// Somebody used the cancel_token.
+    Cancelled,
 }
 
 /// A watch on the directory of a topic. Make it first, then look for the file, then wait: no event is lost.
@@ -59,28 +59,28 @@ impl Watch {
         &self,
         file_name: &OsStr,
         deadline: Option<Deadline>,
-        unblocker: &Unblocker,
+        cancel_token: &CancelToken,
     ) -> Result<Appeared> {
         let fail = |error: io::Error| Error::io(self.topic.name(), "wait for the topic", error);
-        let unblocked = unblocker.event().map_err(fail)?;
+        let cancelled = cancel_token.event().map_err(fail)?;
         loop {
-            if unblocker.is_set() {
-                return Ok(Appeared::Unblocked);
+            if cancel_token.is_cancelled() {
+                return Ok(Appeared::Cancelled);
             }
             let inotify = self.inotify.as_fd();
-            let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&unblocked, PollFlags::IN)];
+            let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&cancelled, PollFlags::IN)];
             let left = deadline.map(|deadline| Timespec::try_from(deadline.remaining()).unwrap_or(FOREVER));
-            let left = if unblocker.asks() { Some(left.unwrap_or(SECOND).min(SECOND)) } else { left };
+            let left = if cancel_token.has_check() { Some(left.unwrap_or(SECOND).min(SECOND)) } else { left };
             match poll(&mut both, left.as_ref()) {
                 // A signal, or a second without news.
-                Err(Errno::INTR) | Ok(0) if unblocker.asks_to_end() => return Ok(Appeared::Unblocked),
+                Err(Errno::INTR) | Ok(0) if cancel_token.check() => return Ok(Appeared::Cancelled),
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(fail(error.into())),
                 Ok(_) => {}
             }
-            let [directory, unblock] = both;
-            if !unblock.revents().is_empty() && unblocker.confirm() {
-                return Ok(Appeared::Unblocked);
+            let [directory, cancel] = both;
+            if !cancel.revents().is_empty() && cancel_token.confirm() {
+                return Ok(Appeared::Cancelled);
             }
             if !directory.revents().is_empty() && self.read(file_name)? {
                 return Ok(Appeared::Changed);
@@ -105,7 +105,10 @@ impl Watch {
         let mut concerned = false;
         for event in events {
             if event.mask.intersects(gone) {
-                return Err(Error::NoTopic { topic: self.topic.name().into(), dir: self.topic.dir().into() });
+                return Err(Error::TopicNotFound {
+                    topic: self.topic.name().into(),
+                    dir: self.topic.dir().into(),
+                });
             }
             // After an overflow nobody knows what was lost.
             concerned |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
@@ -117,7 +120,7 @@ impl Watch {
 
 const FOREVER: Timespec = Timespec { tv_sec: i32::MAX as _, tv_nsec: 0 };
 
-/// The longest time between two questions to the unblocker.
+/// The longest time between two questions to the cancel_token.
 const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 fn watch_error(topic: &Topic, error: io::Error) -> Error {
@@ -154,18 +157,18 @@ mod tests {
         topic: &Topic,
         file_name: &OsStr,
         deadline: Option<Deadline>,
-        unblocker: &Unblocker,
+        cancel_token: &CancelToken,
     ) -> Result<Appeared> {
         let watch = Watch::new(topic)?;
         let path = topic.dir().join(file_name);
         loop {
-            if unblocker.is_set() {
-                return Ok(Appeared::Unblocked);
+            if cancel_token.is_cancelled() {
+                return Ok(Appeared::Cancelled);
             }
             if exists(topic, &path)? {
                 return Ok(Appeared::Changed);
             }
-            match watch.wait(file_name, deadline, unblocker)? {
+            match watch.wait(file_name, deadline, cancel_token)? {
                 Appeared::Changed => {}
                 ended => return Ok(ended),
             }
@@ -180,11 +183,11 @@ mod tests {
         }
     }
 
-    fn setup() -> (TempDir, Topic, OsString, Unblocker) {
+    fn setup() -> (TempDir, Topic, OsString, CancelToken) {
         let dir = TempDir::new();
         let topic = Topic::new("cam", Some(dir.path())).unwrap();
         let name = topic.peers_path().file_name().unwrap().to_owned();
-        (dir, topic, name, Unblocker::new())
+        (dir, topic, name, CancelToken::new())
     }
 
     fn soon() -> Option<Deadline> {
@@ -193,45 +196,45 @@ mod tests {
 
     #[test]
     fn a_file_that_is_there_is_found_at_once() {
-        let (_dir, topic, name, unblocker) = setup();
+        let (_dir, topic, name, cancel_token) = setup();
         fs::write(topic.peers_path(), "x").unwrap();
-        assert_eq!(wait_for_file(&topic, &name, None, &unblocker).unwrap(), Appeared::Changed);
+        assert_eq!(wait_for_file(&topic, &name, None, &cancel_token).unwrap(), Appeared::Changed);
     }
 
     #[test]
     fn creating_renaming_linking_and_permitting_all_count() {
-        let (dir, topic, name, unblocker) = setup();
+        let (dir, topic, name, cancel_token) = setup();
         let path = topic.peers_path();
         let other = dir.path().join("other");
         let watch = Watch::new(&topic).unwrap();
         let changed = |what: &str, change: &dyn Fn()| {
             change();
             assert_eq!(
-                watch.wait(&name, Some(Deadline::after(LONG)), &unblocker).unwrap(),
+                watch.wait(&name, Some(Deadline::after(LONG)), &cancel_token).unwrap(),
                 Appeared::Changed,
                 "{what}"
             );
-            assert_eq!(watch.wait(&name, soon(), &unblocker).unwrap(), Appeared::TimedOut, "{what}");
+            assert_eq!(watch.wait(&name, soon(), &cancel_token).unwrap(), Appeared::TimedOut, "{what}");
         };
         changed("create", &|| fs::write(&path, "x").unwrap());
         changed("permit", &|| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap());
         fs::remove_file(&path).unwrap();
-        let _ = watch.wait(&name, soon(), &unblocker).unwrap();
+        let _ = watch.wait(&name, soon(), &cancel_token).unwrap();
         changed("rename", &|| {
             fs::write(&other, "x").unwrap();
             fs::rename(&other, &path).unwrap();
         });
         fs::rename(&path, &other).unwrap();
-        let _ = watch.wait(&name, soon(), &unblocker).unwrap();
+        let _ = watch.wait(&name, soon(), &cancel_token).unwrap();
         changed("link", &|| fs::hard_link(&other, &path).unwrap());
     }
 
     #[test]
     fn other_files_do_not_count_and_the_time_limit_holds() {
-        let (dir, topic, name, unblocker) = setup();
+        let (dir, topic, name, cancel_token) = setup();
         let start = std::time::Instant::now();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| wait_for_file(&topic, &name, soon(), &unblocker).unwrap());
+            let waiter = scope.spawn(|| wait_for_file(&topic, &name, soon(), &cancel_token).unwrap());
             while !waiter.is_finished() {
                 fs::write(dir.path().join("shmflow.other.peers"), "x").unwrap();
             }
@@ -242,29 +245,29 @@ mod tests {
 
     #[test]
     fn a_file_that_comes_while_waiting_ends_the_wait() {
-        let (_dir, topic, name, unblocker) = setup();
+        let (_dir, topic, name, cancel_token) = setup();
         std::thread::scope(|scope| {
             let waiter = scope
-                .spawn(|| wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &unblocker).unwrap());
+                .spawn(|| wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &cancel_token).unwrap());
             fs::write(topic.peers_path(), "x").unwrap();
             assert_eq!(waiter.join().unwrap(), Appeared::Changed);
         });
     }
 
     #[test]
-    fn the_unblocker_ends_the_wait_of_everybody() {
-        let (_dir, topic, name, unblocker) = setup();
+    fn the_cancel_token_ends_the_wait_of_everybody() {
+        let (_dir, topic, name, cancel_token) = setup();
         std::thread::scope(|scope| {
-            let wait = || wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &unblocker).unwrap();
+            let wait = || wait_for_file(&topic, &name, Some(Deadline::after(LONG)), &cancel_token).unwrap();
             let waiters = [scope.spawn(wait), scope.spawn(wait), scope.spawn(wait)];
-            unblocker.unblock();
+            cancel_token.cancel();
             for waiter in waiters {
-                assert_eq!(waiter.join().unwrap(), Appeared::Unblocked);
+                assert_eq!(waiter.join().unwrap(), Appeared::Cancelled);
             }
         });
-        assert_eq!(wait_for_file(&topic, &name, None, &unblocker).unwrap(), Appeared::Unblocked);
-        unblocker.reset();
-        assert_eq!(wait_for_file(&topic, &name, soon(), &unblocker).unwrap(), Appeared::TimedOut);
+        assert_eq!(wait_for_file(&topic, &name, None, &cancel_token).unwrap(), Appeared::Cancelled);
+        cancel_token.reset();
+        assert_eq!(wait_for_file(&topic, &name, soon(), &cancel_token).unwrap(), Appeared::TimedOut);
     }
 
     #[test]
@@ -272,11 +275,11 @@ mod tests {
         let missing = Topic::new("cam", Some(Path::new("/no/such/dir"))).unwrap();
         let error = Watch::new(&missing).unwrap_err().to_string();
         assert!(error.contains("/no/such/dir") && error.contains("cam"), "{error}");
-        let (dir, topic, name, unblocker) = setup();
+        let (dir, topic, name, cancel_token) = setup();
         let watch = Watch::new(&topic).unwrap();
         fs::remove_dir(dir.path()).unwrap();
-        match watch.wait(&name, Some(Deadline::after(LONG)), &unblocker) {
-            Err(Error::NoTopic { dir: gone, .. }) => assert_eq!(gone, dir.path()),
+        match watch.wait(&name, Some(Deadline::after(LONG)), &cancel_token) {
+            Err(Error::TopicNotFound { dir: gone, .. }) => assert_eq!(gone, dir.path()),
             other => panic!("{other:?}"),
         }
     }

@@ -18,8 +18,8 @@ use crate::layout::peers::{Header, MAGIC};
 use crate::layout::ring::{self, PAGE};
 use crate::layout::words::PARTICIPANTS;
 use crate::lifecycle::open::create_peers;
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::sys::files::{files_of, may_unlink, open_existing, refused, same_file, unlink};
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
@@ -54,7 +54,7 @@ impl Held {
         for _ in 0..ATTEMPTS {
             let fd = match open_existing(topic, &path, true, true) {
                 Ok(fd) => fd,
-                Err(error @ Error::NoTopic { .. }) => {
+                Err(error @ Error::TopicNotFound { .. }) => {
                     let files = files_of(topic).map_err(|error| listing(topic, error))?;
                     if files.iter().all(|(kind, _)| matches!(kind, FileKind::Temp(_))) {
                         return Err(error);
@@ -110,11 +110,11 @@ impl Held {
         let sleepers = self.peers().is_ok().then(|| Sleepers::of(&self.topic, &files));
         if sleepers.is_some() {
             write_word(fd, offset_of!(Header, removed), 1);
-            reached(Step::RemoveMark);
+            fail_point(FailPoint::RemoveMark);
         }
         match remove_files(&self.topic, &files) {
             Ok(removal) => {
-                reached(Step::RemovePeers);
+                fail_point(FailPoint::RemovePeers);
                 sleepers.iter().for_each(Sleepers::wake);
                 Ok(removal)
             }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::snapshot::{Entered, File, PeersSnapshot, RingSnapshot, wish};
+use super::snapshot::{Entered, File, PeersSnapshot, RingSnapshot, accepted_caps};
 use super::types::{Liveness, ParticipantInfo, TopicInfo};
 use crate::error::{Error, Result};
 use crate::info::{Geometry, ParticipantId};
@@ -36,14 +36,14 @@ use crate::topic::{FileKind, Topic};
 /// assert_eq!(info.published(), 2);
 /// assert_eq!(info.producers().next().unwrap().name, "camera");
 /// let consumer = info.consumers().next().unwrap();
-/// assert_eq!((consumer.lag, consumer.holding), (Some(1), Some(1)));
+/// assert_eq!((consumer.lag, consumer.held_slots), (Some(1), Some(1)));
 /// # drop((held, producer)); std::fs::remove_dir_all(&dir).unwrap();
 /// # Ok::<(), shmflow::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::NoTopic`]; [`Error::NotPermitted`] without permission to read its files; [`Error::NotARing`],
-/// [`Error::LayoutVersion`] and [`Error::Corrupt`] for files that are not what their names say.
+/// [`Error::TopicNotFound`]; [`Error::PermissionDenied`] without permission to read its files; [`Error::NotARing`],
+/// [`Error::VersionMismatch`] and [`Error::Corrupt`] for files that are not what their names say.
 pub fn inspect(topic: &str, dir: Option<&Path>) -> Result<TopicInfo> {
     inspect_topic(&Topic::new(topic, dir)?)
 }
@@ -62,7 +62,7 @@ pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
         }
     }
     let (shared_bytes, epochs) = usage(topic)?;
-    let newest = rings.iter().max_by_key(|ring| ring.shape.epoch);
+    let newest = rings.iter().max_by_key(|ring| ring.geometry.epoch);
     // An epoch that was made and not started yet has no sequence of its own.
     let next_seq = rings.iter().map(|ring| ring.next.max(ring.first)).max().unwrap_or(0).max(1);
     let now = monotonic_ns();
@@ -79,9 +79,9 @@ pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
         if is_active || lingers {
             let mut found = describe(&peers, id, entry, next_seq, now);
             (found.active, found.liveness) = (is_active, at(&alive, id));
-            (found.holding, found.writing) = (holding, writing);
+            (found.held_slots, found.claimed_slots) = (holding, writing);
             if found.role == Role::Consumer && is_active {
-                found.wish = wish(&file, id)?;
+                found.accepted_caps = accepted_caps(&file, id)?;
             }
             participants.push(found);
         }
@@ -89,9 +89,9 @@ pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
     Ok(TopicInfo {
         topic: topic.name().into(),
         dir: topic.dir().into(),
-        geometry: newest.map(|ring| Geometry::of(&ring.shape)),
+        geometry: newest.map(|ring| Geometry::of(&ring.geometry)),
         ended: has_ended(&peers, &participants),
-        writing: participants.iter().map(|p| p.writing).fold(0, u32::saturating_add),
+        claimed_slots: participants.iter().map(|p| p.claimed_slots).fold(0, u32::saturating_add),
         participants,
         next_seq,
         permissions: file.status.st_mode & 0o777,
@@ -101,7 +101,7 @@ pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
         epochs,
         persistent: peers.flags() & flags::PERSISTENT != 0,
         removed: peers.removed() != 0,
-        admits_readers: newest.is_some_and(|ring| ring.shape.admits_readers()),
+        allows_read_only: newest.is_some_and(|ring| ring.geometry.allows_read_only()),
         taken: now,
         identity: (file.status.st_dev, file.status.st_ino),
     })
@@ -111,9 +111,9 @@ pub(super) fn inspect_topic(topic: &Topic) -> Result<TopicInfo> {
 fn read_rings(topic: &Topic) -> Result<Vec<RingSnapshot>> {
     let mut rings = BTreeMap::new();
     match RingSnapshot::read(topic, &topic.ring_path()) {
-        Ok(ring) => drop(rings.insert(ring.shape.epoch, ring)),
+        Ok(ring) => drop(rings.insert(ring.geometry.epoch, ring)),
         // Not made yet, or its maker died before.
-        Err(Error::NoTopic { .. }) => {}
+        Err(Error::TopicNotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     let files = files_of(topic).map_err(|error| Error::io(topic.name(), "list its files", error))?;
@@ -122,7 +122,7 @@ fn read_rings(topic: &Topic) -> Result<Vec<RingSnapshot>> {
             // One that cannot be read, or is gone by now, concerns nobody any more.
             && let Ok(ring) = RingSnapshot::read(topic, &path)
         {
-            rings.entry(ring.shape.epoch).or_insert(ring);
+            rings.entry(ring.geometry.epoch).or_insert(ring);
         }
     }
     Ok(rings.into_values().collect())
@@ -190,11 +190,11 @@ fn describe(peers: &PeersSnapshot, id: u8, entry: Entered, next_seq: u64, now: u
         bytes: entry.bytes,
         lost: entry.lost,
         copied: entry.copied,
-        holding: None,
-        writing: 0,
-        wish: None,
+        held_slots: None,
+        claimed_slots: 0,
+        accepted_caps: None,
         waiting: consumer && peers.sleepers() & bit(id) != 0,
-        ended: Some(entry.ended).filter(|ended| !consumer && *ended != 0),
+        end_seq: Some(entry.ended).filter(|ended| !consumer && *ended != 0),
         primary: !consumer && names(peers.primary(), id, entry.generation),
         exclusive: !consumer && names(peers.exclusive(), id, entry.generation),
     }
@@ -211,6 +211,6 @@ fn has_ended(peers: &PeersSnapshot, participants: &[ParticipantInfo]) -> bool {
         return end_of(peers.ended()) != 0;
     }
     let mut producers = participants.iter().filter(|p| p.role == Role::Producer && p.active);
-    producers.clone().any(|p| p.ended.is_some())
-        && producers.all(|p| p.ended.is_some() || p.liveness == Liveness::Dead)
+    producers.clone().any(|p| p.end_seq.is_some())
+        && producers.all(|p| p.end_seq.is_some() || p.liveness == Liveness::Dead)
 }

@@ -2,15 +2,15 @@
 //!
 //! Nothing here maps a file that somebody else may truncate, and nothing judges by process ids.
 
-mod collect;
+mod gc;
 mod hold;
 mod inspect;
 mod remove;
 mod snapshot;
 mod types;
 
-pub use collect::{Collected, Kept, KeptBecause, collect};
-pub(crate) use collect::{collect_for_room, collect_soon};
+pub use gc::{GcReport, SkipReason, SkippedTopic, gc};
+pub(crate) use gc::{gc_for_room, gc_soon};
 pub use inspect::inspect;
 pub use remove::remove;
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
@@ -36,7 +36,7 @@ use crate::topic::{FileKind, directory};
 /// ```
 ///
 /// # Errors
-/// [`Error::NotPermitted`] or [`Error::Io`] if the directory cannot be read; they name no topic.
+/// [`Error::PermissionDenied`] or [`Error::Io`] if the directory cannot be read; they name no topic.
 pub fn topics(dir: Option<&Path>) -> Result<Vec<String>> {
     let found = scan(&directory(dir))?.into_iter();
     let topics = found.filter(|(_, files)| {
@@ -51,7 +51,7 @@ fn scan(dir: &Path) -> Result<BTreeMap<String, Vec<(FileKind, PathBuf)>>> {
         let what = format!("list the topics in {}", dir.display());
         if is_refusal(&error) {
             let (path, mode, owner_uid) = (dir.into(), None, None);
-            return Error::NotPermitted { topic: String::new(), path, what, mode, owner_uid };
+            return Error::PermissionDenied { topic: String::new(), path, what, mode, owner_uid };
         }
         Error::Io { topic: String::new(), what, source: error }
     };

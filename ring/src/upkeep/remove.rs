@@ -28,8 +28,8 @@ use crate::topic::Topic;
 /// ```
 ///
 /// # Errors
-/// [`Error::NoTopic`]; [`Error::InUse`] unless `force` is set; [`Error::NotPermitted`];
-/// [`Error::NotARing`] or [`Error::LayoutVersion`] unless `force` is set; [`Error::Busy`] if a stopped process is in the
+/// [`Error::TopicNotFound`]; [`Error::InUse`] unless `force` is set; [`Error::PermissionDenied`];
+/// [`Error::NotARing`] or [`Error::VersionMismatch`] unless `force` is set; [`Error::Busy`] if a stopped process is in the
 /// middle of opening or closing it, even if `force` is set: what it goes on with later could hit the next topic of this
 /// name.
 pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {

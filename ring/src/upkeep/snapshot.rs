@@ -14,11 +14,12 @@ use nix::sys::uio::pread;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
 use crate::layout::peers::{
-    FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant, WISH_BYTES,
-    WISHES_AT,
+    CAPS_AT, CAPS_BYTES, FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT,
+    Participant,
 };
 use crate::layout::ring::{
-    BadShape, HOLDS_MAGIC, Header as RingHeader, HoldsHeader, LINE, PAGE, SHAPE_WORDS, Shape, Slot,
+    BadGeometry, GEOMETRY_WORDS, HOLDS_MAGIC, Header as RingHeader, HoldsHeader, LINE, PAGE, RingGeometry,
+    Slot,
 };
 use crate::layout::words::{Entry, MAX_SEQ, PARTICIPANTS, State};
 use crate::sys::files::open_existing;
@@ -95,11 +96,11 @@ impl File {
 
     fn version(&self, found: u64) -> Error {
         let found = u32::try_from(found).unwrap_or(u32::MAX);
-        Error::LayoutVersion { topic: self.topic.name().into(), found, expected: VERSION as u32 }
+        Error::VersionMismatch { topic: self.topic.name().into(), found, expected: VERSION as u32 }
     }
 }
 
-/// `peers` at one moment, but for the wishes.
+/// `peers` at one moment, but for the accepted caps.
 #[derive(Debug)]
 pub(super) struct PeersSnapshot {
     part: Part,
@@ -152,7 +153,7 @@ impl PeersSnapshot {
         if file.len() < FILE_LEN as u64 {
             return Err(file.not_a_ring(&format!("it has {} bytes instead of {FILE_LEN}", file.len())));
         }
-        let part = file.part(0, WISHES_AT)?;
+        let part = file.part(0, CAPS_AT)?;
         if part.word(offset_of!(Header, magic)) != MAGIC {
             return Err(file.not_a_ring("it does not begin like a list of participants"));
         }
@@ -184,21 +185,21 @@ impl PeersSnapshot {
     }
 }
 
-/// A participant's wish; `None` without one, or while it keeps changing.
-pub(super) fn wish(file: &File, id: u8) -> Result<Option<String>> {
+/// A participant's accepted caps; `None` without any, or while it keeps changing.
+pub(super) fn accepted_caps(file: &File, id: u8) -> Result<Option<String>> {
     const TRIES: usize = 10;
     let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
     for _ in 0..TRIES {
         let before = file.part(at, size_of::<Participant>())?;
-        let lock = before.word(offset_of!(Participant, wish_lock));
-        let len = before.word(offset_of!(Participant, wish_len));
-        let len = usize::try_from(len).unwrap_or(WISH_BYTES).min(WISH_BYTES);
+        let lock = before.word(offset_of!(Participant, caps_lock));
+        let len = before.word(offset_of!(Participant, caps_len));
+        let len = usize::try_from(len).unwrap_or(CAPS_BYTES).min(CAPS_BYTES);
         if len == 0 {
             return Ok(None);
         }
-        let text = file.part(WISHES_AT + usize::from(id) * WISH_BYTES, len)?;
+        let text = file.part(CAPS_AT + usize::from(id) * CAPS_BYTES, len)?;
         let after = file.part(at, size_of::<Participant>())?;
-        if lock % 2 == 0 && after.word(offset_of!(Participant, wish_lock)) == lock {
+        if lock % 2 == 0 && after.word(offset_of!(Participant, caps_lock)) == lock {
             return Ok(String::from_utf8(text.0).ok());
         }
         std::thread::yield_now();
@@ -209,7 +210,7 @@ pub(super) fn wish(file: &File, id: u8) -> Result<Option<String>> {
 /// The control words of one epoch at one moment.
 #[derive(Debug)]
 pub(super) struct RingSnapshot {
-    pub(super) shape: Shape,
+    pub(super) geometry: RingGeometry,
     pub(super) first: u64,
     /// Next sequence to be published.
     pub(super) next: u64,
@@ -225,15 +226,15 @@ impl RingSnapshot {
             return Err(file.not_a_ring("it is too short"));
         }
         let header = file.part(0, size_of::<RingHeader>())?;
-        let mut words = [0; SHAPE_WORDS];
+        let mut words = [0; GEOMETRY_WORDS];
         for (i, word) in words.iter_mut().enumerate() {
             *word = header.word(8 * i);
         }
-        let shape = Shape::parse(words, file.len()).map_err(|bad| match bad {
-            BadShape::Version(found) => file.version(found),
-            BadShape::Other(why) => file.not_a_ring(why),
+        let geometry = RingGeometry::parse(words, file.len()).map_err(|bad| match bad {
+            BadGeometry::Version(found) => file.version(found),
+            BadGeometry::Other(why) => file.not_a_ring(why),
         })?;
-        let o = shape.offsets();
+        let o = geometry.offsets();
         let too_large = |_| file.not_a_ring("it is larger than this machine's memory");
         let index = file.part(
             usize::try_from(o.index_at).map_err(too_large)?,
@@ -242,7 +243,7 @@ impl RingSnapshot {
         // After the index: a slot whose frame is newer by now shows as newer, never as older.
         let slots = file.part(
             usize::try_from(o.slots_at).map_err(too_large)?,
-            usize::from(shape.slots).saturating_mul(LINE),
+            usize::from(geometry.slots).saturating_mul(LINE),
         )?;
         let head = header.word(offset_of!(RingHeader, head));
         let next = next_seq(head, o.index_len, |seq| {
@@ -253,15 +254,15 @@ impl RingSnapshot {
             topic: topic.name().into(),
             what: crate::protocol::Corruption::Head.what().into(),
         })?;
-        let holders = read_holders(topic, &shape).ok().flatten();
-        Ok(Self { shape, first: header.word(offset_of!(RingHeader, first)), next, slots, holders })
+        let holders = read_holders(topic, &geometry).ok().flatten();
+        Ok(Self { geometry, first: header.word(offset_of!(RingHeader, first)), next, slots, holders })
     }
 
     /// How many slots each participant holds; `None` if the holder words cannot be read.
     pub(super) fn held(&self) -> Option<[u32; PARTICIPANTS as usize]> {
         let holders = self.holders.as_ref()?;
         let mut held = [0_u32; PARTICIPANTS as usize];
-        for slot in 0..usize::from(self.shape.slots) {
+        for slot in 0..usize::from(self.geometry.slots) {
             let word = holders.word(slot.saturating_mul(LINE));
             for (id, count) in held.iter_mut().enumerate() {
                 *count = count.saturating_add((word >> id & 1) as u32);
@@ -273,7 +274,7 @@ impl RingSnapshot {
     /// How many slots each participant is writing into.
     pub(super) fn writing(&self) -> [u32; PARTICIPANTS as usize] {
         let mut writing = [0_u32; PARTICIPANTS as usize];
-        for slot in 0..usize::from(self.shape.slots) {
+        for slot in 0..usize::from(self.geometry.slots) {
             let word = self.slots.word(slot.saturating_mul(LINE).saturating_add(offset_of!(Slot, state)));
             if let State::Writing { owner } = State::unpack(word)
                 && let Some(count) = writing.get_mut(usize::from(owner))
@@ -299,16 +300,16 @@ fn next_seq(head: u64, index_len: u64, entry: impl Fn(u64) -> Entry) -> Option<u
     (next < MAX_SEQ).then_some(next)
 }
 
-fn read_holders(topic: &Topic, shape: &Shape) -> Result<Option<Part>> {
-    let file = File::open(topic, &topic.path(crate::topic::FileKind::Holds(shape.holds)))?;
+fn read_holders(topic: &Topic, geometry: &RingGeometry) -> Result<Option<Part>> {
+    let file = File::open(topic, &topic.path(crate::topic::FileKind::Holds(geometry.holds)))?;
     let header = file.part(0, size_of::<HoldsHeader>())?;
     let right = header.word(offset_of!(HoldsHeader, magic)) == HOLDS_MAGIC
-        && header.word(offset_of!(HoldsHeader, id)) == shape.holds
-        && header.word(offset_of!(HoldsHeader, slots)) == u64::from(shape.slots);
+        && header.word(offset_of!(HoldsHeader, id)) == geometry.holds
+        && header.word(offset_of!(HoldsHeader, slots)) == u64::from(geometry.slots);
     if !right {
         return Ok(None);
     }
-    file.part(PAGE as usize, usize::from(shape.slots).saturating_mul(LINE)).map(Some)
+    file.part(PAGE as usize, usize::from(geometry.slots).saturating_mul(LINE)).map(Some)
 }
 
 #[cfg(test)]

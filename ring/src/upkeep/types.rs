@@ -28,14 +28,14 @@ pub struct TopicInfo {
     pub topic: String,
     /// The directory of its files.
     pub dir: PathBuf,
-    /// The shape of its ring; `None` if its maker has not made one, or died before it could.
+    /// The geometry of its ring; `None` if its maker has not made one, or died before it could.
     pub geometry: Option<Geometry>,
     /// Who takes part, by id. Those who only read do not register, and are not known.
     pub participants: Vec<ParticipantInfo>,
     /// Sequence number of the next frame: one more than the frames that were ever published.
     pub next_seq: u64,
     /// Slots in which a frame is being written.
-    pub writing: u32,
+    pub claimed_slots: u32,
     /// Permission bits of the files; `ring` never has the write bits of group and others.
     pub permissions: u32,
     /// User id of the owner.
@@ -53,7 +53,7 @@ pub struct TopicInfo {
     /// Somebody removed it; those who have it open are being told.
     pub removed: bool,
     /// Its permissions admit consumers who only read.
-    pub admits_readers: bool,
+    pub allows_read_only: bool,
     /// When this was read, CLOCK_MONOTONIC in nanoseconds.
     pub(super) taken: u64,
     /// Device and inode of `peers`: another topic of the same name has others.
@@ -94,15 +94,15 @@ pub struct ParticipantInfo {
     pub copied: u64,
     /// Slots that it holds: leases of a consumer; claims and frames still in use of a producer. `None` if the holder
     /// words may not be read.
-    pub holding: Option<u32>,
+    pub held_slots: Option<u32>,
     /// Producer: slots into which it is writing.
-    pub writing: u32,
+    pub claimed_slots: u32,
     /// Consumer: what it would like to receive.
-    pub wish: Option<String>,
+    pub accepted_caps: Option<String>,
     /// Consumer: it waits for a frame. (One that was killed while it waited shows it, too.)
     pub waiting: bool,
     /// Producer: its stream ended before this sequence.
-    pub ended: Option<u64>,
+    pub end_seq: Option<u64>,
     /// Producer: the one of several whose frames count.
     pub primary: bool,
     /// Producer: it excludes others.

@@ -1,7 +1,7 @@
 //! The kill matrix: a process dies, or stops, at every point at which it has just changed shared memory or a file, and
 //! those who go on check that nothing was hurt. `docs/kill-matrix.md` lists the points.
 //!
-//! Needs the stop points compiled in: `cargo test -p shmflow --features stop-points --test kill_matrix`.
+//! Needs the fail points compiled in: `cargo test -p shmflow --features failpoints --test kill_matrix`.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use common::Dir;
 use puppet::Puppet;
 use scenarios::{Act, Before, Others, Scenario};
-use shmflow::stop::Action;
-use shmflow::{Error, Role, Step};
+use shmflow::failpoint::Action;
+use shmflow::{Error, FailPoint, Role};
 use stage::{Survivors, assert_busy};
 
 /// Not a test: what the puppets are.
@@ -39,15 +39,15 @@ fn puppet() {
 
 #[test]
 fn every_step_has_a_scenario_and_those_of_both_roles_have_two() {
-    let mut found = BTreeMap::<Step, BTreeSet<&str>>::new();
+    let mut found = BTreeMap::<FailPoint, BTreeSet<&str>>::new();
     for scenario in scenarios::all() {
         for (step, _) in scenario.steps() {
             found.entry(step).or_default().insert(if scenario.role == Role::Producer { "p" } else { "c" });
         }
     }
-    let missing: Vec<_> = Step::ALL.iter().filter(|step| !found.contains_key(step)).collect();
+    let missing: Vec<_> = FailPoint::ALL.iter().filter(|step| !found.contains_key(step)).collect();
     assert!(missing.is_empty(), "nobody dies at {missing:?}");
-    use Step::*;
+    use FailPoint::*;
     for step in [
         OpenLocked,
         JoinLocked,
@@ -112,7 +112,11 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
             });
         }
     });
-    println!("kill matrix: {total} deaths and stops at {} steps in {:?}", Step::ALL.len(), start.elapsed());
+    println!(
+        "kill matrix: {total} deaths and stops at {} steps in {:?}",
+        FailPoint::ALL.len(),
+        start.elapsed()
+    );
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
     assert!(total > 0, "no scenario is called `{only}`");
@@ -124,7 +128,7 @@ fn a_stream_that_goes_on_does_not_end_once_more() {
     let mut producer = Puppet::start(dir.path(), 100);
     producer.does("producer; write 1; end");
     let mut consumer =
-        shmflow::Consumer::builder(stage::TOPIC).dir(&dir).start(shmflow::Start::Oldest).open().unwrap();
+        shmflow::Consumer::builder(stage::TOPIC).dir(&dir).start(shmflow::StartAt::Oldest).open().unwrap();
     assert_eq!(consumer.recv().unwrap().seq(), 1);
     producer.does("write 1; end");
     assert_eq!(consumer.recv().unwrap().seq(), 2);
@@ -140,7 +144,7 @@ fn a_stream_that_goes_on_does_not_end_once_more() {
     producer.leaves();
 }
 
-fn play(scenario: &Scenario, step: Step, nth: u64, action: Action) {
+fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
     let dir = Dir::new();
     let end = match action {
         Action::Kill => "kill",

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use shmflow::stop::{Action, arm};
-use shmflow::{Claim, Consumer, Frame, Producer, ProducerMode, Step, Unblocker};
+use shmflow::failpoint::{Action, arm};
+use shmflow::{CancelToken, Claim, Consumer, FailPoint, Frame, Producer, ProducerMode};
 
 use crate::common::payload::{check, payload};
 use crate::common::role::{self, Fate, Role};
@@ -128,7 +128,7 @@ impl Performer {
         match words[0] {
             "tag" => self.tag = number(1),
             "arm" => {
-                let step = Step::ALL.iter().find(|step| step.name() == words[1]).expect("a step");
+                let step = FailPoint::ALL.iter().find(|step| step.name() == words[1]).expect("a step");
                 let action = match words[3] {
                     "kill" => Action::Kill,
                     "kill-with-child" => Action::KillWithChild,
@@ -138,11 +138,11 @@ impl Performer {
             }
             "producer" => self.producer = Some(producer_builder(&self.dir).open().map_err(said)?),
             "large" => {
-                let builder = producer_builder(&self.dir).capacity(400_000);
+                let builder = producer_builder(&self.dir).slot_capacity(400_000);
                 self.producer = Some(builder.open().map_err(said)?);
             }
             "primary" => {
-                let mode = ProducerMode::Primary { takeover: Duration::from_secs(1) };
+                let mode = ProducerMode::Primary { takeover_timeout: Duration::from_secs(1) };
                 self.producer = Some(producer_builder(&self.dir).mode(mode).open().map_err(said)?);
             }
             "consumer" | "reader" => {
@@ -192,10 +192,10 @@ impl Performer {
                 // Others come and go meanwhile: it is the time that counts.
                 let start = Instant::now();
                 while start.elapsed() < Duration::from_millis(number(1)) {
-                    let _ = producer.wait_event(producer.events(), timeout, &Unblocker::new());
+                    let _ = producer.wait_event(producer.events(), timeout, &CancelToken::new());
                 }
             }
-            "wish" => self.consumer().set_wish(words[1]).map_err(said)?,
+            "accept" => self.consumer().set_accepted_caps(words[1]).map_err(said)?,
             "recv" | "hold" => {
                 for _ in 0..number(2) {
                     match self.consumer().recv_timeout(Duration::from_millis(number(1))) {

@@ -24,7 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How everybody opens the topic: room for the survivors, the puppets and what those pin.
 pub fn producer_builder(dir: &Path) -> ProducerBuilder {
     // With readers: their permissions differ from the writers'.
-    Producer::builder(TOPIC).dir(dir).depth(8).reserve(8).capacity(4096).meta_capacity(64).perms(0o644)
+    Producer::builder(TOPIC)
+        .dir(dir)
+        .depth(8)
+        .spare_slots(8)
+        .slot_capacity(4096)
+        .meta_capacity(64)
+        .perms(0o644)
 }
 
 /// Sizes of all kinds, the same for the same frame.
@@ -201,7 +207,8 @@ impl Survivors {
         drop(claims);
         // The survivors rest and have dropped every frame; the dead are reaped.
         let info = shmflow::inspect(TOPIC, Some(dir.path())).unwrap();
-        let holding: Vec<_> = info.participants.iter().map(|p| (p.id, p.holding, p.writing)).collect();
+        let holding: Vec<_> =
+            info.participants.iter().map(|p| (p.id, p.held_slots, p.claimed_slots)).collect();
         assert!(
             holding.iter().all(|&(_, holding, writing)| (holding, writing) == (Some(0), 0)),
             "{holding:?}"
@@ -210,7 +217,12 @@ impl Survivors {
         drop(self);
         let info = shmflow::inspect(TOPIC, Some(dir.path())).unwrap();
         assert_eq!(info.participants.len(), 1, "{:?}", info.participants);
-        assert_eq!((info.writing, info.participants[0].holding), (0, Some(0)), "{:?}", info.participants);
+        assert_eq!(
+            (info.claimed_slots, info.participants[0].held_slots),
+            (0, Some(0)),
+            "{:?}",
+            info.participants
+        );
         drop(last);
         assert_eq!(dir.files(), [""; 0], "left behind");
     }
@@ -219,14 +231,17 @@ impl Survivors {
 /// Whoever wants to open is told that a stopped process is in the way.
 pub fn assert_busy(dir: &Dir) {
     fn bounded(what: &str, result: Result<(), Error>, start: Instant) {
-        assert!(matches!(result, Err(Error::Busy { .. } | Error::NoTopic { .. })), "{what}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::Busy { .. } | Error::TopicNotFound { .. })),
+            "{what}: {result:?}"
+        );
         assert!(start.elapsed() < PATIENCE + BOUND, "to be told took {:?}", start.elapsed());
     }
     std::thread::scope(|scope| {
         let producer = named(scope, "opens as producer", || {
             let start = Instant::now();
             let opened = producer_builder(dir.path()).open().map(drop);
-            assert!(!matches!(opened, Err(Error::NoTopic { .. })));
+            assert!(!matches!(opened, Err(Error::TopicNotFound { .. })));
             bounded("a producer", opened, start);
         });
         let consumer = named(scope, "opens as consumer", || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
-use shmflow::{Consumer, Error, Frame, Producer, ProducerMode, Start};
+use shmflow::{Consumer, Error, Frame, Producer, ProducerMode, StartAt};
 
 use super::common::role::{self, Role};
 
@@ -82,11 +82,11 @@ impl Actor {
                         ("persistent", _) => wanted.persistent(true),
                         ("exclusive", _) => wanted.mode(ProducerMode::Exclusive),
                         ("primary", ms) => {
-                            let takeover = Duration::from_millis(ms.parse().unwrap());
-                            wanted.mode(ProducerMode::Primary { takeover })
+                            let takeover_timeout = Duration::from_millis(ms.parse().unwrap());
+                            wanted.mode(ProducerMode::Primary { takeover_timeout })
                         }
                         ("foreign", _) => wanted.allow_foreign_owner(true),
-                        ("capacity", bytes) => wanted.capacity(bytes.parse().unwrap()),
+                        ("slot_capacity", bytes) => wanted.slot_capacity(bytes.parse().unwrap()),
                         other => panic!("{other:?}"),
                     };
                 }
@@ -97,11 +97,11 @@ impl Actor {
                 for word in &words[1..] {
                     wanted = match word.split_once('=').unwrap_or((word, "")) {
                         ("readonly", _) => wanted.read_only(true),
-                        ("next", _) => wanted.start(Start::Next),
+                        ("next", _) => wanted.start(StartAt::Next),
                         ("foreign", _) => wanted.allow_foreign_owner(true),
                         ("wait", ms) => {
                             role::say("waits");
-                            wanted.wait_for_topic(Duration::from_millis(ms.parse().unwrap()))
+                            wanted.connect_timeout(Duration::from_millis(ms.parse().unwrap()))
                         }
                         other => panic!("{other:?}"),
                     };
@@ -112,7 +112,7 @@ impl Actor {
                 let producer = self.producer.as_ref().unwrap();
                 return Ok(producer.write(&vec![7; number(1) as usize])?.to_string());
             }
-            "lead" => return Ok(self.producer.as_ref().unwrap().lead().to_string()),
+            "lead" => return Ok(self.producer.as_ref().unwrap().try_become_primary().to_string()),
             "end" => self.producer.as_ref().unwrap().end(),
             "recv" => {
                 let wait = Duration::from_millis(number(1).into());
@@ -128,8 +128,8 @@ impl Actor {
             }
             "remove" => drop(shmflow::remove("t", Some(&self.dir), words.contains(&"force"))?),
             "collect" => {
-                let collected = shmflow::collect(Some(&self.dir))?;
-                let why: Vec<_> = collected.kept.iter().map(|kept| format!("{:?}", kept.why)).collect();
+                let collected = shmflow::gc(Some(&self.dir))?;
+                let why: Vec<_> = collected.skipped.iter().map(|kept| format!("{:?}", kept.reason)).collect();
                 return Ok(format!("{} {}", collected.removed.len(), why.join(";").replace('\n', " ")));
             }
             "inspect" => {
@@ -139,7 +139,7 @@ impl Actor {
                     "{} {} {:?}",
                     info.published(),
                     alive.join(","),
-                    info.participants.first().map(|p| p.holding)
+                    info.participants.first().map(|p| p.held_slots)
                 ));
             }
             other => panic!("{other}"),

@@ -78,7 +78,7 @@ fn another_version_is_named() {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.write_all_at(&7_u64.to_le_bytes(), 8).unwrap();
         for error in open(&dir) {
-            assert!(matches!(error, Some(Error::LayoutVersion { found: 7, expected: 1, .. })), "{error:?}");
+            assert!(matches!(error, Some(Error::VersionMismatch { found: 7, expected: 1, .. })), "{error:?}");
         }
         file.write_all_at(&1_u64.to_le_bytes(), 8).unwrap();
     }
@@ -130,7 +130,7 @@ fn a_directory_that_is_not_there_is_an_error_that_names_it() {
     for error in [
         Producer::builder("t").dir(&nowhere).open().unwrap_err(),
         Consumer::builder("t").dir(&nowhere).open().unwrap_err(),
-        Consumer::builder("t").dir(&nowhere).wait_for_topic(None).open().unwrap_err(),
+        Consumer::builder("t").dir(&nowhere).connect_timeout(None).open().unwrap_err(),
     ] {
         assert!(error.to_string().contains("nowhere"), "{error}");
     }
@@ -146,7 +146,7 @@ fn files_of_others_that_look_alike_are_left_alone() {
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     producer.write(&vec![1; 1 << 20]).unwrap();
     drop(producer);
-    shmflow::collect(Some(dir.path())).unwrap();
+    shmflow::gc(Some(dir.path())).unwrap();
     let mut left = dir.files();
     // `tt` has a ring by its name, of which nothing else is left.
     left.retain(|name| !name.starts_with("shmflow.tt."));

@@ -12,7 +12,7 @@ fn role_of_a_parent() {
     let Some(dir) = role::dir() else { return };
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
-    producer.write(b"leased").unwrap();
+    producer.write(b"leases").unwrap();
     let frame = consumer.recv().unwrap();
     let claim = producer.claim(10).unwrap();
     let published = producer.claim(5).unwrap().publish().unwrap();
@@ -27,11 +27,11 @@ fn role_of_a_parent() {
                 forked(claim.publish().map(drop)),
                 forked(consumer.recv().map(drop)),
                 forked(consumer.try_recv().map(drop)),
-                forked(consumer.set_wish("x")),
+                forked(consumer.set_accepted_caps("x")),
             ];
-            let bytes = frame.to_vec() == b"leased" && published.len() == 5;
-            let unblocker = shmflow::Unblocker::new();
-            let events = forked(producer.wait_event(producer.events(), None, &unblocker).map(drop));
+            let bytes = frame.to_vec() == b"leases" && published.len() == 5;
+            let cancel_token = shmflow::CancelToken::new();
+            let events = forked(producer.wait_event(producer.events(), None, &cancel_token).map(drop));
             drop((frame, published, consumer));
             drop(producer);
             role::say(format!("{} {bytes} {events}", refused.iter().all(|refused| *refused)));
@@ -54,19 +54,19 @@ fn handles_in_a_forked_child_refuse_and_their_end_changes_nothing() {
     let mut parent = Role::start("forked::role_of_a_parent", &dir);
     assert_eq!(parent.hear(), "true true true");
     let info = inspect("t", Some(dir.path())).unwrap();
-    let held: Vec<_> = info.participants.iter().map(|p| (p.active, p.holding, p.writing)).collect();
+    let held: Vec<_> = info.participants.iter().map(|p| (p.active, p.held_slots, p.claimed_slots)).collect();
     assert_eq!(held, [(true, Some(2), 1), (true, Some(1), 0)], "as the parent has them");
     assert_eq!(dir.files().len(), 3);
 
     // The child lives on, and does not keep its dead parent alive.
     let other = Producer::builder("t").dir(&dir).open().unwrap();
-    assert_eq!(other.consumers(), 1);
+    assert_eq!(other.consumer_count(), 1);
     nix::sys::signal::kill(parent.pid(), nix::sys::signal::Signal::SIGKILL).unwrap();
     wait_until("the parent's death is seen", || {
         let info = inspect("t", Some(dir.path())).unwrap();
         info.participants.iter().filter(|p| p.liveness == shmflow::Liveness::Alive).count() == 1
     });
-    assert_eq!(other.consumers(), 0);
+    assert_eq!(other.consumer_count(), 0);
     let claims: Vec<_> = (0..other.geometry().slots).map(|_| other.claim(1).unwrap()).collect();
     drop(claims);
     drop(other);
@@ -127,7 +127,7 @@ fn a_child_that_only_sleeps_does_not_keep_its_dead_parent_alive() {
 fn what_a_dead_parent_of_a_living_child_left_is_collected() {
     let dir = Dir::new();
     let mut parent = dead_parent_of_a_sleeper(&dir);
-    let collected = shmflow::collect(Some(dir.path())).unwrap();
+    let collected = shmflow::gc(Some(dir.path())).unwrap();
     assert_eq!(collected.removed, ["t"], "{collected:?}");
     assert!(dir.files().is_empty());
     assert_eq!(parent.ask("end"), "awake", "the child lived all the time");

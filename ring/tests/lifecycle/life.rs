@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use shmflow::{Consumer, Error, Producer, Start, inspect, remove};
+use shmflow::{Consumer, Error, Producer, StartAt, inspect, remove};
 
 use super::actor::actor;
 use super::common::{Dir, pattern, wait_until};
@@ -104,8 +104,8 @@ fn topics_do_not_know_of_each_other() {
     drop(pairs);
     assert!(dir.files().is_empty());
     for bad in ["", "a\0", "a\n", &"x".repeat(201)] {
-        assert!(matches!(Producer::builder(bad).dir(&dir).open(), Err(Error::BadName { .. })));
-        assert!(matches!(Consumer::builder(bad).dir(&dir).open(), Err(Error::BadName { .. })));
+        assert!(matches!(Producer::builder(bad).dir(&dir).open(), Err(Error::InvalidTopicName { .. })));
+        assert!(matches!(Consumer::builder(bad).dir(&dir).open(), Err(Error::InvalidTopicName { .. })));
     }
 }
 
@@ -199,7 +199,7 @@ fn who_uses_a_topic_notices_that_any_one_of_its_files_was_deleted() {
             scope.spawn(move || {
                 wait_until("who waits for consumers is told", || {
                     let wait = std::time::Duration::from_secs(2);
-                    let waited = idle.wait_event(idle.events(), Some(wait), &shmflow::Unblocker::new());
+                    let waited = idle.wait_event(idle.events(), Some(wait), &shmflow::CancelToken::new());
                     matches!(waited, Err(Error::Removed { .. }))
                 });
             });
@@ -216,7 +216,7 @@ fn who_uses_a_topic_notices_that_any_one_of_its_files_was_deleted() {
         let refused = sender.write(b"2");
         assert!(matches!(refused, Err(Error::Removed { .. })), "{part}: {refused:?}");
         drop((sender, polling));
-        let _ = shmflow::collect(Some(dir.path())).unwrap();
+        let _ = shmflow::gc(Some(dir.path())).unwrap();
         assert!(dir.files().is_empty(), "{part}: {:?}", dir.files());
     }
 }
@@ -234,12 +234,12 @@ fn a_topic_of_which_a_part_was_deleted_is_made_anew_by_the_next_producer() {
         unlink(&dir, part);
         // A newcomer that cannot make it anew is told what is missing.
         match (Consumer::builder("t").dir(&dir).open().unwrap_err(), part) {
-            (Error::NoTopic { .. }, ".peers") => {}
+            (Error::TopicNotFound { .. }, ".peers") => {}
             (Error::NotARing { path, .. }, _) => assert!(path.to_str().unwrap().contains(part), "{path:?}"),
             (error, _) => panic!("{part}: {error}"),
         }
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| Consumer::builder("t").dir(&dir).wait_for_topic(LONG).open());
+            let waiting = scope.spawn(|| Consumer::builder("t").dir(&dir).connect_timeout(LONG).open());
             let start = std::time::Instant::now();
             let new = producer(&dir, "t");
             assert!(start.elapsed() < LONG / 5, "{part}: it took {:?}", start.elapsed());
@@ -279,7 +279,7 @@ fn a_frame_for_which_a_topic_with_a_deleted_part_would_have_to_grow_is_told_at_o
 fn a_producer_that_waits_for_consumers_is_told_of_a_removal() {
     let dir = Dir::new();
     let waiting = |producer: &Producer| {
-        let never = shmflow::Unblocker::new();
+        let never = shmflow::CancelToken::new();
         loop {
             match producer.wait_event(producer.events(), None, &never) {
                 Ok(_) => {}
@@ -304,7 +304,7 @@ fn eight_producers_and_no_ninth() {
     let mut producers: Vec<_> = (0..8).map(|_| producer(&dir, "t")).collect();
     for _ in 0..3 {
         let refused = Producer::builder("t").dir(&dir).open();
-        assert!(matches!(refused, Err(Error::ProducersFull { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::TooManyProducers { .. })), "{refused:?}");
     }
     let mut receiver = consumer(&dir, "t");
     for sender in &producers {
@@ -337,13 +337,13 @@ fn what_a_dead_consumer_held_is_free_again() {
         sender.write(&pattern(i, 20)).unwrap();
         assert!(dead.ask("recv 1000").starts_with("ok"));
     }
-    assert_eq!(inspect("t", Some(dir.path())).unwrap().participants[1].holding, Some(2));
+    assert_eq!(inspect("t", Some(dir.path())).unwrap().participants[1].held_slots, Some(2));
     dead.kill();
     // More claims at once than there are slots but for the dead one's.
     let claims: Vec<_> = (0..6).map(|_| sender.claim(1).unwrap()).collect();
     assert!(matches!(sender.claim(1), Err(Error::NoSlot { .. })));
     drop(claims);
-    assert_eq!(sender.consumers(), 0);
+    assert_eq!(sender.consumer_count(), 0);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_list_without_a_ring_is_waited_on_and_completed() {
     for file in dir.files().iter().filter(|file| !file.ends_with(".peers")) {
         fs::remove_file(dir.path().join(file)).unwrap();
     }
-    assert!(matches!(Consumer::builder("t").dir(&dir).open(), Err(Error::NoTopic { .. })));
+    assert!(matches!(Consumer::builder("t").dir(&dir).open(), Err(Error::TopicNotFound { .. })));
     let next = producer(&dir, "t");
     assert_eq!(next.write(b"x").unwrap(), 1);
     assert_eq!(consumer(&dir, "t").recv().unwrap().seq(), 1);
@@ -391,7 +391,7 @@ fn starting_at_the_next_frame_is_settled_when_open_returns() {
     let dir = Dir::new();
     let sender = producer(&dir, "t");
     sender.write(b"before").unwrap();
-    let mut next = Consumer::builder("t").dir(&dir).start(Start::Next).open().unwrap();
+    let mut next = Consumer::builder("t").dir(&dir).start(StartAt::Next).open().unwrap();
     sender.write(b"after").unwrap();
     assert_eq!(&*next.recv().unwrap(), b"after");
 }

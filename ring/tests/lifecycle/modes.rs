@@ -11,8 +11,8 @@ fn exclusive(dir: &Dir) -> Result<Producer, Error> {
     Producer::builder("t").dir(dir).mode(ProducerMode::Exclusive).open()
 }
 
-fn primary(dir: &Dir, takeover: Duration) -> Producer {
-    Producer::builder("t").dir(dir).mode(ProducerMode::Primary { takeover }).open().unwrap()
+fn primary(dir: &Dir, takeover_timeout: Duration) -> Producer {
+    Producer::builder("t").dir(dir).mode(ProducerMode::Primary { takeover_timeout }).open().unwrap()
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn a_stand_by_takes_over_at_once_when_the_primary_dies() {
         assert!(matches!(standby.write(b"standby"), Err(Error::Standby { .. })));
         assert!(first.ask("write 1").starts_with("ok"));
     }
-    assert!(!standby.lead());
+    assert!(!standby.try_become_primary());
     // Stopped, it stays the primary: no time-out was set.
     first.stop();
     assert!(matches!(standby.write(b"standby"), Err(Error::Standby { .. })));
     first.kill();
     assert_eq!(standby.write(b"mine").unwrap(), 5);
-    assert!(standby.lead());
+    assert!(standby.try_become_primary());
     let seen: Vec<_> = (0..5).map(|_| consumer.recv().unwrap()).collect();
     assert!(seen[..4].iter().all(|frame| frame.producer() != standby.id()));
     assert_eq!(seen[4].producer(), standby.id());
@@ -73,10 +73,10 @@ fn a_stand_by_takes_over_at_once_when_the_primary_dies() {
 #[test]
 fn a_stand_by_takes_over_from_a_stopped_primary_after_the_time_out() {
     let dir = Dir::new();
-    let takeover = Duration::from_millis(150);
+    let takeover_timeout = Duration::from_millis(150);
     let mut first = actor(&dir, &["produce primary=150", "write 1"]);
-    let standby = primary(&dir, takeover);
-    assert!(!standby.lead());
+    let standby = primary(&dir, takeover_timeout);
+    assert!(!standby.try_become_primary());
     first.stop();
     let start = Instant::now();
     let mut tries = 0;
@@ -84,7 +84,7 @@ fn a_stand_by_takes_over_from_a_stopped_primary_after_the_time_out() {
         tries += 1;
         standby.write(b"mine").is_ok()
     });
-    assert!(start.elapsed() >= takeover / 2 && tries > 1, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= takeover_timeout / 2 && tries > 1, "{:?}", start.elapsed());
     first.go_on();
     let answer = first.ask("write 1");
     assert!(answer.starts_with("Standby"), "its return is harmless: {answer}");
@@ -99,10 +99,11 @@ fn of_several_stand_bys_one_takes_over() {
     let dir = Dir::new();
     let mut first = actor(&dir, &["produce primary=0", "write 1"]);
     let standbys: Vec<_> = (0..3).map(|_| primary(&dir, Duration::ZERO)).collect();
-    assert!(standbys.iter().all(|standby| !standby.lead()));
+    assert!(standbys.iter().all(|standby| !standby.try_become_primary()));
     first.kill();
     let leading: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = standbys.iter().map(|standby| scope.spawn(|| standby.lead())).collect();
+        let threads: Vec<_> =
+            standbys.iter().map(|standby| scope.spawn(|| standby.try_become_primary())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(leading.iter().filter(|lead| **lead).count(), 1, "{leading:?}");

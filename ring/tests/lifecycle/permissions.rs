@@ -48,7 +48,7 @@ fn frames_are_never_for_group_and_others_to_write() {
         assert_eq!(producer.geometry().epoch, 2);
     }
     let bad = Producer::builder("t").dir(&dir).perms(1777).open();
-    assert!(matches!(bad, Err(Error::BadSetting { .. })));
+    assert!(matches!(bad, Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
@@ -59,15 +59,15 @@ fn another_user_may_what_the_permissions_say() {
     // Permissions, the user, and what comes of opening as a producer, a consumer and a reader.
     let group = "user 65534 0";
     let table = [
-        ("600", NOBODY, ["NotPermitted", "NotPermitted", "NotPermitted"]),
-        ("640", NOBODY, ["NotPermitted", "NotPermitted", "NotPermitted"]),
-        ("640", group, ["NotPermitted", "NotPermitted", "ok copy"]),
-        ("644", NOBODY, ["NotPermitted", "NotPermitted", "ok copy"]),
-        ("660", NOBODY, ["NotPermitted", "NotPermitted", "NotPermitted"]),
-        ("660", group, ["NotPermitted", "ok lease", "ReadOnlyNotAdmitted"]),
-        ("664", group, ["NotPermitted", "ok lease", "ok copy"]),
-        ("664", NOBODY, ["NotPermitted", "NotPermitted", "ok copy"]),
-        ("666", NOBODY, ["NotPermitted", "ok lease", "ReadOnlyNotAdmitted"]),
+        ("600", NOBODY, ["PermissionDenied", "PermissionDenied", "PermissionDenied"]),
+        ("640", NOBODY, ["PermissionDenied", "PermissionDenied", "PermissionDenied"]),
+        ("640", group, ["PermissionDenied", "PermissionDenied", "ok copy"]),
+        ("644", NOBODY, ["PermissionDenied", "PermissionDenied", "ok copy"]),
+        ("660", NOBODY, ["PermissionDenied", "PermissionDenied", "PermissionDenied"]),
+        ("660", group, ["PermissionDenied", "ok lease", "ReadOnlyNotAllowed"]),
+        ("664", group, ["PermissionDenied", "ok lease", "ok copy"]),
+        ("664", NOBODY, ["PermissionDenied", "PermissionDenied", "ok copy"]),
+        ("666", NOBODY, ["PermissionDenied", "ok lease", "ReadOnlyNotAllowed"]),
     ];
     for (perms, user, expected) in table {
         let dir = shared();
@@ -94,7 +94,7 @@ fn another_user_may_what_the_permissions_say() {
         other.finish();
         assert_eq!(dir.files(), before, "{perms} as {user}");
         assert_eq!(producer.write(b"on").unwrap(), 2);
-        assert_eq!(producer.consumers(), 0);
+        assert_eq!(producer.consumer_count(), 0);
         drop(producer);
         assert!(dir.files().is_empty());
     }
@@ -138,8 +138,8 @@ fn a_stranger_inspects_what_it_may_read_and_sees_who_lives() {
     producer.write(b"x").unwrap();
     let mut stranger = actor(&dir, &[NOBODY]);
     assert_eq!(stranger.ask("inspect"), "ok 1 Alive Some(Some(0))");
-    assert!(stranger.ask("remove force").starts_with("NotPermitted"));
-    assert!(stranger.ask("collect").starts_with("ok 0 Failed(NotPermitted"));
+    assert!(stranger.ask("remove force").starts_with("PermissionDenied"));
+    assert!(stranger.ask("collect").starts_with("ok 0 Failed(PermissionDenied"));
     assert_eq!(producer.write(b"y").unwrap(), 2, "nobody told it that the topic is gone");
 }
 
@@ -159,7 +159,7 @@ fn one_that_may_not_remove_leaves_the_topic_to_be_adopted() {
     assert_eq!(last.ask("consume"), "ok", "and still a topic");
     assert_eq!(last.ask("recv 1000"), "ok 1 lease 1");
     assert_eq!(last.ask("leave"), "ok");
-    assert!(last.ask("collect").starts_with("ok 0 Failed(NotPermitted"));
+    assert!(last.ask("collect").starts_with("ok 0 Failed(PermissionDenied"));
     let owner = Producer::builder("t").dir(&dir).open().unwrap();
     assert_eq!(owner.write(b"y").unwrap(), 2);
     drop(owner);
@@ -184,10 +184,10 @@ fn a_topic_of_another_user_has_to_be_allowed() {
     // A growth makes a ring of ours beside their list: they are told whose it is.
     producer.write(&vec![1; 1 << 20]).unwrap();
     assert_eq!(fs::metadata(dir.path().join("shmflow.t.ring")).unwrap().uid(), 0);
-    assert!(stranger.ask("write 5").starts_with("NotPermitted"), "a producer must write the ring");
+    assert!(stranger.ask("write 5").starts_with("PermissionDenied"), "a producer must write the ring");
     drop(producer);
     stranger.kill();
     // Root may clear away everybody's.
-    assert_eq!(shmflow::collect(Some(dir.path())).unwrap().removed, ["t"]);
+    assert_eq!(shmflow::gc(Some(dir.path())).unwrap().removed, ["t"]);
     assert!(dir.files().is_empty());
 }

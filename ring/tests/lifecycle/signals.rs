@@ -30,7 +30,7 @@ fn role_of_a_maker_under_a_timer() {
             }
         });
         // 83 MB at first, then 166.
-        let producer = Producer::builder("t").dir(&dir).capacity(8_294_400).depth(8).open().unwrap();
+        let producer = Producer::builder("t").dir(&dir).slot_capacity(8_294_400).depth(8).open().unwrap();
         producer.grow(16_588_800, 8).unwrap();
         role::say("made");
         over.store(true, SeqCst);

@@ -57,7 +57,9 @@ fn assert_no_space(error: &Error, at_least: u64, dir: &Path) {
 #[test]
 fn a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing() {
     on_small("a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing", 4 << 20, |dir| {
-        let wanted = |capacity| Producer::builder("t").dir(dir).depth(8).reserve(2).capacity(capacity);
+        let wanted = |slot_capacity| {
+            Producer::builder("t").dir(dir).depth(8).spare_slots(2).slot_capacity(slot_capacity)
+        };
         for _ in 0..3 {
             let error = wanted(1 << 20).open().unwrap_err();
             assert_no_space(&error, 10 << 20, dir);
@@ -76,7 +78,7 @@ fn a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing() {
 #[test]
 fn a_topic_that_cannot_grow_goes_on_as_it_is() {
     on_small("a_topic_that_cannot_grow_goes_on_as_it_is", 4 << 20, |dir| {
-        let producer = Producer::builder("t").dir(dir).depth(4).capacity(100 << 10).open().unwrap();
+        let producer = Producer::builder("t").dir(dir).depth(4).slot_capacity(100 << 10).open().unwrap();
         let mut consumer = Consumer::builder("t").dir(dir).open().unwrap();
         let before = files(dir).len();
         for i in 0..5 {
@@ -89,7 +91,7 @@ fn a_topic_that_cannot_grow_goes_on_as_it_is() {
         }
         assert_eq!(producer.stats().dropped, 5);
         // Room comes back, and it grows.
-        let small = producer.geometry().capacity;
+        let small = producer.geometry().slot_capacity;
         producer.write(&pattern(9, small + 1)).unwrap();
         assert_eq!(producer.geometry().epoch, 2);
         assert!(*consumer.recv().unwrap() == pattern(9, small + 1));
@@ -101,7 +103,7 @@ fn a_topic_that_cannot_grow_goes_on_as_it_is() {
 #[ignore = "a role of other tests"]
 fn role_of_one_who_dies() {
     let Some(dir) = role::dir() else { return };
-    let _producer = Producer::builder("dead").dir(&dir).capacity(1 << 20).open().unwrap();
+    let _producer = Producer::builder("dead").dir(&dir).slot_capacity(1 << 20).open().unwrap();
     let ring = dir.join("shmflow.dead.ring");
     wait_until("all is reserved", || ring.metadata().unwrap().blocks() * 512 >= 10 << 20);
     role::say("open");
@@ -115,7 +117,7 @@ fn rings_of_the_dead_take_no_room_from_the_living() {
         let mut dead = Role::start("space::role_of_one_who_dies", dir);
         assert_eq!(dead.hear(), "open");
         dead.kill();
-        let producer = Producer::builder("t").dir(dir).capacity(1 << 20).open().unwrap();
+        let producer = Producer::builder("t").dir(dir).slot_capacity(1 << 20).open().unwrap();
         producer.write(&pattern(1, 1 << 20)).unwrap();
         assert_eq!(shmflow::topics(Some(dir)).unwrap(), ["t"]);
     });
@@ -124,7 +126,8 @@ fn rings_of_the_dead_take_no_room_from_the_living() {
 #[test]
 fn a_slot_without_memory_is_an_error_and_kills_nobody() {
     on_small("a_slot_without_memory_is_an_error_and_kills_nobody", 16 << 20, |dir| {
-        let producer = Producer::builder("t").dir(dir).depth(8).reserve(2).capacity(1 << 20).open().unwrap();
+        let producer =
+            Producer::builder("t").dir(dir).depth(8).spare_slots(2).slot_capacity(1 << 20).open().unwrap();
         let mut consumer = Consumer::builder("t").dir(dir).open().unwrap();
         // See `reserved` and `payload_at` in docs/layout.md.
         let ring = File::options().read(true).write(true).open(dir.join("shmflow.t.ring")).unwrap();
@@ -160,7 +163,8 @@ fn a_slot_without_memory_is_an_error_and_kills_nobody() {
             assert!(*consumer.recv().unwrap() == pattern(i, 1 << 20));
         }
         // The next one to open has the rest reserved.
-        let _next = Producer::builder("t").dir(dir).depth(8).reserve(2).capacity(1 << 20).open().unwrap();
+        let _next =
+            Producer::builder("t").dir(dir).depth(8).spare_slots(2).slot_capacity(1 << 20).open().unwrap();
         wait_until("all is reserved again", || word(136) != 0);
     });
 }
@@ -168,7 +172,7 @@ fn a_slot_without_memory_is_an_error_and_kills_nobody() {
 #[test]
 fn a_file_system_without_room_for_a_list_refuses_as_well() {
     on_small("a_file_system_without_room_for_a_list_refuses_as_well", 64 << 10, |dir| {
-        let error = Producer::builder("t").dir(dir).capacity(1).open().unwrap_err();
+        let error = Producer::builder("t").dir(dir).slot_capacity(1).open().unwrap_err();
         assert_no_space(&error, 64 << 10, dir);
         assert!(files(dir).is_empty());
         assert!(shmflow::topics(Some(dir)).unwrap().is_empty());

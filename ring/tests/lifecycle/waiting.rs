@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shmflow::{Consumer, Error, Producer, Unblocker};
+use shmflow::{CancelToken, Consumer, Error, Producer};
 
 use super::actor::actor;
 use super::common::{Dir, wait_until};
@@ -49,7 +49,7 @@ fn waiting_goes_on_past_other_topics_and_half_made_ones() {
     wait_until("it sleeps again", || sleeps_in_poll(waiter.pid()));
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     assert_eq!(waiter.hear(), "ok");
-    assert_eq!(producer.consumers(), 1);
+    assert_eq!(producer.consumer_count(), 1);
 }
 
 #[test]
@@ -57,21 +57,21 @@ fn the_wait_for_a_topic_has_a_limit() {
     let dir = Dir::new();
     let start = Instant::now();
     let wait = Duration::from_millis(50);
-    let error = Consumer::builder("t").dir(&dir).wait_for_topic(wait).open().unwrap_err();
+    let error = Consumer::builder("t").dir(&dir).connect_timeout(wait).open().unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     assert!(start.elapsed() >= wait && start.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
-fn the_wait_for_a_topic_can_be_unblocked() {
+fn the_wait_for_a_topic_can_be_cancelled() {
     let dir = Dir::new();
-    let unblocker = Unblocker::new();
-    let consumer = Consumer::builder("t").dir(&dir).wait_for_topic(None).unblocker(&unblocker);
+    let cancel_token = CancelToken::new();
+    let consumer = Consumer::builder("t").dir(&dir).connect_timeout(None).cancel_token(&cancel_token);
     let waiter = std::thread::spawn(move || consumer.open());
     wait_until("it sleeps", || sleeps_in_poll(nix::unistd::getpid()));
     let start = Instant::now();
-    unblocker.unblock();
-    assert!(matches!(waiter.join().unwrap(), Err(Error::Unblocked { .. })));
+    cancel_token.cancel();
+    assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled { .. })));
     assert!(start.elapsed() < Duration::from_secs(2));
 }
 
@@ -94,7 +94,7 @@ fn a_reader_waits_too_and_comes_after_a_removal() {
 }
 
 /// Waits in a thread of its own until a signal makes `ask` say yes.
-fn ends_by_a_signal(wait: impl FnOnce(&Unblocker) -> Result<(), Error> + Send) {
+fn ends_by_a_signal(wait: impl FnOnce(&CancelToken) -> Result<(), Error> + Send) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -104,20 +104,20 @@ fn ends_by_a_signal(wait: impl FnOnce(&Unblocker) -> Result<(), Error> + Send) {
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let unblocker = {
+    let cancel_token = {
         let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-        Unblocker::asking(move || {
+        CancelToken::with_check(move || {
             asked.store(true, SeqCst);
             stop.load(SeqCst)
         })
     };
-    let unblocker = &unblocker;
+    let cancel_token = &cancel_token;
     std::thread::scope(|scope| {
         let (tell, told) = std::sync::mpsc::channel();
         let waiter = scope.spawn(move || {
             // SAFETY: always may be called.
             tell.send(unsafe { libc::pthread_self() }).unwrap();
-            wait(unblocker)
+            wait(cancel_token)
         });
         let thread = told.recv().unwrap();
         // SAFETY: the thread is not joined yet.
@@ -129,24 +129,24 @@ fn ends_by_a_signal(wait: impl FnOnce(&Unblocker) -> Result<(), Error> + Send) {
         assert!(!waiter.is_finished());
         stop.store(true, SeqCst);
         disturb();
-        assert!(matches!(waiter.join().unwrap(), Err(Error::Unblocked { .. })));
+        assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled { .. })));
     });
 }
 
 #[test]
-fn a_signal_ends_a_wait_for_a_topic_or_a_frame_if_the_unblocker_says_so() {
+fn a_signal_ends_a_wait_for_a_topic_or_a_frame_if_the_cancel_token_says_so() {
     let dir = Dir::new();
-    ends_by_a_signal(|unblocker| {
-        Consumer::builder("t").dir(&dir).unblocker(unblocker).wait_for_topic(None).open().map(drop)
+    ends_by_a_signal(|cancel_token| {
+        Consumer::builder("t").dir(&dir).cancel_token(cancel_token).connect_timeout(None).open().map(drop)
     });
     let _producer = Producer::builder("t").dir(&dir).open().unwrap();
-    ends_by_a_signal(|unblocker| {
-        let mut consumer = Consumer::builder("t").dir(&dir).unblocker(unblocker).open()?;
+    ends_by_a_signal(|cancel_token| {
+        let mut consumer = Consumer::builder("t").dir(&dir).cancel_token(cancel_token).open()?;
         consumer.recv().map(drop)
     });
-    ends_by_a_signal(|unblocker| {
-        let mut consumer = Consumer::builder("t").dir(&dir).unblocker(unblocker).open()?;
-        consumer.readiness()?;
+    ends_by_a_signal(|cancel_token| {
+        let mut consumer = Consumer::builder("t").dir(&dir).cancel_token(cancel_token).open()?;
+        consumer.poll_fd()?;
         consumer.recv().map(drop)
     });
 }

@@ -12,7 +12,7 @@ fn five_frames_go_through_a_ring_of_three() {
     let consumer = viewer(&topic, "is-live=false");
     let producer = Running::playing(&format!(
         "appsrc name=in format=time caps={CAPS} ! {}",
-        topic.sink("sync=false max-buffers=3 reserve=1 wait-for-connection=true")
+        topic.sink("sync=false max-buffers=3 spare-slots=1 wait-for-connection=true")
     ));
     let mut kept = Vec::new();
     for value in 0..5_u8 {

@@ -53,7 +53,7 @@ fn too_little_shared_memory_is_an_error_that_says_how_much_is_needed_and_free_an
     assert!(numbers.iter().any(|n| (82_944_000..90_000_000).contains(n)), "needed: {}", ended.printed);
     assert!(numbers.iter().any(|n| (10_000_000..=16 << 20).contains(n)), "free: {}", ended.printed);
     // What the message says to do helps.
-    for more in ["max-buffers=3 reserve=1", "max-bytes=41472000"] {
+    for more in ["max-buffers=3 spare-slots=1", "max-bytes=41472000"] {
         let ended =
             in_small_memory(&topic, "48m", &format!("{hd} ! {}", topic.sink(more))).expect("as before");
         ended.well();

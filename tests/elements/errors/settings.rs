@@ -29,7 +29,7 @@ fn wrong_settings_are_told_before_anything_starts_with_what_to_type_instead() {
         ("shmflowsink", "topic=v max-buffers=2", &["max-buffers=2", "3"]),
         ("shmflowsink", "topic=v max-buffers=1000000", &["max-buffers", "4096"]),
         ("shmflowsink", "topic=v history=9", &["history=9"]),
-        ("shmflowsink", "topic=v reserve=8", &["reserve=8"]),
+        ("shmflowsink", "topic=v spare-slots=8", &["spare-slots=8"]),
         ("shmflowsink", "topic=v leaky-type=none", &["leaky-type=none", "downstream", "not available yet"]),
         ("shmflowsrc", "topic=v caps=audio/x-raw", &["caps", "raw video"]),
         ("shmflowsrc", "topic=v caps=video/x-h264", &["caps"]),

@@ -105,7 +105,7 @@ fn caps_that_gstreamer_would_assert_on_are_no_caps_of_a_frame() {
     let sample = frame(&viewer);
     assert_eq!(buffer(&sample).map_readable().expect("readable")[0], 99);
     assert!(discont(&sample));
-    let said = viewer.wait_message("shmflow-lost");
+    let said = viewer.wait_message("shmflow-skipped");
     let reason = said.get::<String>("reason").expect("a reason");
     assert!(reason.contains("caps cannot be parsed"), "{reason}");
     viewer.reaches("src", "skipped", hostile.len() as u64 + 1);

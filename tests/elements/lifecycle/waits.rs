@@ -43,7 +43,7 @@ fn a_camera_that_waits_for_a_viewer_skips_what_became_late_and_sends_no_burst() 
     let dropped = producer.stat("sink", "dropped");
     // All that was lost is told, the last of it a second later or at the end.
     until("every loss is told", || {
-        let lost = producer.wait_message("shmflow-lost");
+        let lost = producer.wait_message("shmflow-dropped");
         told += lost.get::<u64>("count").expect("a number");
         reason = lost.get::<String>("reason").expect("a reason");
         told >= dropped

@@ -1,4 +1,4 @@
-//! Wishes that cannot all be fulfilled, or not at all, harm nobody.
+//! Accepted caps that conflict, or that no producer has, harm no other consumer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -88,7 +88,7 @@ fn a_newcomer_never_changes_the_format_of_those_who_are_served_and_is_served_whe
     stops_cleanly(&first);
     stops_cleanly(&third);
     stops_cleanly(&fourth);
-    // Now the other's wish is the only one.
+    // Now the other's accepted caps are the only ones.
     stops_cleanly(&second);
     second.play();
     assert_eq!(format(&frame(&second)), "NV12");
@@ -153,14 +153,14 @@ fn read_only_consumers_take_no_part_in_the_choice() {
 }
 
 #[test]
-fn whatever_a_consumer_writes_as_its_wish_the_producer_goes_on() {
+fn whatever_a_consumer_states_as_accepted_caps_the_producer_goes_on() {
     let topic = Topic::new();
     let producer =
         Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("negotiation=require")));
     until("it publishes", || producer.stat("sink", "published") > 0);
     let long = "x".repeat(8000);
     let deep = format!("video/x-raw,a={}", "{ ".repeat(2000));
-    let wishes = [
+    let texts = [
         "\u{1}\u{2}",
         "video/x-raw,format={",
         "audio/x-raw",
@@ -175,11 +175,11 @@ fn whatever_a_consumer_writes_as_its_wish_the_producer_goes_on() {
     ];
     let mut consumer =
         shmflow::Consumer::builder("video").dir(topic.dir()).open().expect("the topic is there");
-    for wish in wishes {
-        let _ = consumer.set_wish(wish);
+    for caps in texts {
+        let _ = consumer.set_accepted_caps(caps);
         let published = producer.stat("sink", "published");
         until("it goes on", || producer.stat("sink", "published") > published + 2);
-        assert_eq!(producer.error(), None, "{wish}");
+        assert_eq!(producer.error(), None, "{caps}");
     }
     let viewer = viewer(&topic, "");
     frame(&viewer);

@@ -1,9 +1,9 @@
-//! What consumers accept reaches the producer as a wish, never as a condition.
+//! What consumers accept reaches the producer as a preference, never as a condition.
 
+mod accepted_caps;
 mod changes;
 mod conflicts;
 mod offers;
-mod wishes;
 
 use crate::support::{Running, Topic};
 

@@ -1,4 +1,4 @@
-//! What the sink offers and accepts, before anybody wishes for anything.
+//! What the sink offers and accepts, before any consumer states what it accepts.
 
 use gstreamer as gst;
 

@@ -114,7 +114,7 @@ fn frames_stamped_an_hour_ahead_stop_nobody() {
     let topic = Topic::new();
     let program = Program::new(&topic);
     let viewer = viewer(&topic, "on-lapped=oldest");
-    until("the viewer is there", || program.0.consumers() == 1);
+    until("the viewer is there", || program.0.consumer_count() == 1);
     let mut last = 0;
     for ahead in [0, 3600, 3600, 3600, 0, 0] {
         program.publish(captured(gst::get_timestamp().nseconds() + ahead * SECOND));
@@ -131,7 +131,7 @@ fn times_that_no_clock_has_do_no_harm() {
         let topic = Topic::new();
         let program = Program::new(&topic);
         let viewer = viewer(&topic, &format!("is-live={live} on-lapped=oldest"));
-        until("the viewer is there", || program.0.consumers() == 1);
+        until("the viewer is there", || program.0.consumer_count() == 1);
         for value in [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
             let (pts, dts, duration, latency_ns) = (Some(value), Some(value), Some(value), Some(value));
             program.publish(Times { pts, dts, duration, latency_ns, ..captured(value) });

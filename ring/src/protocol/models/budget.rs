@@ -4,7 +4,7 @@ use super::engine::{Role, Scenario, prove, refute};
 use super::world::{Seat, Setup, World};
 use crate::layout::words::CONSUMER_BITS;
 use crate::protocol::lease::{self, Lease};
-use crate::protocol::{Fence, Memory, Mutant, Step, Word};
+use crate::protocol::{FailPoint, Fence, Memory, Mutant, Word};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] = &[&BUDGET, &BUDGET_CLAIM];
@@ -21,7 +21,7 @@ fn hoard(c: &Seat, n: u64) {
     }
 }
 
-/// As many slots as the reserve are free of consumers, but for one of each that ended on its way.
+/// As many slots as are spare are free of consumers, but for one of each that ended on its way.
 fn enough_left(world: &World) {
     let m = world.snapshot(0);
     let held = (0..m.slots())
@@ -43,7 +43,7 @@ static BUDGET: Scenario = Scenario {
 
 #[test]
 fn two_consumers_never_take_the_last_spare_slots() {
-    prove(&BUDGET, 50, &[Step::LeaseHold, Step::LeaseTaken, Step::Release]);
+    prove(&BUDGET, 50, &[FailPoint::LeaseHold, FailPoint::LeaseTaken, FailPoint::Release]);
 }
 
 #[test]
@@ -72,5 +72,5 @@ static BUDGET_CLAIM: Scenario = Scenario {
 
 #[test]
 fn hoarding_consumers_never_stall_a_producer() {
-    prove(&BUDGET_CLAIM, 200, &[Step::LeaseHold, Step::ClaimState, Step::PublishIndex]);
+    prove(&BUDGET_CLAIM, 200, &[FailPoint::LeaseHold, FailPoint::ClaimState, FailPoint::PublishIndex]);
 }

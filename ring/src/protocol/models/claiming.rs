@@ -5,15 +5,16 @@ use super::roles::{ALL_PASSED, NONE_PASSED};
 use super::world::{End, Fate, Setup, World};
 use crate::protocol::lease;
 use crate::protocol::publish::Published;
-use crate::protocol::{Mutant, Step};
+use crate::protocol::{FailPoint, Mutant};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] =
     &[&CLAIM_LEASE, &ROLLBACK_LEASE, &CLAIM_CLAIM, &ABANDON, &SAME_PROCESS, &SAME_PROCESS_LEASE, &UNOFFERED];
 
-const CLAIM: &[Step] = &[Step::ClaimState, Step::ClaimHold];
-const ROLLBACK: &[Step] = &[Step::ClaimUnhold, Step::ClaimRestore];
-const LEASE: &[Step] = &[Step::LeaseHold, Step::LeaseBackoff, Step::LeaseTaken, Step::Release];
+const CLAIM: &[FailPoint] = &[FailPoint::ClaimState, FailPoint::ClaimHold];
+const ROLLBACK: &[FailPoint] = &[FailPoint::ClaimUnhold, FailPoint::ClaimRestore];
+const LEASE: &[FailPoint] =
+    &[FailPoint::LeaseHold, FailPoint::LeaseBackoff, FailPoint::LeaseTaken, FailPoint::Release];
 
 fn one_frame() -> Setup {
     Setup { slots: 1, index_len: 2, frames: &[(1, 0)], ..Setup::default() }
@@ -61,7 +62,7 @@ fn holders_looked_at_before_the_state_tear_frames() {
 
 #[test]
 fn looking_again_for_ever_hangs_on_a_stopped_producer() {
-    let stopped = Fate { role: 0, step: Step::ClaimHold, after: 0, end: End::Stop };
+    let stopped = Fate { role: 0, step: FailPoint::ClaimHold, after: 0, end: End::Stop };
     refute_ending(&CLAIM_LEASE, Mutant::LookAgainForEver, stopped);
 }
 
@@ -143,7 +144,7 @@ static ABANDON: Scenario = Scenario {
 
 #[test]
 fn an_abandoned_claim_is_claimed_again() {
-    prove(&ABANDON, 500, &[CLAIM, &[Step::AbandonState, Step::AbandonHold]].concat());
+    prove(&ABANDON, 500, &[CLAIM, &[FailPoint::AbandonState, FailPoint::AbandonHold]].concat());
 }
 
 /// Two threads of one producer: one gives a claim back and claims again, the other one keeps what it published.

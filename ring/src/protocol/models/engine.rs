@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::aftermath;
 use super::world::{End, Fate, Gone, Seat, Setup, Trace, World};
-use crate::protocol::{Mutant, Step};
+use crate::protocol::{FailPoint, Mutant};
 
 /// One thread of a model.
 pub(super) struct Role {
@@ -75,7 +75,7 @@ pub(super) struct Report {
     /// How many of them a death or stop really happened in.
     pub(super) struck: usize,
     pub(super) violation: Option<String>,
-    pub(super) reached: BTreeSet<(usize, Step, u32)>,
+    pub(super) reached: BTreeSet<(usize, FailPoint, u32)>,
 }
 
 #[derive(Default)]
@@ -214,14 +214,14 @@ fn orders(roles: usize) -> [Vec<usize>; 2] {
 }
 
 /// The steps that a scenario reaches with hardly a preemption.
-pub(super) fn reaches(scenario: &'static Scenario) -> BTreeSet<Step> {
+pub(super) fn reaches(scenario: &'static Scenario) -> BTreeSet<FailPoint> {
     let order: Vec<_> = (0..scenario.roles.len()).collect();
     explore(scenario, &order, None, None, Some(1)).reached.into_iter().map(|(_, step, _)| step).collect()
 }
 
 /// Explores a scenario in both orders, as it is and with every role dying and stopping at every step, and fails on any
 /// violation. `steps` are those that must be reached; `floor` is how many interleavings each order must have at least.
-pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[Step]) {
+pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[FailPoint]) {
     let began = cpu_time();
     let (mut alive, mut ending, mut runs) = (0, 0, 0);
     for order in orders(scenario.roles.len()) {

@@ -24,20 +24,20 @@ mod sleeping;
 
 use std::collections::BTreeSet;
 
-use crate::protocol::Step;
+use crate::protocol::FailPoint;
 
 /// Every point of the protocol at which somebody may die is one at which somebody does, in some model.
 #[test]
 fn the_models_reach_every_step_of_the_protocol() {
     let scenarios =
         [budget::ALL, claiming::ALL, publishing::ALL, reaping::ALL, sealing::ALL, sleeping::ALL].concat();
-    let reached: BTreeSet<Step> = scenarios.into_iter().flat_map(engine::reaches).collect();
+    let reached: BTreeSet<FailPoint> = scenarios.into_iter().flat_map(engine::reaches).collect();
     // What the layers above do to the list of participants and to files is the kill matrix's.
-    let above = [Step::LeaseLook, Step::ReapMask, Step::ReapEntry, Step::SealWake];
+    let above = [FailPoint::LeaseLook, FailPoint::ReapMask, FailPoint::ReapEntry, FailPoint::SealWake];
     let parts = ["Claim", "Abandon", "Publish", "Lease", "Copy", "Release", "Sleep", "Reap", "Seal"];
     let of_protocol =
-        |step: &Step| parts.iter().any(|part| step.name().starts_with(part)) && !above.contains(step);
+        |step: &FailPoint| parts.iter().any(|part| step.name().starts_with(part)) && !above.contains(step);
     let missing: Vec<_> =
-        Step::ALL.iter().filter(|step| of_protocol(step) && !reached.contains(step)).collect();
+        FailPoint::ALL.iter().filter(|step| of_protocol(step) && !reached.contains(step)).collect();
     assert!(missing.is_empty(), "no model reaches {missing:?}");
 }

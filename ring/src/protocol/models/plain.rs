@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use crate::protocol::{Fence, Memory, Step, Word};
+use crate::protocol::{FailPoint, Fence, Memory, Word};
 
 impl Word for Cell<u64> {
     fn load(&self, _: Ordering) -> u64 {
@@ -94,5 +94,5 @@ impl Memory for Plain {
         0
     }
     fn fence(&self, _: Fence) {}
-    fn at(&self, _: Step) {}
+    fn at(&self, _: FailPoint) {}
 }

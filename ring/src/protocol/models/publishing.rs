@@ -2,20 +2,20 @@
 
 use super::engine::{Role, Scenario, prove, refute};
 use super::world::{Setup, World};
-use crate::protocol::{Fence, Mutant, Step};
+use crate::protocol::{FailPoint, Fence, Mutant};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] = &[&PUBLISH_PUBLISH, &LAPPING, &PUBLISH_COPY];
 
-const PUBLISH: &[Step] = &[
-    Step::PublishPayload,
-    Step::PublishMeta,
-    Step::PublishStamp,
-    Step::PublishIndex,
-    Step::PublishHead,
-    Step::PublishWake,
-    Step::PublishWoken,
-    Step::PublishRelease,
+const PUBLISH: &[FailPoint] = &[
+    FailPoint::PublishPayload,
+    FailPoint::PublishMeta,
+    FailPoint::PublishStamp,
+    FailPoint::PublishIndex,
+    FailPoint::PublishHead,
+    FailPoint::PublishWake,
+    FailPoint::PublishWoken,
+    FailPoint::PublishRelease,
 ];
 
 fn all_out(world: &World, frames: usize) {
@@ -71,7 +71,7 @@ static LAPPING: Scenario = Scenario {
 
 #[test]
 fn a_publisher_that_is_lapped_goes_on_at_the_end() {
-    prove(&LAPPING, 500, &[PUBLISH, &[Step::PublishHelp]].concat());
+    prove(&LAPPING, 500, &[PUBLISH, &[FailPoint::PublishHelp]].concat());
 }
 
 /// A frame is overwritten while it is copied out without a hold.
@@ -94,7 +94,7 @@ static PUBLISH_COPY: Scenario = Scenario {
 
 #[test]
 fn a_copy_is_whole_or_refused() {
-    prove(&PUBLISH_COPY, 500, &[PUBLISH, &[Step::CopyHalf]].concat());
+    prove(&PUBLISH_COPY, 500, &[PUBLISH, &[FailPoint::CopyHalf]].concat());
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use super::engine::{Role, Scenario, prove, prove_ending, refute, refute_ending};
 use super::world::{End, Fate, Seat, Setup, World};
 use crate::layout::words::State;
-use crate::protocol::{Mutant, Step, lease};
+use crate::protocol::{FailPoint, Mutant, lease};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] =
     &[&REAP_CLAIM, &REAP_LEASE, &REAP_REAP, &REAP_BY_CONSUMER, &REAP_NEWCOMER, &REAP_MISTAKE];
 
-const REAP: &[Step] = &[Step::ReapLocked, Step::ReapState, Step::ReapHold];
+const REAP: &[FailPoint] = &[FailPoint::ReapLocked, FailPoint::ReapState, FailPoint::ReapHold];
 
 /// What a producer leaves that died owning slot 0 and between stamp and index of slot 1.
 fn relics() -> Setup {
@@ -47,7 +47,7 @@ static REAP_CLAIM: Scenario = Scenario {
 
 #[test]
 fn a_producer_that_ends_anywhere_is_reaped() {
-    prove(&REAP_CLAIM, 100, &[Step::ClaimState, Step::PublishStamp, Step::PublishIndex]);
+    prove(&REAP_CLAIM, 100, &[FailPoint::ClaimState, FailPoint::PublishStamp, FailPoint::PublishIndex]);
 }
 
 /// A consumer works, and may end anywhere, while a producer reaps it and overwrites.
@@ -70,7 +70,7 @@ static REAP_LEASE: Scenario = Scenario {
 
 #[test]
 fn a_consumer_that_ends_anywhere_is_reaped() {
-    prove(&REAP_LEASE, 100, &[Step::LeaseHold, Step::LeaseTaken, Step::Release]);
+    prove(&REAP_LEASE, 100, &[FailPoint::LeaseHold, FailPoint::LeaseTaken, FailPoint::Release]);
 }
 
 /// Two reap the same dead producer, and one goes on to produce; either may end half-way.
@@ -139,7 +139,7 @@ static REAP_NEWCOMER: Scenario = Scenario {
 
 #[test]
 fn nobody_is_reaped_for_the_one_whose_id_it_got() {
-    prove(&REAP_NEWCOMER, 100, &[REAP, &[Step::JoinLocked, Step::JoinCleaned]].concat());
+    prove(&REAP_NEWCOMER, 100, &[REAP, &[FailPoint::JoinLocked, FailPoint::JoinCleaned]].concat());
 }
 
 #[test]
@@ -173,7 +173,7 @@ static REAP_MISTAKE: Scenario = Scenario {
     preemptions_ending: Some(3),
 };
 
-const MISTAKE: Fate = Fate { role: 0, step: Step::ClaimUnhold, after: 0, end: End::LostLock };
+const MISTAKE: Fate = Fate { role: 0, step: FailPoint::ClaimUnhold, after: 0, end: End::LostLock };
 
 #[test]
 fn a_claimer_that_gives_way_cannot_harm_who_got_its_slot() {

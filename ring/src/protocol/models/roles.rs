@@ -4,7 +4,7 @@ use super::world::Seat;
 use crate::protocol::claim::{self, Hint, Passed};
 use crate::protocol::lease::{self, Lease};
 use crate::protocol::publish::{self, Published};
-use crate::protocol::{Memory, Step, reap, sleep};
+use crate::protocol::{FailPoint, Memory, reap, sleep};
 
 /// No consumer is registered and nothing is kept for late joiners: every frame has been passed.
 pub(super) const ALL_PASSED: Passed = Passed { cursor: u64::MAX, history: 0 };
@@ -77,7 +77,7 @@ impl Seat {
         let lease = lease::lease(self, self.id(), n).unwrap();
         if let Lease::Taken { slot, .. } = lease {
             self.world.book.leased(self.epoch(), slot, self.role());
-            self.at(Step::LeaseTaken);
+            self.at(FailPoint::LeaseTaken);
         }
         lease
     }
@@ -92,7 +92,7 @@ impl Seat {
         let lease = self.lease(n);
         if let Lease::Taken { slot, .. } = lease {
             self.world.book.received(self.role(), n, self.read(slot));
-            self.at(Step::LeaseCursor);
+            self.at(FailPoint::LeaseCursor);
             self.release(slot);
         }
         lease
@@ -141,7 +141,7 @@ impl Seat {
             return false;
         }
         self.reaping(Some(id));
-        self.at(Step::ReapLocked);
+        self.at(FailPoint::ReapLocked);
         for epoch in 0..self.world.setup.epochs {
             let m = self.in_epoch(epoch);
             reap::reap(&m, id, may_write_ring);
@@ -162,11 +162,11 @@ impl Seat {
             return false;
         }
         self.world.book.inherits(self.process());
-        self.at(Step::JoinLocked);
+        self.at(FailPoint::JoinLocked);
         for epoch in 0..self.world.setup.epochs {
             reap::reap(&self.in_epoch(epoch), self.id(), true);
         }
-        self.at(Step::JoinCleaned);
+        self.at(FailPoint::JoinCleaned);
         true
     }
 }

@@ -3,7 +3,7 @@
 use super::engine::{Role, Scenario, prove, refute};
 use super::world::{Seat, Setup, World};
 use crate::protocol::publish::Published;
-use crate::protocol::{Mutant, Step, seal};
+use crate::protocol::{FailPoint, Mutant, seal};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] = &[&SEAL_PUBLISH, &SEAL_SEVERAL, &START_LATE, &SEAL_TWO];
@@ -43,7 +43,8 @@ fn both_out(world: &World) {
     }
 }
 
-const GROW: &[Step] = &[Step::SealIndex, Step::SealFirst, Step::SealHead, Step::PublishIndex];
+const GROW: &[FailPoint] =
+    &[FailPoint::SealIndex, FailPoint::SealFirst, FailPoint::SealHead, FailPoint::PublishIndex];
 
 /// One producer publishes while another one ends the epoch.
 static SEAL_PUBLISH: Scenario = Scenario {
@@ -133,5 +134,5 @@ static SEAL_TWO: Scenario = Scenario {
 
 #[test]
 fn two_producers_follow_a_seal() {
-    prove(&SEAL_TWO, 200, &[Step::SealIndex, Step::SealFirst, Step::PublishIndex]);
+    prove(&SEAL_TWO, 200, &[FailPoint::SealIndex, FailPoint::SealFirst, FailPoint::PublishIndex]);
 }

@@ -3,13 +3,18 @@
 use super::engine::{Role, Scenario, prove, refute};
 use super::world::{Seat, Setup, World};
 use crate::protocol::lease::{self, Lease};
-use crate::protocol::{Fence, Mutant, Step, publish, seal};
+use crate::protocol::{FailPoint, Fence, Mutant, publish, seal};
 
 /// The models of this file.
 pub(super) const ALL: &[&Scenario] = &[&SLEEP_WAKE, &SLEEP_TWO, &SLEEP_SEAL, &SLEEP_REAP];
 
-const SLEEP: &[Step] =
-    &[Step::SleepBit, Step::SleepClear, Step::PublishIndex, Step::PublishWake, Step::PublishWoken];
+const SLEEP: &[FailPoint] = &[
+    FailPoint::SleepBit,
+    FailPoint::SleepClear,
+    FailPoint::PublishIndex,
+    FailPoint::PublishWake,
+    FailPoint::PublishWoken,
+];
 
 fn empty() -> Setup {
     Setup { slots: 1, index_len: 2, ..Setup::default() }
@@ -103,7 +108,7 @@ static SLEEP_SEAL: Scenario = Scenario {
 
 #[test]
 fn a_seal_wakes_sleepers() {
-    prove(&SLEEP_SEAL, 100, &[Step::SleepBit, Step::SleepClear, Step::SealIndex]);
+    prove(&SLEEP_SEAL, 100, &[FailPoint::SleepBit, FailPoint::SleepClear, FailPoint::SealIndex]);
 }
 
 /// A producer ends between a frame and the wake-up for it, and another one reaps it.

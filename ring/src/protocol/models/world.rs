@@ -13,7 +13,7 @@ use super::book::Book;
 use super::futex::Futex;
 use super::plain::Plain;
 use crate::layout::words::{Entry, State};
-use crate::protocol::{Fence, Memory, Mutant, Step, Word};
+use crate::protocol::{FailPoint, Fence, Memory, Mutant, Word};
 
 /// The participant that published the frames that are there when a model begins; it has left.
 pub(super) const FOUNDER: u8 = 6;
@@ -286,7 +286,7 @@ pub(super) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fate {
     pub(super) role: usize,
-    pub(super) step: Step,
+    pub(super) step: FailPoint,
     /// It gets past the step this many times.
     pub(super) after: u32,
     pub(super) end: End,
@@ -303,7 +303,7 @@ struct Who {
     role: usize,
     fate: Option<Fate>,
     /// Steps that this role reached, and how often.
-    reached: RefCell<BTreeMap<Step, u32>>,
+    reached: RefCell<BTreeMap<FailPoint, u32>>,
     trace: Option<std::sync::Arc<Trace>>,
     accesses: Cell<u32>,
     payloads: Cell<u64>,
@@ -312,7 +312,7 @@ struct Who {
 }
 
 /// The steps that a model reaches: role, step and how often.
-pub(super) type Trace = std::sync::Mutex<BTreeSet<(usize, Step, u32)>>;
+pub(super) type Trace = std::sync::Mutex<BTreeSet<(usize, FailPoint, u32)>>;
 
 /// One thread of one participant, with its view of one epoch.
 #[derive(Clone, Debug)]
@@ -395,16 +395,16 @@ impl Seat {
 
     pub(super) fn write(&self, slot: u16, payload: u64) {
         self.files().payload[usize::from(slot)].write_half(0, payload);
-        self.at(Step::PublishPayload);
+        self.at(FailPoint::PublishPayload);
         self.files().payload[usize::from(slot)].write_half(1, payload);
-        self.at(Step::PublishMeta);
+        self.at(FailPoint::PublishMeta);
     }
 
     pub(super) fn read(&self, slot: u16) -> [u64; 2] {
         let payload = &self.files().payload[usize::from(slot)];
         let first = payload.read_half(0);
         if self.world.setup.copied {
-            self.at(Step::CopyHalf);
+            self.at(FailPoint::CopyHalf);
         }
         [first, payload.read_half(1)]
     }
@@ -463,7 +463,7 @@ impl Memory for Seat {
         }
     }
 
-    fn at(&self, step: Step) {
+    fn at(&self, step: FailPoint) {
         let mut reached = self.who.reached.borrow_mut();
         let times = reached.entry(step).or_default();
         *times += 1;

@@ -1,6 +1,6 @@
 //! Deaths and stops in the flow of frames.
 
-use shmflow::Step::*;
+use shmflow::FailPoint::*;
 
 use super::{Before, Others, Scenario};
 
@@ -70,7 +70,7 @@ pub const PUBLISHING: &[Scenario] = &[
     Scenario::producer("a producer takes the lead")
         .before(&[Before::Does(1, "primary; write 1"), Before::Does(0, "primary"), Before::Killed(1)])
         .does("write 3")
-        .at(&[1], &[LeadTaken]),
+        .at(&[1], &[PrimaryTaken]),
 ];
 
 pub const RECEIVING: &[Scenario] = &[
@@ -99,8 +99,8 @@ pub const RECEIVING: &[Scenario] = &[
         .before(&[Before::Does(0, "consumer; recv 20 100")])
         .does("recv 300 1")
         .at(&[1, 2], &[SleepBit, SleepClear]),
-    Scenario::consumer("a consumer wishes")
-        .before(&[Before::Does(0, "consumer; wish one")])
-        .does("wish another")
-        .at(&[1], &[WishBegun, WishWritten]),
+    Scenario::consumer("a consumer states what it accepts")
+        .before(&[Before::Does(0, "consumer; accept one")])
+        .does("accept another")
+        .at(&[1], &[CapsBegun, CapsWritten]),
 ];

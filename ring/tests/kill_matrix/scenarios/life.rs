@@ -1,6 +1,6 @@
 //! Deaths and stops while a topic is opened, cleaned up, enlarged and closed.
 
-use shmflow::{Step, Step::*};
+use shmflow::{FailPoint, FailPoint::*};
 
 use super::{
     Before, CLOSING, COMPLETING, GROWING, JOINING, LEAVING, MAKING, OPENING, Others, REMOVING, REPLACING,
@@ -62,7 +62,8 @@ pub const MAKING_ANEW: &[Scenario] = &[
         .locked(ANEW_LOCKED),
 ];
 
-const ANEW_LOCKED: &[&[Step]] = &[&[OpenPeersCommit, RemoveMark, RemoveRing, RemoveHolds, OpenRingCommit]];
+const ANEW_LOCKED: &[&[FailPoint]] =
+    &[&[OpenPeersCommit, RemoveMark, RemoveRing, RemoveHolds, OpenRingCommit]];
 
 /// Both join before one of them dies: a newcomer cleans up behind the one whose place it takes.
 const TWO_JOIN: [Before; 2] =

@@ -3,7 +3,7 @@
 mod flow;
 mod life;
 
-use shmflow::{Role, Step, Step::*};
+use shmflow::{FailPoint, FailPoint::*, Role};
 
 /// One thing that happens before the victim meets its end. Puppet 0 is the victim.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub enum Others {
 }
 
 /// Steps, and at which of their occurrences.
-pub type At = (&'static [u64], &'static [Step]);
+pub type At = (&'static [u64], &'static [FailPoint]);
 
 /// A way to reach some steps.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub struct Scenario {
     pub act: Act,
     at: [At; 4],
     /// Steps at which the victim has the lifecycle lock.
-    locked: &'static [&'static [Step]],
+    locked: &'static [&'static [FailPoint]],
 }
 
 impl Scenario {
@@ -79,7 +79,7 @@ impl Scenario {
     }
 
     /// One more group of steps.
-    const fn at(mut self, times: &'static [u64], steps: &'static [Step]) -> Self {
+    const fn at(mut self, times: &'static [u64], steps: &'static [FailPoint]) -> Self {
         let mut group = 0;
         while !self.at[group].0.is_empty() {
             group += 1;
@@ -88,32 +88,32 @@ impl Scenario {
         self
     }
 
-    const fn locked(self, locked: &'static [&'static [Step]]) -> Self {
+    const fn locked(self, locked: &'static [&'static [FailPoint]]) -> Self {
         Self { locked, ..self }
     }
 
     /// Whether the victim has the lifecycle lock at a step.
-    pub fn is_locked(&self, step: Step) -> bool {
+    pub fn is_locked(&self, step: FailPoint) -> bool {
         self.locked.iter().any(|steps| steps.contains(&step))
     }
 
     /// The steps, and at which of their occurrences.
-    pub fn steps(&self) -> impl Iterator<Item = (Step, &'static [u64])> + use<> {
+    pub fn steps(&self) -> impl Iterator<Item = (FailPoint, &'static [u64])> + use<> {
         self.at.into_iter().flat_map(|(times, steps)| steps.iter().map(move |step| (*step, times)))
     }
 }
 
-const MAKING: &[Step] = &[OpenPeersCommit, OpenLocked, OpenHolds, OpenRingTemp, OpenRingCommit];
-const JOINING: &[Step] = &[JoinLocked, JoinCleaned, JoinEntry, JoinCursor, JoinActive];
-const REPLACING: &[Step] = &[GrowHolds, GrowTemp, GrowKeepOld, GrowCommit];
-const COMPLETING: &[Step] = &[SealIndex, SealFirst, SealHead, SealWake, GrowEpoch, GrowPurge];
-const LEAVING: &[Step] = &[LeaveMask, LeaveBits, LeaveEntry];
-const REMOVING: &[Step] = &[RemoveMark, RemoveRing, RemoveHolds, RemovePeers];
+const MAKING: &[FailPoint] = &[OpenPeersCommit, OpenLocked, OpenHolds, OpenRingTemp, OpenRingCommit];
+const JOINING: &[FailPoint] = &[JoinLocked, JoinCleaned, JoinEntry, JoinCursor, JoinActive];
+const REPLACING: &[FailPoint] = &[GrowHolds, GrowTemp, GrowKeepOld, GrowCommit];
+const COMPLETING: &[FailPoint] = &[SealIndex, SealFirst, SealHead, SealWake, GrowEpoch, GrowPurge];
+const LEAVING: &[FailPoint] = &[LeaveMask, LeaveBits, LeaveEntry];
+const REMOVING: &[FailPoint] = &[RemoveMark, RemoveRing, RemoveHolds, RemovePeers];
 
 /// What is done under the lifecycle lock.
-const OPENING: &[&[Step]] = &[MAKING, JOINING, COMPLETING];
-const GROWING: &[&[Step]] = &[REPLACING, COMPLETING];
-const CLOSING: &[&[Step]] = &[&[LeaveEntry, RemoveMark, RemoveRing, RemoveHolds]];
+const OPENING: &[&[FailPoint]] = &[MAKING, JOINING, COMPLETING];
+const GROWING: &[&[FailPoint]] = &[REPLACING, COMPLETING];
+const CLOSING: &[&[FailPoint]] = &[&[LeaveEntry, RemoveMark, RemoveRing, RemoveHolds]];
 
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {

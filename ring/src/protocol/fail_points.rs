@@ -1,26 +1,26 @@
-//! The named stop points: one after each store to shared memory, and after each change of the files.
+//! The named fail points: one after each store to shared memory, and after each change of the files.
 //!
-//! A build with the feature `stop-points` can kill or stop a process at any of them (see `docs/architecture.md`,
+//! A build with the feature `failpoints` can kill or stop a process at any of them (see `docs/architecture.md`,
 //! "The kill matrix", whose list of points is checked against this one).
 
 macro_rules! steps {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// A point in the protocol at which a participant may die or stop, named by what it has just done.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Step { $($(#[doc = $doc])+ $name,)+ }
+        pub enum FailPoint { $($(#[doc = $doc])+ $name,)+ }
 
-        impl Step {
+        impl FailPoint {
             /// Every step, in the order of the protocol.
-            pub const ALL: &'static [Step] = &[$(Step::$name,)+];
+            pub const ALL: &'static [FailPoint] = &[$(FailPoint::$name,)+];
 
-            /// The name, as the documents, the models and `SHMFLOW_STOP` spell it.
+            /// The name, as the documents and the models spell it.
             pub const fn name(self) -> &'static str {
-                match self { $(Step::$name => stringify!($name),)+ }
+                match self { $(FailPoint::$name => stringify!($name),)+ }
             }
 
             /// What has just been done.
             pub const fn what(self) -> &'static str {
-                match self { $(Step::$name => concat!($($doc,)+).trim_ascii(),)+ }
+                match self { $(FailPoint::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
         }
     };
@@ -100,11 +100,11 @@ steps! {
     /// A producer's end of stream is in its entry; nobody is woken yet.
     EndNoted,
     /// A stand-by producer has made itself the primary.
-    LeadTaken,
-    /// A consumer's wish is marked as being written.
-    WishBegun,
-    /// A consumer's wish is written; nobody is told yet.
-    WishWritten,
+    PrimaryTaken,
+    /// A consumer's accepted caps are marked as being written.
+    CapsBegun,
+    /// A consumer's accepted caps are written; producers are not notified yet.
+    CapsWritten,
     /// Reap: the dead participant's byte is read-locked.
     ReapLocked,
     /// Reap: a slot that the dead one wrote into is `Free`.
@@ -157,19 +157,19 @@ steps! {
     RemovePeers,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for FailPoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// Stops or kills this process at `step` if the environment asks for it.
-#[cfg(feature = "stop-points")]
-pub(crate) fn reached(step: Step) {
-    crate::stop::reached(step);
+/// Stops or kills this process at `step` if a test armed it.
+#[cfg(feature = "failpoints")]
+pub(crate) fn fail_point(step: FailPoint) {
+    crate::failpoint::fail_point(step);
 }
 
-/// Nothing: the stop points are not compiled in.
-#[cfg(not(feature = "stop-points"))]
+/// Nothing: the fail points are not compiled in.
+#[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-pub(crate) fn reached(_step: Step) {}
+pub(crate) fn fail_point(_step: FailPoint) {}

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::ProducerMode;
 use super::inner::Inner;
-use crate::protocol::Step;
-use crate::protocol::step::reached;
+use crate::protocol::FailPoint;
+use crate::protocol::fail_points::fail_point;
 use crate::shm::member::{owner_id, owner_word};
 use crate::sys::clock::monotonic_ns;
 
@@ -23,8 +23,8 @@ impl Inner {
     ///
     /// Two stand-by producers decide by a CAS. A stopped primary that goes on later finds itself replaced at its next
     /// frame; one that it was just publishing takes its place in the sequence, harmlessly.
-    pub(super) fn lead(&self) -> bool {
-        let ProducerMode::Primary { takeover } = self.mode else { return true };
+    pub(super) fn try_become_primary(&self) -> bool {
+        let ProducerMode::Primary { takeover_timeout } = self.mode else { return true };
         let peers = &self.member.peers;
         if !peers.is_mine() {
             return false; // a forked child's copy
@@ -47,11 +47,12 @@ impl Inner {
                 if (watch.primary, watch.frames) != (found, frames) {
                     *watch = Watch { primary: found, frames, since: now };
                 }
-                !takeover.is_zero() && u128::from(now.saturating_sub(watch.since)) > takeover.as_nanos()
+                !takeover_timeout.is_zero()
+                    && u128::from(now.saturating_sub(watch.since)) > takeover_timeout.as_nanos()
             });
         let taken = gone && word.compare_exchange(found, me, SeqCst, SeqCst).is_ok();
         if taken {
-            reached(Step::LeadTaken);
+            fail_point(FailPoint::PrimaryTaken);
         }
         taken
     }

@@ -1,4 +1,4 @@
-//! Wishes are followed where that is possible, whenever they come.
+//! Accepted caps are followed where that is possible, whenever they come.
 
 use std::sync::Mutex;
 
@@ -32,7 +32,7 @@ fn a_source_that_can_make_anything_makes_what_the_viewer_takes_in_either_order()
 }
 
 #[test]
-fn a_wish_that_comes_between_what_was_asked_and_what_was_chosen_is_followed() {
+fn caps_that_come_between_what_was_asked_and_what_was_chosen_are_followed() {
     let topic = Topic::new();
     let producer = Running::new(&format!("videotestsrc name=camera is-live=true ! {}", topic.sink("")));
     let sink = producer.element("sink");
@@ -53,12 +53,12 @@ fn a_wish_that_comes_between_what_was_asked_and_what_was_chosen_is_followed() {
         let caps = producer.element("sink").static_pad("sink").and_then(|pad| pad.current_caps());
         caps.is_some_and(|caps| caps.to_string().contains("NV12"))
     };
-    until("the consumer's wish is fulfilled", wanted);
+    until("the consumer's accepted caps are followed", wanted);
     assert_eq!(producer.error(), None);
 }
 
 #[test]
-fn a_wish_from_behind_elements_that_accept_anything_themselves_is_followed() {
+fn caps_from_behind_elements_that_accept_anything_themselves_are_followed() {
     let topic = Topic::new();
     let producer = Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("")));
     until("frames flow", || producer.stat("sink", "published") > 3);
@@ -71,7 +71,7 @@ fn a_wish_from_behind_elements_that_accept_anything_themselves_is_followed() {
 }
 
 #[test]
-fn a_producer_that_needs_time_to_follow_a_wish_is_given_it() {
+fn a_producer_that_needs_time_to_follow_accepted_caps_is_given_it() {
     for upstream in [
         // A second of frames of the format before are on their way.
         "videotestsrc ! queue ! video/x-raw,width=64,height=48",
@@ -118,12 +118,12 @@ fn a_consumer_that_changes_its_mind_is_served_again() {
     assert_eq!(format(&frame(&consumer)), "I420");
     let wanted: gst::Caps = "video/x-raw,format=UYVY".parse().expect("caps");
     consumer.element("filter").set_property("caps", wanted);
-    until("the new wish is fulfilled", || format(&frame(&consumer)) == "UYVY");
+    until("the new accepted caps are followed", || format(&frame(&consumer)) == "UYVY");
     assert_eq!((producer.error(), consumer.error()), (None, None));
 }
 
 #[test]
-fn required_a_wish_makes_a_converter_convert() {
+fn required_accepted_caps_make_a_converter_convert() {
     let topic = Topic::new();
     let consumer = picky_now(&topic, "NV12");
     let producer = Running::playing(&format!(
@@ -163,7 +163,7 @@ fn only_require_makes_a_converter_upstream_convert() {
 }
 
 #[test]
-fn switched_off_a_wish_means_nothing() {
+fn switched_off_accepted_caps_mean_nothing() {
     let topic = Topic::new();
     let producer =
         Running::playing(&format!("videotestsrc is-live=true ! {}", topic.sink("negotiation=off")));

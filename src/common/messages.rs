@@ -1,4 +1,4 @@
-//! Element messages that both elements post, and that tell applications what they may want to show.
+//! The element messages that both elements post, for applications to show or act on.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 /// Posts an element message.
 pub(crate) fn post(element: &gst::Element, structure: gst::Structure) {
-    // Without a bus there is nobody to tell.
+    // Without a bus there is no receiver.
     let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
 }
 
@@ -17,22 +17,29 @@ pub(crate) fn format_changed(caps: &gst::Caps) -> gst::Structure {
     gst::Structure::builder("shmflow-format-changed").field("caps", caps).build()
 }
 
-/// `count` frames were lost since the message before, `total` in all.
-pub(crate) fn lost(count: u64, total: u64, why: &str) -> gst::Structure {
-    gst::Structure::builder("shmflow-lost")
-        .field("count", count)
-        .field("total", total)
-        .field("reason", why)
-        .build()
+/// `count` frames were not published since the message before, `total` in all.
+pub(crate) fn dropped(count: u64, total: u64, reason: &str) -> gst::Structure {
+    counted("shmflow-dropped", count, total, reason)
+}
+
+/// `count` frames were overwritten before this consumer read them since the message before, `total` in all.
+pub(crate) fn lost(count: u64, total: u64) -> gst::Structure {
+    counted("shmflow-lost", count, total, "overwritten before they could be read")
+}
+
+/// `count` frames were received and not delivered since the message before, `total` in all.
+pub(crate) fn skipped(count: u64, total: u64, reason: &str) -> gst::Structure {
+    counted("shmflow-skipped", count, total, reason)
 }
 
 /// `count` frames were given other times than their own since the message before, `total` in all.
 pub(crate) fn restamped(count: u64, total: u64) -> gst::Structure {
-    gst::Structure::builder("shmflow-restamped")
-        .field("count", count)
-        .field("total", total)
-        .field("reason", "their times do not fit the time of their arrival")
-        .build()
+    counted("shmflow-restamped", count, total, "their times do not fit the time of their arrival")
+}
+
+/// One message, one counter: `total` is the statistic of the same name.
+fn counted(name: &str, count: u64, total: u64, reason: &str) -> gst::Structure {
+    gst::Structure::builder(name).field("count", count).field("total", total).field("reason", reason).build()
 }
 
 /// How an element's participant is called in the eyes of others: program and element.

@@ -1,4 +1,4 @@
-//! Stop points: dying or stopping at a named step of the protocol. Only in builds for the kill matrix.
+//! Fail points: dying or stopping at a named step of the protocol. Only in builds for the kill matrix.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, raise};
 
-use crate::protocol::Step;
+use crate::protocol::FailPoint;
 
 /// What happens at the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Action {
 }
 
 struct Armed {
-    step: Step,
+    step: FailPoint,
     left: u64,
     action: Action,
 }
@@ -31,14 +31,14 @@ static QUEUE: Mutex<VecDeque<Armed>> = Mutex::new(VecDeque::new());
 
 /// Arms this process: the action happens when `step` is reached for the `nth` time, counting from 1, after everything
 /// that was armed before has happened.
-pub fn arm(step: Step, nth: u64, action: Action) {
+pub fn arm(step: FailPoint, nth: u64, action: Action) {
     let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
     queue.push_back(Armed { step, left: nth.max(1), action });
     ANY.store(true, SeqCst);
 }
 
 /// Called at every step.
-pub(crate) fn reached(step: Step) {
+pub(crate) fn fail_point(step: FailPoint) {
     if !ANY.load(SeqCst) {
         return;
     }

@@ -16,34 +16,34 @@ use crate::topic::{FileKind, Topic, directory};
 /// A topic whose lock somebody holds for longer is in use, whatever its state.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a collection did. From [`collect`].
+/// What a collection did. From [`gc`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Collected {
+pub struct GcReport {
     /// Topics that were removed: nobody took part any more.
     pub removed: Vec<String>,
     /// Files that dead processes had been making, for any topic.
-    pub temporary_files: u32,
+    pub temp_files: u32,
     /// Bytes of shared memory given back.
-    pub bytes: u64,
+    pub freed_bytes: u64,
     /// Topics that stay, and why.
-    pub kept: Vec<Kept>,
+    pub skipped: Vec<SkippedTopic>,
 }
 
 /// A topic that a collection did not remove.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Kept {
+pub struct SkippedTopic {
     /// Its name.
     pub topic: String,
     /// Why it stays.
-    pub why: KeptBecause,
+    pub reason: SkipReason,
 }
 
 /// Why a topic stays.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum KeptBecause {
+pub enum SkipReason {
     /// So many participants live, or somebody is opening or closing it (0).
     InUse(u32),
     /// Nobody takes part, but it was made to stay.
@@ -61,27 +61,27 @@ pub enum KeptBecause {
 /// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not keep
 /// a topic: without producers it would wait in vain.
 ///
-/// A topic that cannot be removed is reported in [`Collected::kept`] and does not hinder the others.
+/// A topic that cannot be removed is reported in [`GcReport::kept`] and does not hinder the others.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-gc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir).unwrap();
 /// let producer = shmflow::Producer::builder("doc/gc").dir(&dir).open()?;
-/// let collected = shmflow::collect(Some(&dir))?;
-/// assert!(collected.removed.is_empty() && collected.kept.len() == 1);
+/// let collected = shmflow::gc(Some(&dir))?;
+/// assert!(collected.removed.is_empty() && collected.skipped.len() == 1);
 /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
 /// # Ok::<(), shmflow::Error>(())
 /// ```
 ///
 /// # Errors
 /// Only if the directory cannot be read.
-pub fn collect(dir: Option<&Path>) -> Result<Collected> {
+pub fn gc(dir: Option<&Path>) -> Result<GcReport> {
     let dir = directory(dir);
-    let mut collected = Collected::default();
+    let mut collected = GcReport::default();
     for (name, files) in scan(&dir)? {
         let Ok(topic) = Topic::new(&name, Some(&dir)) else { continue };
         if let Err(why) = collect_topic(&topic, &files, &mut collected) {
-            collected.kept.push(Kept { topic: name, why });
+            collected.skipped.push(SkippedTopic { topic: name, reason: why });
         }
     }
     Ok(collected)
@@ -93,7 +93,7 @@ const DELAY: Duration = Duration::from_secs(1);
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Has a directory collected a little later, by a thread, unless this process did so a short while ago.
-pub(crate) fn collect_soon(dir: &Path) {
+pub(crate) fn gc_soon(dir: &Path) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let (now, last) = (monotonic_ns().max(1), LAST.load(Relaxed));
     let since = Duration::from_nanos(now.saturating_sub(last));
@@ -103,29 +103,29 @@ pub(crate) fn collect_soon(dir: &Path) {
         let _ = thread::spawn("shmflow-collect", move || {
             std::thread::sleep(DELAY);
             // What could not be removed stays, as it did.
-            let _ = collect(Some(&dir));
+            let _ = gc(Some(&dir));
         });
     }
 }
 
 /// Collects a directory that has too little room; whether there is more now.
-pub(crate) fn collect_for_room(dir: &Path) -> bool {
-    collect(Some(dir)).is_ok_and(|collected| collected.bytes != 0)
+pub(crate) fn gc_for_room(dir: &Path) -> bool {
+    gc(Some(dir)).is_ok_and(|collected| collected.freed_bytes != 0)
 }
 
 fn collect_topic(
     topic: &Topic,
     files: &[(FileKind, PathBuf)],
-    collected: &mut Collected,
-) -> Result<(), KeptBecause> {
+    collected: &mut GcReport,
+) -> Result<(), SkipReason> {
     let mut refused = None;
     for (kind, path) in files {
         if matches!(kind, FileKind::Temp(_)) {
             match remove_orphan(topic, path) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
-                    collected.temporary_files = collected.temporary_files.saturating_add(1);
-                    collected.bytes = collected.bytes.saturating_add(bytes);
+                    collected.temp_files = collected.temp_files.saturating_add(1);
+                    collected.freed_bytes = collected.freed_bytes.saturating_add(bytes);
                 }
                 Err(error) => refused = Some(error),
             }
@@ -134,31 +134,31 @@ fn collect_topic(
     if files.iter().any(|(kind, _)| !matches!(kind, FileKind::Temp(_))) {
         let held = match Held::take(topic, PATIENCE, "collect") {
             Ok(held) => held,
-            Err(Error::NoTopic { .. }) => return Ok(()), // removed meanwhile
-            Err(Error::Busy { .. }) => return Err(KeptBecause::InUse(0)),
-            Err(error) => return Err(KeptBecause::Failed(error)),
+            Err(Error::TopicNotFound { .. }) => return Ok(()), // removed meanwhile
+            Err(Error::Busy { .. }) => return Err(SkipReason::InUse(0)),
+            Err(error) => return Err(SkipReason::Failed(error)),
         };
-        let alive = held.alive().map_err(KeptBecause::Failed)?.len();
+        let alive = held.alive().map_err(SkipReason::Failed)?.len();
         if alive != 0 {
-            return Err(KeptBecause::InUse(u32::try_from(alive).unwrap_or(u32::MAX)));
+            return Err(SkipReason::InUse(u32::try_from(alive).unwrap_or(u32::MAX)));
         }
-        let peers = held.peers().map_err(KeptBecause::Failed)?;
+        let peers = held.peers().map_err(SkipReason::Failed)?;
         let persistent = peers.flags() & flags::PERSISTENT != 0;
         if persistent && held.has_ring() && peers.removed() == 0 {
-            return Err(KeptBecause::Persistent);
+            return Err(SkipReason::Persistent);
         }
-        let removal = held.remove().map_err(KeptBecause::Failed)?;
+        let removal = held.remove().map_err(SkipReason::Failed)?;
         collected.removed.push(topic.name().into());
-        collected.bytes = collected.bytes.saturating_add(removal.bytes);
+        collected.freed_bytes = collected.freed_bytes.saturating_add(removal.bytes);
     }
-    refused.map_or(Ok(()), |error| Err(KeptBecause::Failed(error)))
+    refused.map_or(Ok(()), |error| Err(SkipReason::Failed(error)))
 }
 
 /// Removes a temporary file if nobody is making it; its size.
 fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let file = match open_existing(topic, path, true, true) {
         Ok(file) => file,
-        Err(Error::NoTopic { .. }) => return Ok(None), // it has its real name by now
+        Err(Error::TopicNotFound { .. }) => return Ok(None), // it has its real name by now
         Err(error) => return Err(error),
     };
     let io = |error: std::io::Error| Error::io(topic.name(), "examine a temporary file", error);

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shmflow::{Consumer, Error, Frame, Producer};
 
 fn is_readable(consumer: &mut Consumer, limit: PollTimeout) -> bool {
-    let fd = consumer.readiness().unwrap();
+    let fd = consumer.poll_fd().unwrap();
     poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], limit).unwrap() == 1
 }
 
@@ -73,7 +73,7 @@ fn it_is_readable_while_frames_wait_and_not_when_there_are_none() {
 fn frames_fetched_before_the_watcher_saw_them_leave_no_false_level_behind() {
     let dir = Dir::new();
     let (producer, mut consumer) = pair(&dir);
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     drain(&mut consumer);
     for i in 0..2000 {
         producer.write(&pattern(i, 8)).unwrap();
@@ -132,7 +132,7 @@ fn a_removal_makes_it_readable_for_good() {
     let dir = Dir::new();
     let (_producer, mut consumer) = pair(&dir);
     drain(&mut consumer);
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     shmflow::remove("t", Some(dir.path()), true).unwrap();
     for _ in 0..3 {
         await_readable(&mut consumer);
@@ -158,23 +158,23 @@ fn the_deletion_of_the_files_by_hand_is_seen_by_the_tick() {
 }
 
 #[test]
-fn the_unblocker_makes_it_readable_until_it_is_reset() {
+fn the_cancel_token_makes_it_readable_until_it_is_reset() {
     let dir = Dir::new();
     let (producer, mut consumer) = pair(&dir);
     drain(&mut consumer);
-    consumer.readiness().unwrap();
-    let unblocker = consumer.unblocker();
+    consumer.poll_fd().unwrap();
+    let cancel_token = consumer.cancel_token();
     let start = Instant::now();
     std::thread::scope(|scope| {
-        scope.spawn(|| unblocker.unblock());
+        scope.spawn(|| cancel_token.cancel());
         for _ in 0..3 {
             await_readable(&mut consumer);
             // At first it may be readable without reason.
-            wait_until("unblocked", || matches!(fetch(&mut consumer), Err(Error::Unblocked { .. })));
+            wait_until("cancelled", || matches!(fetch(&mut consumer), Err(Error::Cancelled { .. })));
         }
     });
     assert!(start.elapsed() < Duration::from_secs(20));
-    unblocker.reset();
+    cancel_token.reset();
     assert!(matches!(fetch(&mut consumer), Err(Error::Timeout { .. })));
     assert!(!readable(&mut consumer));
     producer.write(b"on").unwrap();
@@ -183,18 +183,18 @@ fn the_unblocker_makes_it_readable_until_it_is_reset() {
 }
 
 #[test]
-fn recv_waits_through_it_and_can_be_unblocked_and_times_out() {
+fn recv_waits_through_it_and_can_be_cancelled_and_times_out() {
     let dir = Dir::new();
     let (producer, mut consumer) = pair(&dir);
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     assert!(matches!(consumer.recv_timeout(Duration::from_millis(30)), Err(Error::Timeout { .. })));
-    let unblocker = consumer.unblocker();
+    let cancel_token = consumer.cancel_token();
     std::thread::scope(|scope| {
         let receiver = scope.spawn(|| consumer.recv());
-        unblocker.unblock();
-        assert!(matches!(receiver.join().unwrap(), Err(Error::Unblocked { .. })));
+        cancel_token.cancel();
+        assert!(matches!(receiver.join().unwrap(), Err(Error::Cancelled { .. })));
     });
-    unblocker.reset();
+    cancel_token.reset();
     std::thread::scope(|scope| {
         let receiver = scope.spawn(|| consumer.recv().unwrap().to_vec());
         producer.write(b"woken").unwrap();
@@ -205,10 +205,10 @@ fn recv_waits_through_it_and_can_be_unblocked_and_times_out() {
 #[test]
 fn it_goes_on_through_growth() {
     let dir = Dir::new();
-    let producer = Producer::builder("t").dir(&dir).capacity(100).open().unwrap();
+    let producer = Producer::builder("t").dir(&dir).slot_capacity(100).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
     drain(&mut consumer);
-    let fd = consumer.readiness().unwrap().as_raw_fd();
+    let fd = consumer.poll_fd().unwrap().as_raw_fd();
     for size in [100, 10_000, 100_000, 1_000_000] {
         for i in 0..3 {
             producer.write(&pattern(i, size)).unwrap();
@@ -223,7 +223,7 @@ fn it_goes_on_through_growth() {
             assert_eq!(&*frame, pattern(i, size));
         }
     }
-    assert_eq!(consumer.readiness().unwrap().as_raw_fd(), fd, "an event loop keeps the number");
+    assert_eq!(consumer.poll_fd().unwrap().as_raw_fd(), fd, "an event loop keeps the number");
     assert!(consumer.geometry().epoch > 2);
 }
 
@@ -232,7 +232,7 @@ fn a_consumer_that_only_reads_has_one_too() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).read_only(true).open().unwrap();
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     for i in 0..20 {
         drain(&mut consumer);
         assert!(!readable(&mut consumer));
@@ -279,7 +279,7 @@ fn across_processes_it_wakes_and_its_death_leaves_nothing() {
             poller.kill();
         }
     }
-    wait_until("only the producer is left", || producer.consumers() == 0);
+    wait_until("only the producer is left", || producer.consumer_count() == 0);
     // Every slot can be had: nobody's bit stayed.
     let claims: Vec<_> = (0..producer.geometry().slots).map(|_| producer.claim(1).unwrap()).collect();
     drop(claims);
@@ -295,13 +295,13 @@ fn role_of_a_forking_poller() {
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
     drain(&mut consumer);
-    let fd = consumer.readiness().unwrap().as_raw_fd();
+    let fd = consumer.poll_fd().unwrap().as_raw_fd();
     // SAFETY: the child makes plain calls only, and ends by `_exit`.
     match unsafe { nix::unistd::fork() }.unwrap() {
         nix::unistd::ForkResult::Child => {
             // SAFETY: asks whether the number is open, which is all that the test wants to know.
             let closed = unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1;
-            let refused = matches!(consumer.readiness(), Err(Error::Forked { .. }))
+            let refused = matches!(consumer.poll_fd(), Err(Error::Forked { .. }))
                 && matches!(consumer.try_recv(), Err(Error::Forked { .. }))
                 && matches!(consumer.recv_timeout(Duration::ZERO), Err(Error::Forked { .. }));
             drop(consumer);
@@ -341,14 +341,14 @@ fn role_of_an_idle_poller() {
         assert_eq!(watchers(), 0, "nobody asked for one yet");
         for consumer in &mut consumers {
             drain(consumer);
-            consumer.readiness().unwrap();
-            consumer.readiness().unwrap();
+            consumer.poll_fd().unwrap();
+            consumer.poll_fd().unwrap();
         }
         wait_until("one for each", || watchers() == 5);
     }
     let gone = watchers();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     drain(&mut consumer);
     let switches = || -> u64 {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();

@@ -12,20 +12,20 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::futex;
 
 /// Ends waits from another thread: a blocked call, and every later one, returns
-/// [`Error::Unblocked`](crate::Error::Unblocked) until [`reset`](Self::reset).
+/// [`Error::Cancelled`](crate::Error::Cancelled) until [`reset`](Self::reset).
 ///
-/// Clones are the same unblocker, and it may serve several handles.
+/// Clones are the same cancel_token, and it may serve several handles.
 ///
 /// ```
-/// let unblocker = shmflow::Unblocker::new();
-/// let other = unblocker.clone();
-/// std::thread::spawn(move || other.unblock()).join().unwrap();
-/// assert!(unblocker.is_set());
-/// unblocker.reset();
-/// assert!(!unblocker.is_set());
+/// let cancel_token = shmflow::CancelToken::new();
+/// let other = cancel_token.clone();
+/// std::thread::spawn(move || other.cancel()).join().unwrap();
+/// assert!(cancel_token.is_cancelled());
+/// cancel_token.reset();
+/// assert!(!cancel_token.is_cancelled());
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Unblocker {
+pub struct CancelToken {
     inner: Arc<Inner>,
 }
 
@@ -40,33 +40,33 @@ struct Inner {
     /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
     event: OnceLock<OwnedFd>,
     /// The address of the futex on which the one waiter sleeps that sleeps on nothing else; 0 if there is none.
-    bed: AtomicUsize,
+    waiter: AtomicUsize,
 }
 
-/// A waiter that sleeps on one futex, which is not that of its unblocker. While this lives, [`Unblocker::unblock`] wakes
+/// A waiter that sleeps on one futex, which is not that of its cancel_token. While this lives, [`CancelToken::cancel`] wakes
 /// that futex.
 #[derive(Debug)]
-pub(crate) struct Asleep<'a>(&'a Inner);
+pub(crate) struct WaiterGuard<'a>(&'a Inner);
 
-impl Drop for Asleep<'_> {
+impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
-        self.0.bed.store(0, Ordering::Release);
+        self.0.waiter.store(0, Ordering::Release);
     }
 }
 
-/// How long and how often `unblock` wakes a waiter that does not get up. It takes one wake-up, or two if the first comes
+/// How long and how often `cancel` wakes a waiter that does not get up. It takes one wake-up, or two if the first comes
 /// between the waiter's last look and its sleep.
 const REST: Duration = Duration::from_micros(50);
 const WAKE_UPS: u32 = 2000;
 
-impl Unblocker {
+impl CancelToken {
     /// One that lets waits go on.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One whose waits also end, as if unblocked, when `ask` says so. It is asked on the waiting thread whenever a signal
+    /// One whose waits also end, as if cancelled, when `ask` says so. It is asked on the waiting thread whenever a signal
     /// has interrupted a wait, and about once a second: for languages that handle signals between two steps of their
     /// own. (A signal that comes between two waits is seen a second later at most.)
     ///
@@ -74,29 +74,29 @@ impl Unblocker {
     /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-ask-{}", std::process::id()));
     /// # std::fs::create_dir_all(&dir).unwrap();
     /// # let producer = shmflow::Producer::builder("doc/ask").dir(&dir).open()?;
-    /// let unblocker = shmflow::Unblocker::asking(|| true);
-    /// let mut consumer = shmflow::Consumer::builder("doc/ask").dir(&dir).unblocker(&unblocker).open()?;
-    /// assert!(matches!(consumer.recv(), Err(shmflow::Error::Unblocked { .. }))); // after a second
+    /// let cancel_token = shmflow::CancelToken::with_check(|| true);
+    /// let mut consumer = shmflow::Consumer::builder("doc/ask").dir(&dir).cancel_token(&cancel_token).open()?;
+    /// assert!(matches!(consumer.recv(), Err(shmflow::Error::Cancelled { .. }))); // after a second
     /// # drop((producer, consumer)); std::fs::remove_dir_all(&dir).unwrap();
     /// # Ok::<(), shmflow::Error>(())
     /// ```
     #[must_use]
-    pub fn asking(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn with_check(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { inner: Arc::new(Inner { ask: Some(Box::new(ask)), ..Inner::default() }) }
     }
 
-    /// Whether [`asks_to_end`](Self::asks_to_end) is to be called at times.
-    pub(crate) fn asks(&self) -> bool {
+    /// Whether [`check`](Self::check) is to be called at times.
+    pub(crate) fn has_check(&self) -> bool {
         self.inner.ask.is_some()
     }
 
     /// A wait was disturbed, and nothing had come: whether it is to end.
-    pub(crate) fn asks_to_end(&self) -> bool {
+    pub(crate) fn check(&self) -> bool {
         self.inner.ask.as_ref().is_some_and(|ask| ask())
     }
 
     /// Ends the waits under way and to come. Takes microseconds.
-    pub fn unblock(&self) {
+    pub fn cancel(&self) {
         self.inner.word.store(1, Ordering::Release);
         // Pairs with the fence in `event`: either we see the descriptor, or its maker sees the word.
         fence(Ordering::SeqCst);
@@ -104,12 +104,12 @@ impl Unblocker {
         // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
         let _ = futex::wake_all_private(&self.inner.word);
         for _ in 0..WAKE_UPS {
-            // The fence above pairs with that in `lie_down`: either we see where it sleeps, or it sees the word.
-            let bed = self.inner.bed.load(Ordering::SeqCst);
-            if bed == 0 {
+            // The fence above pairs with that in `register_waiter`: either we see where it sleeps, or it sees the word.
+            let waiter = self.inner.waiter.load(Ordering::SeqCst);
+            if waiter == 0 {
                 return;
             }
-            futex::wake_all_at(bed);
+            futex::wake_all_at(waiter);
             // It may have been about to fall asleep: nothing changed at its futex, so it did. (A waiter that is not to be
             // woken, because it is this very thread in a signal handler, finds the word set when it goes on.)
             std::thread::sleep(REST);
@@ -117,13 +117,13 @@ impl Unblocker {
     }
 
     /// For a waiter that is about to sleep on `word` alone, which is cheaper than on two: calls after this, and before the
-    /// result is dropped, wake that. Ask [`is_set`](Self::is_set) in between. `None` if there is such a waiter already.
-    pub(crate) fn lie_down(&self, word: &AtomicU32) -> Option<Asleep<'_>> {
+    /// result is dropped, wake that. Ask [`is_cancelled`](Self::is_cancelled) in between. `None` if there is such a waiter already.
+    pub(crate) fn register_waiter(&self, word: &AtomicU32) -> Option<WaiterGuard<'_>> {
         let (inner, at) = (&*self.inner, word.as_ptr().addr());
-        inner.bed.compare_exchange(0, at, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        // Pairs with that in `unblock`.
+        inner.waiter.compare_exchange(0, at, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        // Pairs with that in `cancel`.
         fence(Ordering::SeqCst);
-        Some(Asleep(inner))
+        Some(WaiterGuard(inner))
     }
 
     /// Lets waits go on.
@@ -134,7 +134,7 @@ impl Unblocker {
 
     /// Whether waits end at once.
     #[must_use]
-    pub fn is_set(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.inner.word.load(Ordering::Acquire) != 0
     }
 
@@ -143,7 +143,7 @@ impl Unblocker {
         &self.inner.word
     }
 
-    /// A descriptor that polls as readable once waits are to end. Look at [`is_set`](Self::is_set) after this call
+    /// A descriptor that polls as readable once waits are to end. Look at [`is_cancelled`](Self::is_cancelled) after this call
     /// and before polling.
     pub(crate) fn event(&self) -> io::Result<BorrowedFd<'_>> {
         if self.inner.event.get().is_none() {
@@ -159,12 +159,12 @@ impl Unblocker {
     /// After the descriptor polled as readable: whether waits are to end. If not, it is a leftover (of a forked child
     /// that shares the descriptor, or of a reset at the same moment), which is cleared away.
     pub(crate) fn confirm(&self) -> bool {
-        if self.is_set() {
+        if self.is_cancelled() {
             return true;
         }
         self.drain();
         fence(Ordering::SeqCst);
-        if self.is_set() {
+        if self.is_cancelled() {
             // What we cleared was meant, and others may be waiting for it.
             self.signal();
             return true;
@@ -198,45 +198,45 @@ mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    fn readable(unblocker: &Unblocker) -> bool {
-        let event = unblocker.event().unwrap();
+    fn readable(cancel_token: &CancelToken) -> bool {
+        let event = cancel_token.event().unwrap();
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&none)).unwrap() == 1
     }
 
     #[test]
     fn the_descriptor_follows_the_word() {
-        let unblocker = Unblocker::new();
-        assert!(!readable(&unblocker));
-        unblocker.unblock();
-        unblocker.unblock();
-        assert!(readable(&unblocker) && unblocker.confirm() && readable(&unblocker));
-        unblocker.reset();
-        assert!(!readable(&unblocker) && !unblocker.confirm());
+        let cancel_token = CancelToken::new();
+        assert!(!readable(&cancel_token));
+        cancel_token.cancel();
+        cancel_token.cancel();
+        assert!(readable(&cancel_token) && cancel_token.confirm() && readable(&cancel_token));
+        cancel_token.reset();
+        assert!(!readable(&cancel_token) && !cancel_token.confirm());
     }
 
     #[test]
     fn a_leftover_event_is_cleared_away() {
-        let unblocker = Unblocker::new();
-        unblocker.event().unwrap();
-        unblocker.signal();
-        assert!(readable(&unblocker));
-        assert!(!unblocker.confirm());
-        assert!(!readable(&unblocker));
+        let cancel_token = CancelToken::new();
+        cancel_token.event().unwrap();
+        cancel_token.signal();
+        assert!(readable(&cancel_token));
+        assert!(!cancel_token.confirm());
+        assert!(!readable(&cancel_token));
     }
 
     #[test]
-    fn unblocking_before_anybody_polls_is_seen_by_the_word() {
-        let unblocker = Unblocker::new();
-        unblocker.unblock();
-        assert!(unblocker.event().is_ok());
-        assert!(unblocker.is_set());
+    fn cancelling_before_anybody_polls_is_seen_by_the_word() {
+        let cancel_token = CancelToken::new();
+        cancel_token.cancel();
+        assert!(cancel_token.event().is_ok());
+        assert!(cancel_token.is_cancelled());
     }
 
     #[test]
     fn a_waiter_on_another_futex_is_woken_whenever_it_lies_down() {
         const ROUNDS: u32 = 3000;
-        let (unblocker, foreign) = (Unblocker::new(), AtomicU32::new(0));
+        let (cancel_token, foreign) = (CancelToken::new(), AtomicU32::new(0));
         let (woken, allowed) = (AtomicU32::new(0), AtomicU32::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -244,9 +244,9 @@ mod tests {
                     while allowed.load(Ordering::Acquire) != round {
                         std::thread::yield_now();
                     }
-                    let asleep = unblocker.lie_down(&foreign).expect("nobody else sleeps");
-                    assert!(unblocker.lie_down(&foreign).is_none());
-                    if !unblocker.is_set() {
+                    let asleep = cancel_token.register_waiter(&foreign).expect("nobody else sleeps");
+                    assert!(cancel_token.register_waiter(&foreign).is_none());
+                    if !cancel_token.is_cancelled() {
                         // Without a limit: one wake-up that is lost and the test never ends.
                         futex::wait_until(&foreign, 0, None).unwrap();
                     }
@@ -255,13 +255,13 @@ mod tests {
                 }
             });
             for round in 1..=ROUNDS {
-                unblocker.reset();
+                cancel_token.reset();
                 allowed.store(round, Ordering::Release);
                 // At another moment of its falling asleep each time.
                 for _ in 0..round % 300 {
                     std::hint::spin_loop();
                 }
-                unblocker.unblock();
+                cancel_token.cancel();
                 while woken.load(Ordering::Acquire) != round {
                     std::thread::yield_now();
                 }

@@ -21,7 +21,7 @@ use crate::common::lock;
 
 /// How many consumers there are, and whether the streaming thread waits for the first.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct ConsumerWait {
     state: Mutex<State>,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum Passage {
     Ending,
 }
 
-impl Gate {
+impl ConsumerWait {
     pub(super) fn clients(&self) -> u32 {
         lock(&self.state).clients
     }

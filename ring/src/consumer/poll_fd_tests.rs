@@ -22,7 +22,7 @@ fn ping(read_only: bool, frames: u64, mut wait: impl FnMut(&mut Consumer) -> Opt
     let producer = Producer::builder("t").dir(dir.path()).perms(0o644).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(dir.path()).read_only(read_only).open().unwrap();
     consumer.pace = Pace::without_ticks();
-    consumer.readiness().unwrap();
+    consumer.poll_fd().unwrap();
     let (taken, told) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut seq = 0;
@@ -49,7 +49,7 @@ fn ping(read_only: bool, frames: u64, mut wait: impl FnMut(&mut Consumer) -> Opt
 
 /// As an event loop does it.
 fn polled(consumer: &mut Consumer) -> Option<Frame> {
-    assert!(readable(consumer.readiness().unwrap()));
+    assert!(readable(consumer.poll_fd().unwrap()));
     consumer.try_recv().unwrap()
 }
 

@@ -10,7 +10,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use shmflow::meta::EncodedMeta;
-use shmflow::{Error, Policy, Producer, ProducerMode as RingMode};
+use shmflow::{Error, OverflowPolicy, Producer, ProducerMode as RingMode};
 
 use crate::common::cut::Part;
 use crate::common::enums::{LeakyType, ProducerMode};
@@ -35,37 +35,37 @@ const INITIAL_CAPACITY: usize = 4096;
 
 /// The sink's open topic, if it has one: shared with the pools that upstream holds, which may outlive both.
 #[derive(Debug, Default)]
-pub(super) struct CurrentLink(Mutex<Option<Arc<Link>>>);
+pub(super) struct CurrentConnection(Mutex<Option<Arc<Connection>>>);
 
-impl CurrentLink {
-    pub(super) fn get(&self) -> Option<Arc<Link>> {
+impl CurrentConnection {
+    pub(super) fn get(&self) -> Option<Arc<Connection>> {
         lock(&self.0).clone()
     }
 
     /// Puts another in its place. The one before is closed by whoever drops it, outside of any lock.
     #[must_use = "dropping it closes the topic"]
-    pub(super) fn replace(&self, link: Option<Arc<Link>>) -> Option<Arc<Link>> {
-        std::mem::replace(&mut *lock(&self.0), link)
+    pub(super) fn replace(&self, connection: Option<Arc<Connection>>) -> Option<Arc<Connection>> {
+        std::mem::replace(&mut *lock(&self.0), connection)
     }
 
     /// Puts `new` in the place of `old`, if that is still there.
-    pub(super) fn succeed(&self, old: &Arc<Link>, new: &Arc<Link>) -> bool {
+    pub(super) fn succeed(&self, old: &Arc<Connection>, new: &Arc<Connection>) -> bool {
         let mut current = lock(&self.0);
-        let is_there = current.as_ref().is_some_and(|link| Arc::ptr_eq(link, old));
+        let is_there = current.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, old));
         if is_there {
             *current = Some(Arc::clone(new));
         }
         is_there
     }
 
-    pub(super) fn is(&self, link: &Arc<Link>) -> bool {
-        lock(&self.0).as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
+    pub(super) fn is(&self, connection: &Arc<Connection>) -> bool {
+        lock(&self.0).as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }
 }
 
 /// An open topic.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) settings: Settings,
     pub(super) producer: Producer,
     pub(super) stats: Arc<Stats>,
@@ -88,7 +88,7 @@ struct Size {
     max_depth: AtomicU32,
     /// Bytes; 0 is no limit.
     max_bytes: u64,
-    reserve: u32,
+    spare_slots: u32,
 }
 
 /// What became of a frame.
@@ -106,34 +106,34 @@ pub(super) enum Outcome {
     Removed,
 }
 
-impl Link {
+impl Connection {
     pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
         let size = Size {
             depth: settings.max_buffers.into(),
             max_depth: settings.max_depth.max(settings.max_buffers).into(),
             max_bytes: settings.max_bytes,
-            reserve: settings.reserve,
+            spare_slots: settings.spare_slots,
         };
         let depth = size.depth_within(INITIAL_CAPACITY)?;
         let mut builder = Producer::builder(topic)
             .depth(depth)
-            .reserve(settings.reserve)
+            .spare_slots(settings.spare_slots)
             .history(settings.history.min(depth))
-            .capacity(INITIAL_CAPACITY)
+            .slot_capacity(INITIAL_CAPACITY)
             .perms(settings.perms)
             .persistent(settings.persistent)
             .allow_foreign_owner(settings.allow_foreign_owner)
             .name(name)
-            .policy(match settings.leaky_type {
-                LeakyType::Upstream => Policy::DropNew,
-                LeakyType::Downstream | LeakyType::None => Policy::OverwriteOldest,
+            .overflow_policy(match settings.leaky_type {
+                LeakyType::Upstream => OverflowPolicy::DropNew,
+                LeakyType::Downstream | LeakyType::None => OverflowPolicy::OverwriteOldest,
             })
             .mode(match settings.producer_mode {
                 ProducerMode::Shared => RingMode::Shared,
                 ProducerMode::Exclusive => RingMode::Exclusive,
                 ProducerMode::Primary => RingMode::Primary {
-                    takeover: Duration::from_millis(u64::from(settings.takeover_timeout)),
+                    takeover_timeout: Duration::from_millis(u64::from(settings.takeover_timeout)),
                 },
             });
         if let Some(directory) = &settings.directory {
@@ -193,7 +193,7 @@ impl Link {
         if self.is_removed() {
             return Ok(Outcome::Removed);
         }
-        if !self.producer.lead() {
+        if !self.producer.try_become_primary() {
             return Ok(Outcome::Standby);
         }
         let result = match part {
@@ -245,7 +245,7 @@ impl Link {
         if let Ok(mut map) = fresh.map_writable() {
             map.fill(0);
         }
-        let unreadable = |_| Error::BadSetting {
+        let unreadable = |_| Error::InvalidArgument {
             what: "a cropped buffer whose memory cannot be mapped for reading".into(),
         };
         part.copy(buffer, info, fresh).map_err(unreadable)?;
@@ -265,7 +265,7 @@ impl Link {
             }
         })?;
         let unreadable =
-            || Error::BadSetting { what: "a buffer whose memory cannot be mapped for reading".into() };
+            || Error::InvalidArgument { what: "a buffer whose memory cannot be mapped for reading".into() };
         if buffer.n_memory() == 1 {
             let bytes = buffer.peek_memory(0).map_readable().map_err(|_| unreadable())?;
             claim.copy_from(&bytes);
@@ -284,14 +284,14 @@ impl Link {
 
     /// Makes the ring's slots large enough for frames of `len` bytes, as deep as `max-bytes` allows.
     fn make_room(&self, len: usize) -> Result<(), Error> {
-        if self.producer.geometry().capacity >= len {
+        if self.producer.geometry().slot_capacity >= len {
             return Ok(());
         }
         let depth = self.size.depth_within(len)?;
         if self.size.max_bytes == 0 {
             self.producer.grow(len, depth)
         } else {
-            self.producer.reshape(len, depth)
+            self.producer.resize(len, depth)
         }
     }
 
@@ -302,7 +302,7 @@ impl Link {
         }
         self.shortage.store(0, Ordering::Relaxed);
         let size = &self.size;
-        let capacity = self.producer.geometry().capacity;
+        let capacity = self.producer.geometry().slot_capacity;
         let before = size.depth.load(Ordering::Relaxed);
         let wanted = before.saturating_mul(2).min(size.max_depth.load(Ordering::Relaxed));
         if wanted <= before {
@@ -336,10 +336,10 @@ impl Size {
         }
         let frame = (len as u64).max(1).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
         let slots = u32::try_from(self.max_bytes / frame).unwrap_or(u32::MAX);
-        let depth = slots.saturating_sub(self.reserve).min(wanted);
-        if slots < MIN_SLOTS.max(self.reserve.saturating_add(1)) {
-            let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.reserve.saturating_add(1))));
-            return Err(Error::BadSetting {
+        let depth = slots.saturating_sub(self.spare_slots).min(wanted);
+        if slots < MIN_SLOTS.max(self.spare_slots.saturating_add(1)) {
+            let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.spare_slots.saturating_add(1))));
+            return Err(Error::InvalidArgument {
                 what: format!(
                     "max-bytes={}, which is room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
                     self.max_bytes
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     fn size(max_bytes: u64) -> Size {
-        Size { depth: 8.into(), max_depth: 64.into(), max_bytes, reserve: 2 }
+        Size { depth: 8.into(), max_depth: 64.into(), max_bytes, spare_slots: 2 }
     }
 
     #[test]

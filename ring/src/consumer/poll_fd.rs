@@ -38,11 +38,11 @@ use super::wait::{Awaited, Pace};
 use crate::error::{Error, Result};
 use crate::shm::epoch::Epoch;
 use crate::shm::peers::End;
+use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex::{self, Woken};
 use crate::sys::thread;
-use crate::sys::unblock::Unblocker;
 
 const REST: u32 = 0;
 const WATCH: u32 = 1;
@@ -51,12 +51,12 @@ const QUIT: u32 = 2;
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
 const REFUSED: Duration = Duration::from_millis(20);
 
-/// The longest time between two questions to an unblocker that asks.
+/// The longest time between two questions to an cancel_token that asks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The consumer's end: the descriptor and the watcher.
 #[derive(Debug)]
-pub(super) struct Readiness {
+pub(super) struct ReadyFd {
     shared: Arc<Shared>,
     /// Taken when it is dropped.
     watcher: Option<JoinHandle<()>>,
@@ -72,7 +72,7 @@ struct Shared {
     order: Mutex<Option<Order>>,
     /// The watcher found that the topic's files are gone.
     gone: AtomicBool,
-    unblocker: Unblocker,
+    cancel_token: CancelToken,
 }
 
 /// Where the consumer stood when it found nothing.
@@ -83,9 +83,9 @@ struct Order {
     known_end: Option<End>,
 }
 
-impl Readiness {
+impl ReadyFd {
     /// Begins in `REST`: readable until the consumer has looked for the first time.
-    fn start(topic: &str, unblocker: &Unblocker, pace: Pace) -> Result<Self> {
+    fn start(topic: &str, cancel_token: &CancelToken, pace: Pace) -> Result<Self> {
         let io = |e| Error::io(topic, "make a descriptor that can be polled", e);
         let made = || Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let shared = Arc::new(Shared {
@@ -93,7 +93,7 @@ impl Readiness {
             event: GuardedFd::open(made).map_err(io)?,
             order: Mutex::default(),
             gone: AtomicBool::new(false),
-            unblocker: unblocker.clone(),
+            cancel_token: cancel_token.clone(),
         });
         let watcher = Arc::clone(&shared);
         let spawned = thread::spawn("shmflow-watch", move || watcher.watch(pace));
@@ -130,7 +130,7 @@ impl Readiness {
     /// Waits until the descriptor is readable, a signal arrives or the deadline passes.
     pub(super) fn wait(&self, deadline: Option<Deadline>, topic: &str) -> Result<()> {
         let fd = self.fd(topic)?;
-        let asks = self.shared.unblocker.asks();
+        let asks = self.shared.cancel_token.has_check();
         let left = deadline.map(Deadline::remaining);
         let left = if asks { Some(left.unwrap_or(ASK_EVERY).min(ASK_EVERY)) } else { left };
         let left = left.map(|left| rustix::event::Timespec {
@@ -138,8 +138,8 @@ impl Readiness {
             tv_nsec: left.subsec_nanos().into(),
         });
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
-            Ok(0) | Err(Errno::INTR) if asks && self.shared.unblocker.asks_to_end() => {
-                Err(Error::Unblocked { topic: topic.into() })
+            Ok(0) | Err(Errno::INTR) if asks && self.shared.cancel_token.check() => {
+                Err(Error::Cancelled { topic: topic.into() })
             }
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(e) => Err(Error::io(topic, "wait for a frame", e)),
@@ -147,7 +147,7 @@ impl Readiness {
     }
 }
 
-impl Drop for Readiness {
+impl Drop for ReadyFd {
     fn drop(&mut self) {
         let watcher = self.watcher.take();
         if self.shared.event.get().is_none() {
@@ -188,7 +188,7 @@ impl Shared {
         let order = self.lock().take();
         if let Some(Order { epoch, cursor, known_end }) = &order {
             let awaited =
-                Awaited { epoch, cursor: *cursor, known_end: *known_end, unblocker: &self.unblocker };
+                Awaited { epoch, cursor: *cursor, known_end: *known_end, cancel_token: &self.cancel_token };
             while self.word.load(Acquire) == WATCH && !awaited.has_news() {
                 match awaited.sleep(Some((&self.word, WATCH)), pace.tick()) {
                     Ok(Woken::TimedOut) if pace.passed() => {
@@ -217,7 +217,7 @@ impl Shared {
 
 impl Consumer {
     /// A descriptor that is readable when [`recv_timeout`](Self::recv_timeout) has something to say at once: a frame, an
-    /// end that was not told yet, a removal, or the unblocker. For `poll`, `epoll` and event loops.
+    /// end that was not told yet, a removal, or the cancel_token. For `poll`, `epoll` and event loops.
     ///
     /// It is level-triggered: readable until `try_recv` or `recv_timeout` found nothing, which also makes it unreadable
     /// until there is something. It may be readable without reason (always so at first), never the other way round. Do
@@ -236,7 +236,7 @@ impl Consumer {
     /// # let producer = shmflow::Producer::builder("doc/fd").dir(&dir).open()?;
     /// # let mut consumer = shmflow::Consumer::builder("doc/fd").dir(&dir).open()?;
     /// # producer.write(b"hello")?;
-    /// let fd = consumer.readiness()?.try_clone_to_owned().unwrap();
+    /// let fd = consumer.poll_fd()?.try_clone_to_owned().unwrap();
     /// let mut watched = [PollFd::new(std::os::fd::AsFd::as_fd(&fd), PollFlags::POLLIN)];
     /// poll(&mut watched, PollTimeout::NONE).unwrap();      // with others, as a rule
     /// match consumer.recv_timeout(std::time::Duration::ZERO) {
@@ -251,22 +251,22 @@ impl Consumer {
     /// # Errors
     /// [`Error::Forked`] in a forked child, where the parent's descriptor is closed; [`Error::Io`] if there are no more
     /// descriptors or threads.
-    pub fn readiness(&mut self) -> Result<BorrowedFd<'_>> {
+    pub fn poll_fd(&mut self) -> Result<BorrowedFd<'_>> {
         self.epoch.member.check_fork()?;
-        if self.readiness.is_none() {
+        if self.poll_fd.is_none() {
             let pace = std::mem::take(&mut self.pace);
-            self.readiness = Some(Readiness::start(self.epoch.member.topic_name(), &self.unblocker, pace)?);
+            self.poll_fd = Some(ReadyFd::start(self.epoch.member.topic_name(), &self.cancel_token, pace)?);
         }
-        match &self.readiness {
-            Some(readiness) => readiness.fd(self.epoch.member.topic_name()),
+        match &self.poll_fd {
+            Some(poll_fd) => poll_fd.fd(self.epoch.member.topic_name()),
             None => Err(Error::Forked { topic: self.topic().into() }),
         }
     }
 
     /// Nothing was found: the descriptor is to become readable when there is something.
     pub(super) fn rearm(&self) {
-        let Some(readiness) = &self.readiness else { return };
-        readiness.rearm(|| Order {
+        let Some(poll_fd) = &self.poll_fd else { return };
+        poll_fd.rearm(|| Order {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,
@@ -275,5 +275,5 @@ impl Consumer {
 }
 
 #[cfg(test)]
-#[path = "readiness_tests.rs"]
+#[path = "poll_fd_tests.rs"]
 mod tests;
