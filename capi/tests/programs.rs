@@ -34,7 +34,7 @@ fn from_cxx_too() {
 #[test]
 fn null_and_nonsense_give_errors() {
     let place = Place::new();
-    assert_eq!(place.run(place.program("nonsense"), &[]), "done\n");
+    assert_eq!(place.run(place.program("invalid_args"), &[]), "done\n");
     assert!(place.left().is_empty(), "{:?}", place.left());
 }
 
@@ -52,7 +52,7 @@ fn valgrind(place: &Place, name: &str) -> Output {
 #[test]
 fn memory_is_used_well() {
     let place = Place::new();
-    for name in ["exercise", "nonsense"] {
+    for name in ["exercise", "invalid_args"] {
         succeeded(&format!("valgrind {name}"), &valgrind(&place, name));
     }
     // It would have noticed.
@@ -64,7 +64,7 @@ fn memory_is_used_well() {
 #[test]
 fn the_address_sanitizer_finds_nothing() {
     let place = Place::new();
-    for name in ["exercise", "nonsense"] {
+    for name in ["exercise", "invalid_args"] {
         let flags = ["-std=c99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let program = place.compile("gcc", &c(&format!("{name}.c")), name, &flags);
         assert_eq!(place.run(program, &[]), "done\n");

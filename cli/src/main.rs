@@ -7,10 +7,10 @@ mod json;
 mod ls;
 mod meter;
 mod outcome;
+mod rm_gc;
 mod state;
 mod table;
 mod text;
-mod upkeep;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -39,7 +39,7 @@ fn run(out: &mut dyn Write, args: &Args, terminal: bool) -> Result<Outcome, Fail
             let style = info::Style { json: *json, watch: *watch, interval: *interval, terminal };
             info::run(out, dir, topic, style)
         }
-        Command::Rm { topics, force } => upkeep::rm(out, dir, topics, *force),
-        Command::Gc { json } => upkeep::gc(out, dir, *json),
+        Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
+        Command::Gc { json } => rm_gc::gc(out, dir, *json),
     }
 }

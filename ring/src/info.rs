@@ -6,7 +6,7 @@ use crate::layout::peers::CAPS_BYTES;
 use crate::layout::ring::RingGeometry;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::shm::peers::Peers;
+use crate::shm::participants::ParticipantTable;
 
 /// A participant of a topic. Ids are used again, generations never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ pub struct ConsumerInfo {
 
 impl ConsumerInfo {
     /// Reads a consumer's entry.
-    pub(crate) fn read(peers: &Peers, id: u8) -> Self {
+    pub(crate) fn read(peers: &ParticipantTable, id: u8) -> Self {
         const TRIES: usize = 100;
         let entry = peers.participant(id);
         for _ in 0..TRIES {
@@ -92,7 +92,7 @@ impl ConsumerInfo {
     }
 
     /// Writes the accepted caps of the participant that we are. One writer at a time.
-    pub(crate) fn write(peers: &Peers, id: u8, caps: &str) {
+    pub(crate) fn write(peers: &ParticipantTable, id: u8, caps: &str) {
         let entry = peers.participant(id);
         let lock = entry.caps_lock.load(Relaxed) | 1;
         entry.caps_lock.store(lock, Relaxed);

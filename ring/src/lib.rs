@@ -21,6 +21,7 @@
 //! `docs/layout.md`.
 #![deny(unsafe_code)]
 
+mod admin;
 mod consumer;
 mod error;
 #[cfg(feature = "failpoints")]
@@ -34,8 +35,11 @@ mod protocol;
 mod shm;
 mod sys;
 mod topic;
-mod upkeep;
 
+pub use admin::{
+    GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
+    topics,
+};
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, StreamStatus};
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};
@@ -45,10 +49,6 @@ pub use producer::{
     SlotBuffer,
 };
 pub use protocol::FailPoint;
-pub use shm::member::Role;
+pub use shm::registration::Role;
 pub use sys::cancel::CancelToken;
 pub use topic::Topic;
-pub use upkeep::{
-    GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
-    topics,
-};

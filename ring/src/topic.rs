@@ -34,7 +34,7 @@ pub struct Topic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum FileKind {
     /// Participants and the lifecycle lock; one for the life of the topic.
-    Peers,
+    ParticipantTable,
     /// The current epoch's ring.
     Ring,
     /// An earlier epoch's ring that is not yet followed by all, with its epoch number.
@@ -77,7 +77,7 @@ impl Topic {
     /// File of participants; exists as long as the topic does.
     #[must_use]
     pub fn peers_path(&self) -> PathBuf {
-        self.path(FileKind::Peers)
+        self.path(FileKind::ParticipantTable)
     }
 
     /// File of the current epoch's frames.
@@ -91,7 +91,7 @@ impl Topic {
         let mut name = format!("{PREFIX}{}", self.escaped);
         // Writing to a String cannot fail.
         let _ = match kind {
-            FileKind::Peers => write!(name, ".peers"),
+            FileKind::ParticipantTable => write!(name, ".peers"),
             FileKind::Ring => write!(name, ".ring"),
             FileKind::OldRing(epoch) => write!(name, ".ring.{epoch:016x}"),
             FileKind::Holds(unique) => write!(name, ".holds.{unique:016x}"),
@@ -112,7 +112,7 @@ impl FileKind {
         let mut parts = file_name.to_str()?.strip_prefix(PREFIX)?.split('.');
         let topic = unescape(parts.next()?)?;
         let kind = match (parts.next()?, parts.next()) {
-            ("peers", None) => Self::Peers,
+            ("peers", None) => Self::ParticipantTable,
             ("ring", None) => Self::Ring,
             ("ring", Some(number)) => Self::OldRing(parse_number(number)?),
             ("holds", Some(number)) => Self::Holds(parse_number(number)?),
@@ -274,7 +274,7 @@ mod tests {
         fn names_survive_the_round_trip(name in "\\PC{1,60}", number: u64) {
             if let Ok(topic) = Topic::new(&name, Some(Path::new("/dir"))) {
                 for kind in [
-                    FileKind::Peers,
+                    FileKind::ParticipantTable,
                     FileKind::Ring,
                     FileKind::OldRing(number),
                     FileKind::Holds(number),

@@ -267,13 +267,13 @@ fn across_processes_it_wakes_and_its_death_leaves_nothing() {
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
     for round in 0..5 {
         let mut poller = Role::start("role_of_a_poller", &dir);
-        assert_eq!(poller.hear(), "ready");
+        assert_eq!(poller.read_reply(), "ready");
         let seq = producer.write(&[0; 77]).unwrap();
         // A late joiner is offered what came before, too.
-        wait_until("its frame", || poller.hear() == format!("{seq} 77"));
+        wait_until("its frame", || poller.read_reply() == format!("{seq} 77"));
         if round == 4 {
             producer.end();
-            assert_eq!(poller.hear(), "ended");
+            assert_eq!(poller.read_reply(), "ended");
             poller.finish();
         } else {
             poller.kill();
@@ -323,8 +323,8 @@ fn role_of_a_forking_poller() {
 fn in_a_forked_child_it_is_closed_and_refused() {
     let dir = Dir::new();
     let mut role = Role::start("role_of_a_forking_poller", &dir);
-    assert_eq!(role.hear(), "child true true");
-    assert_eq!(role.hear(), "parent true");
+    assert_eq!(role.read_reply(), "child true true");
+    assert_eq!(role.read_reply(), "parent true");
     role.finish();
     assert!(dir.files().is_empty());
 }
@@ -374,7 +374,7 @@ fn role_of_an_idle_poller() {
 fn the_thread_ends_with_the_consumer_and_sleeps_meanwhile() {
     let dir = Dir::new();
     let mut role = Role::start("role_of_an_idle_poller", &dir);
-    let said = role.hear();
+    let said = role.read_reply();
     let numbers: Vec<u64> = said.split(' ').map(|n| n.parse().unwrap()).collect();
     assert_eq!(numbers[0], 0, "threads outlive their consumers");
     // Once a second, and a few on the way there; seconds are measured, since a loaded machine may stretch them.

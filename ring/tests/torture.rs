@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use common::payload::{LEAST, check, payload};
-use common::role::{self, Fate, Role};
+use common::role::{self, ProcessState, Role};
 use common::{Dir, Random};
 use shmflow::{Consumer, Error, Frame, OnLapped, Producer, ProducerBuilder, StartAt};
 
@@ -106,7 +106,7 @@ impl<'a> Crowd<'a> {
                     worker.goes_on = None;
                 }
                 let fate = worker.role.fate();
-                assert!(!matches!(fate, Fate::Died(_)), "a {} has failed: {fate:?}", worker.job);
+                assert!(!matches!(fate, ProcessState::Died(_)), "a {} has failed: {fate:?}", worker.job);
             }
             let victim = self.random.below(self.workers.len() as u64) as usize;
             match self.random.below(10) {
@@ -357,7 +357,7 @@ impl Work<'_> {
         match self.random.below(10) {
             0 => drop(producer.claim(len)?),
             1 => {
-                // Held for a while, perhaps across a growth.
+                // LockedTopic for a while, perhaps across a growth.
                 let mut claim = producer.claim(len)?;
                 claim.copy_from_slice(&bytes);
                 std::thread::sleep(Duration::from_micros(self.random.below(3000)));

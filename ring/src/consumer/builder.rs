@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Pool;
-use super::wait::Pace;
+use super::wait::ArrivalTimer;
 use super::{Consumer, ConsumerStats};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
@@ -197,7 +197,7 @@ impl ConsumerBuilder {
     }
 
     fn consumer(self, opened: Opened) -> Consumer {
-        let Opened { epoch, cursor, ended_before } = opened;
+        let Opened { epoch, cursor, initial_end } = opened;
         let mode = Mode {
             write_ring: false,
             write_holds: !self.read_only,
@@ -217,10 +217,10 @@ impl ConsumerBuilder {
             pool: Pool::default(),
             cancel_token: self.cancel_token,
             stats: ConsumerStats::default(),
-            known_end: ended_before,
-            pace: Pace::default(),
+            known_end: initial_end,
+            pace: ArrivalTimer::default(),
             poll_fd: None,
-            room: super::frame::Room::default(),
+            room: super::frame::FrameAlloc::default(),
         }
     }
 }

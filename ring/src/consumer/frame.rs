@@ -41,9 +41,9 @@ pub(super) enum Body {
 /// The allocator's code has left the caches when frames come at the pace of video: its first call then takes 1.5 to 3 µs,
 /// of the 5 µs from publication to here.
 #[derive(Debug, Default)]
-pub(super) struct Room(Option<Arc<MaybeUninit<Inner>>>);
+pub(super) struct FrameAlloc(Option<Arc<MaybeUninit<Inner>>>);
 
-impl Room {
+impl FrameAlloc {
     /// Has memory ready from now on.
     pub(super) fn prepare(&mut self) {
         if self.0.is_none() {
@@ -130,7 +130,7 @@ impl Leased {
 impl Drop for Leased {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Relaxed);
-        if self.epoch.member.peers.is_mine() {
+        if self.epoch.member.peers.is_own_process() {
             lease::release(&*self.epoch, self.id, self.slot);
         }
     }
@@ -138,7 +138,7 @@ impl Drop for Leased {
 
 impl Frame {
     pub(super) fn new(
-        room: &mut Room,
+        room: &mut FrameAlloc,
         body: Body,
         seq: u64,
         lost_before: u64,

@@ -23,7 +23,7 @@ use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{newest_readable, next_seq};
 use crate::shm::epoch::Epoch;
-use crate::shm::peers::End;
+use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use pool::Pool;
@@ -61,10 +61,10 @@ pub struct Consumer {
     stats: ConsumerStats,
     /// The newest end that is not to be told: it was told already, or was there before us.
     known_end: Option<End>,
-    pace: wait::Pace,
+    pace: wait::ArrivalTimer,
     /// Once somebody has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
-    room: frame::Room,
+    room: frame::FrameAlloc,
 }
 
 /// What a consumer has received so far.
@@ -158,8 +158,8 @@ impl Consumer {
         let frame = self.poll()?;
         if frame.is_none() {
             self.check_removed()?;
-            if self.poll_fd.is_none() && self.pace.found_nothing() {
-                self.awaited().look_up()?;
+            if self.poll_fd.is_none() && self.pace.on_empty_poll() {
+                self.awaited().check_peers()?;
             }
             self.rearm();
         }
@@ -260,7 +260,7 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         // First: its thread uses the sleeper bit.
         self.poll_fd = None;
-        self.epoch.member.retire();
+        self.epoch.member.deactivate();
     }
 }
 

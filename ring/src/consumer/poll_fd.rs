@@ -6,20 +6,20 @@
 //!
 //! The two agree by one word:
 //!
-//! - `REST`: the eventfd is readable; the watcher sleeps until it is given something to do.
-//! - `WATCH`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
+//! - `IDLE`: the eventfd is readable; the watcher sleeps until it is given something to do.
+//! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
 //! - `QUIT`: the watcher ends.
 //!
-//! **The descriptor is readable exactly in `REST`** as seen by who holds the mutex: the change of the word and the write
+//! **The descriptor is readable exactly in `IDLE`** as seen by who holds the mutex: the change of the word and the write
 //! or read of the eventfd are made together under it. From this follows:
 //!
-//! - *No wake-up is lost.* The consumer goes from `REST` to `WATCH` only after it has looked and found nothing, and gives
+//! - *No wake-up is lost.* The consumer goes from `IDLE` to `ARMED` only after it has looked and found nothing, and gives
 //!   the watcher the cursor at which it found nothing. The watcher's first look comes after that (it takes the order under
 //!   the mutex) and after its sleeper bit is set. What was published before that look is seen by it; what is published later
-//!   wakes it, as it does every sleeper (`protocol/sleep.rs`). In both cases it goes to `REST`.
-//! - *The level holds.* While frames are fetched the word is `REST`, readable, or it is `WATCH` with a cursor that is not
-//!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `REST`.
-//! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `WATCH`.
+//!   wakes it, as it does every sleeper (`protocol/sleep.rs`). In both cases it goes to `IDLE`.
+//! - *The level holds.* While frames are fetched the word is `IDLE`, readable, or it is `ARMED` with a cursor that is not
+//!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `IDLE`.
+//! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `ARMED`.
 //!
 //! The sleeper bit is one per participant. Once there is a watcher it is the only one who sets and clears it: the
 //! consumer itself then waits on the eventfd.
@@ -34,18 +34,18 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
 use super::Consumer;
-use super::wait::{Awaited, Pace};
+use super::wait::{ArrivalTimer, WaitCondition};
 use crate::error::{Error, Result};
 use crate::shm::epoch::Epoch;
-use crate::shm::peers::End;
+use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex::{self, Woken};
 use crate::sys::thread;
 
-const REST: u32 = 0;
-const WATCH: u32 = 1;
+const IDLE: u32 = 0;
+const ARMED: u32 = 1;
 const QUIT: u32 = 2;
 
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
@@ -66,10 +66,10 @@ pub(super) struct ReadyFd {
 struct Shared {
     /// What the watcher is to do. It sleeps on this word too.
     word: AtomicU32,
-    /// Readable in `REST`.
+    /// Readable in `IDLE`.
     event: GuardedFd,
-    /// Held while `word` and `event` change; what the watcher is to take up next.
-    order: Mutex<Option<Order>>,
+    /// LockedTopic while `word` and `event` change; what the watcher is to take up next.
+    order: Mutex<Option<WatchRequest>>,
     /// The watcher found that the topic's files are gone.
     gone: AtomicBool,
     cancel_token: CancelToken,
@@ -77,19 +77,19 @@ struct Shared {
 
 /// Where the consumer stood when it found nothing.
 #[derive(Debug)]
-struct Order {
+struct WatchRequest {
     epoch: Arc<Epoch>,
     cursor: u64,
     known_end: Option<End>,
 }
 
 impl ReadyFd {
-    /// Begins in `REST`: readable until the consumer has looked for the first time.
-    fn start(topic: &str, cancel_token: &CancelToken, pace: Pace) -> Result<Self> {
+    /// Begins in `IDLE`: readable until the consumer has looked for the first time.
+    fn start(topic: &str, cancel_token: &CancelToken, pace: ArrivalTimer) -> Result<Self> {
         let io = |e| Error::io(topic, "make a descriptor that can be polled", e);
         let made = || Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let shared = Arc::new(Shared {
-            word: AtomicU32::new(REST),
+            word: AtomicU32::new(IDLE),
             event: GuardedFd::open(made).map_err(io)?,
             order: Mutex::default(),
             gone: AtomicBool::new(false),
@@ -111,17 +111,17 @@ impl ReadyFd {
 
     /// The consumer found nothing: makes the descriptor unreadable until there is something. No system call if it is so
     /// already.
-    fn rearm(&self, order: impl FnOnce() -> Order) {
+    fn rearm(&self, order: impl FnOnce() -> WatchRequest) {
         let shared = &*self.shared;
-        if shared.word.load(Acquire) != REST {
+        if shared.word.load(Acquire) != IDLE {
             // The cursor given then is not beyond the present one: whatever is news now was, or will be, to the watcher.
             return;
         }
         let mut next = shared.lock();
         *next = Some(order());
-        // Nobody but us leaves `REST`, so it still is. It cannot fail: `REST` is readable.
+        // Nobody but us leaves `IDLE`, so it still is. It cannot fail: `IDLE` is readable.
         let _ = shared.event.get().map(|fd| rustix::io::read(fd, &mut [0u8; 8]));
-        shared.word.store(WATCH, Release);
+        shared.word.store(ARMED, Release);
         drop(next);
         // Waking a word of our own memory does not fail.
         let _ = futex::wake_all_private(&shared.word);
@@ -155,7 +155,7 @@ impl Drop for ReadyFd {
             std::mem::forget(watcher);
             return;
         }
-        // Under the mutex, since the watcher could be about to store `REST` over it.
+        // Under the mutex, since the watcher could be about to store `IDLE` over it.
         let next = self.shared.lock();
         self.shared.word.store(QUIT, Release);
         drop(next);
@@ -167,32 +167,36 @@ impl Drop for ReadyFd {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<Order>> {
+    fn lock(&self) -> MutexGuard<'_, Option<WatchRequest>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The watcher's life.
-    fn watch(&self, mut pace: Pace) {
+    fn watch(&self, mut pace: ArrivalTimer) {
         loop {
             match self.word.load(Acquire) {
                 QUIT => return,
-                WATCH => self.keep_watch(&mut pace),
+                ARMED => self.watch_until_ready(&mut pace),
                 // Why it returns does not matter.
-                _ => drop(futex::wait_private(&self.word, REST)),
+                _ => drop(futex::wait_private(&self.word, IDLE)),
             }
         }
     }
 
     /// Until there is news, or the consumer goes.
-    fn keep_watch(&self, pace: &mut Pace) {
+    fn watch_until_ready(&self, pace: &mut ArrivalTimer) {
         let order = self.lock().take();
-        if let Some(Order { epoch, cursor, known_end }) = &order {
-            let awaited =
-                Awaited { epoch, cursor: *cursor, known_end: *known_end, cancel_token: &self.cancel_token };
-            while self.word.load(Acquire) == WATCH && !awaited.has_news() {
-                match awaited.sleep(Some((&self.word, WATCH)), pace.tick()) {
-                    Ok(Woken::TimedOut) if pace.passed() => {
-                        if matches!(awaited.look_up(), Err(Error::Removed { .. })) {
+        if let Some(WatchRequest { epoch, cursor, known_end }) = &order {
+            let awaited = WaitCondition {
+                epoch,
+                cursor: *cursor,
+                known_end: *known_end,
+                cancel_token: &self.cancel_token,
+            };
+            while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
+                match awaited.sleep(Some((&self.word, ARMED)), pace.tick()) {
+                    Ok(Woken::TimedOut) if pace.on_timeout() => {
+                        if matches!(awaited.check_peers(), Err(Error::Removed { .. })) {
                             self.gone.store(true, Relaxed);
                             break;
                         }
@@ -206,8 +210,8 @@ impl Shared {
         // Before the consumer is told: it counts the epochs that are still in use.
         drop(order);
         let order = self.lock();
-        if self.word.load(Relaxed) == WATCH {
-            self.word.store(REST, Release);
+        if self.word.load(Relaxed) == ARMED {
+            self.word.store(IDLE, Release);
             // It fails only if the counter were full, and then it is readable.
             let _ = self.event.get().map(|fd| rustix::io::write(fd, &1u64.to_ne_bytes()));
         }
@@ -266,7 +270,7 @@ impl Consumer {
     /// Nothing was found: the descriptor is to become readable when there is something.
     pub(super) fn rearm(&self) {
         let Some(poll_fd) = &self.poll_fd else { return };
-        poll_fd.rearm(|| Order {
+        poll_fd.rearm(|| WatchRequest {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,

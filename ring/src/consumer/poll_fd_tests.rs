@@ -21,7 +21,7 @@ fn ping(read_only: bool, frames: u64, mut wait: impl FnMut(&mut Consumer) -> Opt
     let dir = TempDir::new();
     let producer = Producer::builder("t").dir(dir.path()).perms(0o644).open().unwrap();
     let mut consumer = Consumer::builder("t").dir(dir.path()).read_only(read_only).open().unwrap();
-    consumer.pace = Pace::without_ticks();
+    consumer.pace = ArrivalTimer::without_ticks();
     consumer.poll_fd().unwrap();
     let (taken, told) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {

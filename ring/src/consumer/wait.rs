@@ -10,7 +10,7 @@ use crate::layout::words::Entry;
 use crate::lifecycle::reap;
 use crate::protocol::{Fence, Memory, Word, sleep};
 use crate::shm::epoch::Epoch;
-use crate::shm::peers::End;
+use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::futex::{self, Private, Woken};
@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
 
 /// So often an idle consumer looks whether its peers are alive and its topic is there.
-const LOOK_UP: Duration = Duration::from_secs(5);
+const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// How far the coarse clock may be behind.
 const COARSE: Duration = Duration::from_millis(10);
 /// Of attempts that found nothing, every so manyth asks the clock.
@@ -29,7 +29,7 @@ const EMPTY_HANDED: u32 = 16;
 
 /// How frames have come so far, to know when they are overdue.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ArrivalTimer {
     last: u64,
     interval: u64,
     /// It was looked already since anything came: there is no hurry.
@@ -42,13 +42,13 @@ pub(super) struct Pace {
     longest: Duration,
 }
 
-impl Default for Pace {
+impl Default for ArrivalTimer {
     fn default() -> Self {
         Self { last: 0, interval: 0, idle: false, looked: monotonic_coarse_ns(), empty: 0, longest: TICK }
     }
 }
 
-impl Pace {
+impl ArrivalTimer {
     /// Without ticks, which would hide a wake-up that was lost.
     #[cfg(test)]
     pub(super) fn without_ticks() -> Self {
@@ -77,17 +77,17 @@ impl Pace {
     /// Nothing came, for a tick or for as long as was to be waited. Whether it is time to look whether somebody is dead, or
     /// the topic gone: that costs system calls, and is done when frames are overdue and seldom afterwards. (A frame that
     /// a producer did not live to wake us for is seen in any case.)
-    pub(super) fn passed(&mut self) -> bool {
-        let pause = if self.idle { LOOK_UP } else { self.tick().min(LOOK_UP) };
+    pub(super) fn on_timeout(&mut self) -> bool {
+        let pause = if self.idle { PEER_CHECK_INTERVAL } else { self.tick().min(PEER_CHECK_INTERVAL) };
         let due = self.has_been(pause);
         self.idle |= due;
         due
     }
 
     /// The same for who does not wait, and finds nothing.
-    pub(super) fn found_nothing(&mut self) -> bool {
+    pub(super) fn on_empty_poll(&mut self) -> bool {
         self.empty = self.empty.wrapping_add(1);
-        self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(LOOK_UP)
+        self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(PEER_CHECK_INTERVAL)
     }
 
     fn has_been(&mut self, pause: Duration) -> bool {
@@ -104,7 +104,7 @@ impl Pace {
 /// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
 /// cancel_token.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Awaited<'a> {
+pub(super) struct WaitCondition<'a> {
     pub(super) epoch: &'a Epoch,
     pub(super) cursor: u64,
     /// An end that does not count.
@@ -112,7 +112,7 @@ pub(super) struct Awaited<'a> {
     pub(super) cancel_token: &'a CancelToken,
 }
 
-impl Awaited<'_> {
+impl WaitCondition<'_> {
     /// Sleeps until there may be something new, the limit, or until one of the `also` private words changes.
     pub(super) fn sleep(&self, also: Option<Private<'_>>, limit: Duration) -> io::Result<Woken> {
         let epoch = self.epoch;
@@ -121,12 +121,12 @@ impl Awaited<'_> {
         // each, and all that kernels before 5.16 can do without looking up all the time.
         let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
         let value = match id {
-            Some(id) => sleep::prepare(epoch, id, || self.has_news()),
+            Some(id) => sleep::prepare(epoch, id, || self.is_ready()),
             // Without a bit: the producers wake in any case.
             None => {
                 let value = epoch.wake_value();
                 epoch.fence(Fence::Sleep);
-                (!self.has_news()).then_some(value)
+                (!self.is_ready()).then_some(value)
             }
         };
         let Some(value) = value else { return Ok(Woken::Changed) };
@@ -146,7 +146,7 @@ impl Awaited<'_> {
     }
 
     /// Nothing came: is somebody dead, or the topic gone?
-    pub(super) fn look_up(&self) -> Result<()> {
+    pub(super) fn check_peers(&self) -> Result<()> {
         let member = &self.epoch.member;
         if !self.epoch.has_names() {
             return Err(Error::Removed { topic: member.topic_name().into() });
@@ -156,15 +156,12 @@ impl Awaited<'_> {
     }
 
     /// Whether there is a reason not to sleep.
-    pub(super) fn has_news(&self) -> bool {
-        self.something_new()
-            || self.cancel_token.is_cancelled()
-            || self.new_end().is_some()
-            || self.is_removed()
+    pub(super) fn is_ready(&self) -> bool {
+        self.has_frame() || self.cancel_token.is_cancelled() || self.new_end().is_some() || self.is_removed()
     }
 
     /// Whether the index has something at the cursor, or beyond it.
-    pub(super) fn something_new(&self) -> bool {
+    pub(super) fn has_frame(&self) -> bool {
         let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);
         Entry::unpack(Word::load(word, Acquire)).seq >= self.cursor
             || self.cursor < self.epoch.first().load(SeqCst)
@@ -198,7 +195,7 @@ impl Consumer {
             }
             self.check_removed()?;
             let awaited = self.awaited();
-            if let Some(end) = awaited.new_end().filter(|_| !awaited.something_new()) {
+            if let Some(end) = awaited.new_end().filter(|_| !awaited.has_frame()) {
                 self.known_end = Some(end);
                 self.rearm();
                 return Err(Error::Ended { topic: self.topic().into() });
@@ -224,14 +221,14 @@ impl Consumer {
             return Err(Error::Cancelled { topic: self.topic().into() });
         }
         match woken {
-            Ok(Woken::TimedOut) if self.pace.passed() => self.awaited().look_up(),
+            Ok(Woken::TimedOut) if self.pace.on_timeout() => self.awaited().check_peers(),
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
         }
     }
 
-    pub(super) fn awaited(&self) -> Awaited<'_> {
-        Awaited {
+    pub(super) fn awaited(&self) -> WaitCondition<'_> {
+        WaitCondition {
             epoch: &self.epoch,
             cursor: self.cursor,
             known_end: self.known_end,

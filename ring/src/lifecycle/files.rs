@@ -14,7 +14,7 @@ use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::shm::backing::is_small;
 use crate::shm::epoch::{Epoch, Part, read_geometry, read_progress};
-use crate::shm::member::Member;
+use crate::shm::registration::Registration;
 use crate::sys::files::{TempFile, create_sparse, create_temp, open_existing};
 use crate::sys::fork::GuardedFd;
 use crate::sys::map::{Access, Mapping};
@@ -65,7 +65,7 @@ pub(crate) fn create(
 
 impl NewEpoch {
     /// The epoch, once its ring has its name.
-    pub(crate) fn into_epoch(self, member: Arc<Member>) -> Result<Epoch> {
+    pub(crate) fn into_epoch(self, member: Arc<Registration>) -> Result<Epoch> {
         let topic = member.topic_name().to_owned();
         let ring = Part { map: self.ring_map, file: self.ring.into_view() };
         Epoch::new(member, self.geometry, ring, Some(self.holds)).map_err(|why| Error::Io {
@@ -86,7 +86,7 @@ pub(crate) struct Mode {
 }
 
 /// Maps the epoch whose ring has this name. See [`Epoch::start_backing`] for the rest of its memory.
-pub(crate) fn map(member: &Arc<Member>, path: &Path, mode: Mode) -> Result<Epoch> {
+pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
     let not_a_ring =
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
@@ -136,7 +136,11 @@ fn geometry_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<RingGeometry
 }
 
 /// A ring as somebody sees it who only looks: its geometry, first and next sequence.
-pub(crate) fn peek(topic: &Topic, path: &Path, allow_foreign: bool) -> Result<(RingGeometry, u64, u64)> {
+pub(crate) fn read_ring_header(
+    topic: &Topic,
+    path: &Path,
+    allow_foreign: bool,
+) -> Result<(RingGeometry, u64, u64)> {
     let fd = open_existing(topic, path, false, allow_foreign)?;
     let fd = fd.fd().map_err(|e| Error::io(topic.name(), "use the ring", e))?;
     let geometry = geometry_of(topic, fd, path)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::files::{self, Mode};
-use super::{grow, repair, whole};
+use super::{grow, recovery, whole};
 use crate::error::{Error, Result};
 use crate::protocol::{Memory, seal};
 use crate::shm::epoch::Epoch;
@@ -41,7 +41,7 @@ enum Found {
 
 fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let topic = old.topic();
-    let (geometry, first, _) = files::peek(topic, &topic.ring_path(), allow_foreign)?;
+    let (geometry, first, _) = files::read_ring_header(topic, &topic.ring_path(), allow_foreign)?;
     if (geometry.epoch, geometry.holds) == (old.geometry.epoch, old.geometry.holds) {
         return Ok(Found::Mine);
     }
@@ -65,7 +65,7 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
         return Ok(Found::Unsettled);
     }
     if new.geometry.epoch == old.geometry.epoch + 1 && sealed {
-        repair::succeed(old, &new)?;
+        recovery::start_successor(old, &new)?;
     }
     let first = new.first().load(Acquire);
     if first == 0 {

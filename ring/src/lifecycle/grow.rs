@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::files::{self, Mode};
 use super::open::perms;
-use super::repair::{purge, repair, succeed};
+use super::recovery::{purge, recover, start_successor};
 use super::whole::{self, Parts};
-use super::{GROWING_PATIENCE, GeometryRequest, follow};
+use super::{GROW_TIMEOUT, GeometryRequest, follow};
 use crate::error::{Error, Result};
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
@@ -23,7 +23,7 @@ pub(crate) fn grow(
 ) -> Result<Arc<Epoch>> {
     let member = &mine.member;
     let topic = member.peers.topic();
-    let locked = member.peers.lock(GROWING_PATIENCE, "enlarge")?;
+    let locked = member.peers.lock(GROW_TIMEOUT, "enlarge")?;
     let there = same_file(member.peers.fd()?, &topic.peers_path())
         .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
     if !there || member.peers.header().removed.load(SeqCst) != 0 {
@@ -33,7 +33,7 @@ pub(crate) fn grow(
         // It cannot be repaired from here: newcomers would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
     }
-    repair(member, allow_foreign)?;
+    recover(member, allow_foreign)?;
     let current = follow::newest(mine, allow_foreign)?.unwrap_or_else(|| Arc::clone(mine));
     let grown = match want(&current) {
         Some(wanted) => replace(&current, &wanted, allow_foreign)?,
@@ -49,7 +49,7 @@ pub(crate) fn grow(
 /// Replaces the current epoch. Under the lifecycle lock.
 ///
 /// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
-/// its index. A death in between leaves an epoch that is committed and not started, which [`repair`] starts; until
+/// its index. A death in between leaves an epoch that is committed and not started, which [`recover`] starts; until
 /// then everybody goes on in the old one.
 pub(crate) fn replace(
     old: &Arc<Epoch>,
@@ -67,7 +67,7 @@ pub(crate) fn replace(
     new.ring.commit_replace(&topic.ring_path())?;
     fail_point(FailPoint::GrowCommit);
     let new = Arc::new(new.into_epoch(Arc::clone(member))?);
-    succeed(old, &new)?;
+    start_successor(old, &new)?;
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     fail_point(FailPoint::GrowEpoch);
     purge(member, &geometry)?;

@@ -12,12 +12,12 @@ use crate::layout::peers::flags;
 use crate::layout::words::PARTICIPANTS;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::shm::member::Member;
+use crate::shm::registration::Registration;
 use crate::sys::files::{may_unlink, same_file, unlink};
 
 /// Frees the participant's entry, and removes the topic if nobody else is left. Never blocks for long: what it cannot do
 /// now, the next to open the topic does, or `gc`.
-pub(crate) fn leave(member: &Member) {
+pub(crate) fn leave(member: &Registration) {
     // One that never became active was not part of the topic: its byte goes with the descriptor.
     if member.id().is_none() || member.generation() == 0 {
         return;
@@ -30,7 +30,7 @@ pub(crate) fn leave(member: &Member) {
     }
     // Here, and not when the descriptor is closed a moment later: of several who leave at the same time, each under the
     // lock, the last must not take the one before for alive.
-    member.peers.give_up_own();
+    member.peers.release_id();
     if is_last(member) {
         // Whoever had the lock may have looked when we were still there.
         locked = locked.or_else(|_| member.peers.lock(LAST_PATIENCE, "close"));
@@ -43,8 +43,8 @@ pub(crate) fn leave(member: &Member) {
 
 /// After an open that failed: if there is no ring, and nobody who could be making one, the list of participants goes.
 /// Under the lifecycle lock.
-pub(crate) fn give_up(member: &Member) {
-    member.peers.give_up_own();
+pub(crate) fn give_up(member: &Registration) {
+    member.peers.release_id();
     let no_ring =
         matches!(fs::symlink_metadata(member.peers.topic().ring_path()), Err(e) if e.kind() == NotFound);
     if no_ring && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id)) {
@@ -53,14 +53,14 @@ pub(crate) fn give_up(member: &Member) {
     }
 }
 
-fn is_last(member: &Member) -> bool {
+fn is_last(member: &Registration) -> bool {
     let persistent = member.peers.header().flags.load(SeqCst) & flags::PERSISTENT != 0;
     // Our own id too: given up, it may be a newcomer's by now.
     !persistent && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id))
 }
 
 /// Removes the topic's files, and tells those who are there. Under the lifecycle lock. `false` if we may not.
-pub(crate) fn remove(member: &Member) -> Result<bool> {
+pub(crate) fn remove(member: &Registration) -> Result<bool> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
@@ -73,7 +73,7 @@ pub(crate) fn remove(member: &Member) -> Result<bool> {
     }
     member.peers.header().removed.store(1, SeqCst);
     fail_point(FailPoint::RemoveMark);
-    super::repair::remove_but_peers(member)?;
+    super::recovery::remove_but_peers(member)?;
     unlink(&topic.peers_path()).map_err(io)?;
     fail_point(FailPoint::RemovePeers);
     member.peers.notify();

@@ -6,7 +6,7 @@ pub(crate) mod grow;
 pub(crate) mod leave;
 pub(crate) mod open;
 pub(crate) mod reap;
-pub(crate) mod repair;
+pub(crate) mod recovery;
 pub(crate) mod whole;
 
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::layout::ring::{MAX_CAPACITY, MAX_META, MAX_SLOTS, RingGeometry, flags};
 
 /// How long open and grow wait for somebody else who opens, grows or closes. Longer means a stopped process.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a growth waits, which happens in the flow of frames.
-pub(crate) const GROWING_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const GROW_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a close waits: it must not hold up whoever closes; the next to come collects what is left.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_millis(40);
 /// How much longer it waits if it was the last one, and the files are to be removed.

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use nix::sys::stat::fstat;
 
 use super::files::{self, Mode};
-use super::repair::{remove_but_peers, repair};
+use super::recovery::{recover, remove_but_peers};
 use super::whole::{self, Parts};
-use super::{GeometryRequest, Options, PATIENCE, grow, leave, reap};
+use super::{GeometryRequest, OPEN_TIMEOUT, Options, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::words::bit;
@@ -16,8 +16,8 @@ use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::{FailPoint, Memory};
 use crate::shm::epoch::Epoch;
-use crate::shm::member::{Member, Role, owner_id, owner_word};
-use crate::shm::peers::{End, Peers};
+use crate::shm::participants::{End, ParticipantTable};
+use crate::shm::registration::{Registration, Role, owner_id, owner_word};
 use crate::sys::files::{create_temp, may_unlink, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
@@ -46,7 +46,7 @@ pub(crate) fn producer(
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
     for _ in 0..ATTEMPTS {
-        let peers = match Peers::open(topic, Access::ReadWrite, options.allow_foreign) {
+        let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
             Err(Error::TopicNotFound { .. }) => {
                 create_peers(topic, options.perms, options.persistent)?;
@@ -54,8 +54,8 @@ pub(crate) fn producer(
             }
             Err(error) => return Err(error),
         };
-        let member = Arc::new(Member::new(peers));
-        let locked = member.peers.lock(PATIENCE, "open")?;
+        let member = Arc::new(Registration::new(peers));
+        let locked = member.peers.lock(OPEN_TIMEOUT, "open")?;
         if !is_current(&member)? {
             continue;
         }
@@ -78,12 +78,12 @@ pub(crate) fn producer(
         }
         return joined;
     }
-    Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
+    Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
 }
 
 /// Takes a place among the producers. Under the lifecycle lock.
 fn join_as_producer(
-    member: &Arc<Member>,
+    member: &Arc<Registration>,
     options: &Options,
     wanted: &GeometryRequest,
     exclusive: bool,
@@ -92,7 +92,7 @@ fn join_as_producer(
         // See `whole::parts`: it would be another list's.
         remove_but_peers(member)?;
     }
-    repair(member, options.allow_foreign)?;
+    recover(member, options.allow_foreign)?;
     check_exclusive(member, exclusive)?;
     let others = member.peers.producers() != 0;
     let mut epoch = open_ring(member, options, wanted)?;
@@ -102,7 +102,7 @@ fn join_as_producer(
     let Some(id) = member.reserve(Role::Producer)? else {
         return Err(Error::TooManyProducers { topic: member.topic_name().into() });
     };
-    reap::bury(&epoch, id);
+    reap::clear_dead(&epoch, id);
     fail_point(FailPoint::JoinCleaned);
     if !satisfies(&epoch, wanted, others) {
         let wanted = if others { union(&epoch, wanted) } else { *wanted };
@@ -121,9 +121,9 @@ fn join_as_producer(
 /// Opens a topic as a consumer that registers. [`Error::TopicNotFound`] if there is none.
 pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     for _ in 0..ATTEMPTS {
-        let peers = Peers::open(topic, Access::ReadWrite, options.allow_foreign)?;
-        let member = Arc::new(Member::new(peers));
-        let locked = member.peers.lock(PATIENCE, "open")?;
+        let peers = ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign)?;
+        let member = Arc::new(Registration::new(peers));
+        let locked = member.peers.lock(OPEN_TIMEOUT, "open")?;
         if !is_current(&member)? {
             continue;
         }
@@ -143,7 +143,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
         reap::reap_dead(&epoch)?; // as above
         let id = member.reserve(Role::Consumer)?;
         if let Some(id) = id {
-            reap::bury(&epoch, id);
+            reap::clear_dead(&epoch, id);
             fail_point(FailPoint::JoinCleaned);
         } else {
             // Without a bit it cannot say that it sleeps.
@@ -152,18 +152,19 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
         }
         let cursor = start_at(&epoch, start)?;
         // Before anybody sees us and ends the stream for our sake.
-        let ended_before = member.peers.end();
+        let initial_end = member.peers.end();
         member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor);
         drop(locked);
         epoch.start_backing(mode.prefault);
-        return Ok(Opened { epoch, cursor, ended_before });
+        return Ok(Opened { epoch, cursor, initial_end });
     }
-    Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "open".into() })
+    Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
 }
 
 /// Opens a topic without writing anything anywhere. [`Error::TopicNotFound`] if there is none.
 pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
-    let member = Arc::new(Member::new(Peers::open(topic, Access::ReadOnly, options.allow_foreign)?));
+    let member =
+        Arc::new(Registration::new(ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?));
     if member.peers.header().removed.load(SeqCst) != 0 {
         // Whoever was removing it may be dead.
         return Err(no_topic(topic));
@@ -187,9 +188,9 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
         return Err(Error::ReadOnlyNotAllowed { topic: topic.name().into() });
     }
     let cursor = start_at(&epoch, start)?;
-    let ended_before = epoch.member.peers.end();
+    let initial_end = epoch.member.peers.end();
     epoch.start_backing(mode.prefault);
-    Ok(Opened { epoch, cursor, ended_before })
+    Ok(Opened { epoch, cursor, initial_end })
 }
 
 /// A consumer's view of a topic.
@@ -198,11 +199,11 @@ pub(crate) struct Opened {
     pub(crate) epoch: Arc<Epoch>,
     pub(crate) cursor: u64,
     /// The stream had ended when it came, like this.
-    pub(crate) ended_before: Option<End>,
+    pub(crate) initial_end: Option<End>,
 }
 
 /// Whether the locked `peers` is still the topic's. One whose removal began is removed to the end here.
-fn is_current(member: &Arc<Member>) -> Result<bool> {
+fn is_current(member: &Arc<Registration>) -> Result<bool> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "examine the list of participants", e);
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
@@ -229,7 +230,7 @@ fn no_topic(topic: &Topic) -> Error {
 /// Makes an empty list of participants, unless the topic has one.
 pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Result<()> {
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
-    Peers::initialise(topic, file.view()?, persistent)?;
+    ParticipantTable::initialise(topic, file.view()?, persistent)?;
     fail_point(FailPoint::OpenPeersTemp);
     // Somebody else may have been faster; then theirs is the topic.
     file.commit_new(&topic.peers_path())?;
@@ -238,7 +239,7 @@ pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Resul
 }
 
 /// The current ring for a producer; a new one if the topic has none.
-fn open_ring(member: &Arc<Member>, options: &Options, wanted: &GeometryRequest) -> Result<Arc<Epoch>> {
+fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryRequest) -> Result<Arc<Epoch>> {
     let topic = member.peers.topic();
     let mode = Mode {
         write_ring: true,
@@ -257,14 +258,14 @@ fn open_ring(member: &Arc<Member>, options: &Options, wanted: &GeometryRequest) 
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
         // Impossible under the lock, unless somebody meddles.
-        return Err(Error::Busy { topic: topic.name().into(), waited: PATIENCE, what: "make".into() });
+        return Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "make".into() });
     }
     fail_point(FailPoint::OpenRingCommit);
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 
 /// The topic's permissions: those its maker chose.
-pub(crate) fn perms(member: &Member) -> Result<u32> {
+pub(crate) fn perms(member: &Registration) -> Result<u32> {
     let status = fstat(member.peers.fd()?)
         .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
     Ok(status.st_mode & 0o777)
@@ -272,7 +273,7 @@ pub(crate) fn perms(member: &Member) -> Result<u32> {
 
 /// The ring to start reading in. One that has not started yet (its maker stopped or died before it sealed the one
 /// before) is entered through its predecessor, where the frames still are.
-fn map_started(member: &Arc<Member>, mode: Mode) -> Result<Epoch> {
+fn map_started(member: &Arc<Registration>, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
     let epoch = files::map(member, &topic.ring_path(), mode)?;
     if epoch.first().load(std::sync::atomic::Ordering::Acquire) != 0 {
@@ -297,7 +298,7 @@ fn start_at(epoch: &Epoch, start: StartAt) -> Result<u64> {
     Ok(seq.max(1))
 }
 
-fn check_exclusive(member: &Member, exclusive: bool) -> Result<()> {
+fn check_exclusive(member: &Registration, exclusive: bool) -> Result<()> {
     let producers = member.peers.producers();
     let word = member.peers.header().exclusive.load(SeqCst);
     // The id of one that was killed may be another's by now.

@@ -9,7 +9,7 @@ use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::{FailPoint, publish, reap};
 use crate::shm::epoch::Epoch;
-use crate::shm::member::{Role, owner_id};
+use crate::shm::registration::{Role, owner_id};
 use crate::sys::files::remove_orphaned_temps;
 use crate::sys::lock;
 
@@ -34,7 +34,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
             continue;
         }
         fail_point(FailPoint::ReapLocked);
-        bury(epoch, id);
+        clear_dead(epoch, id);
         reaped += 1;
         // Closing the descriptor does it too.
         let _ = lock::unlock(fd, lock::participant_byte(id));
@@ -57,7 +57,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
 
 /// Clears what the dead participant `id` left. Its byte is locked: for reading by those who reap, for writing by a
 /// newcomer, who must not be taken for the dead one while it fills the entry.
-pub(crate) fn bury(epoch: &Epoch, id: u8) {
+pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     let peers = &epoch.member.peers;
     let header = peers.header();
     reap::reap(epoch, id, epoch.ring_writable());

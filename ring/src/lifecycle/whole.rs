@@ -6,9 +6,9 @@ use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::files::peek;
+use super::files::read_ring_header;
 use crate::error::{Error, Result};
-use crate::shm::member::Member;
+use crate::shm::registration::Registration;
 use crate::topic::{FileKind, Topic};
 
 /// What there is of a topic besides its list of participants.
@@ -23,7 +23,7 @@ pub(crate) enum Parts {
 }
 
 /// Looks for the parts. Under the lifecycle lock.
-pub(crate) fn parts(member: &Member, allow_foreign: bool) -> Result<Parts> {
+pub(crate) fn parts(member: &Registration, allow_foreign: bool) -> Result<Parts> {
     if member.peers.header().epoch.load(SeqCst) == 0 {
         // Whoever makes a ring says so in the list first. What is there is another list's, which somebody deleted: who is
         // in that one may be at work, under ids that are given away here.
@@ -38,14 +38,14 @@ pub(crate) fn parts(member: &Member, allow_foreign: bool) -> Result<Parts> {
 }
 
 /// Whether nobody takes part who lives.
-pub(crate) fn is_deserted(member: &Member) -> bool {
+pub(crate) fn is_deserted(member: &Registration) -> bool {
     member.peers.alive(member.peers.active()) == 0
 }
 
 /// The part of the newest epoch that has no name.
 pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathBuf>> {
     let ring = topic.ring_path();
-    let geometry = match peek(topic, &ring, allow_foreign) {
+    let geometry = match read_ring_header(topic, &ring, allow_foreign) {
         Ok((geometry, ..)) => geometry,
         Err(Error::TopicNotFound { .. }) => return Ok(Some(ring)),
         Err(error) => return Err(error),

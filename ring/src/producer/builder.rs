@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::Producer;
 use super::inner::Inner;
+use crate::admin;
 use crate::error::{Error, Result};
 use crate::lifecycle::{GeometryRequest, Options, open};
 use crate::topic::Topic;
-use crate::upkeep;
 
 /// What happens to a frame for which there is no free slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,10 +195,10 @@ impl ProducerBuilder {
         let open = || open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive);
         let epoch = match open() {
             // Rings of the dead may have taken it.
-            Err(Error::NoSpace { .. }) if upkeep::gc_for_room(topic.dir()) => open()?,
+            Err(Error::NoSpace { .. }) if admin::gc_for_room(topic.dir()) => open()?,
             opened => opened?,
         };
-        upkeep::gc_soon(topic.dir());
+        admin::gc_soon(topic.dir());
         let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
         // What others left who died while no producer was there.
         inner.reap();

@@ -5,18 +5,18 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::primary::Watch;
+use super::primary::PrimaryMonitor;
 use super::{OverflowPolicy, ProducerMode};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::ring::RingGeometry;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
 use crate::lifecycle::{GeometryRequest, follow, grow, reap};
-use crate::protocol::claim::{Hint, Passed, abandon, claim_oldest, claim_passed};
+use crate::protocol::claim::{Hint, Reusable, abandon, claim_consumed, claim_oldest};
 use crate::protocol::publish;
 use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
-use crate::shm::member::Member;
+use crate::shm::registration::Registration;
 use crate::sys::clock::monotonic_coarse_ns;
 use crate::sys::files::creation_error;
 
@@ -33,10 +33,10 @@ const LOOK_EVERY_CLAIMS: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) member: Arc<Member>,
+    pub(super) member: Arc<Registration>,
     pub(super) id: u8,
     pub(super) mode: ProducerMode,
-    pub(super) watch: Mutex<Watch>,
+    pub(super) watch: Mutex<PrimaryMonitor>,
     overflow_policy: OverflowPolicy,
     allow_foreign: bool,
     pub(super) current: Mutex<Current>,
@@ -133,7 +133,7 @@ impl Inner {
     /// The geometry of that. In a forked child, where a thread that does not exist there may have the lock for ever, perhaps
     /// the geometry at the beginning.
     pub(super) fn geometry(&self) -> RingGeometry {
-        if self.member.peers.is_mine() {
+        if self.member.peers.is_own_process() {
             self.current().epoch.geometry
         } else {
             self.current.try_lock().map_or(self.opened, |current| current.epoch.geometry)
@@ -174,8 +174,8 @@ impl Inner {
                 OverflowPolicy::DropNew => cursor,
                 OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
             };
-            let passed = Passed { cursor: owed_from, history: left_alone(geometry) };
-            if let Some(slot) = claim_passed(&**epoch, self.id, passed, hint) {
+            let passed = Reusable { cursor: owed_from, history: protected_frames(geometry) };
+            if let Some(slot) = claim_consumed(&**epoch, self.id, passed, hint) {
                 return self.with_memory(epoch, slot);
             }
             let now = monotonic_coarse_ns();
@@ -241,7 +241,7 @@ impl Inner {
     fn slowest(&self, epoch: &Epoch) -> u64 {
         let geometry = &epoch.geometry;
         if self.overflow_policy == OverflowPolicy::OverwriteOldest
-            && left_alone(geometry) >= geometry.depth.into()
+            && protected_frames(geometry) >= geometry.depth.into()
         {
             // Every frame within the depth is kept, so that nobody's cursor needs to be read.
             return 0;
@@ -369,7 +369,7 @@ impl Inner {
 
 /// How many of the newest frames no claim takes as long as there is anything else: the history, or more of them if
 /// they are small.
-fn left_alone(geometry: &RingGeometry) -> u64 {
+fn protected_frames(geometry: &RingGeometry) -> u64 {
     let warm = WARM_BYTES.checked_div(geometry.slot_capacity).unwrap_or(u64::MAX);
     warm.max(geometry.history.into()).min(geometry.depth.into())
 }

@@ -212,7 +212,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.inner.member.retire();
+        self.inner.member.deactivate();
     }
 }
 

@@ -7,12 +7,12 @@ use super::ProducerMode;
 use super::inner::Inner;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::shm::member::{owner_id, owner_word};
+use crate::shm::registration::{owner_id, owner_word};
 use crate::sys::clock::monotonic_ns;
 
 /// What a stand-by producer has seen of the primary.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct PrimaryMonitor {
     primary: u64,
     frames: u64,
     since: u64,
@@ -26,7 +26,7 @@ impl Inner {
     pub(super) fn try_become_primary(&self) -> bool {
         let ProducerMode::Primary { takeover_timeout } = self.mode else { return true };
         let peers = &self.member.peers;
-        if !peers.is_mine() {
+        if !peers.is_own_process() {
             return false; // a forked child's copy
         }
         let me = owner_word(self.id, self.member.generation());
@@ -45,7 +45,7 @@ impl Inner {
                 let now = monotonic_ns();
                 let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
                 if (watch.primary, watch.frames) != (found, frames) {
-                    *watch = Watch { primary: found, frames, since: now };
+                    *watch = PrimaryMonitor { primary: found, frames, since: now };
                 }
                 !takeover_timeout.is_zero()
                     && u128::from(now.saturating_sub(watch.since)) > takeover_timeout.as_nanos()

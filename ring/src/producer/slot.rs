@@ -212,11 +212,11 @@ impl OwnSlot {
 
 impl Drop for OwnSlot {
     fn drop(&mut self) {
-        if !self.inner.member.peers.is_mine() {
+        if !self.inner.member.peers.is_own_process() {
             return; // a forked child's copy
         }
         if self.in_place.load(Acquire) {
-            claim::let_go(&*self.epoch, self.inner.id, self.slot);
+            claim::release_published(&*self.epoch, self.inner.id, self.slot);
         } else {
             claim::abandon(&*self.epoch, self.inner.id, self.slot);
         }

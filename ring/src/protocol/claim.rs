@@ -13,7 +13,7 @@ use crate::layout::words::{Entry, State, bit};
 pub(crate) struct Hint {
     /// The limit for which `down` is valid.
     limit: u64,
-    /// Passed frames at and above this sequence were tried for `limit`.
+    /// Reusable frames at and above this sequence were tried for `limit`.
     down: u64,
     /// Owed frames below this sequence were tried.
     up: u64,
@@ -39,7 +39,7 @@ impl Hint {
 
 /// Which frames a claim may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed {
+pub(crate) struct Reusable {
     /// Every registered consumer is past all sequences below this one (`u64::MAX` without consumers).
     pub(crate) cursor: u64,
     /// How many of the newest frames stay for late joiners.
@@ -50,7 +50,7 @@ pub(crate) struct Passed {
 /// still in the cache, or else a slot that offers nothing.
 ///
 /// `None` means that it looked at all of them, whatever the hint says: the next resort is a frame that somebody is owed.
-pub(crate) fn claim_passed<M: Memory>(m: &M, me: u8, passed: Passed, hint: &mut Hint) -> Option<u16> {
+pub(crate) fn claim_consumed<M: Memory>(m: &M, me: u8, passed: Reusable, hint: &mut Hint) -> Option<u16> {
     hint.tick(m.slots());
     let (floor, head) = window(m);
     let limit = passed.cursor.min(head.saturating_sub(passed.history));
@@ -169,7 +169,7 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
         m.holders(slot).and(!bit(me), m.hold_order());
         return false;
     }
-    // Held: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
+    // LockedTopic: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
     // clear it (`abandon`), so it is neither ours to use nor ours to clear. Ours goes before the state is restored:
     // from then on the slot can be claimed, by us too, and the bit would be that claim's.
     if before & bit(me) == 0 {
@@ -194,7 +194,7 @@ pub(crate) fn abandon<M: Memory>(m: &M, me: u8, slot: u16) {
 }
 
 /// Lets go of a slot that was published: from here on it may be claimed.
-pub(crate) fn let_go<M: Memory>(m: &M, me: u8, slot: u16) {
+pub(crate) fn release_published<M: Memory>(m: &M, me: u8, slot: u16) {
     m.holders(slot).and(!bit(me), m.hold_order());
     m.at(FailPoint::PublishRelease);
 }

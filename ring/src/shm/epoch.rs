@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, Ordering::Relaxed, compiler_fence, fence};
 
-use super::member::Member;
+use super::registration::Registration;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
 use crate::layout::ring::{
@@ -60,13 +60,13 @@ pub(crate) struct Epoch {
     nothing: AtomicU64,
     pub(crate) geometry: RingGeometry,
     pub(crate) offsets: Offsets,
-    pub(crate) member: Arc<Member>,
+    pub(crate) member: Arc<Registration>,
 }
 
 impl Epoch {
     /// Puts together mapped files, whose geometry was read by [`read_geometry`].
     pub(crate) fn new(
-        member: Arc<Member>,
+        member: Arc<Registration>,
         geometry: RingGeometry,
         ring: Part,
         holds: Option<Part>,

@@ -2,5 +2,5 @@
 
 pub(crate) mod backing;
 pub(crate) mod epoch;
-pub(crate) mod member;
-pub(crate) mod peers;
+pub(crate) mod participants;
+pub(crate) mod registration;

@@ -79,16 +79,16 @@ pub(crate) fn generation() -> u32 {
 
 /// Keeps `fork` away from the moment between opening a descriptor and registering it: counts openers in the low half,
 /// forks in the high half. Every wait has a bound, since a signal handler may fork in the middle of an open.
-static GATE: AtomicU32 = AtomicU32::new(0);
+static FORK_LOCK: AtomicU32 = AtomicU32::new(0);
 const FORK: u32 = 1 << 16;
 const OPENERS: u32 = FORK - 1;
 const GATE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The gate as it was when it was open, or after the limit.
-fn wait_for_gate(closed: impl Fn(u32) -> bool) -> u32 {
+fn wait_for_fork_lock(closed: impl Fn(u32) -> bool) -> u32 {
     let deadline = Deadline::after(GATE_LIMIT);
     loop {
-        let gate = GATE.load(Ordering::Acquire);
+        let gate = FORK_LOCK.load(Ordering::Acquire);
         if !closed(gate) || deadline.has_passed() {
             return gate;
         }
@@ -109,8 +109,8 @@ impl Opening {
         loop {
             // What was seen open is what is changed: a fork that came meanwhile makes it fail. After the bound has passed
             // we go on beside a fork.
-            let gate = wait_for_gate(|gate| gate >= FORK);
-            if GATE.compare_exchange_weak(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let gate = wait_for_fork_lock(|gate| gate >= FORK);
+            if FORK_LOCK.compare_exchange_weak(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Self(generation());
             }
         }
@@ -121,27 +121,27 @@ impl Drop for Opening {
     fn drop(&mut self) {
         // In a child forked by a signal handler in the middle of us, the handler has reset the gate.
         if self.0 == generation() {
-            GATE.fetch_sub(1, Ordering::AcqRel);
+            FORK_LOCK.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
 
 extern "C" fn before_fork() {
     ANNOUNCED.set(ANNOUNCED.get().wrapping_add(1));
-    GATE.fetch_add(FORK, Ordering::AcqRel);
-    wait_for_gate(|gate| gate & OPENERS != 0);
+    FORK_LOCK.fetch_add(FORK, Ordering::AcqRel);
+    wait_for_fork_lock(|gate| gate & OPENERS != 0);
 }
 
 extern "C" fn after_fork_in_parent() {
     if let Some(before) = ANNOUNCED.get().checked_sub(1) {
         ANNOUNCED.set(before);
-        GATE.fetch_sub(FORK, Ordering::AcqRel);
+        FORK_LOCK.fetch_sub(FORK, Ordering::AcqRel);
     }
 }
 
 /// Only atomics and `close`: all that is allowed in the child of a process with threads.
 extern "C" fn after_fork_in_child() {
-    GATE.store(0, Ordering::Relaxed);
+    FORK_LOCK.store(0, Ordering::Relaxed);
     ANNOUNCED.set(0);
     GENERATION.fetch_add(1, Ordering::Relaxed);
     let mut chunk = Some(&TABLE);
@@ -223,14 +223,14 @@ impl GuardedFd {
     }
 
     /// Whether we are still in the process that made it.
-    pub(crate) fn is_mine(&self) -> bool {
+    pub(crate) fn is_own_process(&self) -> bool {
         self.generation == generation()
     }
 
     /// The descriptor; `None` in a forked child, where its number may mean another file by now.
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: open as long as `self` in the process that made it.
-        self.is_mine().then(|| unsafe { BorrowedFd::borrow_raw(self.fd) })
+        self.is_own_process().then(|| unsafe { BorrowedFd::borrow_raw(self.fd) })
     }
 
     /// The descriptor, or an error in a forked child.
@@ -241,13 +241,13 @@ impl GuardedFd {
 
 impl Drop for GuardedFd {
     fn drop(&mut self) {
-        if !self.is_mine() {
+        if !self.is_own_process() {
             return;
         }
         // First out of the table, then closed: a child forked in between keeps a copy, but never closes a number that
         // means another file. The gate keeps forks out of that moment.
         let _opening = Opening::begin();
-        if self.is_mine() {
+        if self.is_own_process() {
             self.cell.store(EMPTY, Ordering::Release);
             // SAFETY: we own it, and this is its last use.
             drop(unsafe { OwnedFd::from_raw_fd(self.fd) });

@@ -35,7 +35,7 @@ fn a_guarded_descriptor_works_and_closes_where_it_was_made() {
     let path = dir.path().join("f");
     let guarded = open(&path);
     let number = guarded.as_raw_fd();
-    assert!(guarded.is_mine());
+    assert!(guarded.is_own_process());
     assert!(lock::try_write(guarded.fd().unwrap(), participant_byte(0)).unwrap());
     assert!(TABLE.contains(number));
     drop(guarded);
@@ -156,15 +156,15 @@ fn role_of_one_whose_fork_was_not_announced() {
     }
     // As a C library does that has got its handlers between the two.
     after_fork_in_parent();
-    assert_eq!(GATE.load(Ordering::Relaxed), 0);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), 0);
     // And of one that was, in this thread, only that.
     before_fork();
-    assert_eq!(GATE.load(Ordering::Relaxed), FORK);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), FORK);
     std::thread::spawn(|| after_fork_in_parent()).join().unwrap();
-    assert_eq!(GATE.load(Ordering::Relaxed), FORK);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), FORK);
     after_fork_in_parent();
     after_fork_in_parent();
-    assert_eq!(GATE.load(Ordering::Relaxed), 0);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), 0);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn role_of_openers_and_forks() {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let guarded = open(&path);
-                    assert!(guarded.is_mine());
+                    assert!(guarded.is_own_process());
                 }
             });
         }

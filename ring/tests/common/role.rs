@@ -44,7 +44,7 @@ impl Role {
     }
 
     /// The next thing that the role says; what the test harness prints is skipped.
-    pub fn hear(&mut self) -> String {
+    pub fn read_reply(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert!(self.output.read_line(&mut line).unwrap() > 0, "the role ended without a word");
@@ -62,7 +62,7 @@ impl Role {
     /// Tells it a line and waits for the answer.
     pub fn ask(&mut self, text: &str) -> String {
         self.tell(text);
-        self.hear()
+        self.read_reply()
     }
 
     /// SIGKILL, and reaped.
@@ -83,14 +83,14 @@ impl Role {
     }
 
     /// Whether it still runs.
-    pub fn fate(&mut self) -> Fate {
+    pub fn fate(&mut self) -> ProcessState {
         if let Some(status) = self.child.try_wait().unwrap() {
-            return Fate::Died(status.signal());
+            return ProcessState::Died(status.signal());
         }
         let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
         match waitid(Id::Pid(self.pid()), flags) {
-            Ok(WaitStatus::Stopped(..)) => Fate::Stopped,
-            Ok(_) | Err(nix::Error::ECHILD) => Fate::Alive,
+            Ok(WaitStatus::Stopped(..)) => ProcessState::Stopped,
+            Ok(_) | Err(nix::Error::ECHILD) => ProcessState::Alive,
             Err(error) => panic!("{error}"),
         }
     }
@@ -118,7 +118,7 @@ impl Drop for Role {
 
 /// What has become of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum ProcessState {
     Alive,
     Stopped,
     /// By this signal, or of its own accord.

@@ -14,9 +14,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod puppet;
+mod fixture;
 mod scenarios;
-mod stage;
+mod test_process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,17 +24,17 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use common::Dir;
-use puppet::Puppet;
+use fixture::{Survivors, assert_busy};
 use scenarios::{Act, Before, Others, Scenario};
 use shmflow::failpoint::Action;
 use shmflow::{Error, FailPoint, Role};
-use stage::{Survivors, assert_busy};
+use test_process::TestProcess;
 
 /// Not a test: what the puppets are.
 #[test]
 #[ignore = "played by the puppets"]
-fn puppet() {
-    puppet::perform();
+fn test_process() {
+    test_process::run_commands();
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn death_or_stop_at_every_step_hurts_nobody_else() {
 #[test]
 fn a_stream_that_goes_on_does_not_end_once_more() {
     let dir = Dir::new();
-    let mut producer = Puppet::start(dir.path(), 100);
+    let mut producer = TestProcess::start(dir.path(), 100);
     producer.does("producer; write 1; end");
     let mut consumer =
-        shmflow::Consumer::builder(stage::TOPIC).dir(&dir).start(shmflow::StartAt::Oldest).open().unwrap();
+        shmflow::Consumer::builder(fixture::TOPIC).dir(&dir).start(shmflow::StartAt::Oldest).open().unwrap();
     assert_eq!(consumer.recv().unwrap().seq(), 1);
     producer.does("write 1; end");
     assert_eq!(consumer.recv().unwrap().seq(), 2);
@@ -152,8 +152,8 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
         Action::Stop => "stop",
     };
     let arm = format!("arm {step} {nth} {end}");
-    let mut puppets: Vec<Option<Puppet>> =
-        (0..4).map(|i| scenario.needs(i).then(|| Puppet::start(dir.path(), 100 + i as u64))).collect();
+    let mut puppets: Vec<Option<TestProcess>> =
+        (0..4).map(|i| scenario.needs(i).then(|| TestProcess::start(dir.path(), 100 + i as u64))).collect();
     let mut stopped = BTreeSet::new();
     let mut survivors = (scenario.others != Others::Later).then(|| Survivors::open(&dir));
     if let Some(survivors) = &mut survivors {
@@ -163,21 +163,21 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
         match *before {
             Before::Does(who, what) => puppets[who].as_mut().unwrap().does(what),
             Before::Dies(who, what) => {
-                let mut puppet = puppets[who].take().unwrap();
-                puppet.begins(what);
-                puppet.meets(Action::Kill, what);
+                let mut test_process = puppets[who].take().unwrap();
+                test_process.begins(what);
+                test_process.meets(Action::Kill, what);
             }
             Before::Killed(who) => puppets[who].take().unwrap().is_killed(),
             Before::Stops(who, what) => {
-                let puppet = puppets[who].as_mut().unwrap();
-                puppet.begins(&what.replace("{arm}", &arm));
-                puppet.meets(Action::Stop, what);
+                let test_process = puppets[who].as_mut().unwrap();
+                test_process.begins(&what.replace("{arm}", &arm));
+                test_process.meets(Action::Stop, what);
                 stopped.insert(who);
             }
             Before::GoesOnToStop(who) => {
-                let puppet = puppets[who].as_mut().unwrap();
-                puppet.goes_on();
-                puppet.meets(Action::Stop, "its next stop");
+                let test_process = puppets[who].as_mut().unwrap();
+                test_process.goes_on();
+                test_process.meets(Action::Stop, "its next stop");
             }
         }
     }
@@ -208,14 +208,18 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
     match survivors {
         Some(mut survivors) => {
             survivors.flow_and_open(25, &dir, locked);
-            let others = puppets.into_iter().enumerate().filter_map(|(i, puppet)| Some((i, puppet?)));
+            let others =
+                puppets.into_iter().enumerate().filter_map(|(i, test_process)| Some((i, test_process?)));
             everybody_goes_on(victim, others, &stopped);
             survivors.flow(25, || ());
             survivors.part(&dir);
         }
         None => {
-            let mut puppets: Vec<_> =
-                puppets.into_iter().enumerate().filter_map(|(i, puppet)| Some((i, puppet?))).collect();
+            let mut puppets: Vec<_> = puppets
+                .into_iter()
+                .enumerate()
+                .filter_map(|(i, test_process)| Some((i, test_process?)))
+                .collect();
             if locked {
                 assert_busy(&dir);
                 everybody_goes_on(victim, puppets.drain(..), &stopped);
@@ -241,25 +245,25 @@ fn flow_and_part(mut survivors: Survivors, dir: &Dir) {
 
 /// The stopped victim and the other puppets finish what they began, and leave.
 fn everybody_goes_on(
-    victim: Option<Puppet>,
-    others: impl Iterator<Item = (usize, Puppet)>,
+    victim: Option<TestProcess>,
+    others: impl Iterator<Item = (usize, TestProcess)>,
     stopped: &BTreeSet<usize>,
 ) {
-    for (mut puppet, was_stopped) in victim
+    for (mut test_process, was_stopped) in victim
         .map(|victim| (victim, true))
         .into_iter()
-        .chain(others.map(|(i, puppet)| (puppet, stopped.contains(&i))))
+        .chain(others.map(|(i, test_process)| (test_process, stopped.contains(&i))))
     {
         if was_stopped {
-            puppet.goes_on();
-            puppet.answers("go on after it was stopped");
+            test_process.goes_on();
+            test_process.answers("go on after it was stopped");
         }
-        puppet.leaves();
+        test_process.leaves();
     }
 }
 
 impl Scenario {
-    /// Whether puppet `who` takes part.
+    /// Whether test_process `who` takes part.
     fn needs(&self, who: usize) -> bool {
         who == 0
             || self.before.iter().any(|before| match *before {

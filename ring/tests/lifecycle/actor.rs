@@ -24,7 +24,7 @@ pub(crate) fn is_root(test: &str) -> bool {
 /// Starts an actor, which has done all of `doing`.
 pub(crate) fn actor(dir: impl AsRef<Path>, doing: &[&str]) -> Role {
     let mut role = Role::start("actor::role_of_an_actor", dir);
-    assert_eq!(role.hear(), "ready");
+    assert_eq!(role.read_reply(), "ready");
     for what in doing {
         let answer = role.ask(what);
         assert!(answer.starts_with("ok"), "{what}: {answer}");

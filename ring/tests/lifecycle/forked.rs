@@ -52,7 +52,7 @@ fn role_of_a_parent() {
 fn handles_in_a_forked_child_refuse_and_their_end_changes_nothing() {
     let dir = Dir::new();
     let mut parent = Role::start("forked::role_of_a_parent", &dir);
-    assert_eq!(parent.hear(), "true true true");
+    assert_eq!(parent.read_reply(), "true true true");
     let info = inspect("t", Some(dir.path())).unwrap();
     let held: Vec<_> = info.participants.iter().map(|p| (p.active, p.held_slots, p.claimed_slots)).collect();
     assert_eq!(held, [(true, Some(2), 1), (true, Some(1), 0)], "as the parent has them");
@@ -105,7 +105,7 @@ fn role_of_a_parent_of_a_sleeper() {
 /// A parent that was killed, with a child that lives until it is told something.
 fn dead_parent_of_a_sleeper(dir: &Dir) -> Role {
     let mut parent = Role::start("forked::role_of_a_parent_of_a_sleeper", dir);
-    assert_eq!(parent.hear(), "asleep");
+    assert_eq!(parent.read_reply(), "asleep");
     parent.kill();
     parent
 }

@@ -369,15 +369,15 @@ fn opening_and_closing_from_many_processes_at_once_goes_well() {
             actor.tell("produce");
         }
         for actor in &mut actors {
-            assert_eq!(actor.hear(), "ok");
+            assert_eq!(actor.read_reply(), "ok");
             actor.tell("write 10");
         }
         for actor in &mut actors {
-            assert!(actor.hear().starts_with("ok"));
+            assert!(actor.read_reply().starts_with("ok"));
             actor.tell("leave");
         }
         for actor in &mut actors {
-            assert_eq!(actor.hear(), "ok");
+            assert_eq!(actor.read_reply(), "ok");
         }
         wait_until("the last one out has removed the files", || dir.files().is_empty());
     }

@@ -124,7 +124,7 @@ fn a_reader_without_any_right_to_write_is_woken() {
     for seq in 1..=20 {
         reader.tell("recv 10000");
         producer.write(&[1; 100]).unwrap();
-        assert_eq!(reader.hear(), format!("ok {seq} copy 100"));
+        assert_eq!(reader.read_reply(), format!("ok {seq} copy 100"));
     }
 }
 

@@ -49,7 +49,7 @@ fn a_ring_is_made_and_enlarged_although_signals_arrive_all_the_time() {
             kill(pid, Signal::SIGKILL).unwrap();
         }
     });
-    assert_eq!(maker.hear(), "made");
+    assert_eq!(maker.read_reply(), "made");
     drop(made);
     watchdog.join().unwrap();
     maker.finish();

@@ -115,7 +115,7 @@ fn rings_of_the_dead_take_no_room_from_the_living() {
     on_small("rings_of_the_dead_take_no_room_from_the_living", 16 << 20, |dir| {
         // Forked from this thread, it sees the same small file system.
         let mut dead = Role::start("space::role_of_one_who_dies", dir);
-        assert_eq!(dead.hear(), "open");
+        assert_eq!(dead.read_reply(), "open");
         dead.kill();
         let producer = Producer::builder("t").dir(dir).slot_capacity(1 << 20).open().unwrap();
         producer.write(&pattern(1, 1 << 20)).unwrap();

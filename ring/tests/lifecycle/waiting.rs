@@ -12,11 +12,11 @@ fn a_consumer_in_another_process_waits_for_the_topic() {
     let dir = Dir::new();
     let mut waiter = actor(&dir, &[]);
     waiter.tell("consume wait=20000");
-    assert_eq!(waiter.hear(), "waits");
+    assert_eq!(waiter.read_reply(), "waits");
     wait_until("it sleeps", || sleeps_in_poll(waiter.pid()));
     let start = Instant::now();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
-    assert_eq!(waiter.hear(), "ok");
+    assert_eq!(waiter.read_reply(), "ok");
     assert!(start.elapsed() < Duration::from_secs(5), "an event wakes it, and not a time-out");
     producer.write(b"first").unwrap();
     assert_eq!(waiter.ask("recv 5000"), "ok 1 lease 5");
@@ -42,13 +42,13 @@ fn waiting_goes_on_past_other_topics_and_half_made_ones() {
     let dir = Dir::new();
     let mut waiter = actor(&dir, &[]);
     waiter.tell("consume wait=20000");
-    assert_eq!(waiter.hear(), "waits");
+    assert_eq!(waiter.read_reply(), "waits");
     wait_until("it sleeps", || sleeps_in_poll(waiter.pid()));
     let _other = Producer::builder("tt").dir(&dir).open().unwrap();
     std::fs::write(dir.path().join("shmflow.t.tmp.0000000000000001"), b"").unwrap();
     wait_until("it sleeps again", || sleeps_in_poll(waiter.pid()));
     let producer = Producer::builder("t").dir(&dir).open().unwrap();
-    assert_eq!(waiter.hear(), "ok");
+    assert_eq!(waiter.read_reply(), "ok");
     assert_eq!(producer.consumer_count(), 1);
 }
 
@@ -81,9 +81,9 @@ fn a_reader_waits_too_and_comes_after_a_removal() {
     for round in 1..=3 {
         let mut waiter = actor(&dir, &[]);
         waiter.tell("consume wait=20000 readonly");
-        assert_eq!(waiter.hear(), "waits");
+        assert_eq!(waiter.read_reply(), "waits");
         let producer = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
-        assert_eq!(waiter.hear(), "ok");
+        assert_eq!(waiter.read_reply(), "ok");
         producer.write(&[0; 10]).unwrap();
         assert_eq!(waiter.ask("recv 5000"), "ok 1 copy 10", "round {round}");
         if round % 2 == 0 {

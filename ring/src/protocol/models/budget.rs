@@ -14,7 +14,7 @@ const RESERVE: u32 = 2;
 /// Leases frame `n` and keeps it if the budget allows, else copies it out and lets go.
 fn hoard(c: &Seat, n: u64) {
     if let Lease::Taken { slot, .. } = c.lease(n) {
-        c.world.book.received(c.role(), n, c.read(slot));
+        c.world.oracle.received(c.role(), n, c.read(slot));
         if lease::over_budget(c, slot, RESERVE) {
             c.release(slot);
         }
@@ -27,7 +27,7 @@ fn enough_left(world: &World) {
     let held = (0..m.slots())
         .filter(|&slot| m.holders(slot).load(std::sync::atomic::Ordering::Relaxed) & CONSUMER_BITS != 0);
     let unheld = usize::from(m.slots()) - held.count();
-    let ended = usize::from(world.book.any_gone());
+    let ended = usize::from(world.oracle.any_gone());
     assert!(unheld + ended >= RESERVE as usize, "consumers took what producers need: {m:?}");
 }
 
@@ -64,7 +64,10 @@ static BUDGET_CLAIM: Scenario = Scenario {
     ],
     verdict: |world| {
         enough_left(world);
-        assert!(world.book.any_gone() || world.book.count_published() == 1, "hoarders stalled a producer");
+        assert!(
+            world.oracle.any_gone() || world.oracle.count_published() == 1,
+            "hoarders stalled a producer"
+        );
     },
     preemptions: Some(2),
     preemptions_ending: Some(1),

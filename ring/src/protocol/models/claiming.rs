@@ -73,7 +73,7 @@ static ROLLBACK_LEASE: Scenario = Scenario {
     roles: &[
         Role::new(0, |p| {
             if let Some(slot) = p.claim_frame(1) {
-                p.world.book.note(p.role(), "claimed", 1);
+                p.world.oracle.note(p.role(), "claimed", 1);
                 p.abandon(slot);
             }
         }),
@@ -85,7 +85,7 @@ static ROLLBACK_LEASE: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        let kept = world.book.notes("claimed").is_empty() && !world.book.any_gone();
+        let kept = world.oracle.notes("claimed").is_empty() && !world.oracle.any_gone();
         assert!(!kept || lease::readable(&world.snapshot(0), 1), "a claim that gave way lost the frame");
     },
     preemptions: Some(2),
@@ -106,13 +106,16 @@ static CLAIM_CLAIM: Scenario = Scenario {
             p.produce();
         }),
         Role::new(1, |p| {
-            if let Some(slot) = p.claim_passed(ALL_PASSED) {
+            if let Some(slot) = p.claim_consumed(ALL_PASSED) {
                 p.publish(slot);
             }
         }),
     ],
     verdict: |world| {
-        assert!(world.book.any_gone() || world.book.count_published() > 0, "neither of two got a free slot");
+        assert!(
+            world.oracle.any_gone() || world.oracle.count_published() > 0,
+            "neither of two got a free slot"
+        );
     },
     preemptions: None,
     preemptions_ending: Some(3),
@@ -229,7 +232,7 @@ static UNOFFERED: Scenario = Scenario {
             p.produce();
         }),
         Role::new(1, |p| {
-            if let Some(slot) = p.claim_passed(NONE_PASSED) {
+            if let Some(slot) = p.claim_consumed(NONE_PASSED) {
                 p.abandon(slot);
             }
         }),

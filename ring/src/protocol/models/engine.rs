@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::aftermath;
+use super::postconditions;
 use super::world::{End, Fate, Gone, Seat, Setup, Trace, World};
 use crate::protocol::{FailPoint, Mutant};
 
@@ -73,7 +73,7 @@ impl Scenario {
 pub(super) struct Report {
     pub(super) iterations: usize,
     /// How many of them a death or stop really happened in.
-    pub(super) struck: usize,
+    pub(super) fault_fired: usize,
     pub(super) violation: Option<String>,
     pub(super) reached: BTreeSet<(usize, FailPoint, u32)>,
 }
@@ -81,7 +81,7 @@ pub(super) struct Report {
 #[derive(Default)]
 struct Tally {
     iterations: AtomicUsize,
-    struck: AtomicUsize,
+    fault_fired: AtomicUsize,
     violation: Mutex<Option<String>>,
 }
 
@@ -106,10 +106,10 @@ pub(super) fn explore(
         move || {
             tally.iterations.fetch_add(1, Relaxed);
             let world = once(scenario, &order, fate, mutant, learn.as_ref());
-            if world.book.was_struck() {
-                tally.struck.fetch_add(1, Relaxed);
+            if world.oracle.was_struck() {
+                tally.fault_fired.fetch_add(1, Relaxed);
             }
-            if let Some(violation) = world.book.violation() {
+            if let Some(violation) = world.oracle.violation() {
                 tally.violation.lock().unwrap().get_or_insert(violation);
                 resume_unwind(Box::new("violation"));
             }
@@ -119,7 +119,7 @@ pub(super) fn explore(
     let violation = tally.violation.lock().unwrap().take();
     Report {
         iterations: tally.iterations.load(Relaxed),
-        struck: tally.struck.load(Relaxed),
+        fault_fired: tally.fault_fired.load(Relaxed),
         violation: violation
             .or_else(|| explored.err().map(|panic| message(panic.as_ref()).unwrap_or_default())),
         reached: std::mem::take(&mut *trace.lock().unwrap()),
@@ -140,12 +140,12 @@ fn once(
     trace: Option<&Arc<Trace>>,
 ) -> Rc<World> {
     let world = Rc::new(World::new((scenario.setup)(), mutant));
-    world.book.set_wakers(scenario.roles.iter().filter(|role| role.wakes).count() as u32);
+    world.oracle.set_wakers(scenario.roles.iter().filter(|role| role.wakes).count() as u32);
     let mut seats: Vec<_> = order
         .iter()
         .map(|&i| {
             let role = &scenario.roles[i];
-            world.book.seated(i, role.process, role.id);
+            world.oracle.seated(i, role.process, role.id);
             (role, Seat::new(&world, i, (role.id, role.process), fate, trace.cloned()))
         })
         .collect();
@@ -158,37 +158,37 @@ fn once(
     for thread in threads {
         let _ = thread.join();
     }
-    if world.book.violation().is_none()
+    if world.oracle.violation().is_none()
         && let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
-            aftermath::check(&world);
+            postconditions::check(&world);
             (scenario.verdict)(&world);
         }))
     {
         let what = message(panic.as_ref()).unwrap_or_else(|| resume_unwind(panic));
-        world.book.violated(what);
+        world.oracle.violated(what);
     }
     world
 }
 
 /// Plays a role until it is over or the participant is gone.
 fn sit(role: &Role, seat: &Seat) {
-    let (world, book) = (&seat.world, &seat.world.book);
+    let (world, oracle) = (&seat.world, &seat.world.oracle);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (role.act)(seat))) {
         match panic.downcast::<Gone>() {
-            Ok(gone) => book.ended(role.process, gone.0),
+            Ok(gone) => oracle.ended(role.process, gone.0),
             Err(panic) => match message(panic.as_ref()) {
-                Some(what) => book.violated(what),
+                Some(what) => oracle.violated(what),
                 None => resume_unwind(panic),
             },
         }
     }
-    if book.unseated(role.process) {
+    if oracle.thread_exited(role.process) {
         // The last thread of a killed process is gone: now the kernel drops its locks.
-        book.forget(role.process);
+        oracle.forget(role.process);
         if let Some(other) = seat.reaped_when_it_ended() {
             world.read_unlock(other);
         }
-        if role.process == role.id || book.inherited_by(role.process) {
+        if role.process == role.id || oracle.inherited_by(role.process) {
             world.drop_write_lock(role.id);
         }
     }
@@ -242,7 +242,7 @@ pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[FailPoin
                 let fate = Fate { role, step, after, end };
                 let mut bound = scenario.preemptions_ending;
                 let mut report = explore(scenario, &order, Some(fate), None, bound);
-                while report.struck == 0
+                while report.fault_fired == 0
                     && report.violation.is_none()
                     && bound < scenario.preemptions.or(Some(8))
                 {
@@ -251,7 +251,7 @@ pub(super) fn prove(scenario: &'static Scenario, floor: usize, steps: &[FailPoin
                     report = explore(scenario, &order, Some(fate), None, bound);
                 }
                 assert_eq!(report.violation, None, "{}, order {order:?}, {fate:?}", scenario.name);
-                assert!(report.struck > 0, "{}, order {order:?}: {fate:?} never happens", scenario.name);
+                assert!(report.fault_fired > 0, "{}, order {order:?}: {fate:?} never happens", scenario.name);
                 ending += report.iterations;
                 runs += 1;
             }
@@ -296,14 +296,18 @@ pub(super) fn refute_ending(scenario: &'static Scenario, mutant: Mutant, fate: F
 /// Explores a scenario in both orders with one end only, which must happen at least `floor` times in one of them.
 pub(super) fn prove_ending(scenario: &'static Scenario, fate: Fate, floor: usize) {
     let began = cpu_time();
-    let (mut iterations, mut struck) = (0, 0);
+    let (mut iterations, mut fault_fired) = (0, 0);
     for order in orders(scenario.roles.len()) {
         let report = explore(scenario, &order, Some(fate), None, scenario.preemptions_ending);
         assert_eq!(report.violation, None, "{}, order {order:?}, {fate:?}", scenario.name);
         iterations += report.iterations;
-        struck += report.struck;
+        fault_fired += report.fault_fired;
     }
-    assert!(struck >= floor, "{}: {fate:?} happens only {struck} times in {iterations}", scenario.name);
+    assert!(
+        fault_fired >= floor,
+        "{}: {fate:?} happens only {fault_fired} times in {iterations}",
+        scenario.name
+    );
     println!(
         "model | {} | 0 | 1 end, {iterations} | {:.1} s",
         scenario.name,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{self, AcqRel, Relaxed};
 use loom::sync::atomic::{AtomicU32, AtomicU64};
 use loom::thread::{self, Thread};
 
-use super::book::Book;
+use super::oracle::Oracle;
 
 /// A futex word with its wait queue.
 ///
@@ -44,13 +44,13 @@ impl Futex {
     }
 
     /// Sleeps if the word has `value`. False if nobody but the coarse tick ends the sleep.
-    pub(super) fn wait(&self, value: u32, book: &Book) -> bool {
+    pub(super) fn wait(&self, value: u32, oracle: &Oracle) -> bool {
         let rescued = Rc::new(Cell::new(false));
         let thread = thread::current();
         let id = thread.id();
         self.bucket.fetch_add(1, AcqRel);
         // No other thread of the model runs between the change of the bucket and this.
-        if book.wakers_gone() {
+        if oracle.wakers_gone() {
             rescued.set(true);
         } else {
             self.queue.borrow_mut().push(Sleeper { thread, rescued: Rc::clone(&rescued) });

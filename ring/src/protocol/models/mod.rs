@@ -6,11 +6,11 @@
 // Tests that say what they found.
 #![allow(clippy::print_stdout)]
 
-mod aftermath;
-mod book;
 mod engine;
 mod futex;
+mod oracle;
 mod plain;
+mod postconditions;
 mod roles;
 mod world;
 

@@ -19,7 +19,7 @@ const PUBLISH: &[FailPoint] = &[
 ];
 
 fn all_out(world: &World, frames: usize) {
-    assert!(world.book.any_gone() || world.book.count_published() == frames, "a frame is missing");
+    assert!(world.oracle.any_gone() || world.oracle.count_published() == frames, "a frame is missing");
 }
 
 /// Two producers publish at the same time.

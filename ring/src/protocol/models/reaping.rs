@@ -12,7 +12,7 @@ pub(super) const ALL: &[&Scenario] =
 const REAP: &[FailPoint] = &[FailPoint::ReapLocked, FailPoint::ReapState, FailPoint::ReapHold];
 
 /// What a producer leaves that died owning slot 0 and between stamp and index of slot 1.
-fn relics() -> Setup {
+fn leftovers() -> Setup {
     Setup {
         states: &[(0, State::Writing { owner: 0 }), (1, State::Published { seq: 1, owner: 0 })],
         holders: &[(0, 1), (1, 1)],
@@ -76,7 +76,7 @@ fn a_consumer_that_ends_anywhere_is_reaped() {
 /// Two reap the same dead producer, and one goes on to produce; either may end half-way.
 static REAP_REAP: Scenario = Scenario {
     name: "reap/reap",
-    setup: relics,
+    setup: leftovers,
     roles: &[
         Role::new(1, reap_and_produce),
         Role::new(2, |r| {
@@ -84,7 +84,7 @@ static REAP_REAP: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        assert!(world.book.any_gone() || world.book.count_published() == 1, "no slot after reaping");
+        assert!(world.oracle.any_gone() || world.oracle.count_published() == 1, "no slot after reaping");
     },
     preemptions: Some(2),
     preemptions_ending: Some(1),
@@ -98,7 +98,7 @@ fn two_reapers_do_no_harm() {
 /// A consumer, who cannot write the ring, reaps beside a producer.
 static REAP_BY_CONSUMER: Scenario = Scenario {
     name: "reap by producer and consumer",
-    setup: relics,
+    setup: leftovers,
     roles: &[
         Role::new(1, reap_and_produce),
         Role::new(8, |c| {
@@ -107,7 +107,7 @@ static REAP_BY_CONSUMER: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        assert!(world.book.any_gone() || world.book.count_published() == 1, "no slot after reaping");
+        assert!(world.oracle.any_gone() || world.oracle.count_published() == 1, "no slot after reaping");
     },
     preemptions: Some(2),
     preemptions_ending: Some(2),
@@ -121,7 +121,7 @@ fn a_consumer_reaps_what_it_may() {
 /// A newcomer gets the id of the dead one, but never while anybody reaps it.
 static REAP_NEWCOMER: Scenario = Scenario {
     name: "reap/newcomer",
-    setup: relics,
+    setup: leftovers,
     roles: &[
         Role::new(1, |r| {
             r.try_reap(0);
@@ -163,7 +163,7 @@ static REAP_MISTAKE: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        let published = world.book.count_published() == 1;
+        let published = world.oracle.count_published() == 1;
         assert!(
             !published || lease::readable(&world.snapshot(0), 2),
             "a claimer that gave way broke a frame"

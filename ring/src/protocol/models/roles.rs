@@ -1,33 +1,33 @@
 //! What roles are made of: the protocol's operations as producers, consumers and reapers use them, with the books kept.
 
 use super::world::Seat;
-use crate::protocol::claim::{self, Hint, Passed};
+use crate::protocol::claim::{self, Hint, Reusable};
 use crate::protocol::lease::{self, Lease};
 use crate::protocol::publish::{self, Published};
 use crate::protocol::{FailPoint, Memory, reap, sleep};
 
 /// No consumer is registered and nothing is kept for late joiners: every frame has been passed.
-pub(super) const ALL_PASSED: Passed = Passed { cursor: u64::MAX, history: 0 };
+pub(super) const ALL_PASSED: Reusable = Reusable { cursor: u64::MAX, history: 0 };
 /// A consumer is owed everything: no frame has been passed.
-pub(super) const NONE_PASSED: Passed = Passed { cursor: 0, history: 0 };
+pub(super) const NONE_PASSED: Reusable = Reusable { cursor: 0, history: 0 };
 
 impl Seat {
-    pub(super) fn claim_passed(&self, passed: Passed) -> Option<u16> {
-        let slot = claim::claim_passed(self, self.id(), passed, &mut Hint::default())?;
-        self.world.book.claimed(self.epoch(), slot, self.role());
+    pub(super) fn claim_consumed(&self, passed: Reusable) -> Option<u16> {
+        let slot = claim::claim_consumed(self, self.id(), passed, &mut Hint::default())?;
+        self.world.oracle.claimed(self.epoch(), slot, self.role());
         Some(slot)
     }
 
     pub(super) fn claim_oldest(&self) -> Option<u16> {
         let slot = claim::claim_oldest(self, self.id(), u64::MAX, &mut Hint::default())?;
-        self.world.book.claimed(self.epoch(), slot, self.role());
+        self.world.oracle.claimed(self.epoch(), slot, self.role());
         Some(slot)
     }
 
     /// Claims the slot of frame `seq` and no other.
     pub(super) fn claim_frame(&self, seq: u64) -> Option<u16> {
         let slot = claim::take_frame(self, self.id(), seq)?;
-        self.world.book.claimed(self.epoch(), slot, self.role());
+        self.world.oracle.claimed(self.epoch(), slot, self.role());
         Some(slot)
     }
 
@@ -38,29 +38,29 @@ impl Seat {
         let published = self.publish_written(slot, payload);
         if let Published::At(_) = published {
             publish::wake(self, false);
-            self.let_go(slot);
+            self.release_published(slot);
         }
         published
     }
 
     pub(super) fn publish_written(&self, slot: u16, payload: u64) -> Published {
-        let book = &self.world.book;
-        book.publishing(self.epoch(), slot, self.role(), payload);
+        let oracle = &self.world.oracle;
+        oracle.publishing(self.epoch(), slot, self.role(), payload);
         let published = publish::publish(self, self.id(), slot).unwrap();
         match published {
-            Published::At(seq) => book.published(self.role(), seq),
-            Published::Sealed(_) => book.not_published(self.epoch(), slot, self.role()),
+            Published::At(seq) => oracle.published(self.role(), seq),
+            Published::Sealed(_) => oracle.not_published(self.epoch(), slot, self.role()),
         }
         published
     }
 
-    pub(super) fn let_go(&self, slot: u16) {
-        self.world.book.letting_go(self.epoch(), slot, self.role());
-        claim::let_go(self, self.id(), slot);
+    pub(super) fn release_published(&self, slot: u16) {
+        self.world.oracle.letting_go(self.epoch(), slot, self.role());
+        claim::release_published(self, self.id(), slot);
     }
 
     pub(super) fn abandon(&self, slot: u16) {
-        self.world.book.abandoning(self.epoch(), slot, self.role());
+        self.world.oracle.abandoning(self.epoch(), slot, self.role());
         claim::abandon(self, self.id(), slot);
     }
 
@@ -76,14 +76,14 @@ impl Seat {
     pub(super) fn lease(&self, n: u64) -> Lease {
         let lease = lease::lease(self, self.id(), n).unwrap();
         if let Lease::Taken { slot, .. } = lease {
-            self.world.book.leased(self.epoch(), slot, self.role());
+            self.world.oracle.leased(self.epoch(), slot, self.role());
             self.at(FailPoint::LeaseTaken);
         }
         lease
     }
 
     pub(super) fn release(&self, slot: u16) {
-        self.world.book.releasing(self.epoch(), slot, self.role());
+        self.world.oracle.releasing(self.epoch(), slot, self.role());
         lease::release(self, self.id(), slot);
     }
 
@@ -91,7 +91,7 @@ impl Seat {
     pub(super) fn consume(&self, n: u64) -> Lease {
         let lease = self.lease(n);
         if let Lease::Taken { slot, .. } = lease {
-            self.world.book.received(self.role(), n, self.read(slot));
+            self.world.oracle.received(self.role(), n, self.read(slot));
             self.at(FailPoint::LeaseCursor);
             self.release(slot);
         }
@@ -102,7 +102,7 @@ impl Seat {
     pub(super) fn copy(&self, n: u64) -> Option<Lease> {
         match lease::copy(self, n, |slot| self.read(slot)).unwrap() {
             Ok((payload, _)) => {
-                self.world.book.received(self.role(), n, payload);
+                self.world.oracle.received(self.role(), n, payload);
                 None
             }
             Err(why) => Some(why),
@@ -121,7 +121,7 @@ impl Seat {
                 awaited = self.sleep(value);
                 sleep::awake(self, self.id());
                 if !awaited {
-                    self.world.book.note(self.role(), "overslept", n);
+                    self.world.oracle.note(self.role(), "overslept", n);
                 }
             }
         }
@@ -161,7 +161,7 @@ impl Seat {
         if !self.try_reap(self.id()) || !self.world.try_write_lock(self.id()) {
             return false;
         }
-        self.world.book.inherits(self.process());
+        self.world.oracle.inherits(self.process());
         self.at(FailPoint::JoinLocked);
         for epoch in 0..self.world.setup.epochs {
             reap::reap(&self.in_epoch(epoch), self.id(), true);

@@ -26,15 +26,15 @@ fn produce_and_follow(p: &Seat) {
 /// Seals the old epoch, starts the new one and publishes in it.
 fn grow(p: &Seat) {
     let first = seal::seal(p).unwrap();
-    p.world.book.note(p.role(), "sealed", first);
+    p.world.oracle.note(p.role(), "sealed", first);
     let new = p.in_epoch(1);
     seal::start(&new, first).unwrap();
     new.produce();
 }
 
 fn both_out(world: &World) {
-    assert!(world.book.any_gone() || world.book.count_published() == 2, "a frame is missing");
-    for (_, first) in world.book.notes("sealed") {
+    assert!(world.oracle.any_gone() || world.oracle.count_published() == 2, "a frame is missing");
+    for (_, first) in world.oracle.notes("sealed") {
         assert_eq!(
             seal::sealed_at(&world.snapshot(0)),
             Ok(Some(first)),
@@ -100,7 +100,7 @@ static START_LATE: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        assert!(world.book.any_gone() || world.book.count_published() == 3, "a frame is missing")
+        assert!(world.oracle.any_gone() || world.oracle.count_published() == 3, "a frame is missing")
     },
     preemptions: Some(3),
     preemptions_ending: Some(1),

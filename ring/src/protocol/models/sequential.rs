@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::plain::Plain;
 use crate::layout::words::State;
-use crate::protocol::claim::{self, Hint, Passed};
+use crate::protocol::claim::{self, Hint, Reusable};
 use crate::protocol::lease::{self, Lease};
 use crate::protocol::publish::{self, Published};
 use crate::protocol::{Memory, reap, seal};
@@ -26,7 +26,7 @@ enum Op {
     },
     Publish {
         id: u8,
-        let_go: bool,
+        release_published: bool,
     },
     Abandon {
         id: u8,
@@ -60,7 +60,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         8 => (producer(), 0..8u64, 0..6u64, any::<bool>())
             .prop_map(|(id, behind, history, owed)| Op::Claim { id, behind, history, owed }),
-        8 => (producer(), prop::bool::weighted(0.8)).prop_map(|(id, let_go)| Op::Publish { id, let_go }),
+        8 => (producer(), prop::bool::weighted(0.8)).prop_map(|(id, release_published)| Op::Publish { id, release_published }),
         2 => producer().prop_map(|id| Op::Abandon { id }),
         2 => producer().prop_map(|id| Op::LetGo { id }),
         6 => (consumer(), prop::bool::weighted(0.2)).prop_map(|(id, newest)| Op::Lease { id, newest }),
@@ -114,9 +114,9 @@ impl Expected {
         self.slots[usize::from(slot)].1.is_empty()
     }
 
-    /// Passed frames beyond the history, the warmest first; then slots that offer nothing; then owed frames, the oldest
+    /// Reusable frames beyond the history, the warmest first; then slots that offer nothing; then owed frames, the oldest
     /// first.
-    fn candidates(&self, passed: Passed, owed: bool) -> Vec<u16> {
+    fn candidates(&self, passed: Reusable, owed: bool) -> Vec<u16> {
         let limit = passed.cursor.min(self.next.saturating_sub(passed.history));
         let frame = |seq| self.slot_of(seq).filter(|&slot| self.is_free(slot));
         let warm = self.readable().rev().filter(|&seq| seq < limit).filter_map(frame);
@@ -201,7 +201,7 @@ impl Run {
     fn step(&mut self, op: Op) {
         match op {
             Op::Claim { id, behind, history, owed } => self.claim(id, behind, history, owed),
-            Op::Publish { id, let_go } => self.publish(id, let_go),
+            Op::Publish { id, release_published } => self.publish(id, release_published),
             Op::Abandon { id } => {
                 if let Some(slot) = take(&mut self.claimed, id) {
                     claim::abandon(&self.m, id, slot);
@@ -211,7 +211,7 @@ impl Run {
             }
             Op::LetGo { id } => {
                 if let Some(slot) = take(&mut self.kept, id) {
-                    claim::let_go(&self.m, id, slot);
+                    claim::release_published(&self.m, id, slot);
                     self.expected.unhold(slot, id);
                 }
             }
@@ -232,14 +232,14 @@ impl Run {
     }
 
     fn claim(&mut self, id: u8, behind: u64, history: u64, owed: bool) {
-        let passed = Passed { cursor: self.expected.next.saturating_sub(behind), history };
+        let passed = Reusable { cursor: self.expected.next.saturating_sub(behind), history };
         let candidates = self.expected.candidates(passed, owed);
         // A fresh hint keeps the order exactly. An old one may pass over what was given back a moment ago, but never
         // takes what somebody is owed while there is something else.
         let first = candidates.first().copied();
         let fresh = history.is_multiple_of(2);
         let mut hint = if fresh { Hint::default() } else { self.hints[usize::from(id)] };
-        let taken = claim::claim_passed(&self.m, id, passed, &mut hint)
+        let taken = claim::claim_consumed(&self.m, id, passed, &mut hint)
             .or_else(|| owed.then(|| claim::claim_oldest(&self.m, id, u64::MAX, &mut hint)).flatten());
         self.hints[usize::from(id)] = hint;
         if fresh {
@@ -261,14 +261,14 @@ impl Run {
         }
     }
 
-    fn publish(&mut self, id: u8, let_go: bool) {
+    fn publish(&mut self, id: u8, release_published: bool) {
         let Some(slot) = take(&mut self.claimed, id) else { return };
         self.payload[usize::from(slot)] = self.expected.next;
         let seq = self.expected.publish(slot);
         assert_eq!(publish::publish(&self.m, id, slot), Ok(Published::At(seq)));
         self.written += 1;
-        if let_go {
-            claim::let_go(&self.m, id, slot);
+        if release_published {
+            claim::release_published(&self.m, id, slot);
             self.expected.unhold(slot, id);
         } else {
             self.kept.push((id, slot));

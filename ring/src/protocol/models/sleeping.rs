@@ -31,12 +31,12 @@ fn await_first(c: &Seat) {
 /// Nobody sleeps on although its frame is out, unless the one who would have woken it was cut down before that; then
 /// the coarse tick shows the frame.
 fn nobody_oversleeps(world: &World) {
-    let book = &world.book;
-    let overslept = book.notes("overslept");
-    assert!(overslept.is_empty() || book.any_gone(), "a wake-up was lost: {overslept:?}");
+    let oracle = &world.oracle;
+    let overslept = oracle.notes("overslept");
+    assert!(overslept.is_empty() || oracle.any_gone(), "a wake-up was lost: {overslept:?}");
     let out = lease::readable(&world.snapshot(0), 1);
     for (role, _) in overslept {
-        assert!(!out || book.count(role) == 1, "role {role} never reads its frame");
+        assert!(!out || oracle.count(role) == 1, "role {role} never reads its frame");
     }
 }
 
@@ -100,7 +100,7 @@ static SLEEP_SEAL: Scenario = Scenario {
         }),
     ],
     verdict: |world| {
-        assert!(world.book.notes("overslept").is_empty() || world.book.any_gone(), "slept over a seal")
+        assert!(world.oracle.notes("overslept").is_empty() || world.oracle.any_gone(), "slept over a seal")
     },
     preemptions: None,
     preemptions_ending: None,
@@ -119,15 +119,15 @@ static SLEEP_REAP: Scenario = Scenario {
         Role::waking(0, produce),
         Role::waking(1, |r| {
             if r.try_reap(0) {
-                r.world.book.note(r.role(), "reaped", 0);
+                r.world.oracle.note(r.role(), "reaped", 0);
             }
         }),
         Role::new(8, await_first),
     ],
     verdict: |world| {
-        let reaped = !world.book.notes("reaped").is_empty();
+        let reaped = !world.oracle.notes("reaped").is_empty();
         let out = lease::readable(&world.snapshot(0), 1);
-        let overslept = !world.book.notes("overslept").is_empty();
+        let overslept = !world.oracle.notes("overslept").is_empty();
         assert!(!(reaped && out && overslept), "a reaper that knows of a death wakes nobody");
         nobody_oversleeps(world);
     },

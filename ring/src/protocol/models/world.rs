@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, fence};
 
-use super::book::Book;
 use super::futex::Futex;
+use super::oracle::Oracle;
 use super::plain::Plain;
 use crate::layout::words::{Entry, State};
 use crate::protocol::{FailPoint, Fence, Memory, Mutant, Word};
@@ -115,7 +115,7 @@ pub(super) fn old_payload(seq: u64) -> u64 {
 /// The payload of a slot: plain memory whose races loom reports, or two words that may be copied at any time.
 #[derive(Debug)]
 enum Payload {
-    Held { race: UnsafeCell<()>, value: Cell<u64> },
+    LockedTopic { race: UnsafeCell<()>, value: Cell<u64> },
     Copied([AtomicU64; 2]),
 }
 
@@ -124,13 +124,13 @@ impl Payload {
         if copied {
             Self::Copied([AtomicU64::new(value), AtomicU64::new(value)])
         } else {
-            Self::Held { race: UnsafeCell::new(()), value: Cell::new(value) }
+            Self::LockedTopic { race: UnsafeCell::new(()), value: Cell::new(value) }
         }
     }
 
     fn write_half(&self, half: usize, new: u64) {
         match self {
-            Self::Held { race, value } => {
+            Self::LockedTopic { race, value } => {
                 race.with_mut(|_| value.set(if half == 0 { u64::MAX } else { new }))
             }
             Self::Copied(words) => words[half].store(new, Relaxed),
@@ -139,7 +139,7 @@ impl Payload {
 
     fn read_half(&self, half: usize) -> u64 {
         match self {
-            Self::Held { race, value } => race.with(|_| value.get()),
+            Self::LockedTopic { race, value } => race.with(|_| value.get()),
             Self::Copied(words) => words[half].load(Relaxed),
         }
     }
@@ -193,7 +193,7 @@ pub(super) struct World {
     fences: AtomicU64,
     locks: BTreeMap<u8, LoomWord>,
     mutant: Option<Mutant>,
-    pub(super) book: Book,
+    pub(super) oracle: Oracle,
 }
 
 /// A participant's byte is write-locked by its owner.
@@ -208,7 +208,7 @@ impl World {
             fences: AtomicU64::new(0),
             locks: setup.locks.iter().map(|&id| (id, LoomWord::new(lock(id)))).collect(),
             mutant,
-            book: Book::new(&setup),
+            oracle: Oracle::new(&setup),
             setup,
         }
     }
@@ -230,7 +230,7 @@ impl World {
 
     /// Probes `id`'s lock and takes it for reading, as a reaper does; false while the owner lives.
     pub(super) fn try_read_lock(&self, id: u8) -> bool {
-        let Some(lock) = self.locks.get(&id) else { return self.book.is_dead(id) };
+        let Some(lock) = self.locks.get(&id) else { return self.oracle.is_dead(id) };
         let mut found = lock.load(Acquire);
         if self.mutant == Some(Mutant::ReapUnlocked) {
             return found < OWNED;
@@ -266,7 +266,7 @@ impl World {
 
     /// A role that may wake others is over; sleepers that nobody is left to wake must not sleep.
     pub(super) fn waker_done(&self) {
-        let gone = || self.book.waker_done();
+        let gone = || self.oracle.waker_done();
         self.epochs[0].futex.rescue_if(gone);
     }
 }
@@ -380,7 +380,7 @@ impl Seat {
         self.who.accesses.set(n);
         assert!(n < ENDLESS, "no end: {n} accesses of control words in one role");
         // The process of this thread was killed meanwhile, by what another of its threads ran into.
-        if self.world.book.is_dead(self.who.process) {
+        if self.world.oracle.is_dead(self.who.process) {
             std::panic::resume_unwind(Box::new(Gone(End::Death)));
         }
         &self.world.epochs[self.epoch]
@@ -411,7 +411,7 @@ impl Seat {
 
     /// Sleeps on the futex word while it has `value`. False: only the coarse tick would have woken us.
     pub(super) fn sleep(&self, value: u32) -> bool {
-        self.files().futex.wait(value, &self.world.book)
+        self.files().futex.wait(value, &self.world.oracle)
     }
 }
 
@@ -475,7 +475,7 @@ impl Memory for Seat {
             && fate.after + 1 == *times
         {
             drop(reached);
-            self.world.book.struck();
+            self.world.oracle.fault_fired();
             if fate.end == End::LostLock {
                 self.world.drop_write_lock(self.id());
                 return;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
-use super::peers::Peers;
+use super::participants::ParticipantTable;
 use crate::error::{Error, Result};
 use crate::info::ConsumerInfo;
 use crate::layout::peers::Participant;
@@ -38,15 +38,15 @@ impl Role {
 
 /// A participant, from the lock on its byte to the close of its descriptor.
 #[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) peers: Peers,
+pub(crate) struct Registration {
+    pub(crate) peers: ParticipantTable,
     id: OnceLock<u8>,
     generation: AtomicU64,
     retired: AtomicBool,
 }
 
-impl Member {
-    pub(crate) fn new(peers: Peers) -> Self {
+impl Registration {
+    pub(crate) fn new(peers: ParticipantTable) -> Self {
         Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
     }
 
@@ -70,7 +70,11 @@ impl Member {
 
     /// An error in a forked child, whose copy of a handle is not a participant.
     pub(crate) fn check_fork(&self) -> Result<()> {
-        if self.peers.is_mine() { Ok(()) } else { Err(Error::Forked { topic: self.topic_name().into() }) }
+        if self.peers.is_own_process() {
+            Ok(())
+        } else {
+            Err(Error::Forked { topic: self.topic_name().into() })
+        }
     }
 
     /// Locks the byte of a free id of `role`; `None` if there is no free one. Under the lifecycle lock.
@@ -122,10 +126,10 @@ impl Member {
 
     /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
     /// protected until the last lease or slot is dropped.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn deactivate(&self) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
         // By our own generation: after an open that failed, the entry may be somebody else's by now.
-        if !self.peers.is_mine() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
+        if !self.peers.is_own_process() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
             return;
         }
         let header = self.peers.header();
@@ -148,10 +152,10 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Registration {
     fn drop(&mut self) {
-        if self.peers.is_mine() {
-            self.retire();
+        if self.peers.is_own_process() {
+            self.deactivate();
             crate::lifecycle::leave::leave(self);
         }
     }
@@ -183,9 +187,9 @@ mod tests {
         let first = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
         let consumer = crate::Consumer::builder("t").dir(dir.path()).open().unwrap();
         let topic = Topic::new("t", Some(dir.path())).unwrap();
-        let failed = Member::new(Peers::open(&topic, Access::ReadWrite, false).unwrap());
+        let failed = Registration::new(ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap());
         assert_eq!(failed.reserve(Role::Producer).unwrap(), Some(1));
-        failed.peers.give_up_own();
+        failed.peers.release_id();
         let second = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
         drop(first);
         drop(failed);

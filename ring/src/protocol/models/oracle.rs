@@ -21,7 +21,7 @@ type Users = BTreeMap<(usize, u16), Vec<(usize, Use)>>;
 
 /// Owners, frames and deaths. Wrong entries panic: that is how a model fails.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct Oracle {
     first: u64,
     used: RefCell<Users>,
     published: RefCell<BTreeMap<u64, u64>>,
@@ -30,17 +30,17 @@ pub(super) struct Book {
     notes: RefCell<Vec<(usize, &'static str, u64)>>,
     dead: RefCell<BTreeSet<u8>>,
     stopped: RefCell<BTreeSet<u8>>,
-    heirs: RefCell<BTreeSet<u8>>,
+    successors: RefCell<BTreeSet<u8>>,
     roles: RefCell<BTreeMap<usize, u8>>,
     ids: RefCell<BTreeMap<u8, u8>>,
     threads: RefCell<BTreeMap<u8, u32>>,
     gone: Cell<bool>,
     wakers: Cell<Option<u32>>,
-    struck: Cell<bool>,
+    fault_fired: Cell<bool>,
     violation: RefCell<Option<String>>,
 }
 
-impl Book {
+impl Oracle {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
             first: setup.next(),
@@ -51,13 +51,13 @@ impl Book {
             notes: RefCell::default(),
             dead: RefCell::new(setup.dead.iter().copied().collect()),
             stopped: RefCell::default(),
-            heirs: RefCell::default(),
+            successors: RefCell::default(),
             roles: RefCell::default(),
             ids: RefCell::new(setup.dead.iter().map(|&id| (id, id)).collect()),
             threads: RefCell::default(),
             gone: Cell::new(false),
             wakers: Cell::new(None),
-            struck: Cell::new(false),
+            fault_fired: Cell::new(false),
             violation: RefCell::default(),
         }
     }
@@ -205,7 +205,7 @@ impl Book {
     }
 
     /// One thread of `process` is over; whether that was the last thread of a dead process.
-    pub(super) fn unseated(&self, process: u8) -> bool {
+    pub(super) fn thread_exited(&self, process: u8) -> bool {
         let mut threads = self.threads.borrow_mut();
         let left = threads.entry(process).or_default();
         *left -= 1;
@@ -234,17 +234,17 @@ impl Book {
 
     /// `process` got an id that somebody else had.
     pub(super) fn inherits(&self, process: u8) {
-        self.heirs.borrow_mut().insert(process);
+        self.successors.borrow_mut().insert(process);
     }
 
     pub(super) fn inherited_by(&self, process: u8) -> bool {
-        self.heirs.borrow().contains(&process)
+        self.successors.borrow().contains(&process)
     }
 
     /// Whether a living process has `id` although another one died with it.
     pub(super) fn inherited(&self, id: u8) -> bool {
         let ids = self.ids.borrow();
-        self.heirs.borrow().iter().any(|heir| ids[heir] == id && !self.is_dead(*heir))
+        self.successors.borrow().iter().any(|heir| ids[heir] == id && !self.is_dead(*heir))
     }
 
     /// Whether any participant ended before its role was over.
@@ -252,12 +252,12 @@ impl Book {
         self.gone.get()
     }
 
-    pub(super) fn struck(&self) {
-        self.struck.set(true);
+    pub(super) fn fault_fired(&self) {
+        self.fault_fired.set(true);
     }
 
     pub(super) fn was_struck(&self) -> bool {
-        self.struck.get()
+        self.fault_fired.get()
     }
 
     // Sleepers.

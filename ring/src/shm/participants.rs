@@ -23,7 +23,7 @@ use crate::topic::Topic;
 
 /// The table of participants, through a descriptor of this handle's own: locks belong to descriptors.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub(crate) struct ParticipantTable {
     header: Array<Header>,
     participants: Array<Participant>,
     accepted_caps: Array<AtomicU64>,
@@ -33,11 +33,11 @@ pub(crate) struct Peers {
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
     own: AtomicU8,
-    /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
+    /// LockedTopic while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
     pub(crate) reaping: Mutex<()>,
 }
 
-impl Peers {
+impl ParticipantTable {
     /// Opens, maps and checks the `peers` file of a topic. [`Error::TopicNotFound`] if there is none.
     pub(crate) fn open(topic: &Topic, access: Access, allow_foreign: bool) -> Result<Self> {
         let write = access == Access::ReadWrite;
@@ -119,8 +119,8 @@ impl Peers {
         is_linked(&self.fd)
     }
 
-    pub(crate) fn is_mine(&self) -> bool {
-        self.fd.is_mine()
+    pub(crate) fn is_own_process(&self) -> bool {
+        self.fd.is_own_process()
     }
 
     /// Whether participant `id` is alive; one that cannot be probed counts as alive, because taking a living one's
@@ -139,7 +139,7 @@ impl Peers {
     }
 
     /// Gives the own id back: from here on others take it for free.
-    pub(crate) fn give_up_own(&self) {
+    pub(crate) fn release_id(&self) {
         if let (id @ ..PARTICIPANTS, Ok(fd)) = (self.own.swap(u8::MAX, Relaxed), self.fd()) {
             // Closing the descriptor does it too.
             let _ = lock::unlock(fd, lock::participant_byte(id));
@@ -211,12 +211,12 @@ impl Peers {
     }
 
     /// Takes the lifecycle lock; what is `what`ed may take so long.
-    pub(crate) fn lock(&self, patience: Duration, what: &str) -> Result<Lifecycle<'_>> {
+    pub(crate) fn lock(&self, timeout: Duration, what: &str) -> Result<Lifecycle<'_>> {
         let fd = self.fd()?;
-        match lock::lock_within(fd, lock::LIFECYCLE_BYTE, patience) {
+        match lock::lock_within(fd, lock::LIFECYCLE_BYTE, timeout) {
             Ok(true) => Ok(Lifecycle { peers: self }),
             Ok(false) => {
-                Err(Error::Busy { topic: self.topic.name().into(), waited: patience, what: what.into() })
+                Err(Error::Busy { topic: self.topic.name().into(), waited: timeout, what: what.into() })
             }
             Err(e) => Err(Error::io(self.topic.name(), format!("lock, to {what},"), e)),
         }
@@ -273,7 +273,7 @@ impl End {
 /// The lifecycle lock of a topic, held.
 #[derive(Debug)]
 pub(crate) struct Lifecycle<'a> {
-    peers: &'a Peers,
+    peers: &'a ParticipantTable,
 }
 
 impl Drop for Lifecycle<'_> {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::hold::{Held, listing, remove_files};
+use super::locked_topic::{LockedTopic, listing, remove_files};
 use crate::error::{Error, Result};
-use crate::lifecycle::PATIENCE;
-use crate::shm::member::Role;
+use crate::lifecycle::OPEN_TIMEOUT;
+use crate::shm::registration::Role;
 use crate::sys::files::files_of;
 use crate::topic::Topic;
 
@@ -34,7 +34,7 @@ use crate::topic::Topic;
 /// name.
 pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {
     let topic = Topic::new(topic, dir)?;
-    let held = match Held::take(&topic, PATIENCE, "remove") {
+    let held = match LockedTopic::take(&topic, OPEN_TIMEOUT, "remove") {
         Ok(held) => held,
         Err(Error::NotARing { .. }) if force => return remove_anything(&topic),
         Err(error) => return Err(error),

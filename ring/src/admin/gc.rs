@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::hold::{Held, removal_error};
+use super::locked_topic::{LockedTopic, removal_error};
 use super::scan;
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
@@ -14,7 +14,7 @@ use crate::sys::{lock, thread};
 use crate::topic::{FileKind, Topic, directory};
 
 /// A topic whose lock somebody holds for longer is in use, whatever its state.
-const PATIENCE: Duration = Duration::from_millis(100);
+const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a collection did. From [`gc`].
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ fn collect_topic(
         }
     }
     if files.iter().any(|(kind, _)| !matches!(kind, FileKind::Temp(_))) {
-        let held = match Held::take(topic, PATIENCE, "collect") {
+        let held = match LockedTopic::take(topic, OPEN_TIMEOUT, "collect") {
             Ok(held) => held,
             Err(Error::TopicNotFound { .. }) => return Ok(()), // removed meanwhile
             Err(Error::Busy { .. }) => return Err(SkipReason::InUse(0)),

@@ -9,7 +9,7 @@ use crate::protocol::fail_points::fail_point;
 use crate::protocol::publish::wake;
 use crate::protocol::{FailPoint, Memory, seal};
 use crate::shm::epoch::Epoch;
-use crate::shm::member::Member;
+use crate::shm::registration::Registration;
 use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
 use crate::topic::FileKind;
 
@@ -17,10 +17,10 @@ use crate::topic::FileKind;
 const KEPT_EPOCHS: u64 = 4;
 
 /// Repairs the topic's files. For those who may write the ring.
-pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
+pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "clear away what a dead process left", e);
-    let (geometry, first, head) = match files::peek(topic, &topic.ring_path(), allow_foreign) {
+    let (geometry, first, head) = match files::read_ring_header(topic, &topic.ring_path(), allow_foreign) {
         Ok(seen) => seen,
         Err(Error::TopicNotFound { .. }) => return remove_but_peers(member),
         Err(error) => return Err(error),
@@ -33,7 +33,7 @@ pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
         let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
         match files::map(member, &old, mode) {
             Ok(old) => {
-                succeed(&old, &new)?;
+                start_successor(&old, &new)?;
             }
             Err(Error::TopicNotFound { .. }) if first != 0 => {
                 seal::start(&new, first).map_err(|corruption| new.corrupt(corruption))?;
@@ -47,7 +47,7 @@ pub(crate) fn repair(member: &Arc<Member>, allow_foreign: bool) -> Result<()> {
 }
 
 /// Ends `old` and starts `new` where it ended. Idempotent; by whoever comes by.
-pub(crate) fn succeed(old: &Epoch, new: &Epoch) -> Result<u64> {
+pub(crate) fn start_successor(old: &Epoch, new: &Epoch) -> Result<u64> {
     let first = seal::seal(old).map_err(|corruption| old.corrupt(corruption))?;
     seal::start(new, first).map_err(|corruption| new.corrupt(corruption))?;
     wake(old, true);
@@ -56,7 +56,7 @@ pub(crate) fn succeed(old: &Epoch, new: &Epoch) -> Result<u64> {
 }
 
 /// Removes the names of old epochs that no registered consumer has yet to follow into, and holder words without a ring.
-pub(crate) fn purge(member: &Member, current: &crate::layout::ring::RingGeometry) -> Result<()> {
+pub(crate) fn purge(member: &Registration, current: &crate::layout::ring::RingGeometry) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "clear away old epochs", e);
     let consumers = member.peers.active() & !(bit(PRODUCERS) - 1);
@@ -71,7 +71,7 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::RingGeometry
         let FileKind::OldRing(epoch) = *kind else { continue };
         let wanted =
             epoch > behind && epoch < current.epoch && epoch.saturating_add(KEPT_EPOCHS) >= current.epoch;
-        match files::peek(topic, path, true) {
+        match files::read_ring_header(topic, path, true) {
             Ok((geometry, ..)) if wanted => holds.push(geometry.holds),
             _ => unlink(path).map_err(io)?,
         }
@@ -86,7 +86,7 @@ pub(crate) fn purge(member: &Member, current: &crate::layout::ring::RingGeometry
 }
 
 /// Removes everything of the topic but `peers`, and but what somebody is making just now.
-pub(crate) fn remove_but_peers(member: &Member) -> Result<()> {
+pub(crate) fn remove_but_peers(member: &Registration) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
     // Of one that was killed while it enlarged the ring, and that no producer came after.

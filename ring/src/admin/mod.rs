@@ -3,8 +3,8 @@
 //! Nothing here maps a file that somebody else may truncate, and nothing judges by process ids.
 
 mod gc;
-mod hold;
 mod inspect;
+mod locked_topic;
 mod remove;
 mod snapshot;
 mod types;
@@ -40,7 +40,9 @@ use crate::topic::{FileKind, directory};
 pub fn topics(dir: Option<&Path>) -> Result<Vec<String>> {
     let found = scan(&directory(dir))?.into_iter();
     let topics = found.filter(|(_, files)| {
-        files.iter().any(|(kind, _)| matches!(kind, FileKind::Peers | FileKind::Ring | FileKind::OldRing(_)))
+        files.iter().any(|(kind, _)| {
+            matches!(kind, FileKind::ParticipantTable | FileKind::Ring | FileKind::OldRing(_))
+        })
     });
     Ok(topics.map(|(name, _)| name).collect())
 }

@@ -6,13 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::snapshot::{Entered, File, PeersSnapshot, RingSnapshot, accepted_caps};
+use super::snapshot::{File, ParticipantSnapshot, PeersSnapshot, RingSnapshot, accepted_caps};
 use super::types::{Liveness, ParticipantInfo, TopicInfo};
 use crate::error::{Error, Result};
 use crate::info::{Geometry, ParticipantId};
 use crate::layout::peers::{end_of, flags};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::shm::member::{Role, owner_id};
+use crate::shm::registration::{Role, owner_id};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::files::files_of;
 use crate::sys::lock::{self, Probe};
@@ -170,7 +170,13 @@ fn sum(rings: &[RingSnapshot], id: u8) -> Option<u32> {
 }
 
 /// What an entry says.
-fn describe(peers: &PeersSnapshot, id: u8, entry: Entered, next_seq: u64, now: u64) -> ParticipantInfo {
+fn describe(
+    peers: &PeersSnapshot,
+    id: u8,
+    entry: ParticipantSnapshot,
+    next_seq: u64,
+    now: u64,
+) -> ParticipantInfo {
     let role = Role::of(id);
     let consumer = role == Role::Consumer;
     // The word that marks those who are gone is no position.

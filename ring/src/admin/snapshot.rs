@@ -108,7 +108,7 @@ pub(super) struct PeersSnapshot {
 
 /// One entry of it.
 #[derive(Clone, Debug)]
-pub(super) struct Entered {
+pub(super) struct ParticipantSnapshot {
     pub(super) generation: u64,
     pub(super) pid: u64,
     pub(super) joined: u64,
@@ -162,14 +162,14 @@ impl PeersSnapshot {
     }
 
     /// The entry of a participant.
-    pub(super) fn entry(&self, id: u8) -> Entered {
+    pub(super) fn entry(&self, id: u8) -> ParticipantSnapshot {
         let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
         let word = |offset: usize| self.part.word(at + offset);
         let name: Vec<u8> = (0..NAME_BYTES / 8)
             .flat_map(|i| word(offset_of!(Participant, name) + 8 * i).to_le_bytes())
             .take_while(|byte| *byte != 0)
             .collect();
-        Entered {
+        ParticipantSnapshot {
             generation: word(offset_of!(Participant, generation)),
             pid: word(offset_of!(Participant, pid)),
             joined: word(offset_of!(Participant, joined)),

@@ -200,7 +200,7 @@ fn role_of_a_participant() {
 
 fn participant(dir: &Dir, doing: &[&str]) -> Role {
     let mut role = Role::start("role_of_a_participant", dir);
-    assert_eq!(role.hear(), "ready");
+    assert_eq!(role.read_reply(), "ready");
     for what in doing {
         assert_eq!(role.ask(what), "done");
     }

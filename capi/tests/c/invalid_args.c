@@ -21,7 +21,7 @@ static void options(void) {
     do {                                                                                                      \
         OK(shmflow_producer_options_init(&making, sizeof making));                                            \
         making.field = (value);                                                                               \
-        BAD(shmflow_producer_open("nonsense", &making, &producer));                                           \
+        BAD(shmflow_producer_open("invalid_args", &making, &producer));                                           \
         CHECK(producer == NULL);                                                                              \
     } while (0)
     WITH(size, 0);
@@ -41,10 +41,10 @@ static void options(void) {
 #undef WITH
     OK(shmflow_producer_options_init(&making, sizeof making));
     making.directory = "/nowhere/at/all";
-    CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
+    CHECK(shmflow_producer_open("invalid_args", &making, &producer) < 0);
     making.directory = NULL;
     making.slot_capacity = SIZE_MAX;
-    CHECK(shmflow_producer_open("nonsense", &making, &producer) < 0);
+    CHECK(shmflow_producer_open("invalid_args", &making, &producer) < 0);
 
     shmflow_consumer_options reading;
     shmflow_consumer *consumer = (shmflow_consumer *)crooked;
@@ -54,7 +54,7 @@ static void options(void) {
     do {                                                                                                      \
         OK(shmflow_consumer_options_init(&reading, sizeof reading));                                          \
         reading.field = (value);                                                                              \
-        BAD(shmflow_consumer_open("nonsense", &reading, &consumer));                                          \
+        BAD(shmflow_consumer_open("invalid_args", &reading, &consumer));                                          \
         CHECK(consumer == NULL);                                                                              \
     } while (0)
     WITH(size, 12);
@@ -73,9 +73,9 @@ static void options(void) {
     memset(&newer, 0, sizeof newer);
     OK(shmflow_consumer_options_init(&newer.known, sizeof newer.known));
     newer.known.size = sizeof newer;
-    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("nonsense", &newer.known, &consumer));
+    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("invalid_args", &newer.known, &consumer));
     newer.unknown = 1;
-    BAD(shmflow_consumer_open("nonsense", &newer.known, &consumer));
+    BAD(shmflow_consumer_open("invalid_args", &newer.known, &consumer));
     CHECK(strstr(shmflow_last_error_message(), "newer") != NULL);
 }
 
@@ -83,7 +83,7 @@ static void names(void) {
     shmflow_producer *producer;
     shmflow_consumer *consumer;
     BAD(shmflow_producer_open(NULL, NULL, &producer));
-    BAD(shmflow_producer_open("nonsense", NULL, NULL));
+    BAD(shmflow_producer_open("invalid_args", NULL, NULL));
     BAD(shmflow_producer_open("\xff", NULL, &producer));
     GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open("", NULL, &producer));
     GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open("a\nb", NULL, &producer));
@@ -92,9 +92,9 @@ static void names(void) {
     name[sizeof name - 1] = 0;
     GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_producer_open(name, NULL, &producer));
     BAD(shmflow_consumer_open(NULL, NULL, &consumer));
-    BAD(shmflow_consumer_open("nonsense", NULL, NULL));
+    BAD(shmflow_consumer_open("invalid_args", NULL, NULL));
     GIVES(SHMFLOW_INVALID_TOPIC_NAME, shmflow_consumer_open("", NULL, &consumer));
-    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("nonsense", NULL, &consumer));
+    GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("invalid_args", NULL, &consumer));
 }
 
 static void nothing(void) {
@@ -167,8 +167,8 @@ static void nothing(void) {
 static void handles(void) {
     shmflow_producer *producer;
     shmflow_consumer *consumer;
-    OK(shmflow_producer_open("nonsense", NULL, &producer));
-    OK(shmflow_consumer_open("nonsense", NULL, &consumer));
+    OK(shmflow_producer_open("invalid_args", NULL, &producer));
+    OK(shmflow_consumer_open("invalid_args", NULL, &consumer));
 
     shmflow_metadata said;
     uint64_t sequence = 0;
@@ -190,7 +190,7 @@ static void handles(void) {
     OK(shmflow_producer_claim(producer, 10, &claim));
     BAD(shmflow_claim_set_metadata(claim, NULL));
     BAD(shmflow_claim_set_metadata_block(claim, NULL, 9));
-    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_set_metadata_block(claim, "nonsense", 8));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_set_metadata_block(claim, "invalid_args", 8));
     GIVES(SHMFLOW_TOO_LARGE, shmflow_claim_set_length(claim, SIZE_MAX));
 #define WITH(status, field, value)                                                                            \
     do {                                                                                                      \

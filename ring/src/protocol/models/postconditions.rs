@@ -9,15 +9,15 @@ use crate::protocol::publish::{self, Published};
 use crate::protocol::{Memory, reap, seal};
 
 /// A producer and a consumer that come when everything is over.
-const HEIR: u8 = 7;
-const WITNESS: u8 = 62;
+const CHECK_PRODUCER: u8 = 7;
+const CHECK_CONSUMER: u8 = 62;
 
 pub(super) fn check(world: &World) {
     let epochs: Vec<_> = (0..world.setup.epochs).map(|epoch| world.snapshot(epoch)).collect();
-    let book = &world.book;
-    let (dead, stopped) = (book.dead(), book.stopped());
+    let oracle = &world.oracle;
+    let (dead, stopped) = (oracle.dead(), oracle.stopped());
     for m in &epochs {
-        for &(_, id) in dead.iter().filter(|&&(_, id)| !book.inherited(id)) {
+        for &(_, id) in dead.iter().filter(|&&(_, id)| !oracle.inherited(id)) {
             reap::reap(m, id, true);
         }
     }
@@ -29,7 +29,7 @@ pub(super) fn check(world: &World) {
     // Killed at last, they hold nothing.
     for (epoch, m) in epochs.iter().enumerate() {
         for &(process, id) in &stopped {
-            book.forget(process);
+            oracle.forget(process);
             reap::reap(m, id, true);
         }
         claimed[epoch].extend(claim_all(world, epoch, m, 0));
@@ -45,12 +45,12 @@ pub(super) fn check(world: &World) {
 /// Claims every slot that can be had; there must be as many as nobody uses, but for `unknown` ones.
 fn claim_all(world: &World, epoch: usize, m: &Plain, unknown: usize) -> Vec<u16> {
     let mut claimed = Vec::new();
-    while let Some(slot) = claim::claim_oldest(m, HEIR, u64::MAX, &mut Hint::default()) {
-        assert!(!world.book.in_use(epoch, slot), "slot {slot} is in use and was given away");
+    while let Some(slot) = claim::claim_oldest(m, CHECK_PRODUCER, u64::MAX, &mut Hint::default()) {
+        assert!(!world.oracle.in_use(epoch, slot), "slot {slot} is in use and was given away");
         claimed.push(slot);
     }
     let stuck = (0..m.slots())
-        .filter(|&slot| !world.book.in_use(epoch, slot) && m.holders(slot).get() & 1 << HEIR == 0)
+        .filter(|&slot| !world.oracle.in_use(epoch, slot) && m.holders(slot).get() & 1 << CHECK_PRODUCER == 0)
         .count();
     assert!(stuck <= unknown, "{stuck} slots are stuck in epoch {epoch}: {m:?}");
     claimed
@@ -66,15 +66,15 @@ fn go_on(world: &World, epochs: &[Plain], claimed: &[Vec<u16>]) {
         }
         next = lease::next_seq(m).unwrap().0.max(next);
     }
-    world.book.check_order(next);
+    world.oracle.check_order(next);
     let m = &epochs[newest];
     let Some(&slot) = claimed[newest].first() else { return };
-    let published = publish::publish(m, HEIR, slot).unwrap();
+    let published = publish::publish(m, CHECK_PRODUCER, slot).unwrap();
     if seal::sealed_at(m).unwrap().is_some() {
         return assert_eq!(published, Published::Sealed(next), "a seal does not hold");
     }
     assert_eq!(published, Published::At(next), "the sequence does not go on");
-    let taken = Lease::Taken { slot, owner: HEIR };
-    assert_eq!(lease::lease(m, WITNESS, next).unwrap(), taken, "the frame of an heir cannot be read");
-    lease::release(m, WITNESS, slot);
+    let taken = Lease::Taken { slot, owner: CHECK_PRODUCER };
+    assert_eq!(lease::lease(m, CHECK_CONSUMER, next).unwrap(), taken, "the frame of an heir cannot be read");
+    lease::release(m, CHECK_CONSUMER, slot);
 }

@@ -32,7 +32,7 @@ const ATTEMPTS: usize = 100;
 
 /// A topic whose lifecycle lock we hold: nobody opens, grows or removes it.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LockedTopic {
     topic: Topic,
     file: File,
 }
@@ -43,12 +43,12 @@ pub(super) struct Removal {
     pub(super) bytes: u64,
 }
 
-impl Held {
+impl LockedTopic {
     /// Takes the lock of a topic, waiting at most so long ([`Error::Busy`]).
     ///
     /// Files of a topic without a list of participants (somebody removed that by hand) have no lock: they get an empty
     /// list first, so that whoever opens the topic at this moment waits for us or we for them.
-    pub(super) fn take(topic: &Topic, patience: Duration, what: &str) -> Result<Self> {
+    pub(super) fn take(topic: &Topic, timeout: Duration, what: &str) -> Result<Self> {
         let path = topic.peers_path();
         let io = |error| Error::io(topic.name(), "examine the list of participants", error);
         for _ in 0..ATTEMPTS {
@@ -65,16 +65,16 @@ impl Held {
                 Err(error) => return Err(error),
             };
             let file = File::new(topic, &path, fd)?;
-            let locked = lock::lock_within(file.fd()?, lock::LIFECYCLE_BYTE, patience)
+            let locked = lock::lock_within(file.fd()?, lock::LIFECYCLE_BYTE, timeout)
                 .map_err(|error| Error::io(topic.name(), format!("lock, to {what},"), error))?;
             if !locked {
-                return Err(Error::Busy { topic: topic.name().into(), waited: patience, what: what.into() });
+                return Err(Error::Busy { topic: topic.name().into(), waited: timeout, what: what.into() });
             }
             if same_file(file.fd()?, &path).map_err(io)? {
                 return Ok(Self { topic: topic.clone(), file });
             }
         }
-        Err(Error::Busy { topic: topic.name().into(), waited: patience, what: what.into() })
+        Err(Error::Busy { topic: topic.name().into(), waited: timeout, what: what.into() })
     }
 
     /// The list of participants, if that is what the file holds.
@@ -136,7 +136,7 @@ pub(super) fn remove_files(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Resu
     let rank = |kind: &FileKind| match kind {
         FileKind::Ring | FileKind::OldRing(_) => 0,
         FileKind::Holds(_) => 1,
-        FileKind::Peers | FileKind::Temp(_) => 2,
+        FileKind::ParticipantTable | FileKind::Temp(_) => 2,
     };
     let mut ordered: Vec<_> = files.iter().filter(|(kind, _)| !matches!(kind, FileKind::Temp(_))).collect();
     ordered.sort_by_key(|(kind, _)| rank(kind));

@@ -7,24 +7,24 @@ use shmflow::failpoint::{Action, arm};
 use shmflow::{CancelToken, Claim, Consumer, FailPoint, Frame, Producer, ProducerMode};
 
 use crate::common::payload::{check, payload};
-use crate::common::role::{self, Fate, Role};
-use crate::stage::{TOPIC, producer_builder, size_of};
+use crate::common::role::{self, ProcessState, Role};
+use crate::fixture::{TOPIC, producer_builder, size_of};
 
 /// The side of the test.
 #[derive(Debug)]
-pub struct Puppet {
+pub struct TestProcess {
     role: Role,
 }
 
 /// How long anything may take that is not stopped; generous, because the machine may have more to do.
 const LONG: Duration = Duration::from_secs(30);
 
-impl Puppet {
+impl TestProcess {
     /// Starts one, whose frames carry this tag.
     pub fn start(dir: &std::path::Path, tag: u64) -> Self {
-        let mut puppet = Self { role: Role::start("puppet", dir) };
-        puppet.does(&format!("tag {tag}"));
-        puppet
+        let mut test_process = Self { role: Role::start("test_process", dir) };
+        test_process.does(&format!("tag {tag}"));
+        test_process
     }
 
     /// Lets it do something, which must work.
@@ -40,28 +40,30 @@ impl Puppet {
 
     /// Waits for the answer to what it began.
     pub fn answers(&mut self, what: &str) {
-        let answer = self.role.hear();
-        assert_eq!(answer, "ok", "a puppet was to {what}");
+        let answer = self.role.read_reply();
+        assert_eq!(answer, "ok", "a test_process was to {what}");
     }
 
     /// Waits until it has died or stopped where it was armed to.
     pub fn meets(&mut self, action: Action, where_: &str) {
         let wanted = match action {
-            Action::Kill | Action::KillWithChild => Fate::Died(Some(Signal::SIGKILL as i32)),
-            Action::Stop => Fate::Stopped,
+            Action::Kill | Action::KillWithChild => ProcessState::Died(Some(Signal::SIGKILL as i32)),
+            Action::Stop => ProcessState::Stopped,
         };
         let start = Instant::now();
         loop {
             match self.role.fate() {
-                Fate::Alive if start.elapsed() < LONG => std::thread::sleep(Duration::from_micros(300)),
-                Fate::Alive => {
+                ProcessState::Alive if start.elapsed() < LONG => {
+                    std::thread::sleep(Duration::from_micros(300))
+                }
+                ProcessState::Alive => {
                     self.role.kill();
-                    panic!("{where_} was not reached; the puppet said: {:?}", self.role.hear_rest());
+                    panic!("{where_} was not reached; the test_process said: {:?}", self.role.hear_rest());
                 }
                 fate => {
                     if fate != wanted {
                         self.role.kill();
-                        panic!("at {where_}: {fate:?}; the puppet said: {:?}", self.role.hear_rest());
+                        panic!("at {where_}: {fate:?}; the test_process said: {:?}", self.role.hear_rest());
                     }
                     return;
                 }
@@ -91,14 +93,14 @@ impl Puppet {
     }
 }
 
-/// The side of the puppet: does what comes in by lines, several commands of a line separated by `;`.
-pub fn perform() {
+/// The side of the test_process: does what comes in by lines, several commands of a line separated by `;`.
+pub fn run_commands() {
     let Some(dir) = role::dir() else { return };
-    let mut puppet = Performer { dir, tag: 0, count: 0, next: None, ..Performer::default() };
+    let mut test_process = Performer { dir, tag: 0, count: 0, next: None, ..Performer::default() };
     while let Some(line) = role::heard() {
         let mut result = Ok(());
         for command in line.split(';').map(str::trim).filter(|command| !command.is_empty()) {
-            result = result.and_then(|()| puppet.perform(command));
+            result = result.and_then(|()| test_process.run_commands(command));
         }
         match result {
             Ok(()) => role::say("ok"),
@@ -121,7 +123,7 @@ struct Performer {
 }
 
 impl Performer {
-    fn perform(&mut self, command: &str) -> Result<(), String> {
+    fn run_commands(&mut self, command: &str) -> Result<(), String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let number = |i: usize| words.get(i).and_then(|word| word.parse::<u64>().ok()).unwrap_or(1);
         let said = |error: shmflow::Error| format!("{command}: {error}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::info::{Geometry, ParticipantId};
-use crate::shm::member::Role;
+use crate::shm::registration::Role;
 
 /// Whether a participant lives, as the lock says that it holds as long as it does. Never judged by its pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
