@@ -119,7 +119,7 @@ impl FrameWriter {
             }
             // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
             // out any more.
-            return unsafe { permit.publish(self.len) }.or_raise(py);
+            return unsafe { permit.publish_unchecked(self.len) }.or_raise(py);
         }
         self.copied.store(true, SeqCst);
         let mut copy = producer.claim(self.len).or_raise(py)?;

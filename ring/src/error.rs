@@ -4,6 +4,7 @@ mod text;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of every fallible call of this crate.
@@ -41,14 +42,14 @@ pub enum Error {
     /// No producer has made this topic, or its last participant removed it.
     TopicNotFound {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// Where it was looked for.
         dir: PathBuf,
     },
     /// The permissions of the operating system forbid it.
     PermissionDenied {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The file or directory that refuses; empty when it is not known.
         path: PathBuf,
         /// What was tried, as "open for writing".
@@ -61,14 +62,14 @@ pub enum Error {
     /// The topic belongs to another user, who could change it under us; that has to be allowed explicitly.
     ForeignOwner {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// Whose it is.
         owner_uid: u32,
     },
     /// A file with the right name is not a ring.
     NotARing {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The file in question.
         path: PathBuf,
         /// What is wrong with it.
@@ -77,7 +78,7 @@ pub enum Error {
     /// The topic was made by an incompatible version of this library.
     VersionMismatch {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The version of its layout.
         found: u32,
         /// The version this library speaks.
@@ -86,7 +87,7 @@ pub enum Error {
     /// There is no room for the files of the topic.
     NoSpace {
         /// The topic that was to be made or to grow.
-        topic: String,
+        topic: Arc<str>,
         /// The directory without room.
         dir: PathBuf,
         /// Bytes needed.
@@ -106,7 +107,7 @@ pub enum Error {
     /// No slot can be had for another frame: all are being written, read or retained.
     NoSlot {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// How many slots it has.
         slots: u32,
         /// Who holds them.
@@ -115,7 +116,7 @@ pub enum Error {
     /// The frame is larger than this topic can ever hold.
     TooLarge {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// Bytes needed.
         needed: u64,
         /// Bytes possible.
@@ -124,24 +125,24 @@ pub enum Error {
     /// Nobody produces into this topic.
     NoProducer {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The topic has all the producers that it can have.
     TooManyProducers {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// Somebody uses the topic in a way that excludes this.
     InUse {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// Who does, for a person to find it.
         by: String,
     },
     /// Somebody has been opening, closing or enlarging the topic for too long: most likely a stopped process.
     Busy {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// How long we waited.
         waited: Duration,
         /// What we wanted to do.
@@ -150,44 +151,44 @@ pub enum Error {
     /// The shared memory holds values that no correct participant writes.
     Corrupt {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// Which value, and why it cannot be.
         what: String,
     },
     /// The topic was removed while we used it.
     Removed {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The stream ended, and every frame of it was read.
     Ended {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// Nothing came within the time given.
     Timeout {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The wait was ended by [`CancelToken::cancel`](crate::CancelToken::cancel).
     Cancelled {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The ring holds frames that a consumer has not read, and the policy is to keep those and drop new ones.
     Full {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// In primary mode another producer is the primary; this one's frame was not taken.
     Standby {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The handle was made before a `fork` and belongs to the parent process.
     Forked {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// A setting that cannot work.
     InvalidArgument {
@@ -197,14 +198,14 @@ pub enum Error {
     /// A read-only consumer asked for a topic that does not admit any.
     ReadOnlyNotAllowed {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// A frame's metadata cannot be written or read.
     Meta(crate::meta::MetaError),
     /// The operating system refused, for a reason that none of the other variants describes.
     Io {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// What was tried, as "map the ring".
         what: String,
         /// What the system said.

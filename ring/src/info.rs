@@ -53,6 +53,7 @@ impl Geometry {
 
 /// A registered consumer, as producers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConsumerInfo {
     /// Its id.
     pub id: ParticipantId,

@@ -48,6 +48,7 @@ pub use producer::{
     Claim, OverflowPolicy, Producer, ProducerBuilder, ProducerMode, ProducerStats, PublishPermit, Published,
     SlotBuffer,
 };
+#[cfg(feature = "failpoints")]
 pub use protocol::FailPoint;
 pub use shm::registration::Role;
 pub use sys::cancel::CancelToken;

@@ -136,7 +136,7 @@ pub(super) fn remove_files(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Resu
     let rank = |kind: &FileKind| match kind {
         FileKind::Ring | FileKind::OldRing(_) => 0,
         FileKind::Holds(_) => 1,
-        FileKind::ParticipantTable | FileKind::Temp(_) => 2,
+        FileKind::Peers | FileKind::Temp(_) => 2,
     };
     let mut ordered: Vec<_> = files.iter().filter(|(kind, _)| !matches!(kind, FileKind::Temp(_))).collect();
     ordered.sort_by_key(|(kind, _)| rank(kind));

@@ -19,6 +19,7 @@ use crate::topic::{FileKind, Topic};
 
 /// Where a consumer goes on when frames that it had not read were overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnLapped {
     /// At the oldest frame that is still there: the fewest are lost.
     #[default]

@@ -246,6 +246,11 @@ impl Consumer {
         ConsumerStats { leases: self.leases.load(Relaxed), ..self.stats }
     }
 
+    /// The topic's name, for errors that may come again and again: a time-out makes no copy of it.
+    fn topic_shared(&self) -> Arc<str> {
+        self.epoch.member.topic_shared()
+    }
+
     /// The next wanted sequence, for us and for the producers that choose slots.
     fn advance(&mut self, cursor: u64) {
         self.cursor = cursor;

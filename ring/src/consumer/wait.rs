@@ -183,9 +183,8 @@ impl Consumer {
         let mut slept = false;
         loop {
             self.epoch.member.check_fork()?;
-            let topic = || self.epoch.member.topic_name().to_owned();
             if self.cancel_token.is_cancelled() {
-                return Err(Error::Cancelled { topic: topic() });
+                return Err(Error::Cancelled { topic: self.topic_shared() });
             }
             if let Some(frame) = self.poll()? {
                 if slept {
@@ -198,11 +197,11 @@ impl Consumer {
             if let Some(end) = awaited.new_end().filter(|_| !awaited.has_frame()) {
                 self.known_end = Some(end);
                 self.rearm();
-                return Err(Error::Ended { topic: self.topic().into() });
+                return Err(Error::Ended { topic: self.topic_shared() });
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
-                return Err(Error::Timeout { topic: self.topic().into() });
+                return Err(Error::Timeout { topic: self.topic_shared() });
             }
             slept = true;
             match &self.poll_fd {
@@ -218,7 +217,7 @@ impl Consumer {
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
         let woken = self.awaited().sleep(None, limit);
         if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.cancel_token.check() {
-            return Err(Error::Cancelled { topic: self.topic().into() });
+            return Err(Error::Cancelled { topic: self.topic_shared() });
         }
         match woken {
             Ok(Woken::TimedOut) if self.pace.on_timeout() => self.awaited().check_peers(),
@@ -240,7 +239,7 @@ impl Consumer {
     pub(super) fn check_removed(&self) -> Result<()> {
         let gone = self.poll_fd.as_ref().is_some_and(super::poll_fd::ReadyFd::is_gone);
         if gone || self.awaited().is_removed() {
-            return Err(Error::Removed { topic: self.topic().into() });
+            return Err(Error::Removed { topic: self.topic_shared() });
         }
         Ok(())
     }

@@ -228,7 +228,7 @@ mod tests {
     fn refusals_are_told_from_other_failures() {
         let refused = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EACCES));
         assert!(
-            matches!(refused, Error::PermissionDenied { ref topic, .. } if topic == "cam"),
+            matches!(refused, Error::PermissionDenied { ref topic, .. } if &**topic == "cam"),
             "{refused:?}"
         );
         let failed = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EMFILE));

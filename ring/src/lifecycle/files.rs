@@ -66,7 +66,7 @@ pub(crate) fn create(
 impl NewEpoch {
     /// The epoch, once its ring has its name.
     pub(crate) fn into_epoch(self, member: Arc<Registration>) -> Result<Epoch> {
-        let topic = member.topic_name().to_owned();
+        let topic = member.topic_shared();
         let ring = Part { map: self.ring_map, file: self.ring.into_view() };
         Epoch::new(member, self.geometry, ring, Some(self.holds)).map_err(|why| Error::Io {
             topic,

@@ -27,6 +27,7 @@ const ATTEMPTS: usize = 100;
 
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartAt {
     /// At the oldest frame that is still there.
     #[default]

@@ -91,7 +91,7 @@ impl Claim {
     /// [`Producer::claim`](super::Producer::claim) does.
     pub fn publish(self) -> Result<Published> {
         if !self.slot.inner().try_become_primary() {
-            return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
+            return Err(Error::Standby { topic: self.slot.inner().member.topic_shared() });
         }
         // SAFETY: `self` is consumed; `Published` only reads.
         let seq = unsafe { self.slot.publish(self.len as u64)? };
@@ -164,7 +164,7 @@ impl AsRef<[u8]> for SlotBuffer {
 
 impl AsMut<[u8]> for SlotBuffer {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `PublishPermit::publish`.
+        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `PublishPermit::publish_unchecked`.
         unsafe { std::slice::from_raw_parts_mut(self.slot.payload(), self.len) }
     }
 }
@@ -239,20 +239,49 @@ impl PublishPermit {
         usize::try_from(self.slot.epoch().geometry.slot_capacity).unwrap_or(usize::MAX)
     }
 
-    /// Publishes the first `len` bytes of the slot; the sequence number.
+    /// Publishes the slot once the framework has given its buffer back, as [`Claim::publish`] does.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-permit-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/permit").dir(&dir).open()?;
+    /// let (mut buffer, permit) = producer.claim(5)?.into_parts();
+    /// buffer.as_mut().copy_from_slice(b"hello"); // on whatever thread, by whatever library
+    /// assert_eq!(permit.publish(buffer)?.seq(), 1);
+    /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Claim::publish`]; [`Error::InvalidArgument`] if `buffer` is that of another claim, or if it was published
+    /// already.
+    pub fn publish(self, buffer: SlotBuffer) -> Result<Published> {
+        let refused = |what: &str| Err(Error::InvalidArgument { what: what.into() });
+        let SlotBuffer { slot, len } = buffer;
+        if !Arc::ptr_eq(&self.slot, &slot) {
+            return refused("the buffer given back is not that of this claim");
+        }
+        drop(slot);
+        match Arc::into_inner(self.slot) {
+            Some(slot) if slot.seq().is_none() => Claim { slot, len }.publish(),
+            _ => refused("a slot is published only once"),
+        }
+    }
+
+    /// Publishes the first `len` bytes of the slot while the framework still has its buffer; the sequence number.
     ///
     /// # Errors
     /// As [`Claim::publish`]; [`Error::InvalidArgument`] if it was published already.
     ///
     /// # Safety
-    /// From now on nobody may write through the [`SlotBuffer`].
-    pub unsafe fn publish(&mut self, len: usize) -> Result<u64> {
+    /// From now on nothing may write through the [`SlotBuffer`].
+    pub unsafe fn publish_unchecked(&mut self, len: usize) -> Result<u64> {
         if len > self.capacity() {
             let topic = self.slot.inner().member.topic_name().into();
             return Err(Error::TooLarge { topic, needed: len as u64, max: self.capacity() as u64 });
         }
         if !self.slot.inner().try_become_primary() {
-            return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
+            return Err(Error::Standby { topic: self.slot.inner().member.topic_shared() });
         }
         // SAFETY: passed on to the caller.
         unsafe { self.slot.publish(len as u64) }

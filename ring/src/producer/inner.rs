@@ -100,7 +100,7 @@ impl Inner {
     ) -> Result<Self> {
         let member = Arc::clone(&epoch.member);
         let Some(id) = member.id() else {
-            return Err(Error::TooManyProducers { topic: member.topic_name().into() });
+            return Err(Error::TooManyProducers { topic: member.topic_shared() });
         };
         let opened = epoch.geometry;
         let current = Mutex::new(Current::new(epoch));
@@ -157,7 +157,7 @@ impl Inner {
         // Both on one line that hardly ever changes.
         let header = self.member.peers.header();
         if header.removed.load(Acquire) != 0 || self.has_lost_its_name(current) {
-            return Err(Error::Removed { topic: self.member.topic_name().into() });
+            return Err(Error::Removed { topic: self.member.topic_shared() });
         }
         if header.epoch.load(Acquire) > current.epoch.geometry.epoch {
             self.follow(current)?;
@@ -198,7 +198,7 @@ impl Inner {
             }
         }
         if self.overflow_policy == OverflowPolicy::DropNew && self.slowest(&current.epoch) < u64::MAX {
-            return Err(Error::Full { topic: self.member.topic_name().into() });
+            return Err(Error::Full { topic: self.member.topic_shared() });
         }
         Err(self.no_slot(&current.epoch))
     }
@@ -261,7 +261,7 @@ impl Inner {
             (0..epoch.geometry.slots).filter(|&s| epoch.holders(s).load(Relaxed) & bits != 0).count()
         };
         let why = format!("consumers hold {}, producers {}", held(CONSUMER_BITS), held(!CONSUMER_BITS));
-        Error::NoSlot { topic: self.member.topic_name().into(), slots: epoch.geometry.slots.into(), why }
+        Error::NoSlot { topic: self.member.topic_shared(), slots: epoch.geometry.slots.into(), why }
     }
 
     /// Goes on in the newest epoch.

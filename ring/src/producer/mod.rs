@@ -219,7 +219,7 @@ impl Drop for Producer {
 impl Inner {
     fn wait_event(&self, last: u32, timeout: Option<Duration>, cancel_token: &CancelToken) -> Result<u32> {
         let tick = Duration::from_secs(1);
-        let topic = || self.member.topic_name().to_owned();
+        let topic = || self.member.topic_shared();
         let deadline = timeout.map(crate::sys::clock::Deadline::after);
         let header = self.member.peers.header();
         self.member.check_fork()?;

@@ -4,6 +4,10 @@
 //! inside it leaves behind; `docs/architecture.md` has the whole picture.
 
 pub(crate) mod claim;
+#[cfg_attr(
+    not(feature = "failpoints"),
+    allow(dead_code, unreachable_pub, reason = "public with that feature")
+)]
 pub(crate) mod fail_points;
 pub(crate) mod lease;
 pub(crate) mod memory;
@@ -14,6 +18,7 @@ pub(crate) mod reap;
 pub(crate) mod seal;
 pub(crate) mod sleep;
 
+#[cfg_attr(not(feature = "failpoints"), allow(unreachable_pub, reason = "public with that feature"))]
 pub use fail_points::FailPoint;
 pub(crate) use memory::{Fence, Memory, Mutant, Word};
 

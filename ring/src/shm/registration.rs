@@ -1,7 +1,7 @@
 //! A registration: one handle's entry in `peers`, kept alive by everything that still owns a lease or a slot.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 
 use super::participants::ParticipantTable;
 use crate::error::{Error, Result};
@@ -66,6 +66,11 @@ impl Registration {
 
     pub(crate) fn topic_name(&self) -> &str {
         self.peers.topic().name()
+    }
+
+    /// The topic's name, for errors that may come with every frame.
+    pub(crate) fn topic_shared(&self) -> Arc<str> {
+        self.peers.topic().shared_name()
     }
 
     /// An error in a forked child, whose copy of a handle is not a participant.

@@ -141,7 +141,7 @@ fn what_is_no_regular_file_is_refused_without_following_or_blocking() {
     expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "no regular file");
     match open_existing(&topic, &path, false, false) {
         Err(Error::TopicNotFound { topic, dir: found }) => {
-            assert_eq!((topic.as_str(), &*found), ("cam", dir.path()))
+            assert_eq!((&*topic, &*found), ("cam", dir.path()))
         }
         other => panic!("{other:?}"),
     }
