@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::place::Placeless;
 use super::pool::Pool;
 use super::wait::ArrivalTimer;
 use super::{Consumer, ConsumerStats};
@@ -171,7 +172,7 @@ impl ConsumerBuilder {
             }
             (result, _) => result?,
         };
-        Ok(self.consumer(opened))
+        Ok(self.consumer(opened, options))
     }
 
     fn wait_and_open(
@@ -197,7 +198,7 @@ impl ConsumerBuilder {
         }
     }
 
-    fn consumer(self, opened: Opened) -> Consumer {
+    fn consumer(self, opened: Opened, options: Options) -> Consumer {
         let Opened { epoch, cursor, initial_end } = opened;
         let mode = Mode {
             write_ring: false,
@@ -205,6 +206,8 @@ impl ConsumerBuilder {
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
         };
+        let placeless = (!self.read_only && epoch.member.id().is_none())
+            .then(|| Box::new(Placeless::new(options.name, options.accepted_caps)));
         let max_leases = self.max_leases.unwrap_or((epoch.geometry.depth / 2).max(1));
         Consumer {
             epoch,
@@ -221,6 +224,7 @@ impl ConsumerBuilder {
             known_end: initial_end,
             pace: ArrivalTimer::default(),
             poll_fd: None,
+            placeless,
             room: super::frame::FrameAlloc::default(),
         }
     }

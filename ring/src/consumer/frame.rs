@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::pool::Pooled;
+use super::receive::Unreadable;
 use crate::info::ParticipantId;
 use crate::meta::{Meta, MetaError};
 use crate::protocol::lease;
@@ -18,6 +19,18 @@ use crate::shm::epoch::Epoch;
 ///
 /// Usually a lease: the bytes are the producer's, in shared memory, and stay as they are until the last clone is
 /// dropped, on any thread, even after the consumer is gone. See [`is_copy`](Self::is_copy) for when they are not.
+///
+/// # Whom this trusts
+/// That the bytes stay as they are is the word of all processes that may write the topic's `ring` and `holds` files. A
+/// `&[u8]` of a lease is sound only if they keep it: if one of them writes there nevertheless, the behaviour is undefined.
+/// Files of your own, or of root, which are all that is opened without
+/// [`allow_foreign_owner`](crate::ConsumerBuilder::allow_foreign_owner), are written by processes that could do worse to
+/// yours, unless `perms` lets others in.
+///
+/// Whoever does not trust a producer reads by [`copy_to`](Self::copy_to) or [`to_vec`](Self::to_vec), or opens the topic
+/// [`read_only`](crate::ConsumerBuilder::read_only), so that every frame is such a copy. Those are sound whatever others
+/// do: at worst the copy is a mixture of what was there at different times. [`len`](Self::len), the metadata and everything
+/// else but the bytes never depend on that trust.
 #[derive(Clone)]
 pub struct Frame {
     inner: Arc<Inner>,
@@ -98,25 +111,28 @@ impl Leased {
         self.epoch.slot(self.slot).generation.load(Relaxed)
     }
 
-    pub(super) fn slot(&self) -> u16 {
-        self.slot
-    }
-
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// The payload and the metadata, copied.
-    pub(super) fn copy(&self, mut payload: Pooled) -> Body {
-        payload.bytes.copy_from_slice(self.bytes());
+    pub(super) fn copy(&self, mut payload: Pooled) -> Result<Body, Unreadable> {
+        if !self.copy_to(&mut payload.bytes) {
+            return Err(Unreadable::Lengths);
+        }
         let mut meta = Vec::new();
         self.read_meta(&mut meta);
-        Body::Copied { payload, meta }
+        Ok(Body::Copied { payload, meta })
+    }
+
+    /// Copies the first bytes of the payload, which no reference leads to meanwhile. `false` if it has fewer.
+    fn copy_to(&self, dst: &mut [u8]) -> bool {
+        dst.len() <= self.len && self.epoch.copy_payload(self.slot, 0, dst)
     }
 
     fn bytes(&self) -> &[u8] {
         // SAFETY: published, and our bit keeps it from being claimed; producers keep to the protocol by the trust that
-        // write permission is.
+        // write permission is. (Who does not trust them calls `copy_to`.)
         unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len) }
     }
 
@@ -172,8 +188,66 @@ impl Frame {
         self.inner.epoch
     }
 
-    /// Whether the bytes are a private copy: because the consumer only reads, or came as the 57th, or holds as many
-    /// leases as it may, or producers would run short of slots.
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.len,
+            Body::Copied { payload, .. } => payload.bytes.len(),
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies its first bytes, as many as there are and fit; how many that were.
+    ///
+    /// Sound even if a process that may write the topic breaks the protocol and changes them meanwhile.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-copy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/copy").dir(&dir).open()?;
+    /// # let mut consumer = shmflow::Consumer::builder("doc/copy").dir(&dir).open()?;
+    /// # producer.write(b"hello")?;
+    /// let frame = consumer.recv()?;
+    /// let mut buffer = [0; 1024];
+    /// let copied = frame.copy_to(&mut buffer);
+    /// assert_eq!(&buffer[..copied], b"hello");
+    /// # drop((frame, consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn copy_to(&self, buffer: &mut [u8]) -> usize {
+        let len = self.len().min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..len) else { return 0 };
+        match &self.inner.body {
+            Body::Leased(leased) => {
+                if !leased.copy_to(buffer) {
+                    // The file was cut short.
+                    return 0;
+                }
+            }
+            Body::Copied { payload, .. } => {
+                buffer.copy_from_slice(payload.bytes.get(..len).unwrap_or_default())
+            }
+        }
+        len
+    }
+
+    /// Its bytes, copied as [`copy_to`](Self::copy_to) does.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        let copied = self.copy_to(&mut bytes);
+        bytes.truncate(copied);
+        bytes
+    }
+
+    /// Whether the bytes are a private copy: because the consumer only reads, or found no place among the 56 that can hold
+    /// leases, or holds as many leases as it may, or producers would run short of slots, or the ring's memory has holes.
     #[must_use]
     pub fn is_copy(&self) -> bool {
         matches!(self.inner.body, Body::Copied { .. })
@@ -206,6 +280,7 @@ impl Frame {
     }
 }
 
+/// Of a lease, sound only as far as those who may write the topic keep to the protocol: see [`Frame`].
 impl Deref for Frame {
     type Target = [u8];
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod frame;
+mod place;
 mod poll_fd;
 mod pool;
 mod receive;
@@ -64,6 +65,8 @@ pub struct Consumer {
     pace: wait::ArrivalTimer,
     /// Once somebody has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
+    /// As long as it has no place among the participants, but would like one.
+    placeless: Option<Box<place::Placeless>>,
     room: frame::FrameAlloc,
 }
 
@@ -122,7 +125,8 @@ impl Consumer {
         self.epoch.member.topic_name()
     }
 
-    /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies.
+    /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies. One that opened
+    /// when there was no place tries again from time to time.
     #[must_use]
     pub fn id(&self) -> Option<ParticipantId> {
         let member = &self.epoch.member;
@@ -208,6 +212,8 @@ impl Consumer {
         self.epoch.member.check_fork()?;
         if let Some(id) = self.epoch.member.id() {
             ConsumerInfo::write(&self.epoch.member.peers, id, caps);
+        } else if let Some(placeless) = &mut self.placeless {
+            placeless.accepted_caps = caps.into();
         }
         Ok(())
     }
@@ -249,6 +255,11 @@ impl Consumer {
     /// The topic's name, for errors that may come again and again: a time-out makes no copy of it.
     fn topic_shared(&self) -> Arc<str> {
         self.epoch.member.topic_shared()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn member(&self) -> &Arc<crate::shm::registration::Registration> {
+        &self.epoch.member
     }
 
     /// The next wanted sequence, for us and for the producers that choose slots.

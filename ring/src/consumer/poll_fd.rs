@@ -104,6 +104,11 @@ impl ReadyFd {
         self.shared.event.get().ok_or_else(|| Error::Forked { topic: topic.into() })
     }
 
+    /// Whether the watcher rests, as it then does until the consumer wants it to watch.
+    pub(super) fn rests(&self) -> bool {
+        self.shared.word.load(Acquire) == IDLE
+    }
+
     /// Whether the watcher saw that the topic is gone.
     pub(super) fn is_gone(&self) -> bool {
         self.shared.gone.load(Relaxed)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::frame::{Body, Leased};
-use super::pool::Pooled;
+use super::pool::{Pool, Pooled};
 use super::{Consumer, Frame, OnLapped};
 use crate::error::{Error, Result};
 use crate::info::ParticipantId;
@@ -22,6 +22,7 @@ const PINNED_EPOCHS: usize = 2;
 impl Consumer {
     /// The next frame if there is one.
     pub(super) fn poll(&mut self) -> Result<Option<Frame>> {
+        self.register_sometimes();
         // Each round either returns, loses at least one frame, or goes on to a later epoch. Frames that are lost faster
         // than one can look for them are for the next call.
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
@@ -76,13 +77,16 @@ impl Consumer {
             });
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };
-        let body = if self.must_copy(leased.slot()) {
-            let buffer = self.pool.take(leased.len());
-            leased.copy(buffer)
+        let len = leased.len() as u64;
+        let body = if self.must_copy(slot) || !self.epoch.is_readable_in_place(slot, len) {
+            buffer(&self.epoch, slot, len, &self.pool).and_then(|buffer| leased.copy(buffer))
         } else {
-            Body::Leased(leased)
+            Ok(Body::Leased(leased))
         };
-        Ok(Look::Frame(self.deliver(body, producer)))
+        match body {
+            Ok(body) => Ok(Look::Frame(self.deliver(body, producer))),
+            Err(why) => Err(self.unreadable(why)),
+        }
     }
 
     /// Whether the lease just taken is one too many, for us or for the producers.
@@ -102,19 +106,33 @@ impl Consumer {
     /// Reads the frame without holding its slot.
     fn copy_out(&mut self) -> Result<Result<Frame, Lease>> {
         let epoch = Arc::clone(&self.epoch);
-        let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, |len| self.pool.take(len)));
+        let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, &self.pool));
         match copied.map_err(|corruption| epoch.corrupt(corruption))? {
-            Ok((Some((payload, meta, generation)), owner)) => {
+            Ok((Ok((payload, meta, generation)), owner)) => {
                 let producer = ParticipantId { id: owner, generation };
                 Ok(Ok(self.deliver(Body::Copied { payload, meta }, producer)))
             }
-            Ok((None, _)) => {
-                self.lose(self.cursor.saturating_add(1));
-                let what = "a slot claims to hold more than fits".into();
-                Err(Error::Corrupt { topic: self.topic().into(), what })
-            }
+            Ok((Err(why), _)) => Err(self.unreadable(why)),
             Err(why) => Ok(Err(why)),
         }
+    }
+
+    /// Goes past a frame that cannot be copied.
+    fn unreadable(&mut self, why: Unreadable) -> Error {
+        self.lose(self.cursor.saturating_add(1));
+        let topic = self.topic().into();
+        let what = match why {
+            Unreadable::Lengths => "a slot claims to hold more than fits".into(),
+            Unreadable::Holes(len) => format!(
+                "a slot claims to hold {len} bytes, and the ring was not given so much memory; whoever made this ring \
+                 does not follow the protocol"
+            ),
+            Unreadable::NoMemory(len) => {
+                let source = std::io::ErrorKind::OutOfMemory.into();
+                return Error::Io { topic, what: format!("copy a frame of {len} bytes"), source };
+            }
+        };
+        Error::Corrupt { topic, what }
     }
 
     fn deliver(&mut self, body: Body, producer: ParticipantId) -> Frame {
@@ -197,33 +215,39 @@ enum Look {
     Again,
 }
 
-/// Copies a slot that may be changing; `None` if its lengths are out of range.
-fn read_slot(
-    epoch: &Epoch,
-    slot: u16,
-    buffer: impl FnOnce(usize) -> Pooled,
-) -> Option<(Pooled, Vec<u8>, u64)> {
+/// Why a frame cannot be copied.
+pub(super) enum Unreadable {
+    /// Its lengths are out of range.
+    Lengths,
+    /// It is longer than all the memory that is behind the ring.
+    Holes(u64),
+    /// This process has no memory for the copy.
+    NoMemory(u64),
+}
+
+/// A buffer for a slot's payload. Its length is what its producer says.
+fn buffer(epoch: &Epoch, slot: u16, len: u64, pool: &Pool) -> Result<Pooled, Unreadable> {
+    if !epoch.may_hold(slot, len) {
+        return Err(Unreadable::Holes(len));
+    }
+    usize::try_from(len).ok().and_then(|len| pool.take(len)).ok_or(Unreadable::NoMemory(len))
+}
+
+/// Copies a slot that may be changing.
+fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, u64), Unreadable> {
     let header = epoch.slot(slot);
-    let len = header.len.load(Relaxed);
-    let meta_len = header.meta_len.load(Relaxed);
+    let (len, meta_len) = (header.len.load(Relaxed), header.meta_len.load(Relaxed));
     if len > epoch.geometry.slot_capacity || meta_len > epoch.geometry.meta_capacity {
-        return None;
+        return Err(Unreadable::Lengths);
     }
-    let mut payload = buffer(usize::try_from(len).ok()?);
-    let mut meta = vec![0; usize::try_from(meta_len).ok()?];
-    #[cfg(feature = "failpoints")]
-    {
-        let half = payload.bytes.len() / 2;
-        let (one, two) = payload.bytes.split_at_mut(half);
-        let copied = epoch.copy_payload(slot, 0, one);
-        fail_point(FailPoint::CopyHalf);
-        if !(copied && epoch.copy_payload(slot, half, two)) {
-            return None;
-        }
-    }
-    #[cfg(not(feature = "failpoints"))]
-    if !epoch.copy_payload(slot, 0, &mut payload.bytes) {
-        return None;
-    }
-    epoch.copy_meta(slot, &mut meta).then(|| (payload, meta, header.generation.load(Relaxed)))
+    let mut payload = buffer(epoch, slot, len, pool)?;
+    let mut meta = vec![0; usize::try_from(meta_len).map_err(|_| Unreadable::Lengths)?];
+    // In two halves, for a producer to come in between.
+    let half = if cfg!(feature = "failpoints") { payload.bytes.len() / 2 } else { 0 };
+    let (one, two) = payload.bytes.split_at_mut(half);
+    let mut copied = epoch.copy_payload(slot, 0, one);
+    fail_point(FailPoint::CopyHalf);
+    copied &= epoch.copy_payload(slot, half, two) && epoch.copy_meta(slot, &mut meta);
+    // It fails if the file was cut short.
+    if copied { Ok((payload, meta, header.generation.load(Relaxed))) } else { Err(Unreadable::Lengths) }
 }

@@ -1,6 +1,6 @@
 //! Making and mapping the files of an epoch.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::shm::epoch::{Epoch, Part, read_geometry, read_progress};
 use crate::shm::registration::Registration;
 use crate::sys::files::{TempFile, create_sparse, create_temp, open_existing};
 use crate::sys::fork::GuardedFd;
+use crate::sys::holes;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::{FileKind, Topic};
 
@@ -102,8 +103,22 @@ pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result
         let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
         Ok(Part { map, file })
     };
-    let file_len = geometry.offsets().file_len;
-    let ring = part(file, file_len, access, mode.prefault && is_small(file_len))?;
+    let o = geometry.offsets();
+    let small = is_small(o.file_len);
+    // Before anything of it is touched: holes would be filled, for which its maker has to pay and not its readers.
+    let check_memory = |fd: BorrowedFd<'_>, needed: u64| match holes::has_memory_for(fd, needed) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_a_ring(&format!(
+            "it is {} bytes long, and of the first {needed} only some have memory",
+            o.file_len
+        ))),
+        Err(e) => Err(Error::io(topic.name(), "examine the ring", e)),
+    };
+    check_memory(file.fd().map_err(used)?, if small { o.file_len } else { o.meta_at })?;
+    let ring = part(file, o.file_len, access, mode.prefault && small)?;
+    if ring.is_reserved() {
+        check_memory(ring.file.fd().map_err(used)?, o.file_len)?;
+    }
     let holds = if mode.write_holds {
         let path = topic.path(FileKind::Holds(geometry.holds));
         let file = open_existing(topic, &path, true, mode.allow_foreign)?;

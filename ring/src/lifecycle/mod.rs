@@ -1,5 +1,6 @@
 //! The life of a topic: open, adopt, grow, leave, remove. All under the lifecycle lock, none of it in the flow of frames.
 
+pub(crate) mod crowd;
 pub(crate) mod files;
 pub(crate) mod follow;
 pub(crate) mod grow;

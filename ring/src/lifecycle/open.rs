@@ -8,7 +8,7 @@ use nix::sys::stat::fstat;
 use super::files::{self, Mode};
 use super::recovery::{recover, remove_but_peers};
 use super::whole::{self, Parts};
-use super::{GeometryRequest, OPEN_TIMEOUT, Options, grow, leave, reap};
+use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::words::bit;
@@ -147,9 +147,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
             reap::clear_dead(&epoch, id);
             fail_point(FailPoint::JoinCleaned);
         } else {
-            // Without a bit it cannot say that it sleeps.
-            let flags_word = &member.peers.header().flags;
-            flags_word.fetch_or(flags::OVERCROWDED, SeqCst);
+            crowd::enter(&member)?;
         }
         let cursor = start_at(&epoch, start)?;
         // Before anybody sees us and ends the stream for our sake.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::ring::RingGeometry;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
-use crate::lifecycle::{GeometryRequest, follow, grow, reap};
+use crate::lifecycle::{GeometryRequest, crowd, follow, grow, reap};
 use crate::protocol::claim::{Hint, Reusable, abandon, claim_consumed, claim_oldest};
 use crate::protocol::publish;
 use crate::shm::backing::give_up;
@@ -56,6 +56,8 @@ pub(super) struct Current {
     claims: u32,
     /// When it was seen that the files still have a name.
     looked: u64,
+    /// When it was looked whether there are consumers without a place.
+    counted: u64,
     /// Gives back the memory of the epoch before.
     freeing: Option<JoinHandle<()>>,
 }
@@ -63,7 +65,7 @@ pub(super) struct Current {
 impl Current {
     fn new(epoch: Arc<Epoch>) -> Self {
         let looked = monotonic_coarse_ns();
-        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, freeing: None }
+        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, counted: 0, freeing: None }
     }
 
     fn go_on_in(&mut self, epoch: Arc<Epoch>) {
@@ -341,9 +343,24 @@ impl Inner {
     pub(super) fn wake(&self, epoch: &Epoch) {
         let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
         let always = crowded || epoch.geometry.allows_read_only();
-        if publish::wake(epoch, always) {
+        let nobody = publish::wake(epoch, always);
+        if crowded {
+            self.disperse_sometimes();
+        }
+        if nobody {
             // Bits of sleepers, and nobody sleeps: one of them may be dead.
             self.reap_sometimes();
+        }
+    }
+
+    /// Looks whether there are still consumers without a place.
+    fn disperse_sometimes(&self) {
+        // SkippedTopic: a growth in another thread takes the same lock of the same descriptor.
+        let mut current = self.current();
+        let now = monotonic_coarse_ns();
+        if now.wrapping_sub(current.counted) > LOOK_EVERY_NS {
+            current.counted = now;
+            crowd::disperse(&self.member);
         }
     }
 

@@ -126,6 +126,10 @@ fn touch_all(ring: &Weak<Part>, len: u64) -> Option<()> {
         }
         std::thread::sleep(WAIT);
     }
+    if !ring.upgrade()?.has(len) {
+        // It is said to have memory, and has not: it is not for us to give it any.
+        return None;
+    }
     // An older kernel cannot: pages are touched as they come to be used.
     in_pieces(ring, len, |ring, at, piece| {
         ring.map.touch(usize::try_from(at).ok()?, usize::try_from(piece).ok()?).ok()

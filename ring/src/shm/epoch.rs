@@ -28,7 +28,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Of a ring: whether all of it has memory.
-    pub(super) fn is_reserved(&self) -> bool {
+    pub(crate) fn is_reserved(&self) -> bool {
         // SAFETY: used only within this function.
         let header = unsafe { Array::<Header>::new(&self.map, 0, PAGE as usize, 1) };
         header.is_some_and(|header| header.get(0).reserved.load(Ordering::Acquire) != 0)
@@ -52,10 +52,12 @@ pub(crate) struct Epoch {
     slots: Array<Slot>,
     holders: Option<Array<AtomicU64>>,
     /// The only owner but for a thread that works on the memory of it.
-    pub(super) ring: Arc<Part>,
+    pub(crate) ring: Arc<Part>,
     holds: Option<Part>,
     /// Slots that this handle has seen to have memory.
     pub(super) backed: Box<[AtomicBool]>,
+    /// All of the ring was seen to have memory.
+    pub(super) whole: AtomicBool,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
     pub(crate) geometry: RingGeometry,
@@ -94,6 +96,9 @@ impl Epoch {
             Some(holders) => holders,
             None => None,
         };
+        // Frames are large, and what is in them may be nobody else's business.
+        let (payloads, end) = (at(offsets.payload_at)?, at(offsets.file_len)?);
+        ring.map.leave_out_of_dumps(payloads, end.saturating_sub(payloads));
         let nothing = AtomicU64::new(0);
         let backed = (0..geometry.slots).map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
@@ -105,6 +110,7 @@ impl Epoch {
             ring: Arc::new(ring),
             holds,
             backed,
+            whole: AtomicBool::new(false),
             geometry,
             offsets,
             member,
@@ -189,7 +195,7 @@ impl Epoch {
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
     pub(crate) fn copy_payload(&self, slot: u16, at: usize, dst: &mut [u8]) -> bool {
         let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.geometry.slot_capacity);
-        end && self.payload_at(slot).is_some_and(|from| self.ring.map.copy_out(from + at, dst))
+        end && self.payload_at(slot).is_some_and(|from| self.copy_out(from + at, dst))
     }
 
     /// Copies `src` into the payload at `at`.
@@ -205,7 +211,7 @@ impl Epoch {
     /// Copies out a slot's metadata block, which may be changing meanwhile.
     pub(crate) fn copy_meta(&self, slot: u16, dst: &mut [u8]) -> bool {
         let fits = dst.len() as u64 <= self.geometry.meta_capacity;
-        fits && self.meta_at(slot).is_some_and(|from| self.ring.map.copy_out(from, dst))
+        fits && self.meta_at(slot).is_some_and(|from| self.copy_out(from, dst))
     }
 
     /// Writes a slot's metadata block.

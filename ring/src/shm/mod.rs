@@ -4,3 +4,4 @@ pub(crate) mod backing;
 pub(crate) mod epoch;
 pub(crate) mod participants;
 pub(crate) mod registration;
+mod sparse;

@@ -29,6 +29,9 @@ pub(crate) const fn participant_byte(id: u8) -> LockByte {
     LockByte(BASE + 1 + id as libc::off_t)
 }
 
+/// The byte that consumers hold locked for reading who found no byte of their own; see `lifecycle/crowd.rs`.
+pub(crate) const CROWD_BYTE: LockByte = LockByte(BASE + 65);
+
 /// What somebody else (another open file description) holds on a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {

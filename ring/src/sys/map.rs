@@ -97,6 +97,19 @@ impl Mapping {
         Ok(())
     }
 
+    /// Keeps a range out of core dumps, as far as it consists of whole pages and the kernel can do it.
+    pub(crate) fn leave_out_of_dumps(&self, offset: usize, len: usize) {
+        let page = rustix::param::page_size();
+        let end = offset.saturating_add(len);
+        // Up, and at the end of the mapping too: nothing else is behind it.
+        let Some(offset) = offset.checked_next_multiple_of(page) else { return };
+        let len = end.saturating_sub(offset);
+        if let Some(start) = self.range(offset, len).filter(|_| len != 0) {
+            // SAFETY: within the mapping, and what is there stays as it is.
+            let _ = unsafe { madvise(start.as_ptr().cast(), len, Advice::LinuxDontDump) };
+        }
+    }
+
     /// Copies out bytes that others may be changing; what comes is then any mixture of old and new. `false`, and
     /// nothing copied, if the range is not within the mapping.
     #[must_use]

@@ -9,6 +9,7 @@ pub(crate) mod copy;
 pub(crate) mod files;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod holes;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod space;
