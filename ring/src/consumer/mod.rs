@@ -20,6 +20,7 @@ use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::peers::CAPS_BYTES;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
+use crate::lifecycle::follow;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{newest_readable, next_seq};
@@ -188,19 +189,27 @@ impl Consumer {
     /// [`Error::Removed`], [`Error::Corrupt`].
     pub fn skip_to_newest(&mut self) -> Result<()> {
         self.epoch.member.check_fork()?;
+        // Those after a sealed one may be empty: then the newest is further back. ParticipantSnapshot only if it is in them, since the
+        // names of those that we have yet to follow into are kept.
+        let mut ahead = Arc::clone(&self.epoch);
+        let mut found = None;
         loop {
-            let corrupt = |epoch: &Epoch, corruption| epoch.corrupt(corruption);
-            let (next, sealed) = next_seq(&*self.epoch).map_err(|c| corrupt(&self.epoch, c))?;
-            let newest =
-                newest_readable(&*self.epoch, self.cursor.max(1)).map_err(|c| corrupt(&self.epoch, c))?;
-            if sealed && newest.is_none() {
-                self.advance(next);
-                self.follow()?;
-                continue;
+            let (next, sealed) = next_seq(&*ahead).map_err(|c| ahead.corrupt(c))?;
+            let newest = newest_readable(&*ahead, self.cursor.max(1)).map_err(|c| ahead.corrupt(c))?;
+            let is_last = !sealed;
+            if newest.is_some() || (is_last && found.is_none()) {
+                if !Arc::ptr_eq(&ahead, &self.epoch) {
+                    self.enter(Arc::clone(&ahead));
+                }
+                found = Some(newest.unwrap_or(next));
             }
-            self.advance(newest.unwrap_or(next).max(self.cursor));
-            return Ok(());
+            if is_last {
+                break;
+            }
+            ahead = follow::next(&ahead, self.mode)?;
         }
+        self.advance(found.unwrap_or(0).max(self.cursor));
+        Ok(())
     }
 
     /// Tells producers which caps this consumer accepts, as GStreamer writes them; empty if it does not state any.

@@ -195,17 +195,23 @@ impl Consumer {
     /// Goes on in the epoch after this one, which is sealed at the cursor.
     pub(super) fn follow(&mut self) -> Result<()> {
         let new = follow::next(&self.epoch, self.mode)?;
-        self.old.retain(|epoch| epoch.strong_count() != 0);
-        let left = std::mem::replace(&mut self.epoch, new);
-        self.old.push(Arc::downgrade(&left));
-        // What still needs it are leases.
-        give_up(left);
-        // An epoch in between whose name is gone: its frames are lost.
+        self.enter(new);
+        // Epochs in between whose names are gone: their frames are lost.
         let first = self.epoch.first().load(Acquire);
         if first > self.cursor {
             self.lose(first);
         }
         Ok(())
+    }
+
+    /// Goes on in a later epoch.
+    pub(super) fn enter(&mut self, new: Arc<Epoch>) {
+        follow::enter(&new, self.mode);
+        self.old.retain(|epoch| epoch.strong_count() != 0);
+        let left = std::mem::replace(&mut self.epoch, new);
+        self.old.push(Arc::downgrade(&left));
+        // What still needs it are leases.
+        give_up(left);
     }
 }
 

@@ -244,3 +244,7 @@ impl Consumer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "wait_tests.rs"]
+mod tests;

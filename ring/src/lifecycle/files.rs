@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::stat::fstat;
+use nix::sys::stat::{FileStat, fstat};
 
 use super::ring_perms;
 use crate::error::{Error, Result};
@@ -31,13 +31,19 @@ pub(crate) struct NewEpoch {
 }
 
 /// Makes the files of an epoch, mapped, and with memory for all control words at least. `first` is 0 if a predecessor decides it.
+///
+/// They get the owner, the group and the permissions of the topic's list, as far as we may give them: who takes part
+/// belongs to those for whom it was made, and whoever happens to enlarge it shuts nobody out.
 pub(crate) fn create(
-    topic: &Topic,
+    member: &Registration,
     geometry: RingGeometry,
     first: u64,
-    perms: u32,
     [holds_step, ring_step]: [FailPoint; 2],
 ) -> Result<NewEpoch> {
+    let topic = member.peers.topic();
+    let list = fstat(member.peers.fd()?)
+        .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
+    let perms = perms_of(&list);
     let io = |e| Error::io(topic.name(), "map the new ring", e);
     let broken = |why: &'static str| Error::Io {
         topic: topic.name().into(),
@@ -49,10 +55,12 @@ pub(crate) fn create(
     let small = is_small(o.file_len);
     let reserved = if small { o.file_len } else { o.meta_at };
     let ring = create_sparse(topic, ring_perms(perms), o.file_len, reserved)?;
+    ring.give_to(list.st_uid, list.st_gid)?;
     let ring_map =
         Mapping::new(ring.view()?, len(topic, o.file_len)?, Access::ReadWrite, small).map_err(io)?;
     Epoch::initialise(&geometry, &ring_map, first, small).map_err(broken)?;
     let mut holds = create_temp(topic, perms, geometry.holds_len())?;
+    holds.give_to(list.st_uid, list.st_gid)?;
     let holds_map = Mapping::new(holds.view()?, len(topic, geometry.holds_len())?, Access::ReadWrite, true)
         .map_err(io)?;
     Epoch::initialise_holds(&geometry, &holds_map).map_err(broken)?;
@@ -62,6 +70,11 @@ pub(crate) fn create(
     fail_point(holds_step);
     fail_point(ring_step);
     Ok(NewEpoch { geometry, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
+}
+
+/// The permissions of a file.
+pub(super) fn perms_of(status: &FileStat) -> u32 {
+    status.st_mode & 0o777
 }
 
 impl NewEpoch {

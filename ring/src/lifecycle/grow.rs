@@ -58,9 +58,8 @@ pub(crate) fn replace(
 ) -> Result<Arc<Epoch>> {
     let member = &old.member;
     let topic = member.peers.topic();
-    let perms = perms(member)?;
-    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms)?;
-    let mut new = files::create(topic, geometry, 0, perms, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
+    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms(member)?)?;
+    let mut new = files::create(member, geometry, 0, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
     link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
         .map_err(|e| Error::io(topic.name(), "keep the old ring for those who still read it", e))?;
     fail_point(FailPoint::GrowKeepOld);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind::NotFound;
+use std::mem::offset_of;
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::stat::fstat;
@@ -9,11 +10,14 @@ use nix::sys::stat::fstat;
 use super::{CLOSING_PATIENCE, LAST_PATIENCE};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
+use crate::layout::ring::{Header, PAGE};
 use crate::layout::words::PARTICIPANTS;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::shm::registration::Registration;
-use crate::sys::files::{may_unlink, same_file, unlink};
+use crate::sys::files::{may_unlink, open_existing, same_file, unlink};
+use crate::sys::futex;
+use crate::sys::map::{Access, Mapping};
 
 /// Frees the participant's entry, and removes the topic if nobody else is left. Never blocks for long: what it cannot do
 /// now, the next to open the topic does, or `gc`.
@@ -71,11 +75,19 @@ pub(crate) fn remove(member: &Registration) -> Result<bool> {
         // Unmarked, it can be adopted.
         return Ok(false);
     }
+    // Those who only read are not counted, and may sleep on it.
+    let ring = open_existing(topic, &topic.ring_path(), false, true).ok();
+    let ring =
+        ring.as_ref().and_then(|file| Mapping::new(file.get()?, PAGE as usize, Access::ReadOnly, false).ok());
     member.peers.header().removed.store(1, SeqCst);
     fail_point(FailPoint::RemoveMark);
     super::recovery::remove_but_peers(member)?;
     unlink(&topic.peers_path()).map_err(io)?;
     fail_point(FailPoint::RemovePeers);
     member.peers.notify();
+    if let Some(word) = ring.as_ref().and_then(|ring| ring.u32_at(offset_of!(Header, wake))) {
+        // The word itself is not touched. Who is about to sleep finds out at the next look, within a second.
+        let _ = futex::wake_all(word);
+    }
     Ok(true)
 }

@@ -1,5 +1,7 @@
 //! Opening a topic: create it, join it, or adopt what the dead left.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -11,7 +13,7 @@ use super::whole::{self, Parts};
 use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
-use crate::layout::words::bit;
+use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::{FailPoint, Memory};
@@ -46,6 +48,7 @@ pub(crate) fn producer(
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
+    let mut has_made_room = false;
     for _ in 0..ATTEMPTS {
         let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
@@ -73,6 +76,13 @@ pub(crate) fn producer(
             // No room for a ring, say: then no list of participants stays behind that we have made for it.
             leave::give_up(&member);
         }
+        if let Err(Error::NoSpace { needed, free, .. }) = joined
+            && !has_made_room
+            && gives_room(&member, needed.saturating_sub(free))
+        {
+            has_made_room = true;
+            continue;
+        }
         drop(locked);
         if let Ok(epoch) = &joined {
             epoch.start_backing(options.prefault);
@@ -80,6 +90,16 @@ pub(crate) fn producer(
         return joined;
     }
     Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
+}
+
+/// Frees the ring of a topic in which nobody takes part, if that makes so much room: what comes after it would have been
+/// made beside it. Its list stays, so that the topic keeps its owner, its permissions and its persistence. Under the
+/// lifecycle lock.
+fn gives_room(member: &Registration, missing: u64) -> bool {
+    let ring = fs::symlink_metadata(member.peers.topic().ring_path());
+    let enough = ring.is_ok_and(|ring| ring.blocks().saturating_mul(512) >= missing);
+    let is_dead = (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id));
+    enough && is_dead && remove_but_peers(member).is_ok()
 }
 
 /// Takes a place among the producers. Under the lifecycle lock.
@@ -251,8 +271,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         other => return other.map(Arc::new),
     }
     let geometry = wanted.geometry(1, random(), perms(member)?)?;
-    let mut new =
-        files::create(topic, geometry, 1, perms(member)?, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
+    let mut new = files::create(member, geometry, 1, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
     // Before the ring has its name: see `whole::parts`.
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
@@ -267,7 +286,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
 pub(crate) fn perms(member: &Registration) -> Result<u32> {
     let status = fstat(member.peers.fd()?)
         .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
-    Ok(status.st_mode & 0o777)
+    Ok(files::perms_of(&status))
 }
 
 /// The ring to start reading in. One that has not started yet (its maker stopped or died before it sealed the one

@@ -14,7 +14,7 @@ use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
 use crate::topic::FileKind;
 
 /// Names of old epochs that are kept for consumers who have not followed yet; more are not, whoever lags.
-const KEPT_EPOCHS: u64 = 4;
+pub(super) const KEPT_EPOCHS: u64 = 4;
 
 /// Repairs the topic's files. For those who may write the ring.
 pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {

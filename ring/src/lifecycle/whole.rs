@@ -45,17 +45,17 @@ pub(crate) fn is_deserted(member: &Registration) -> bool {
 /// The part of the newest epoch that has no name.
 pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathBuf>> {
     let ring = topic.ring_path();
-    let geometry = match read_ring_header(topic, &ring, allow_foreign) {
-        Ok((geometry, ..)) => geometry,
+    let (geometry, first) = match read_ring_header(topic, &ring, allow_foreign) {
+        Ok((geometry, first, _)) => (geometry, first),
         Err(Error::TopicNotFound { .. }) => return Ok(Some(ring)),
         Err(error) => return Err(error),
     };
     let holds = topic.path(FileKind::Holds(geometry.holds));
-    match fs::symlink_metadata(&holds) {
-        Err(error) if error.kind() == NotFound => Ok(Some(holds)),
-        // What else is wrong with it is told by whoever opens it.
-        _ => Ok(None),
-    }
+    // One that has not started is of no use without the one before, which says where it starts.
+    let before = (first == 0).then(|| topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1))));
+    // What else is wrong with them is told by whoever opens them.
+    let is_gone = |part: &PathBuf| matches!(fs::symlink_metadata(part), Err(e) if e.kind() == NotFound);
+    Ok([Some(holds), before].into_iter().flatten().find(is_gone))
 }
 
 const DELETED: &str = "it was deleted while others use the topic, whose next frame makes the topic anew";

@@ -355,13 +355,22 @@ impl Inner {
 
     /// Looks whether there are still consumers without a place.
     fn disperse_sometimes(&self) {
-        // SkippedTopic: a growth in another thread takes the same lock of the same descriptor.
+        // Held: a growth in another thread takes the same lock of the same descriptor.
         let mut current = self.current();
         let now = monotonic_coarse_ns();
         if now.wrapping_sub(current.counted) > LOOK_EVERY_NS {
             current.counted = now;
             crowd::disperse(&self.member);
         }
+    }
+
+    /// Wakes all sleepers, because of something else than a frame.
+    pub(super) fn wake_sleepers(&self) {
+        let epoch = self.epoch();
+        let grown = self.member.peers.header().epoch.load(Acquire) > epoch.geometry.epoch;
+        // They are in the newest epoch. If that cannot be had, they find out at their next look, within a second.
+        let newest = if grown { follow::newest(&epoch, self.allow_foreign).ok().flatten() } else { None };
+        publish::wake(&**newest.as_ref().unwrap_or(&epoch), true);
     }
 
     fn reap_sometimes(&self) {

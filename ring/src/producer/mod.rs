@@ -19,9 +19,9 @@ use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::meta::Meta;
+use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
-use crate::protocol::{FailPoint, publish};
 use crate::sys::cancel::CancelToken;
 use crate::sys::futex;
 use inner::Inner;
@@ -150,7 +150,7 @@ impl Producer {
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
             entry.ended.store(next.max(1), SeqCst);
             fail_point(FailPoint::EndNoted);
-            publish::wake(&*epoch, true);
+            self.inner.wake_sleepers();
         }
     }
 
@@ -212,7 +212,12 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.inner.member.deactivate();
+        let member = &self.inner.member;
+        member.deactivate();
+        if member.check_fork().is_ok() && member.peers.end().is_some() {
+            // Perhaps because the others had ended, and only this one had not.
+            self.inner.wake_sleepers();
+        }
     }
 }
 

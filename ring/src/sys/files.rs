@@ -189,6 +189,16 @@ impl TempFile {
         self.view
     }
 
+    /// Gives the file to a user and a group, as far as we may: to another user only root may, to a group who is in it.
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) -> Result<()> {
+        use rustix::fs::{Gid, Uid, fchown};
+        let fd = self.fd()?;
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        // What is not permitted is not done: then it belongs to us, as a file that we make does.
+        let _ = fchown(fd, Some(uid), Some(gid)).or_else(|_| fchown(fd, None, Some(gid)));
+        Ok(())
+    }
+
     /// Gives the file its name unless somebody else was first: then `false`, and this one goes when it is dropped.
     pub(crate) fn commit_new(&mut self, name: &Path) -> Result<bool> {
         let error = match renameat_with(CWD, &self.name.path, CWD, name, RenameFlags::NOREPLACE) {
