@@ -113,7 +113,7 @@ mod tests {
         one.register_now();
         let id = one.id().unwrap();
         assert_eq!(
-            producer.wishes().iter().filter(|accepted_caps| accepted_caps.participant == id).count(),
+            producer.consumers().iter().filter(|c| c.id == id && c.accepted_caps.is_some()).count(),
             1
         );
         producer.write(b"x").unwrap();
