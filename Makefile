@@ -83,7 +83,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
-	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix)
+	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models

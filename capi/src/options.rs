@@ -174,13 +174,19 @@ pub struct ConsumerOptions {
     /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
     /// it. Default 0.
     pub allow_foreign_owner: i32,
+    /// Not 0: receive no copies. Where a frame could only be copied, receiving gives SHMFLOW_WOULD_COPY and leaves the frame
+    /// where it is. Default 0.
+    pub no_copies: i32,
+    /// Not 0: a wait for a frame ends with SHMFLOW_NO_PRODUCER when everything was read, no producer is left, and the stream
+    /// was not ended; once each time. Default 0: wait for the next producer.
+    pub report_no_producer: i32,
     /// Zero.
     pub reserved: u32,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for ConsumerOptions {
-    const LEAST: usize = 64;
+    const LEAST: usize = 72;
 }
 
 impl ConsumerOptions {
@@ -195,6 +201,8 @@ impl ConsumerOptions {
         max_leases: 0,
         read_only: 0,
         allow_foreign_owner: 0,
+        no_copies: 0,
+        report_no_producer: 0,
         reserved: 0,
     };
 }
@@ -221,6 +229,8 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
         .start(start)
         .on_lapped(on_lapped)
         .read_only(options.read_only != 0)
+        .allow_copies(options.no_copies == 0)
+        .report_no_producer(options.report_no_producer != 0)
         .allow_foreign_owner(options.allow_foreign_owner != 0);
     if options.max_leases != 0 {
         builder = builder.max_leases(options.max_leases);
@@ -305,7 +315,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
         assert_eq!(size_of::<ProducerOptions>(), 5 * 8 + 10 * 4);
-        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 6 * 4);
+        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 8 * 4);
         assert_eq!(ProducerOptions::LEAST, size_of::<ProducerOptions>());
         assert_eq!(ConsumerOptions::LEAST, size_of::<ConsumerOptions>());
     }

@@ -58,7 +58,7 @@ pub const SHMFLOW_REMOVED: Status = -18;
 pub const SHMFLOW_CORRUPT: Status = -19;
 /// The handle was made before a fork, and belongs to the parent process.
 pub const SHMFLOW_FORKED: Status = -20;
-/// Nobody produces into this topic.
+/// No producer is left, for a consumer that asked to be told.
 pub const SHMFLOW_NO_PRODUCER: Status = -21;
 /// The frame's metadata, or those given, cannot be understood, or do not fit its bytes.
 pub const SHMFLOW_INVALID_METADATA: Status = -22;
@@ -70,6 +70,9 @@ pub const SHMFLOW_UNKNOWN_FORMAT: Status = -24;
 pub const SHMFLOW_IO: Status = -25;
 /// Another thread is in a call of this consumer.
 pub const SHMFLOW_HANDLE_IN_USE: Status = -26;
+/// The next frame could only be had as a copy, which this consumer does not want. It stays where it is until it is
+/// overwritten.
+pub const SHMFLOW_WOULD_COPY: Status = -27;
 
 /// Every status with its name, in order.
 const NAMES: &[(Status, &CStr)] = &[
@@ -103,6 +106,7 @@ const NAMES: &[(Status, &CStr)] = &[
     (SHMFLOW_UNKNOWN_FORMAT, c"SHMFLOW_UNKNOWN_FORMAT"),
     (SHMFLOW_IO, c"SHMFLOW_IO"),
     (SHMFLOW_HANDLE_IN_USE, c"SHMFLOW_HANDLE_IN_USE"),
+    (SHMFLOW_WOULD_COPY, c"SHMFLOW_WOULD_COPY"),
 ];
 
 /// The status of an error of the ring.
@@ -131,6 +135,7 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::Corrupt { .. } => SHMFLOW_CORRUPT,
         Error::Forked { .. } => SHMFLOW_FORKED,
         Error::NoProducer { .. } => SHMFLOW_NO_PRODUCER,
+        Error::WouldCopy { .. } => SHMFLOW_WOULD_COPY,
         Error::Meta(ring::meta::MetaError::UnknownFormat { .. }) => SHMFLOW_UNKNOWN_FORMAT,
         Error::Meta(_) => SHMFLOW_INVALID_METADATA,
         Error::Io { .. } => SHMFLOW_IO,

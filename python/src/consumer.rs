@@ -150,7 +150,7 @@ impl Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest",
-        max_leases = None, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
+        max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -161,6 +161,8 @@ impl Consumer {
         start: &str,
         on_lapped: &str,
         max_leases: Option<u32>,
+        allow_copies: bool,
+        report_no_producer: bool,
         read_only: bool,
         caps: Option<&str>,
         format: Option<&str>,
@@ -180,6 +182,8 @@ impl Consumer {
         let mut builder = shmflow::Consumer::builder(topic)
             .start(settings::choose(py, "start", start, &starts)?)
             .on_lapped(settings::choose(py, "on_lapped", on_lapped, &lapses)?)
+            .allow_copies(allow_copies)
+            .report_no_producer(report_no_producer)
             .read_only(read_only)
             .accepted_caps(accepted_caps)
             .allow_foreign_owner(allow_foreign_owner)

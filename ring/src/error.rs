@@ -122,7 +122,8 @@ pub enum Error {
         /// Bytes possible.
         max: u64,
     },
-    /// Nobody produces into this topic.
+    /// No producer is left, and the stream was not ended; only for a consumer that
+    /// [asked](crate::ConsumerBuilder::report_no_producer) for it.
     NoProducer {
         /// The topic.
         topic: Arc<str>,
@@ -179,6 +180,14 @@ pub enum Error {
     Full {
         /// The topic.
         topic: Arc<str>,
+    },
+    /// The next frame could only be received as a copy, which this consumer does not allow. It stays where it is until it
+    /// is overwritten.
+    WouldCopy {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why it could not be leased.
+        reason: crate::consumer::CopyReason,
     },
     /// In primary mode another producer is the primary; this one's frame was not taken.
     Standby {

@@ -40,7 +40,9 @@ pub use admin::{
     GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
     topics,
 };
-pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, StreamStatus};
+pub use consumer::{
+    Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, StreamStatus,
+};
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};
 pub use lifecycle::open::StartAt;

@@ -68,9 +68,9 @@ fn a_consumer_that_found_all_places_locked_gets_one_when_they_are_free() {
     assert_eq!(producer.consumer_count(), 1);
     assert!(
         producer
-            .wishes()
+            .consumers()
             .iter()
-            .any(|accepted_caps| accepted_caps.participant == id && accepted_caps.caps == "after")
+            .any(|consumer| consumer.id == id && consumer.accepted_caps.as_deref() == Some("after"))
     );
     wait_until("producers are told that all have a place", || {
         assert!(!next(&producer, &mut consumer).is_copy());

@@ -252,6 +252,7 @@ int main(void) {
     reading.start = SHMFLOW_START_OLDEST;
     reading.on_lapped = SHMFLOW_ON_LAPPED_NEWEST;
     reading.max_leases = 2;
+    reading.report_no_producer = 1;
     reading.accepted_caps = "video/x-raw";
     shmflow_consumer *consumer;
     OK(shmflow_consumer_open("exercise", &reading, &consumer));

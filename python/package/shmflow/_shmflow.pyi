@@ -34,6 +34,8 @@ class Consumer:
         start: Literal["oldest", "newest"] = "oldest",
         on_lapped: Literal["oldest", "newest"] = "oldest",
         max_leases: int | None = None,
+        allow_copies: bool = True,
+        report_no_producer: bool = False,
         read_only: bool = False,
         caps: str | None = None,
         format: str | None = None,

@@ -11,6 +11,7 @@ __all__ = [
     "InUse",
     "InvalidArgument",
     "MetadataError",
+    "NoProducer",
     "NoSlot",
     "NoSpace",
     "PermissionDenied",
@@ -21,6 +22,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TopicNotFound",
+    "WouldCopy",
 ]
 
 
@@ -38,6 +40,14 @@ class Timeout(ShmflowError, TimeoutError):
 
 class Ended(ShmflowError, EOFError):
     """The stream ended, and every frame of it was read. Iteration ends instead."""
+
+
+class NoProducer(ShmflowError):
+    """With ``report_no_producer=True``: everything was read, and no producer is left that has not ended the stream."""
+
+
+class WouldCopy(ShmflowError):
+    """With ``allow_copies=False``: the next frame could only be copied. It stays where it is until it is overwritten."""
 
 
 class Removed(ShmflowError):

@@ -39,6 +39,8 @@ pub struct ConsumerBuilder {
     start: StartAt,
     on_lapped: OnLapped,
     max_leases: Option<u32>,
+    allow_copies: bool,
+    report_no_producer: bool,
     read_only: bool,
     /// `None`: do not wait; `Some(None)`: for ever.
     wait: Option<Option<Duration>>,
@@ -62,6 +64,8 @@ impl ConsumerBuilder {
             start: StartAt::default(),
             on_lapped: OnLapped::default(),
             max_leases: None,
+            allow_copies: true,
+            report_no_producer: false,
             read_only: false,
             wait: None,
             cancel_token: CancelToken::new(),
@@ -99,6 +103,37 @@ impl ConsumerBuilder {
     /// short of slots, it receives copies. Default: half the depth.
     pub fn max_leases(mut self, frames: u32) -> Self {
         self.max_leases = Some(frames.max(1));
+        self
+    }
+
+    /// Whether frames that cannot be leased are received as copies. Without, receiving gives [`Error::WouldCopy`] and leaves
+    /// the frame where it is: for programs that would rather drop frames, or release some, than copy 33 MB. Default true.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-nocopy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/nocopy").dir(&dir).open()?;
+    /// let builder = shmflow::Consumer::builder("doc/nocopy").dir(&dir);
+    /// let mut consumer = builder.max_leases(1).allow_copies(false).open()?;
+    /// for _ in 0..2 { producer.write(b"x")?; }
+    /// let first = consumer.recv()?;
+    /// assert!(matches!(consumer.recv(), Err(shmflow::Error::WouldCopy { .. })));
+    /// drop(first);
+    /// assert_eq!(consumer.recv()?.seq(), 2);
+    /// # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn allow_copies(mut self, allow: bool) -> Self {
+        self.allow_copies = allow;
+        self
+    }
+
+    /// Whether a wait for a frame ends with [`Error::NoProducer`] when everything was read and no producer is left, or was
+    /// there from the beginning, and the stream has not [ended](crate::Producer::end): the producer left without saying
+    /// so, or died. Noticed within a second, and reported once each time: the next call waits for the next producer. Default
+    /// false: wait for it.
+    pub fn report_no_producer(mut self, report: bool) -> Self {
+        self.report_no_producer = report;
         self
     }
 
@@ -151,6 +186,10 @@ impl ConsumerBuilder {
     pub fn open(self) -> Result<Consumer> {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         super::check_accepted_caps(&self.accepted_caps)?;
+        if self.read_only && !self.allow_copies {
+            let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
+            return Err(Error::InvalidArgument { what });
+        }
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
             accepted_caps: self.accepted_caps.clone(),
@@ -217,6 +256,9 @@ impl ConsumerBuilder {
             lost: 0,
             on_lapped: self.on_lapped,
             max_leases,
+            allow_copies: self.allow_copies,
+            report_no_producer: self.report_no_producer,
+            reported_no_producer: false,
             leases: Arc::default(),
             pool: Pool::default(),
             cancel_token: self.cancel_token,

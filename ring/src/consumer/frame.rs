@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::CopyReason;
 use super::pool::Pooled;
 use super::receive::Unreadable;
 use crate::info::ParticipantId;
@@ -46,7 +47,7 @@ struct Inner {
 
 pub(super) enum Body {
     Leased(Leased),
-    Copied { payload: Pooled, meta: Vec<u8> },
+    Copied { payload: Pooled, meta: Vec<u8>, reason: CopyReason },
 }
 
 /// Memory for the next frame, asked for while there is nothing else to do.
@@ -116,13 +117,13 @@ impl Leased {
     }
 
     /// The payload and the metadata, copied.
-    pub(super) fn copy(&self, mut payload: Pooled) -> Result<Body, Unreadable> {
-        if !self.copy_to(&mut payload.bytes) {
+    pub(super) fn copy(&self, mut payload: Pooled, reason: CopyReason) -> Result<Body, Unreadable> {
+        if !self.copy_to(&mut payload) {
             return Err(Unreadable::Lengths);
         }
         let mut meta = Vec::new();
         self.read_meta(&mut meta);
-        Ok(Body::Copied { payload, meta })
+        Ok(Body::Copied { payload, meta, reason })
     }
 
     /// Copies the first bytes of the payload, which no reference leads to meanwhile. `false` if it has fewer.
@@ -193,7 +194,7 @@ impl Frame {
     pub fn len(&self) -> usize {
         match &self.inner.body {
             Body::Leased(leased) => leased.len,
-            Body::Copied { payload, .. } => payload.bytes.len(),
+            Body::Copied { payload, .. } => payload.len(),
         }
     }
 
@@ -230,9 +231,7 @@ impl Frame {
                     return 0;
                 }
             }
-            Body::Copied { payload, .. } => {
-                buffer.copy_from_slice(payload.bytes.get(..len).unwrap_or_default())
-            }
+            Body::Copied { payload, .. } => buffer.copy_from_slice(payload.get(..len).unwrap_or_default()),
         }
         len
     }
@@ -246,11 +245,21 @@ impl Frame {
         bytes
     }
 
-    /// Whether the bytes are a private copy: because the consumer only reads, or found no place among the 56 that can hold
+    /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does: because the consumer only reads, or found no place among the 56 that can hold
     /// leases, or holds as many leases as it may, or producers would run short of slots, or the ring's memory has holes.
     #[must_use]
     pub fn is_copy(&self) -> bool {
-        matches!(self.inner.body, Body::Copied { .. })
+        self.copy_reason().is_some()
+    }
+
+    /// Why the bytes are a private copy; `None` for a lease. See
+    /// [`allow_copies`](crate::ConsumerBuilder::allow_copies) to have none.
+    #[must_use]
+    pub fn copy_reason(&self) -> Option<CopyReason> {
+        match self.inner.body {
+            Body::Leased(_) => None,
+            Body::Copied { reason, .. } => Some(reason),
+        }
     }
 
     /// The metadata block as it was written; empty if there is none.
@@ -287,7 +296,7 @@ impl Deref for Frame {
     fn deref(&self) -> &[u8] {
         match &self.inner.body {
             Body::Leased(leased) => leased.bytes(),
-            Body::Copied { payload, .. } => &payload.bytes,
+            Body::Copied { payload, .. } => payload,
         }
     }
 }

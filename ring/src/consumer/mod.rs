@@ -1,6 +1,7 @@
 //! Reading frames from a topic.
 
 mod builder;
+mod copy_reason;
 mod frame;
 mod place;
 mod poll_fd;
@@ -9,6 +10,7 @@ mod receive;
 mod wait;
 
 pub use builder::{ConsumerBuilder, OnLapped};
+pub use copy_reason::CopyReason;
 pub use frame::Frame;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
@@ -56,6 +58,11 @@ pub struct Consumer {
     lost: u64,
     on_lapped: OnLapped,
     max_leases: u32,
+    allow_copies: bool,
+    /// Whether to report that no producer is left.
+    report_no_producer: bool,
+    /// That was reported, and none has come since.
+    reported_no_producer: bool,
     /// Leases given out and not dropped yet.
     leases: Arc<AtomicU32>,
     pool: Pool,
@@ -138,7 +145,9 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::Ended`], once for each end, when everything was read and the producers ended the stream. It may go on
-    /// later: the next call waits for that. [`Error::Cancelled`]; [`Error::Removed`] if the topic was removed: open it
+    /// later: the next call waits for that. [`Error::NoProducer`] and [`Error::WouldCopy`] if the builder asked for them
+    /// ([`report_no_producer`](ConsumerBuilder::report_no_producer),
+    /// [`allow_copies`](ConsumerBuilder::allow_copies)). [`Error::Cancelled`]; [`Error::Removed`] if the topic was removed: open it
     /// again; [`Error::Corrupt`].
     pub fn recv(&mut self) -> Result<Frame> {
         self.recv_until(None)

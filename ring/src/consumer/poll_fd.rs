@@ -81,6 +81,7 @@ struct WatchRequest {
     epoch: Arc<Epoch>,
     cursor: u64,
     known_end: Option<End>,
+    reports_absence: bool,
 }
 
 impl ReadyFd {
@@ -191,11 +192,12 @@ impl Shared {
     /// Until there is news, or the consumer goes.
     fn watch_until_ready(&self, pace: &mut ArrivalTimer) {
         let order = self.lock().take();
-        if let Some(WatchRequest { epoch, cursor, known_end }) = &order {
+        if let Some(WatchRequest { epoch, cursor, known_end, reports_absence }) = &order {
             let awaited = WaitCondition {
                 epoch,
                 cursor: *cursor,
                 known_end: *known_end,
+                reports_absence: *reports_absence,
                 cancel_token: &self.cancel_token,
             };
             while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
@@ -279,6 +281,7 @@ impl Consumer {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,
+            reports_absence: self.awaited().reports_absence,
         });
     }
 }

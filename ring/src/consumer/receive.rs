@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::frame::{Body, Leased};
 use super::pool::{Pool, Pooled};
-use super::{Consumer, Frame, OnLapped};
+use super::{Consumer, CopyReason, Frame, OnLapped};
 use crate::error::{Error, Result};
 use crate::info::ParticipantId;
 use crate::layout::words::{PRODUCERS, bit};
@@ -78,10 +78,12 @@ impl Consumer {
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };
         let len = leased.len() as u64;
-        let body = if self.must_copy(slot) || !self.epoch.is_readable_in_place(slot, len) {
-            buffer(&self.epoch, slot, len, &self.pool).and_then(|buffer| leased.copy(buffer))
-        } else {
-            Ok(Body::Leased(leased))
+        let body = match self.must_copy(slot, len) {
+            Some(reason) if !self.allow_copies => return Err(self.would_copy(reason)),
+            Some(reason) => {
+                buffer(&self.epoch, slot, len, &self.pool).and_then(|buffer| leased.copy(buffer, reason))
+            }
+            None => Ok(Body::Leased(leased)),
         };
         match body {
             Ok(body) => Ok(Look::Frame(self.deliver(body, producer))),
@@ -89,28 +91,40 @@ impl Consumer {
         }
     }
 
-    /// Whether the lease just taken is one too many, for us or for the producers.
-    fn must_copy(&mut self, slot: u16) -> bool {
+    /// Whether the lease just taken is one too many, for us or for the producers, or its bytes cannot be read in place.
+    fn must_copy(&mut self, slot: u16, len: u64) -> Option<CopyReason> {
         if self.leases.load(Relaxed) > self.max_leases {
-            return true;
+            return Some(CopyReason::MaxLeases(self.max_leases));
         }
         self.old.retain(|epoch| epoch.strong_count() != 0);
         if self.old.len() > PINNED_EPOCHS {
-            return true;
+            return Some(CopyReason::OldEpochs);
         }
         // Each producer needs a slot to write into, and one must be left to change over.
         let producers = (self.epoch.member.peers.active() & (bit(PRODUCERS) - 1)).count_ones().max(1);
-        over_budget(&*self.epoch, slot, producers.saturating_add(1))
+        if over_budget(&*self.epoch, slot, producers.saturating_add(1)) {
+            return Some(CopyReason::SlotsNeeded);
+        }
+        (!self.epoch.is_readable_in_place(slot, len)).then_some(CopyReason::Holes)
+    }
+
+    /// The frame stays where it is: the next attempt finds it, if it is not overwritten by then.
+    fn would_copy(&self, reason: CopyReason) -> Error {
+        Error::WouldCopy { topic: self.topic_shared(), reason }
     }
 
     /// Reads the frame without holding its slot.
     fn copy_out(&mut self) -> Result<Result<Frame, Lease>> {
+        let reason = if self.mode.write_holds { CopyReason::NotRegistered } else { CopyReason::ReadOnly };
+        if !self.allow_copies && self.awaited().has_frame() {
+            return Err(self.would_copy(reason));
+        }
         let epoch = Arc::clone(&self.epoch);
         let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, &self.pool));
         match copied.map_err(|corruption| epoch.corrupt(corruption))? {
             Ok((Ok((payload, meta, generation)), owner)) => {
                 let producer = ParticipantId { id: owner, generation };
-                Ok(Ok(self.deliver(Body::Copied { payload, meta }, producer)))
+                Ok(Ok(self.deliver(Body::Copied { payload, meta, reason }, producer)))
             }
             Ok((Err(why), _)) => Err(self.unreadable(why)),
             Err(why) => Ok(Err(why)),
@@ -146,6 +160,7 @@ impl Consumer {
             self.epoch.geometry.epoch,
         );
         self.advance(self.cursor.saturating_add(1));
+        self.reported_no_producer = false;
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;
@@ -249,8 +264,8 @@ fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, 
     let mut payload = buffer(epoch, slot, len, pool)?;
     let mut meta = vec![0; usize::try_from(meta_len).map_err(|_| Unreadable::Lengths)?];
     // In two halves, for a producer to come in between.
-    let half = if cfg!(feature = "failpoints") { payload.bytes.len() / 2 } else { 0 };
-    let (one, two) = payload.bytes.split_at_mut(half);
+    let half = if cfg!(feature = "failpoints") { payload.len() / 2 } else { 0 };
+    let (one, two) = payload.split_at_mut(half);
     let mut copied = epoch.copy_payload(slot, 0, one);
     fail_point(FailPoint::CopyHalf);
     copied &= epoch.copy_payload(slot, half, two) && epoch.copy_meta(slot, &mut meta);

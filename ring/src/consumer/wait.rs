@@ -109,6 +109,8 @@ pub(super) struct WaitCondition<'a> {
     pub(super) cursor: u64,
     /// An end that does not count.
     pub(super) known_end: Option<End>,
+    /// That no producer is there counts.
+    pub(super) reports_absence: bool,
     pub(super) cancel_token: &'a CancelToken,
 }
 
@@ -157,7 +159,11 @@ impl WaitCondition<'_> {
 
     /// Whether there is a reason not to sleep.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_frame() || self.cancel_token.is_cancelled() || self.new_end().is_some() || self.is_removed()
+        self.has_frame()
+            || self.cancel_token.is_cancelled()
+            || self.new_end().is_some()
+            || (self.reports_absence && self.is_deserted())
+            || self.is_removed()
     }
 
     /// Whether the index has something at the cursor, or beyond it.
@@ -171,6 +177,12 @@ impl WaitCondition<'_> {
     pub(super) fn new_end(&self) -> Option<End> {
         let end = self.epoch.member.peers.end()?;
         self.known_end.is_none_or(|known| end.is_after(known)).then_some(end)
+    }
+
+    /// Whether no producer is there, and none of those that were has ended the stream.
+    pub(super) fn is_deserted(&self) -> bool {
+        let peers = &self.epoch.member.peers;
+        peers.producers() == 0 && peers.end().is_none()
     }
 
     pub(super) fn is_removed(&self) -> bool {
@@ -198,6 +210,14 @@ impl Consumer {
                 self.known_end = Some(end);
                 self.rearm();
                 return Err(Error::Ended { topic: self.topic_shared() });
+            }
+            let deserted = self.report_no_producer && self.awaited().is_deserted();
+            if !deserted {
+                self.reported_no_producer = false;
+            } else if !self.reported_no_producer && !self.awaited().has_frame() {
+                self.reported_no_producer = true;
+                self.rearm();
+                return Err(Error::NoProducer { topic: self.topic_shared() });
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
@@ -231,6 +251,7 @@ impl Consumer {
             epoch: &self.epoch,
             cursor: self.cursor,
             known_end: self.known_end,
+            reports_absence: self.report_no_producer && !self.reported_no_producer,
             cancel_token: &self.cancel_token,
         }
     }

@@ -129,6 +129,11 @@ impl fmt::Display for Error {
                 "the ring of topic `{topic}` is full of frames that a consumer has not read yet; the new frame was \
                  not taken"
             ),
+            Self::WouldCopy { topic, reason } => write!(
+                f,
+                "the next frame of topic `{topic}` could only be had as a copy: {reason}; release frames sooner, give \
+                 the ring more slots, or allow copies"
+            ),
             Self::Standby { topic } => write!(
                 f,
                 "another producer is the primary of topic `{topic}`; this one stands by and takes over when it is gone"
