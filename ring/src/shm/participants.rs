@@ -33,7 +33,7 @@ pub(crate) struct ParticipantTable {
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
     own: AtomicU8,
-    /// LockedTopic while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
+    /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
     pub(crate) reaping: Mutex<()>,
 }
 
