@@ -72,7 +72,7 @@ impl Consumer {
             self.lose(self.cursor.saturating_add(1));
             return Err(Error::Corrupt {
                 topic: self.topic().into(),
-                what: format!("slot {slot} claims to hold more than fits"),
+                what: format!("the lengths of slot {slot} exceed its capacity"),
             });
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };
@@ -110,7 +110,7 @@ impl Consumer {
             }
             Ok((None, _)) => {
                 self.lose(self.cursor.saturating_add(1));
-                let what = "a slot claims to hold more than fits".into();
+                let what = "the lengths of a slot exceed its capacity".into();
                 Err(Error::Corrupt { topic: self.topic().into(), what })
             }
             Err(why) => Ok(Err(why)),

@@ -242,7 +242,7 @@ impl RingGeometry {
             offsets @ ..,
         ] = words;
         if magic != MAGIC {
-            return Err(BadGeometry::Other("it does not begin like a ring"));
+            return Err(BadGeometry::Other("it does not start with the magic number of a ring"));
         }
         if version != VERSION {
             return Err(BadGeometry::Version(version));

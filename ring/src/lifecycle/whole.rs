@@ -53,19 +53,19 @@ pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathB
     let holds = topic.path(FileKind::Holds(geometry.holds));
     match fs::symlink_metadata(&holds) {
         Err(error) if error.kind() == NotFound => Ok(Some(holds)),
-        // What else is wrong with it is told by whoever opens it.
+        // The process that opens it reports what else is wrong with it.
         _ => Ok(None),
     }
 }
 
-const DELETED: &str = "it was deleted while others use the topic, whose next frame makes the topic anew";
+const DELETED: &str = "it was deleted while processes use the topic, whose next frame recreates it";
 
-/// What those are told who cannot make the topic anew.
+/// The error of a process that cannot recreate the topic.
 pub(crate) fn deleted(topic: &Topic, part: &Path) -> Error {
     Error::NotARing { topic: topic.name().into(), path: part.into(), why: DELETED.into() }
 }
 
-/// Whether it is that: who waits for a topic waits on.
+/// Whether `error` is that one: a process that waits for a topic continues to wait.
 pub(crate) fn is_deleted(error: &Error) -> bool {
     matches!(error, Error::NotARing { why, .. } if why == DELETED)
 }
