@@ -98,11 +98,11 @@ pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
             match reader::read(consumer, &topic, size, copy)? {
                 Read::Image => return Ok(1),
                 Read::Nothing => return Ok(0),
-                // The next one may fit. Each is passed over once, so this ends.
+                // The next one may fit. Each is skipped once, so this ends.
                 Read::TooLarge(len) => complain(
                     "read_data",
                     &format!(
-                        "an image of {len} bytes was passed over: with its head it is larger than the {size} bytes of \
+                        "an image of {len} bytes was skipped: with its header it is larger than the {size} bytes of \
                          init_flow(\"{topic}\", {size})"
                     ),
                 ),

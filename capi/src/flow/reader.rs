@@ -11,7 +11,7 @@ pub(super) enum Read {
     Nothing,
     /// An image, with its head.
     Image,
-    /// An image that is larger than the program's buffer was passed over; it has so many bytes.
+    /// An image that is larger than the program's buffer was skipped; its size in bytes.
     TooLarge(usize),
 }
 
