@@ -360,7 +360,7 @@ fn is_end(py: Python<'_>, error: &PyErr, closed: bool) -> bool {
     name.is_ok_and(|name| name == "Ended" || (closed && name == "Closed"))
 }
 
-/// An cancel_token that ends a wait when a signal handler of Python raises something (Ctrl-C: KeyboardInterrupt).
+/// A cancel token that ends a wait when a Python signal handler raises an exception (Ctrl-C: KeyboardInterrupt).
 fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
     let raised = Arc::clone(raised);
     CancelToken::with_check(move || {

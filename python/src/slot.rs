@@ -58,7 +58,7 @@ impl SlotMemory {
 
 /// An array given out, and the one below it that its views refer to.
 struct Given {
-    /// SkippedTopic here: every other reference to it is a view.
+    /// Kept here: every other reference to it is a view.
     root: Py<PyAny>,
     array: Py<PyWeakrefReference>,
 }

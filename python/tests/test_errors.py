@@ -68,7 +68,7 @@ def test_permissions(directory):
         "except PermissionError as error: print(type(error).__name__, error.errno, error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert said.stdout.startswith("PermissionDenied 13 not permitted to"), said
+    assert said.stdout.startswith("PermissionDenied 13 permission denied: cannot "), said
     producer.close()
 
 

@@ -1,4 +1,4 @@
-//! What can go wrong, said so that a person knows what to do next.
+//! The errors of this crate. Their texts say what to do next.
 
 mod text;
 
@@ -24,7 +24,7 @@ pub enum SpaceLimit {
         /// The group that sets the limit, as a path in the control group file system.
         group: PathBuf,
     },
-    /// The machine itself has too little memory left.
+    /// The machine itself has too little free memory.
     Memory,
 }
 
@@ -39,7 +39,7 @@ pub enum SpaceLimit {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// No producer has made this topic, or its last participant removed it.
+    /// No producer has created this topic, or its last participant removed it.
     TopicNotFound {
         /// The topic that was asked for.
         topic: Arc<str>,
@@ -59,11 +59,11 @@ pub enum Error {
         /// Owner of `path`, if it could be read.
         owner_uid: Option<u32>,
     },
-    /// The topic belongs to another user, who could change it under us; that has to be allowed explicitly.
+    /// The topic belongs to another user, who could change its files at any time; that has to be allowed explicitly.
     ForeignOwner {
         /// The topic that was asked for.
         topic: Arc<str>,
-        /// Whose it is.
+        /// The owner of its files.
         owner_uid: u32,
     },
     /// A file with the right name is not a ring.
@@ -75,18 +75,18 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The topic was made by an incompatible version of this library.
+    /// The topic was created by an incompatible version of this library.
     VersionMismatch {
         /// The topic that was asked for.
         topic: Arc<str>,
         /// The version of its layout.
         found: u32,
-        /// The version this library speaks.
+        /// The version that this library supports.
         expected: u32,
     },
     /// There is no room for the files of the topic.
     NoSpace {
-        /// The topic that was to be made or to grow.
+        /// The topic that was to be created or to grow.
         topic: Arc<str>,
         /// The directory without room.
         dir: PathBuf,
@@ -97,20 +97,20 @@ pub enum Error {
         /// What limits it.
         limit: SpaceLimit,
     },
-    /// This is not a name for a topic.
+    /// The name is not valid for a topic.
     InvalidTopicName {
         /// The name as it was given.
         name: String,
         /// What is wrong with it.
         why: String,
     },
-    /// No slot can be had for another frame: all are being written, read or retained.
+    /// No slot is free for another frame: all are being written, read or retained.
     NoSlot {
         /// The topic.
         topic: Arc<str>,
         /// How many slots it has.
         slots: u32,
-        /// Who holds them.
+        /// How many of them consumers and producers hold.
         why: String,
     },
     /// The frame is larger than this topic can ever hold.
@@ -128,32 +128,32 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
     },
-    /// The topic has all the producers that it can have.
+    /// The topic already has the maximum number of producers.
     TooManyProducers {
         /// The topic.
         topic: Arc<str>,
     },
-    /// Somebody uses the topic in a way that excludes this.
+    /// A participant uses the topic in a way that excludes this operation.
     InUse {
         /// The topic.
         topic: Arc<str>,
-        /// Who does, for a person to find it.
+        /// That participant, for display.
         by: String,
     },
-    /// Somebody has been opening, closing or enlarging the topic for too long: most likely a stopped process.
+    /// Another process has been opening, closing or enlarging the topic for too long; it is probably stopped.
     Busy {
         /// The topic.
         topic: Arc<str>,
         /// How long we waited.
         waited: Duration,
-        /// What we wanted to do.
+        /// What was tried, as "open".
         what: String,
     },
     /// The shared memory holds values that no correct participant writes.
     Corrupt {
         /// The topic.
         topic: Arc<str>,
-        /// Which value, and why it cannot be.
+        /// Which value, and why it is invalid.
         what: String,
     },
     /// The topic was removed while we used it.
@@ -166,7 +166,7 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
     },
-    /// Nothing came within the time given.
+    /// Nothing arrived within the time given.
     Timeout {
         /// The topic.
         topic: Arc<str>,
@@ -189,7 +189,7 @@ pub enum Error {
         /// Why it could not be leased.
         reason: crate::consumer::CopyReason,
     },
-    /// In primary mode another producer is the primary; this one's frame was not taken.
+    /// In primary mode another producer is the primary; this one's frame was not published.
     Standby {
         /// The topic.
         topic: Arc<str>,
@@ -199,12 +199,12 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
     },
-    /// A setting that cannot work.
+    /// An argument or a setting is out of range, or an operation was used in a wrong way.
     InvalidArgument {
-        /// Which, and what would work.
+        /// Which one, and what is valid.
         what: String,
     },
-    /// A read-only consumer asked for a topic that does not admit any.
+    /// The topic does not allow read-only consumers.
     ReadOnlyNotAllowed {
         /// The topic.
         topic: Arc<str>,
@@ -239,7 +239,7 @@ impl Error {
     }
 }
 
-/// Whether the system said "you may not".
+/// Whether the system denied permission.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
 }

@@ -101,7 +101,7 @@ pub(crate) fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String>
     };
     if structure.name() != "video/x-raw" {
         return Err(format!(
-            "Only raw video can be carried, and this is {}: put a decoder or converter in front. Caps: {caps}.",
+            "Only raw video is supported, and this is {}: put a decoder or converter in front. Caps: {caps}.",
             structure.name()
         ));
     }
@@ -117,7 +117,7 @@ pub(crate) fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String>
         .map_err(|error| format!("GStreamer does not understand these video caps ({error}): {caps}."))
         .and_then(|info| match info.format() {
             VideoFormat::Encoded | VideoFormat::Unknown => {
-                Err(format!("Video of unknown format cannot be carried: {caps}."))
+                Err(format!("Video of unknown format is not supported: {caps}."))
             }
             _ => Ok(info),
         })

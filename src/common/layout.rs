@@ -54,7 +54,7 @@ pub(crate) fn cropped_part(
     }
     if whole.0 < shown.0 || whole.1 < shown.1 || meta.format() != info.format() {
         return Err(format!(
-            "A buffer holds {} {}×{}, and its caps say {} {}×{}.",
+            "A buffer holds {} {}×{}, but its caps are {} {}×{}.",
             meta.format(),
             whole.0,
             whole.1,
@@ -74,7 +74,7 @@ pub(crate) fn cropped_part(
         ..of_planes(meta.offset(), meta.stride(), info)
     };
     check_fits(&layout, info, buffer.size())
-        .map_err(|error| format!("A frame of {} bytes is not what it says it is: {error}.", buffer.size()))?;
+        .map_err(|error| format!("A frame of {} bytes does not match its caps: {error}.", buffer.size()))?;
     Ok(Some(Part {
         at: (crop.x, crop.y / fields(info)),
         whole,
@@ -203,7 +203,7 @@ pub(crate) fn part_of_view(
     let alike = view.format() == info.name() && view.planes().len() == info.n_planes() as usize;
     let Some(visible) = Crop::visible(whole, crop, Some(shown)).filter(|_| alike) else {
         return Err(format!(
-            "its layout ({} {}×{}) is not of its caps ({} {}×{})",
+            "its layout ({} {}×{}) does not match its caps ({} {}×{})",
             view.format(),
             whole.0,
             whole.1,
@@ -236,9 +236,9 @@ pub(crate) fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
 pub(crate) fn of_view(view: &VideoView<'_>) -> Result<(Vec<usize>, Vec<i32>), String> {
     let planes = view.planes();
     if planes.len() > gst_video::VIDEO_MAX_PLANES {
-        return Err("more planes than GStreamer has".to_owned());
+        return Err("more planes than GStreamer supports".to_owned());
     }
     let offsets = planes.iter().map(|plane| usize::try_from(plane.offset)).collect::<Result<_, _>>();
-    let offsets = offsets.map_err(|_| "a plane lies beyond the address space".to_owned())?;
+    let offsets = offsets.map_err(|_| "a plane is beyond the address space".to_owned())?;
     Ok((offsets, planes.iter().map(|plane| plane.stride).collect()))
 }

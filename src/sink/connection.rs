@@ -205,8 +205,8 @@ impl Connection {
         };
         self.deepen_if_short();
         match result {
-            Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not taken the frames before it")),
-            Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is being read or kept upstream")),
+            Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not read the frames before it")),
+            Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is held by consumers or upstream")),
             Err(Error::Standby { .. }) => Ok(Outcome::Standby),
             Err(Error::Removed { .. }) => {
                 self.removed.store(true, Ordering::Release);
@@ -341,7 +341,7 @@ impl Size {
             let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.spare_slots.saturating_add(1))));
             return Err(Error::InvalidArgument {
                 what: format!(
-                    "max-bytes={}, which is room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
+                    "max-bytes={} has room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
                     self.max_bytes
                 ),
             });

@@ -126,7 +126,7 @@ impl Encoder {
         let video = layout::of_planes(offsets, strides, &self.info);
         layout::check_fits(&video, &self.info, size).map_err(|error| {
             format!(
-                "A frame of {size} bytes is not what it says it is: {error}. Caps: {}.",
+                "A frame of {size} bytes does not match its caps: {error}. Caps: {}.",
                 self.meta.caps.as_deref().unwrap_or("none")
             )
         })?;

@@ -164,7 +164,7 @@ impl ShmflowSink {
         if !self.connection.is(gone) {
             return Ok(());
         }
-        gst::warning!(CAT, imp = self, "the topic was removed, and is made again");
+        gst::warning!(CAT, imp = self, "the topic was removed, and is recreated");
         let connection = self.attach(&gone.settings)?;
         // The old connection stays until there is a new one: without any, the streaming thread would take it for the end.
         if !self.connection.succeed(gone, &connection) {
@@ -285,7 +285,7 @@ impl ShmflowSink {
             Outcome::Copied => self.stats.copied.add(1),
             Outcome::Standby => self.stats.standby.add(1),
             Outcome::Dropped(why) => self.dropped(stream, why),
-            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being made again"),
+            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being recreated"),
         };
     }
 
@@ -522,7 +522,7 @@ impl BaseSinkImpl for ShmflowSink {
         let mut stream = lock(&self.stream);
         if connection.settings.wait_for_connection && self.consumer_wait.clients() == 0 {
             if !self.wait_for_connection(&mut stream)? {
-                self.dropped(&mut stream, "the stream ends, and no consumer came");
+                self.dropped(&mut stream, "the stream ends, and no consumer connected");
                 return Ok(gst::FlowSuccess::Ok);
             }
             // The topic may have been removed and made again meanwhile.
@@ -531,7 +531,7 @@ impl BaseSinkImpl for ShmflowSink {
         let held = self.held_ns.load(Ordering::Relaxed);
         let moment = Moment::of(&self.obj(), &mut stream.clock, held, buffer);
         if self.is_stale(&mut stream, moment) {
-            self.dropped(&mut stream, "late, because the stream was held until a consumer came");
+            self.dropped(&mut stream, "late, because the stream was held until a consumer connected");
             return Ok(gst::FlowSuccess::Ok);
         }
         let outcome = self.publish(&connection, &mut stream, buffer, moment)?;

@@ -155,7 +155,7 @@ impl PeersSnapshot {
         }
         let part = file.part(0, CAPS_AT)?;
         if part.word(offset_of!(Header, magic)) != MAGIC {
-            return Err(file.not_a_ring("it does not begin like a list of participants"));
+            return Err(file.not_a_ring("it does not start with the magic number of a participant table"));
         }
         let version = part.word(offset_of!(Header, version));
         if version != VERSION { Err(file.version(version)) } else { Ok(Self { part }) }

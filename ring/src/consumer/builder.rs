@@ -150,7 +150,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// An cancel_token made earlier, which ends the wait for the topic too.
+    /// A cancel token made earlier, which also ends the wait for the topic.
     pub fn cancel_token(mut self, cancel_token: &CancelToken) -> Self {
         self.cancel_token = cancel_token.clone();
         self

@@ -51,7 +51,7 @@ const QUIT: u32 = 2;
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
 const REFUSED: Duration = Duration::from_millis(20);
 
-/// The longest time between two questions to an cancel_token that asks.
+/// The longest time between two calls of a cancel token's check.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The consumer's end: the descriptor and the watcher.
@@ -68,7 +68,7 @@ struct Shared {
     word: AtomicU32,
     /// Readable in `IDLE`.
     event: GuardedFd,
-    /// LockedTopic while `word` and `event` change; what the watcher is to take up next.
+    /// Held while `word` and `event` change; what the watcher is to take up next.
     order: Mutex<Option<WatchRequest>>,
     /// The watcher found that the topic's files are gone.
     gone: AtomicBool,
@@ -228,7 +228,7 @@ impl Shared {
 
 impl Consumer {
     /// A descriptor that is readable when [`recv_timeout`](Self::recv_timeout) has something to say at once: a frame, an
-    /// end that was not told yet, a removal, or the cancel_token. For `poll`, `epoll` and event loops.
+    /// end that was not told yet, a removal, or the cancel token. For `poll`, `epoll` and event loops.
     ///
     /// It is level-triggered: readable until `try_recv` or `recv_timeout` found nothing, which also makes it unreadable
     /// until there is something. It may be readable without reason (always so at first), never the other way round. Do

@@ -73,7 +73,7 @@ impl Consumer {
             self.lose(self.cursor.saturating_add(1));
             return Err(Error::Corrupt {
                 topic: self.topic().into(),
-                what: format!("slot {slot} claims to hold more than fits"),
+                what: format!("the lengths of slot {slot} exceed its capacity"),
             });
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };

@@ -102,7 +102,7 @@ impl ArrivalTimer {
 }
 
 /// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
-/// cancel_token.
+/// cancel token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitCondition<'a> {
     pub(super) epoch: &'a Epoch,

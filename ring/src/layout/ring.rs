@@ -91,7 +91,7 @@ pub(crate) struct HoldsHeader {
     pub(crate) id: AtomicU64,
     pub(crate) slots: AtomicU64,
     _pad0: [AtomicU64; 3],
-    /// Reserved for the lossless overflow_policy: futex word that tells that a slot became free, and who waits for it.
+    /// Reserved for a lossless overflow policy: futex word that tells that a slot became free, and who waits for it.
     pub(crate) freed: AtomicU32,
     _pad1: AtomicU32,
     pub(crate) waiters: AtomicU64,
@@ -242,7 +242,7 @@ impl RingGeometry {
             offsets @ ..,
         ] = words;
         if magic != MAGIC {
-            return Err(BadGeometry::Other("it does not begin like a ring"));
+            return Err(BadGeometry::Other("it does not start with the magic number of a ring"));
         }
         if version != VERSION {
             return Err(BadGeometry::Version(version));

@@ -61,7 +61,7 @@ pub(crate) fn replace(
     let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms(member)?)?;
     let mut new = files::create(member, geometry, 0, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
     link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
-        .map_err(|e| Error::io(topic.name(), "keep the old ring for those who still read it", e))?;
+        .map_err(|e| Error::io(topic.name(), "keep the old ring for consumers that still read it", e))?;
     fail_point(FailPoint::GrowKeepOld);
     new.ring.commit_replace(&topic.ring_path())?;
     fail_point(FailPoint::GrowCommit);

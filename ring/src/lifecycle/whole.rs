@@ -53,19 +53,19 @@ pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathB
     let holds = topic.path(FileKind::Holds(geometry.holds));
     // One that has not started is of no use without the one before, which says where it starts.
     let before = (first == 0).then(|| topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1))));
-    // What else is wrong with them is told by whoever opens them.
+    // What else is wrong with them the process that opens them reports.
     let is_gone = |part: &PathBuf| matches!(fs::symlink_metadata(part), Err(e) if e.kind() == NotFound);
     Ok([Some(holds), before].into_iter().flatten().find(is_gone))
 }
 
-const DELETED: &str = "it was deleted while others use the topic, whose next frame makes the topic anew";
+const DELETED: &str = "it was deleted while processes use the topic, whose next frame recreates it";
 
-/// What those are told who cannot make the topic anew.
+/// The error of a process that cannot recreate the topic.
 pub(crate) fn deleted(topic: &Topic, part: &Path) -> Error {
     Error::NotARing { topic: topic.name().into(), path: part.into(), why: DELETED.into() }
 }
 
-/// Whether it is that: who waits for a topic waits on.
+/// Whether `error` is that one: a process that waits for a topic continues to wait.
 pub(crate) fn is_deleted(error: &Error) -> bool {
     matches!(error, Error::NotARing { why, .. } if why == DELETED)
 }

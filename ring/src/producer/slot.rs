@@ -205,7 +205,7 @@ impl OwnSlot {
         Err(Error::Busy {
             topic: self.inner.member.topic_name().into(),
             waited: std::time::Duration::ZERO,
-            what: "publish into, because it keeps changing its geometry,".into(),
+            what: "publish, because its geometry keeps changing, into".into(),
         })
     }
 }

@@ -169,7 +169,7 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
         m.holders(slot).and(!bit(me), m.hold_order());
         return false;
     }
-    // LockedTopic: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
+    // Held: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
     // clear it (`abandon`), so it is neither ours to use nor ours to clear. Ours goes before the state is restored:
     // from then on the slot can be claimed, by us too, and the bit would be that claim's.
     if before & bit(me) == 0 {

@@ -52,7 +52,7 @@ impl Corruption {
         match self {
             Self::Head => "its head is out of range or does not move",
             Self::Index => "its publish index holds an entry that is out of range",
-            Self::State => "a slot's state was changed by somebody who does not own it",
+            Self::State => "a slot's state was changed by a participant that does not own the slot",
             Self::First => "two epochs disagree about where one ends and the next begins",
         }
     }

@@ -33,7 +33,7 @@ pub(crate) struct ParticipantTable {
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
     own: AtomicU8,
-    /// LockedTopic while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
+    /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
     pub(crate) reaping: Mutex<()>,
 }
 
@@ -64,7 +64,7 @@ impl ParticipantTable {
         let (topic_name, own, reaping) = (topic.clone(), AtomicU8::new(u8::MAX), Mutex::default());
         let peers = Self { header, participants, accepted_caps, map, fd, topic: topic_name, own, reaping };
         if peers.header().magic.load(Relaxed) != MAGIC {
-            return Err(not_a_ring(topic, "it does not begin like a list of participants"));
+            return Err(not_a_ring(topic, "it does not start with the magic number of a participant table"));
         }
         let version = peers.header().version.load(Relaxed);
         if version != VERSION {
@@ -146,9 +146,9 @@ impl ParticipantTable {
         }
     }
 
-    /// Notes how the stream stands when a producer comes (0: it goes on) or goes, in the order in which they do.
+    /// Records the stream's end, or that it has none (0), when a producer joins or leaves, in the order in which they do.
     pub(crate) fn note_end(&self, ended: u64) {
-        // Only other producers that come and go at the same moment make it try again.
+        // Only other producers that join or leave at the same moment cause another try.
         const TRIES: usize = 1000;
         let word = &self.header().ended;
         for _ in 0..TRIES {

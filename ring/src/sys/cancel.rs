@@ -14,7 +14,7 @@ use super::futex;
 /// Ends waits from another thread: a blocked call, and every later one, returns
 /// [`Error::Cancelled`](crate::Error::Cancelled) until [`reset`](Self::reset).
 ///
-/// Clones are the same cancel_token, and it may serve several handles.
+/// Clones are the same token, and it may serve several handles.
 ///
 /// ```
 /// let cancel_token = shmflow::CancelToken::new();
@@ -43,7 +43,7 @@ struct Inner {
     waiter: AtomicUsize,
 }
 
-/// A waiter that sleeps on one futex, which is not that of its cancel_token. While this lives, [`CancelToken::cancel`] wakes
+/// A waiter that sleeps on one futex, which is not that of its cancel token. While this lives, [`CancelToken::cancel`] wakes
 /// that futex.
 #[derive(Debug)]
 pub(crate) struct WaiterGuard<'a>(&'a Inner);

@@ -88,7 +88,7 @@ pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -
             .map_err(|error| creation_error(topic, len, error))?;
         return Ok(file);
     }
-    let error = io::Error::other(format!("{ATTEMPTS} random names were all taken"));
+    let error = io::Error::other(format!("{ATTEMPTS} random names were all in use"));
     Err(Error::io(topic.name(), "make a temporary file", error))
 }
 
@@ -259,7 +259,7 @@ pub(crate) fn open_existing(
     let fd = opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() },
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
-        Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is no regular file"),
+        Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is not a regular file"),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
             refused(topic, path, if write { "open for writing" } else { "open for reading" })
         }
@@ -270,7 +270,7 @@ pub(crate) fn open_existing(
         .and_then(|fd| Ok(fstat(fd)?))
         .map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))?;
     if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(not_a_ring("it is no regular file"));
+        return Err(not_a_ring("it is not a regular file"));
     }
     if !allow_foreign && status.st_uid != 0 && status.st_uid != nix::unistd::geteuid().as_raw() {
         return Err(Error::ForeignOwner { topic: topic.name().into(), owner_uid: status.st_uid });

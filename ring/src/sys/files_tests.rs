@@ -136,9 +136,9 @@ fn what_is_no_regular_file_is_refused_without_following_or_blocking() {
         fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
     };
     expect(&|| std::os::unix::fs::symlink("/etc/passwd", &path).unwrap(), "symbolic link");
-    expect(&|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(), "no regular file");
-    expect(&|| fs::create_dir(&path).unwrap(), "no regular file");
-    expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "no regular file");
+    expect(&|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(), "not a regular file");
+    expect(&|| fs::create_dir(&path).unwrap(), "not a regular file");
+    expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "not a regular file");
     match open_existing(&topic, &path, false, false) {
         Err(Error::TopicNotFound { topic, dir: found }) => {
             assert_eq!((&*topic, &*found), ("cam", dir.path()))

@@ -17,7 +17,7 @@ const _: () = assert!(size_of::<libc::off_t>() == 8, "build with 64-bit file off
 
 const BASE: libc::off_t = 1 << 40;
 
-/// LockedTopic while a topic is opened, closed or enlarged, and by whoever is making a temporary file.
+/// Held while a topic is opened, closed or enlarged, and by whoever is making a temporary file.
 pub(crate) const LIFECYCLE_BYTE: LockByte = LockByte(BASE);
 
 /// One lockable byte of a file.

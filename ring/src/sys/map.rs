@@ -41,7 +41,7 @@ impl Mapping {
         let fd = fd.as_fd();
         let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
         if len == 0 || u64::try_from(len).map_or(true, |len| len > size) {
-            let why = format!("the file has {size} bytes where {len} were to be mapped");
+            let why = format!("the file has {size} bytes and {len} are to be mapped");
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(Self { region: Region::new(fd, len, access, prefault)?, access })

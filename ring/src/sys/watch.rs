@@ -21,7 +21,7 @@ pub(crate) enum Appeared {
     Changed,
     /// The time is over.
     TimedOut,
-    /// Somebody used the cancel_token.
+    /// The cancel token was cancelled.
     Cancelled,
 }
 
@@ -120,7 +120,7 @@ impl Watch {
 
 const FOREVER: Timespec = Timespec { tv_sec: i32::MAX as _, tv_nsec: 0 };
 
-/// The longest time between two questions to the cancel_token.
+/// The longest time between two calls of the cancel token's check.
 const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 fn watch_error(topic: &Topic, error: io::Error) -> Error {

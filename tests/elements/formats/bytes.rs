@@ -22,7 +22,7 @@ fn bare_bytes_are_read_with_the_callers_caps_and_refused_with_a_reason_otherwise
     assert_eq!(info(&got).format(), gst_video::VideoFormat::Bgr);
     drop((got, reader));
     let error = viewer("").wait_error();
-    assert!(error.contains("property caps") && error.contains("caps=video/x-raw"), "{error}");
+    assert!(error.contains("caps property") && error.contains("caps=video/x-raw"), "{error}");
     let error = viewer("caps=video/x-raw,format=GRAY8,width=640,height=480,framerate=30/1").wait_error();
     assert!(error.contains("260 bytes") && error.contains("307200 bytes"), "{error}");
     producer.write(&bytes[1..]).expect("published");

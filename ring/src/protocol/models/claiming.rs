@@ -225,7 +225,7 @@ fn a_rollback_out_of_order_shares_a_slot() {
 
 /// A producer publishes and lets go while another looks for a slot that offers nothing.
 static UNOFFERED: Scenario = Scenario {
-    name: "publish/claim of what is not offered",
+    name: "publish/claim of a slot that is not indexed",
     setup: || Setup { slots: 1, index_len: 2, ..Setup::default() },
     roles: &[
         Role::new(0, |p| {
