@@ -140,27 +140,35 @@ pub(crate) fn readable<M: Memory>(m: &M, n: u64) -> bool {
 ///
 /// `head` lags by the frames whose producers died, or stand, between the index and it.
 pub(crate) fn next_seq<M: Memory>(m: &M) -> Result<(u64, bool), Corruption> {
+    let entry = |n| Entry::unpack(m.index(n).load(Acquire));
     for _ in 0..LOOPS {
-        let mut h = m.head().load(Acquire);
-        for _ in 0..m.index_len() {
-            if h >= MAX_SEQ {
-                return Err(Corruption::Head);
-            }
-            let entry = Entry::unpack(m.index(h).load(Acquire));
-            if entry.seq != h || h == 0 {
-                break;
-            }
-            if entry.is_seal() {
-                return Ok((h, true));
-            }
-            h += 1;
-        }
-        // An entry beyond h: `head` moved on by a whole index meanwhile.
-        if Entry::unpack(m.index(h).load(Acquire)).seq <= h {
-            return Ok((h, false));
+        let head = m.head().load(Acquire);
+        let (next, sealed) = follow_index(head, m.index_len(), entry).ok_or(Corruption::Head)?;
+        // An entry beyond it: `head` moved on by a whole index meanwhile.
+        if sealed || entry(next).seq <= next {
+            return Ok((next, sealed));
         }
     }
     Err(Corruption::Head)
+}
+
+/// The next sequence from `head` on, and whether the epoch is sealed there; `None` if it is out of range.
+pub(crate) fn follow_index(head: u64, index_len: u64, entry: impl Fn(u64) -> Entry) -> Option<(u64, bool)> {
+    let mut next = head;
+    for _ in 0..index_len {
+        if next == 0 || next >= MAX_SEQ {
+            break;
+        }
+        let found = entry(next);
+        if found.seq != next {
+            break;
+        }
+        if found.is_seal() {
+            return Some((next, true));
+        }
+        next += 1;
+    }
+    (next < MAX_SEQ).then_some((next, false))
 }
 
 /// The oldest readable frame at or after `n`; a bounded scan of what the index can hold.
