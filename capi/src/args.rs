@@ -117,6 +117,20 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const c_void, len: usize, what: &str) -
     Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), len) })
 }
 
+/// Room for some bytes; NULL is good for none of them.
+///
+/// # Safety
+/// Not null, it points to `len` bytes that nobody else uses during `'a`.
+pub(crate) unsafe fn buffer<'a>(pointer: *mut c_void, len: usize, what: &str) -> Result<&'a mut [u8]> {
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    check(pointer.cast::<u8>(), what)?;
+    check_len(len, what)?;
+    // SAFETY: the caller's; no longer than a slice may be. Memory that comes from C has some value.
+    Ok(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), len) })
+}
+
 /// A length that memory can have.
 pub(crate) fn check_len(len: usize, what: &str) -> Result<()> {
     if isize::try_from(len).is_err() {

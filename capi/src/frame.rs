@@ -105,7 +105,8 @@ unsafe fn of<T>(frame: *const Frame, otherwise: T, get: impl FnOnce(&Frame) -> R
 }
 
 /// The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
-/// them ends the process. NULL if frame is NULL.
+/// them ends the process. They stay the same if every process that may write the topic keeps to the protocol; a program that
+/// does not trust those processes takes shmflow_frame_copy. NULL if frame is NULL.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -123,6 +124,21 @@ pub unsafe extern "C" fn shmflow_frame_data(frame: *const Frame) -> *const c_voi
 pub unsafe extern "C" fn shmflow_frame_length(frame: *const Frame) -> usize {
     // SAFETY: the caller's.
     unsafe { of(frame, 0, |frame| Ok(frame.ring.len())) }
+}
+
+/// Copies its first bytes, at most length of them, into buffer; returns how many. The copy does not change, whatever the
+/// processes do that may write the topic.
+///
+/// # Safety
+/// frame is NULL or a frame. buffer points to length bytes, which no other thread uses meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_copy(
+    frame: *const Frame,
+    buffer: *mut c_void,
+    length: usize,
+) -> usize {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.copy_to(args::buffer(buffer, length, "buffer")?))) }
 }
 
 /// Its sequence number: rises by one with each frame of the topic, from 1.

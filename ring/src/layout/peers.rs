@@ -12,8 +12,8 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMFLPRS");
 pub(crate) mod flags {
     /// The files stay when the last participant leaves.
     pub(crate) const PERSISTENT: u64 = 1;
-    /// More consumers came than there are bits: those without one cannot say that they sleep, so that
-    /// every publication makes the wake-up call.
+    /// There are consumers that found no bit: they cannot say that they sleep, so that every publication makes the wake-up
+    /// call. See `lifecycle/crowd.rs`.
     pub(crate) const OVERCROWDED: u64 = 1 << 1;
 }
 

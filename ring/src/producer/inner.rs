@@ -355,8 +355,8 @@ impl Inner {
 
     /// Looks whether there are still consumers without a place.
     fn disperse_sometimes(&self) {
-        // Held: a growth in another thread takes the same lock of the same descriptor.
-        let mut current = self.current();
+        // Held: a growth in another thread takes the same lock of the same descriptor. There is no hurry while it does.
+        let Ok(mut current) = self.current.try_lock() else { return };
         let now = monotonic_coarse_ns();
         if now.wrapping_sub(current.counted) > LOOK_EVERY_NS {
             current.counted = now;
