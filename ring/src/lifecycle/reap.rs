@@ -46,7 +46,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
         }
         peers.notify();
         if epoch.ring_writable() {
-            publish::wake(epoch, true);
+            publish::wake(epoch, || true);
         } else {
             use crate::protocol::Memory;
             epoch.wake_all();

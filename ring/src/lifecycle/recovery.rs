@@ -50,7 +50,7 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
 pub(crate) fn start_successor(old: &Epoch, new: &Epoch) -> Result<u64> {
     let first = seal::seal(old).map_err(|corruption| old.corrupt(corruption))?;
     seal::start(new, first).map_err(|corruption| new.corrupt(corruption))?;
-    wake(old, true);
+    wake(old, || true);
     old.at(FailPoint::SealWake);
     Ok(first)
 }

@@ -341,9 +341,11 @@ impl Inner {
 
     /// Wakes those who wait, after a publication.
     pub(super) fn wake(&self, epoch: &Epoch) {
-        let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
-        let always = crowded || epoch.geometry.allows_read_only();
-        let nobody = publish::wake(epoch, always);
+        let mut crowded = false;
+        let nobody = publish::wake(epoch, || {
+            crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
+            crowded || epoch.geometry.allows_read_only()
+        });
         if crowded {
             self.disperse_sometimes();
         }
@@ -370,7 +372,7 @@ impl Inner {
         let grown = self.member.peers.header().epoch.load(Acquire) > epoch.geometry.epoch;
         // They are in the newest epoch. If that cannot be had, they find out at their next look, within a second.
         let newest = if grown { follow::newest(&epoch, self.allow_foreign).ok().flatten() } else { None };
-        publish::wake(&**newest.as_ref().unwrap_or(&epoch), true);
+        publish::wake(&**newest.as_ref().unwrap_or(&epoch), || true);
     }
 
     fn reap_sometimes(&self) {

@@ -72,14 +72,17 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
 
 /// Wakes those who sleep, after a publication; whether a wake-up call found nobody although bits are set
 /// (then one of the sleepers is dead, or has just woken by itself).
-pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
+///
+/// `always` answers whether there may be sleepers without a bit. It is asked after the fence, which orders the answer as it
+/// does the bits.
+pub(crate) fn wake<M: Memory>(m: &M, always: impl FnOnce() -> bool) -> bool {
     m.bump_wake();
     m.at(FailPoint::PublishWake);
     // Pairs with the fence in `sleep`: either we see the bit, or the sleeper sees the frame.
     m.fence(super::Fence::Wake);
     let sleepers = m.sleepers().load(Relaxed);
     let mut nobody = false;
-    if sleepers != 0 || always {
+    if always() || sleepers != 0 {
         nobody = m.wake_all() == 0 && sleepers != 0;
     }
     m.at(FailPoint::PublishWoken);

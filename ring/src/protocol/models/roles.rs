@@ -37,7 +37,7 @@ impl Seat {
         self.write(slot, payload);
         let published = self.publish_written(slot, payload);
         if let Published::At(_) = published {
-            publish::wake(self, false);
+            publish::wake(self, || false);
             self.release_published(slot);
         }
         published
@@ -146,7 +146,7 @@ impl Seat {
             let m = self.in_epoch(epoch);
             reap::reap(&m, id, may_write_ring);
             if may_write_ring {
-                publish::wake(&m, true);
+                publish::wake(&m, || true);
             }
         }
         self.world.read_unlock(id);
