@@ -166,7 +166,7 @@ mod tests {
             (text().as_str(), shmflow_last_error_status()),
             ("the first?one", SHMFLOW_INVALID_ARGUMENT)
         );
-        guard(|| Err(Error::Timeout { topic: "x".into() }.into()));
+        guard(|| Err(Error::Timeout { topic: "x".into(), what: "y" }.into()));
         assert!(text().contains('x'), "{}", text());
     }
 }

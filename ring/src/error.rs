@@ -26,6 +26,8 @@ pub enum SpaceLimit {
     },
     /// The machine itself has too little free memory.
     Memory,
+    /// This process may not make files so long (`RLIMIT_FSIZE`, which `ulimit -f` shows).
+    FileSize,
 }
 
 /// Every error of this crate. [`Display`](std::fmt::Display) says what happened, to which topic, and what to do about it.
@@ -170,6 +172,8 @@ pub enum Error {
     Timeout {
         /// The topic.
         topic: Arc<str>,
+        /// What did not happen, and what to do, for display.
+        what: &'static str,
     },
     /// The wait was ended by [`CancelToken::cancel`](crate::CancelToken::cancel).
     Cancelled {

@@ -21,6 +21,11 @@
 //! `docs/layout.md`.
 #![deny(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "shmflow runs on Linux only: it needs its futexes, its locks of open file descriptions and its memory file systems"
+);
+
 mod admin;
 mod consumer;
 mod error;

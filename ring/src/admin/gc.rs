@@ -165,7 +165,7 @@ fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let fd = file.fd().map_err(io)?;
     // The name must still lead to what we locked: its maker may have given it its real one meanwhile.
     if lock::try_write(fd, lock::LIFECYCLE_BYTE).map_err(io)? && same_file(fd, path).map_err(io)? {
-        let blocks = nix::sys::stat::fstat(fd).map_err(|error| io(error.into()))?.st_blocks;
+        let blocks = rustix::fs::fstat(fd).map_err(|error| io(error.into()))?.st_blocks;
         unlink(path).map_err(|error| removal_error(topic, path, error))?;
         return Ok(Some(u64::try_from(blocks).unwrap_or(0).saturating_mul(512)));
     }

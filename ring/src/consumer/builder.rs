@@ -231,7 +231,12 @@ impl ConsumerBuilder {
             }
             match watch.wait(file.as_ref(), deadline, &self.cancel_token)? {
                 Appeared::Changed => {}
-                Appeared::TimedOut => return Err(Error::Timeout { topic: topic.name().into() }),
+                Appeared::TimedOut => {
+                    return Err(Error::Timeout {
+                        topic: topic.name().into(),
+                        what: "there is no such topic yet; start its producer, in the same directory",
+                    });
+                }
                 Appeared::Cancelled => return Err(Error::Cancelled { topic: topic.name().into() }),
             }
         }

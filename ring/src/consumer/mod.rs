@@ -249,7 +249,7 @@ impl Consumer {
         let peers = &self.epoch.member.peers;
         producer.id < PRODUCERS
             && peers.producers() & bit(producer.id) != 0
-            && peers.participant(producer.id).generation.load(SeqCst) == producer.generation
+            && peers.load(&peers.participant(producer.id).generation) == producer.generation
     }
 
     /// The geometry of the ring now being read.

@@ -184,7 +184,7 @@ impl Shared {
                 QUIT => return,
                 ARMED => self.watch_until_ready(&mut pace),
                 // Why it returns does not matter.
-                _ => drop(futex::wait_private(&self.word, IDLE)),
+                _ => drop(futex::wait_private(&self.word, IDLE, None)),
             }
         }
     }

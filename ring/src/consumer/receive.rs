@@ -1,13 +1,14 @@
 //! Getting at the next frame.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::frame::{Body, Leased};
 use super::pool::{Pool, Pooled};
 use super::{Consumer, CopyReason, Frame, OnLapped};
 use crate::error::{Error, Result};
 use crate::info::ParticipantId;
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::follow;
 use crate::protocol::fail_points::fail_point;
@@ -175,7 +176,7 @@ impl Consumer {
 
     /// Nothing at the cursor. An epoch that has only just started may begin after it.
     fn not_yet(&mut self) -> Result<Look> {
-        let first = self.epoch.first().load(Acquire);
+        let first = self.epoch.first().load_acquire();
         if self.cursor < first {
             self.advance(first);
             return Ok(Look::Again);
@@ -212,7 +213,7 @@ impl Consumer {
         let new = follow::next(&self.epoch, self.mode)?;
         self.enter(new);
         // Epochs in between whose names are gone: their frames are lost.
-        let first = self.epoch.first().load(Acquire);
+        let first = self.epoch.first().load_acquire();
         if first > self.cursor {
             self.lose(first);
         }

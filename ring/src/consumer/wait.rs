@@ -1,11 +1,12 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, SeqCst};
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::Entry;
 use crate::lifecycle::reap;
 use crate::protocol::{Fence, Memory, Word, sleep};
@@ -170,7 +171,7 @@ impl WaitCondition<'_> {
     pub(super) fn has_frame(&self) -> bool {
         let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);
         Entry::unpack(Word::load(word, Acquire)).seq >= self.cursor
-            || self.cursor < self.epoch.first().load(SeqCst)
+            || self.cursor < self.epoch.first().load_acquire()
     }
 
     /// The end of the stream, if the producers have said it and it is not the known one.
@@ -186,7 +187,8 @@ impl WaitCondition<'_> {
     }
 
     pub(super) fn is_removed(&self) -> bool {
-        self.epoch.member.peers.header().removed.load(SeqCst) != 0
+        let peers = &self.epoch.member.peers;
+        peers.load(&peers.header().removed) != 0
     }
 }
 
@@ -221,7 +223,10 @@ impl Consumer {
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
-                return Err(Error::Timeout { topic: self.topic_shared() });
+                return Err(Error::Timeout {
+                    topic: self.topic_shared(),
+                    what: "no frame arrived; check that its producer is running",
+                });
             }
             slept = true;
             match &self.poll_fd {

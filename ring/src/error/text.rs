@@ -115,9 +115,7 @@ impl fmt::Display for Error {
                 write!(f, "topic `{topic}` was removed while it was in use; open it again")
             }
             Self::Ended { topic } => write!(f, "the stream of topic `{topic}` has ended"),
-            Self::Timeout { topic } => {
-                write!(f, "no frame arrived on topic `{topic}` in time; check that its producer is running")
-            }
+            Self::Timeout { topic, what } => write!(f, "timed out on topic `{topic}`: {what}"),
             Self::Cancelled { topic } => {
                 write!(
                     f,
@@ -172,6 +170,15 @@ fn write_no_space(
             dir.display()
         );
     }
+    if *limit == SpaceLimit::FileSize {
+        return write!(
+            f,
+            "no space for topic `{topic}`: it needs a file of {}, and this process may make files of {} at most; raise \
+             that limit (ulimit -f, LimitFSIZE= of a service), or use fewer slots or smaller frames",
+            Size(needed),
+            Size(free)
+        );
+    }
     write!(
         f,
         "no space for topic `{topic}` in {}: {} needed, {} free; ",
@@ -180,7 +187,7 @@ fn write_no_space(
         Size(free)
     )?;
     match limit {
-        SpaceLimit::FileSystem | SpaceLimit::FileEntries => write!(
+        SpaceLimit::FileSystem | SpaceLimit::FileEntries | SpaceLimit::FileSize => write!(
             f,
             "use fewer slots or smaller frames, remove unused topics, or make it larger (in a container: docker run \
              --shm-size={}; elsewhere: mount -o remount,size=… {})",

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::stat::{FileStat, fstat};
+use rustix::fs::{Stat, fstat};
 
 use super::ring_perms;
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ pub(crate) fn create(
 }
 
 /// The permissions of a file.
-pub(super) fn perms_of(status: &FileStat) -> u32 {
+pub(super) fn perms_of(status: &Stat) -> u32 {
     status.st_mode & 0o777
 }
 

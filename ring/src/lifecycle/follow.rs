@@ -108,7 +108,7 @@ pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
 /// The oldest epoch after `old` among those whose names are kept.
 fn oldest_kept(old: &Arc<Epoch>, mode: Mode) -> Result<Option<Epoch>> {
     // At most one behind: see `recover`. What else it says leads to names that are not there.
-    let current = old.member.peers.header().epoch.load(SeqCst);
+    let current = old.member.peers.load(&old.member.peers.header().epoch);
     let oldest = current.saturating_sub(KEPT_EPOCHS).max(old.geometry.epoch.saturating_add(1));
     for epoch in oldest..=current {
         match files::map(&old.member, &old.topic().path(FileKind::OldRing(epoch)), mode) {
@@ -130,7 +130,7 @@ fn check_current(old: &Epoch) -> Result<()> {
     let peers = &old.member.peers;
     let there = same_file(peers.fd()?, &old.topic().peers_path())
         .map_err(|e| Error::io(old.topic().name(), "examine the list of participants", e))?;
-    if there && peers.header().removed.load(SeqCst) == 0 {
+    if there && peers.load(&peers.header().removed) == 0 {
         Ok(())
     } else {
         Err(Error::Removed { topic: old.topic().name().into() })

@@ -5,7 +5,7 @@ use std::io::ErrorKind::NotFound;
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::SeqCst;
 
-use nix::sys::stat::fstat;
+use rustix::fs::fstat;
 
 use super::{CLOSING_PATIENCE, LAST_PATIENCE};
 use crate::error::{Error, Result};

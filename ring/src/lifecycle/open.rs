@@ -5,14 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use nix::sys::stat::fstat;
+use rustix::fs::fstat;
 
 use super::files::{self, Mode};
 use super::recovery::{recover, remove_but_peers};
 use super::whole::{self, Parts};
 use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SpaceLimit};
 use crate::layout::peers::{FILE_LEN, flags};
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
@@ -76,7 +77,8 @@ pub(crate) fn producer(
             // No room for a ring, say: then no list of participants stays behind that we have made for it.
             leave::give_up(&member);
         }
-        if let Err(Error::NoSpace { needed, free, .. }) = joined
+        if let Err(Error::NoSpace { needed, free, ref limit, .. }) = joined
+            && *limit != SpaceLimit::FileSize
             && !has_made_room
             && gives_room(&member, needed.saturating_sub(free))
         {
@@ -184,7 +186,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
 pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     let member =
         Arc::new(Registration::new(ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?));
-    if member.peers.header().removed.load(SeqCst) != 0 {
+    if member.peers.load(&member.peers.header().removed) != 0 {
         // Whoever was removing it may be dead.
         return Err(no_topic(topic));
     }
@@ -197,7 +199,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
     let epoch = match map_started(&member, mode) {
         // Without the lock, in this order: a removal is marked before any file goes.
         Err(Error::TopicNotFound { .. })
-            if !whole::is_deserted(&member) && member.peers.header().removed.load(SeqCst) == 0 =>
+            if !whole::is_deserted(&member) && member.peers.load(&member.peers.header().removed) == 0 =>
         {
             return Err(whole::deleted(topic, &topic.ring_path()));
         }
@@ -294,7 +296,7 @@ pub(crate) fn perms(member: &Registration) -> Result<u32> {
 fn map_started(member: &Arc<Registration>, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
     let epoch = files::map(member, &topic.ring_path(), mode)?;
-    if epoch.first().load(std::sync::atomic::Ordering::Acquire) != 0 {
+    if epoch.first().load_acquire() != 0 {
         return Ok(epoch);
     }
     match files::map(member, &topic.path(FileKind::OldRing(epoch.geometry.epoch.saturating_sub(1))), mode) {

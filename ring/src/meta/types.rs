@@ -42,7 +42,8 @@ pub enum Clock {
     /// Not said.
     #[default]
     Unknown,
-    /// `CLOCK_MONOTONIC` of this machine (of this boot).
+    /// `CLOCK_MONOTONIC` of this machine (of this boot), as the process that wrote the time sees it: in a time namespace it
+    /// is shifted, and a reader in another one finds the frame so much older, or newer.
     Monotonic,
     /// `CLOCK_REALTIME`: nanoseconds since 1970, UTC.
     Realtime,

@@ -238,7 +238,10 @@ impl Inner {
             } else if now != last {
                 break Ok(now);
             } else if deadline.is_some_and(|d| d.has_passed()) {
-                break Err(Error::Timeout { topic: topic() });
+                break Err(Error::Timeout {
+                    topic: topic(),
+                    what: "no participant came, went or changed its accepted_caps",
+                });
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
             // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.

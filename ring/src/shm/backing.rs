@@ -9,12 +9,13 @@
 //! The threads refer to the mapping only, weakly: they end when the handle goes, and keep no participant alive.
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::epoch::{Epoch, Part};
+use crate::layout::view::LoadAcquire;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::sys::{space, thread};
@@ -57,7 +58,7 @@ impl Part {
 impl Epoch {
     /// Whether all of it has memory.
     fn is_reserved(&self) -> bool {
-        self.header().reserved.load(Acquire) != 0
+        self.header().reserved.load_acquire() != 0
     }
 
     /// Sees to it that a slot has memory. For its owner, before it writes to it.

@@ -11,7 +11,7 @@ use crate::layout::VERSION;
 use crate::layout::ring::{
     BadGeometry, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, RingGeometry, Slot,
 };
-use crate::layout::view::Array;
+use crate::layout::view::{Array, LoadAcquire};
 use crate::protocol::{Corruption, FailPoint, Fence, Memory, Word, seal};
 use crate::sys::files::is_linked;
 use crate::sys::fork::GuardedFd;
@@ -31,7 +31,7 @@ impl Part {
     pub(crate) fn is_reserved(&self) -> bool {
         // SAFETY: used only within this function.
         let header = unsafe { Array::<Header>::new(&self.map, 0, PAGE as usize, 1) };
-        header.is_some_and(|header| header.get(0).reserved.load(Ordering::Acquire) != 0)
+        header.is_some_and(|header| header.get(0).reserved.load_acquire() != 0)
     }
 
     /// Of a ring that we may write: says that all of it has memory.
@@ -168,7 +168,7 @@ impl Epoch {
             || [Some(&*self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
         // In this order: its names go after it was sealed.
         let succeeded = || {
-            peers.header().epoch.load(Ordering::SeqCst) > self.geometry.epoch
+            peers.load(&peers.header().epoch) > self.geometry.epoch
                 || !matches!(seal::sealed_at(self), Ok(None))
         };
         peers.has_name() && (all_linked() || succeeded())
@@ -261,7 +261,7 @@ pub(crate) fn read_progress(ring: &Mapping) -> Option<(u64, u64)> {
     // SAFETY: used only within this function.
     let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }?;
     let header = header.get(0);
-    Some((header.first.load(Ordering::Acquire), header.head.load(Ordering::Acquire)))
+    Some((header.first.load_acquire(), header.head.load_acquire()))
 }
 
 fn check_holds(holds: &Mapping, geometry: &RingGeometry) -> Result<(), &'static str> {
@@ -279,7 +279,7 @@ fn check_holds(holds: &Mapping, geometry: &RingGeometry) -> Result<(), &'static 
 impl Word for AtomicU64 {
     #[inline(always)]
     fn load(&self, order: Ordering) -> u64 {
-        Self::load(self, order)
+        if order == Ordering::Acquire { self.load_acquire() } else { Self::load(self, order) }
     }
     #[inline(always)]
     fn store(&self, value: u64, order: Ordering) {
@@ -339,7 +339,7 @@ impl Memory for Epoch {
     }
     #[inline(always)]
     fn wake_value(&self) -> u32 {
-        self.wake_word().load(Ordering::Acquire)
+        self.wake_word().load_acquire()
     }
     #[inline(always)]
     fn bump_wake(&self) {

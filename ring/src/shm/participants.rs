@@ -11,7 +11,7 @@ use crate::layout::peers::{CAPS_AT, CAPS_BYTES, end_of};
 use crate::layout::peers::{
     FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant,
 };
-use crate::layout::view::Array;
+use crate::layout::view::{Array, LoadAcquire};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
 use crate::sys::files::{OpenedTwice, is_linked, open_to_lock_and_map};
@@ -105,6 +105,11 @@ impl ParticipantTable {
         self.map.access() == Access::ReadWrite
     }
 
+    /// Loads a word of it in the way that its mapping allows.
+    pub(crate) fn load(&self, word: &AtomicU64) -> u64 {
+        if self.writable() { word.load(SeqCst) } else { word.load_acquire() }
+    }
+
     pub(crate) fn participant(&self, id: u8) -> &Participant {
         self.participants.get(usize::from(id))
     }
@@ -177,7 +182,7 @@ impl ParticipantTable {
 
     /// Active participants, alive or not.
     pub(crate) fn active(&self) -> u64 {
-        self.header().active.load(SeqCst)
+        self.load(&self.header().active)
     }
 
     /// Active producers that are alive.
@@ -195,15 +200,15 @@ impl ParticipantTable {
         let header = self.header();
         let producers = self.active() & (bit(PRODUCERS) - 1);
         if producers == 0 {
-            let seq = end_of(header.ended.load(SeqCst));
-            return (seq != 0).then(|| End { seq, generation: header.last_producer.load(SeqCst) });
+            let seq = end_of(self.load(&header.ended));
+            return (seq != 0).then(|| End { seq, generation: self.load(&header.last_producer) });
         }
         let (mut said, mut end) = (0, End { seq: 0, generation: 0 });
         for id in (0..PRODUCERS).filter(|&id| producers & bit(id) != 0) {
             let entry = self.participant(id);
-            let ended = entry.ended.load(SeqCst);
+            let ended = self.load(&entry.ended);
             end.seq = end.seq.max(ended);
-            end.generation = end.generation.max(entry.generation.load(SeqCst));
+            end.generation = end.generation.max(self.load(&entry.generation));
             said |= if ended == 0 { 0 } else { bit(id) };
         }
         // One that was killed before it could say so will not; nobody may have reaped it yet.

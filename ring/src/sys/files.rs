@@ -7,11 +7,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::stat::{SFlag, fstat};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FileType, RenameFlags, fstat, lstat, renameat_with};
 use rustix::io::Errno;
 
 use super::fork::{self, GuardedFd};
+use super::map::{Access, Mapping};
 use super::{lock, space};
 use crate::error::{Error, Result, SpaceLimit, is_refusal};
 use crate::topic::{FileKind, Topic};
@@ -57,6 +57,9 @@ pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile
 /// As [`create_temp`], where only the first `reserved` bytes are reserved. There must be room for all of them.
 pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -> Result<TempFile> {
     const ATTEMPTS: u32 = 16;
+    if space::is_hugetlbfs(topic.dir()) {
+        return Err(unsupported(topic, "no files of small pages"));
+    }
     check_space(topic, len)?;
     for _ in 0..ATTEMPTS {
         let path = topic.path(FileKind::Temp(random()));
@@ -77,7 +80,12 @@ pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -
         let is_ours = lock::try_write(fd, lock::LIFECYCLE_BYTE)
             .and_then(|locked| Ok(locked && same_file(fd, &file.name.path)?))
             .and_then(|ours| Ok(ours && same_inode(fd, file.view.fd()?)?))
-            .map_err(|error| Error::io(topic.name(), "lock a new file", error))?;
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EINVAL | libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS) => {
+                    unsupported(topic, "no locks of open file descriptions")
+                }
+                _ => Error::io(topic.name(), "lock a new file", error),
+            })?;
         if !is_ours {
             continue;
         }
@@ -86,6 +94,12 @@ pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -
         set_len(fd, len)
             .and_then(|()| space::reserve(fd, 0, reserved))
             .map_err(|error| creation_error(topic, len, error))?;
+        if let Err(error) = Mapping::new(file.view()?, 1, Access::ReadWrite, false) {
+            return Err(match error.raw_os_error() {
+                Some(libc::ENODEV | libc::EINVAL) => unsupported(topic, "no shared mappings"),
+                _ => Error::io(topic.name(), "map a new file", error),
+            });
+        }
         return Ok(file);
     }
     let error = io::Error::other(format!("{ATTEMPTS} random names were all in use"));
@@ -147,8 +161,20 @@ pub(crate) fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error
             no_space(topic, len, shortage)
         }
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => refused(topic, topic.dir(), "make a file"),
+        Some(libc::EOPNOTSUPP | libc::ENOSYS) => unsupported(topic, "no way to reserve memory (fallocate)"),
         _ => Error::io(topic.name(), format!("make a file in {}", topic.dir().display()), error),
     }
+}
+
+/// The directory of a topic is on a file system that cannot carry a ring.
+fn unsupported(topic: &Topic, lacks: &str) -> Error {
+    let (dir, kind) = (topic.dir().display(), space::file_system(topic.dir()));
+    let what = format!(
+        "topic `{}` cannot be in the directory {dir}, which is on {kind}: that has {lacks}; use a directory on tmpfs, as \
+         /dev/shm is",
+        topic.name()
+    );
+    Error::InvalidArgument { what }
 }
 
 /// A refusal, with what can be found out about the file that refuses.
@@ -206,16 +232,18 @@ impl TempFile {
                 self.name.committed = true;
                 return Ok(true);
             }
-            // Some file systems cannot do it in one call; a link does not replace anything either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::hard_link(&self.name.path, name)
-            {
-                Ok(()) => {
-                    self.name.committed = true;
-                    unlink(&self.name.path).map_err(|error| self.commit_error(name, error))?;
-                    return Ok(true);
+            // Some file systems cannot do it in one call, and some sandboxes forbid the call; a link does not replace
+            // anything either. What is really not permitted is not permitted to a link.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
+                match fs::hard_link(&self.name.path, name) {
+                    Ok(()) => {
+                        self.name.committed = true;
+                        unlink(&self.name.path).map_err(|error| self.commit_error(name, error))?;
+                        return Ok(true);
+                    }
+                    Err(error) => error,
                 }
-                Err(error) => error,
-            },
+            }
             Err(error) => error.into(),
         };
         if error.kind() == io::ErrorKind::AlreadyExists {
@@ -269,7 +297,7 @@ pub(crate) fn open_existing(
         .fd()
         .and_then(|fd| Ok(fstat(fd)?))
         .map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))?;
-    if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+    if !FileType::from_raw_mode(status.st_mode).is_file() {
         return Err(not_a_ring("it is not a regular file"));
     }
     if !allow_foreign && status.st_uid != 0 && status.st_uid != nix::unistd::geteuid().as_raw() {
@@ -335,9 +363,9 @@ pub(crate) fn is_linked(file: &GuardedFd) -> bool {
 /// Whether the name leads to this very file; `false` also if there is no such name any more.
 pub(crate) fn same_file(fd: impl AsFd, path: &Path) -> io::Result<bool> {
     let ours = fstat(fd)?;
-    match nix::sys::stat::lstat(path) {
+    match lstat(path) {
         Ok(found) => Ok((ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino)),
-        Err(nix::Error::ENOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -131,9 +131,10 @@ fn wait_in_slices(
     }
 }
 
-/// Sleeps while a word of this process has the value.
-pub(crate) fn wait_private(word: &AtomicU32, value: u32) -> io::Result<Woken> {
-    outcome(futex::wait(word, Flags::PRIVATE, value, None))
+/// Sleeps while a word of this process has the value, at most until then.
+pub(crate) fn wait_private(word: &AtomicU32, value: u32, deadline: Option<Deadline>) -> io::Result<Woken> {
+    let time = deadline.map(Deadline::timespec);
+    outcome(futex::wait_bitset(word, Flags::PRIVATE, value, time.as_ref(), std::num::NonZeroU32::MAX))
 }
 
 fn outcome(result: Result<(), Errno>) -> io::Result<Woken> {
@@ -249,7 +250,7 @@ mod tests {
             assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
             private.store(0, Ordering::Release);
         }
-        let woken = wake_until_done(wake, || wait_private(&private, 0).unwrap());
+        let woken = wake_until_done(wake, || wait_private(&private, 0, None).unwrap());
         assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
         private.store(0, Ordering::Release);
         let deadline = Deadline::after(LONG);

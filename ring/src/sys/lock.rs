@@ -8,25 +8,21 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, fcntl};
-
 use super::clock::Deadline;
+use super::flock::{self, Flock};
 
-// Processes of both kinds must lock the same bytes, and those lie beyond 32 bits.
-const _: () = assert!(size_of::<libc::off_t>() == 8, "build with 64-bit file offsets");
-
-const BASE: libc::off_t = 1 << 40;
+const BASE: i64 = 1 << 40;
 
 /// Held while a topic is opened, closed or enlarged, and by whoever is making a temporary file.
 pub(crate) const LIFECYCLE_BYTE: LockByte = LockByte(BASE);
 
 /// One lockable byte of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LockByte(libc::off_t);
+pub(crate) struct LockByte(i64);
 
 /// The byte that a participant holds locked as long as it owns anything.
 pub(crate) const fn participant_byte(id: u8) -> LockByte {
-    LockByte(BASE + 1 + id as libc::off_t)
+    LockByte(BASE + 1 + id as i64)
 }
 
 /// The byte that consumers hold locked for reading who found no byte of their own; see `lifecycle/crowd.rs`.
@@ -43,8 +39,8 @@ pub(crate) enum Probe {
     ReadLocked,
 }
 
-fn flock(kind: libc::c_int, byte: LockByte) -> libc::flock {
-    libc::flock {
+fn lock_of(kind: libc::c_int, byte: LockByte) -> Flock {
+    Flock {
         // The constants are small; the field is a c_short.
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -56,9 +52,9 @@ fn flock(kind: libc::c_int, byte: LockByte) -> libc::flock {
 }
 
 fn set(fd: impl AsFd, kind: libc::c_int, byte: LockByte) -> io::Result<bool> {
-    let lock = flock(kind, byte);
+    let lock = lock_of(kind, byte);
     loop {
-        match fcntl(fd.as_fd(), FcntlArg::F_OFD_SETLK(&lock)) {
+        match flock::set(fd.as_fd(), &lock) {
             Ok(_) => return Ok(true),
             Err(nix::Error::EINTR) => {}
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Ok(false),
@@ -84,9 +80,9 @@ pub(crate) fn unlock(fd: impl AsFd, byte: LockByte) -> io::Result<()> {
 
 /// What others hold on the byte. Locks of this very open file description do not show.
 pub(crate) fn probe(fd: impl AsFd, byte: LockByte) -> io::Result<Probe> {
-    let mut lock = flock(libc::F_WRLCK, byte);
+    let mut lock = lock_of(libc::F_WRLCK, byte);
     loop {
-        match fcntl(fd.as_fd(), FcntlArg::F_OFD_GETLK(&mut lock)) {
+        match flock::get(fd.as_fd(), &mut lock) {
             Ok(_) => break,
             Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error.into()),

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
-use nix::sys::stat::fstat;
+use rustix::fs::fstat;
 
 use super::copy;
 
