@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::pool::Pooled;
 use crate::info::ParticipantId;
-use crate::meta::{Meta, MetaError};
 use crate::protocol::lease;
 use crate::shm::epoch::Epoch;
 
@@ -194,15 +193,6 @@ impl Frame {
             Body::Leased(leased) => leased.read_meta(block),
             Body::Copied { meta, .. } => block.clone_from(meta),
         }
-    }
-
-    /// The metadata; `None` for bare bytes.
-    ///
-    /// # Errors
-    /// If the block cannot be understood.
-    pub fn meta(&self) -> Result<Option<Meta>, MetaError> {
-        let block = self.meta_bytes();
-        if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) }
     }
 }
 

@@ -11,7 +11,12 @@
 //! A block comes from another process: decoding takes any bytes and gives a value or an error, in time and memory
 //! bounded by the block's length. A value that was decoded is well-formed, not true: check a layout with
 //! [`VideoLayout::fits`] before touching the payload by it.
+//!
+//! The rest of the crate carries a block's bytes and does not depend on this module, which adds the calls that know what
+//! they say to [`Claim`](crate::Claim), [`PublishPermit`](crate::PublishPermit), [`Producer`](crate::Producer) and
+//! [`Frame`](crate::Frame).
 
+mod calls;
 mod encoded;
 mod error;
 mod flags;
