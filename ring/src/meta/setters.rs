@@ -1,6 +1,6 @@
-//! Chained setters, since structs that will get more fields cannot be written out as literals elsewhere.
+//! Chained setters, since structs that are `#[non_exhaustive]` have no literals outside the crate.
 
-/// Setters by the names of their fields, which stay public. A field that is an `Option` also takes the bare value.
+/// One setter per line, with the name and the type of its field. One of an `Option` also takes the value itself.
 macro_rules! setters {
     ($($field:ident: $value:ty,)*) => {$(
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]

@@ -10,7 +10,7 @@ pub enum Kind {
     /// Bytes of no particular kind; the caps text may say more.
     #[default]
     Bytes,
-    /// One uncompressed video frame; [`Meta::video`](super::Meta::video) says how it lies in memory.
+    /// One uncompressed video frame; [`Meta::video`](field@super::Meta::video) says how it lies in memory.
     Video,
     /// A kind this version has no name for. 2 to 0x7fff belong to later versions, 0x8000 and above to applications.
     Other(u16),
@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-/// The clock that [`Times::capture_ns`] was read from.
+/// The clock that [`Times::capture_ns`](field@Times::capture_ns) was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Clock {
@@ -92,7 +92,7 @@ impl Clock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Times {
-    /// When the frame was captured, on [`clock`](Self::clock), without any latency added.
+    /// When the frame was captured, on [`clock`](field@Self::clock), without any latency added.
     pub capture_ns: Option<u64>,
     /// The clock of `capture_ns`.
     pub clock: Clock,

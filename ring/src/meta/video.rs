@@ -43,7 +43,7 @@ pub struct VideoLayout {
 }
 
 impl VideoLayout {
-    /// A `width` × `height` picture whose planes lie so, at an unknown rate. Nothing is checked here:
+    /// A picture of `width` × `height` pixels with these planes, at an unknown frame rate. Nothing is checked here:
     /// [`Meta::encode`](super::Meta::encode) refuses what a block cannot say.
     #[must_use]
     pub fn new(
