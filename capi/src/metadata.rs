@@ -141,21 +141,18 @@ impl Metadata {
         // Without a time there is no clock.
         let clock = u16::try_from(self.clock)
             .map_err(|_| Failure::argument(format!("clock is {}, which is not a valid clock", self.clock)))?;
-        Ok(Meta {
-            kind: if video.is_some() { Kind::Video } else { Kind::Bytes },
-            flags: Flags::from_bits(self.flags),
-            caps,
-            times: Times {
-                capture_ns,
-                clock: if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown },
-                pts: time(self.pts),
-                duration: time(self.duration),
-                ..Times::default()
-            },
-            crop: self.crop(video.as_ref())?,
-            video,
-            ..Meta::default()
-        })
+        let times = Times::default()
+            .capture_ns(capture_ns)
+            .clock(if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown })
+            .pts(time(self.pts))
+            .duration(time(self.duration));
+        let mut meta = Meta::new(if video.is_some() { Kind::Video } else { Kind::Bytes })
+            .flags(Flags::from_bits(self.flags))
+            .times(times)
+            .crop(self.crop(video.as_ref())?)
+            .video(video);
+        meta.caps = caps;
+        Ok(meta)
     }
 
     fn video(&self, format: &str) -> Result<VideoLayout> {
@@ -174,7 +171,7 @@ impl Metadata {
                 return Err(Failure::argument(format!("plane_count is {count} (at most 4)")));
             }
         };
-        Ok(VideoLayout { format: format.to_owned(), width: self.width, height: self.height, planes, fps })
+        Ok(VideoLayout::new(format, self.width, self.height, planes).fps(fps.0, fps.1))
     }
 
     fn crop(&self, video: Option<&VideoLayout>) -> Result<Option<Crop>> {

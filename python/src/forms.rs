@@ -255,7 +255,8 @@ pub(crate) fn views(layout: &VideoLayout, part: Crop, len: usize) -> Result<Vec<
     if forms.iter().zip(&starts).any(|(form, start)| !form.is_cut_anywhere() && !start.is_exact_across) {
         return Err(NoViews::Cut(part));
     }
-    let mut cut = VideoLayout { width: part.width, height: part.height, ..layout.clone() };
+    let mut cut = layout.clone();
+    (cut.width, cut.height) = (part.width, part.height);
     for (plane, start) in cut.planes.iter_mut().zip(&starts) {
         let moved = i128::from(plane.offset)
             + i128::from(plane.stride) * i128::from(start.row)

@@ -13,7 +13,7 @@ pub(crate) fn clock_name(clock: Clock) -> &'static str {
         Clock::Monotonic => "monotonic",
         Clock::Realtime => "realtime",
         Clock::Tai => "tai",
-        Clock::Other(_) => "other",
+        _ => "other",
     }
 }
 
@@ -21,7 +21,7 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Bytes => "bytes",
         Kind::Video => "video",
-        Kind::Other(_) => "other",
+        _ => "other",
     }
 }
 
@@ -124,7 +124,7 @@ fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyR
         "crop" => meta.crop = if value.is_none() { None } else { Some(crop(value)?) },
         "extensions" => {
             let pairs: Vec<(u16, Vec<u8>)> = value.extract()?;
-            meta.extensions = pairs.into_iter().map(|(ty, data)| Extension { ty, data }).collect();
+            meta.extensions = pairs.into_iter().map(|(ty, data)| Extension::new(ty, data)).collect();
         }
         _ => {
             return Err(PyValueError::new_err(
@@ -169,13 +169,9 @@ fn layout(value: &Bound<'_, PyAny>) -> PyResult<VideoLayout> {
         planes.push(Plane { offset, stride });
     }
     let [numerator, denominator]: [u32; 2] = value.get_item("fps")?.extract()?;
-    Ok(VideoLayout {
-        format: value.get_item("format")?.extract()?,
-        width: value.get_item("width")?.extract()?,
-        height: value.get_item("height")?.extract()?,
-        planes,
-        fps: (numerator, denominator),
-    })
+    let format: String = value.get_item("format")?.extract()?;
+    let (width, height) = (value.get_item("width")?.extract()?, value.get_item("height")?.extract()?);
+    Ok(VideoLayout::new(format, width, height, planes).fps(numerator, denominator))
 }
 
 fn crop(value: &Bound<'_, PyAny>) -> PyResult<Crop> {

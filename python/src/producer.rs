@@ -159,17 +159,13 @@ impl Producer {
         }
         let origin = Origin::here();
         let producer = py.detach(|| builder.open()).or_raise(py)?;
-        let base = Meta {
-            kind: if picture.is_some() || is_raw_video(caps.as_deref()) { Kind::Video } else { Kind::Bytes },
-            caps,
-            video: picture.as_ref().map(|picture| picture.layout.clone()),
-            times: Times {
-                duration: picture.as_ref().and_then(|picture| frame_duration(picture.layout.fps)),
-                latency_ns: picture.is_some().then_some(0),
-                ..Times::default()
-            },
-            ..Meta::default()
-        };
+        let is_video = picture.is_some() || is_raw_video(caps.as_deref());
+        let layout = picture.as_ref().map(|picture| picture.layout.clone());
+        let times = Times::default()
+            .duration(layout.as_ref().and_then(|layout| frame_duration(layout.fps)))
+            .latency_ns(layout.is_some().then_some(0));
+        let mut base = Meta::new(if is_video { Kind::Video } else { Kind::Bytes }).video(layout).times(times);
+        base.caps = caps;
         let shared = Shared { inner: Mutex::new(Some(Arc::new(producer))), topic: topic.into(), origin };
         Ok(Self { shared: Arc::new(shared), picture, base })
     }

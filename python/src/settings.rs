@@ -42,7 +42,7 @@ pub(crate) fn layout(
     fps: (u32, u32),
 ) -> PyResult<VideoLayout> {
     match VideoLayout::standard(format, width, height) {
-        Some((layout, _)) => Ok(VideoLayout { fps, ..layout }),
+        Some((layout, _)) => Ok(layout.fps(fps.0, fps.1)),
         None if VideoLayout::standard(format, 16, 16).is_none() => Err(raise(
             py,
             "InvalidArgument",

@@ -257,9 +257,3 @@ impl std::error::Error for Error {
         }
     }
 }
-
-impl From<crate::meta::MetaError> for Error {
-    fn from(error: crate::meta::MetaError) -> Self {
-        Self::Meta(error)
-    }
-}

@@ -20,18 +20,14 @@ fn rows(height: u32, info: &gst_video::VideoInfo) -> u32 {
 
 /// The layout that caps alone imply.
 pub(crate) fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
-    VideoLayout {
-        format: info.name().to_owned(),
-        width: info.width(),
-        height: rows(info.height(), info),
-        planes: planes(info.offset(), info.stride()).collect(),
-        fps: rate(info),
-    }
+    of_planes(info.offset(), info.stride(), info)
 }
 
 /// The layout of a picture whose planes lie so.
 pub(crate) fn of_planes(offsets: &[usize], strides: &[i32], info: &gst_video::VideoInfo) -> VideoLayout {
-    VideoLayout { planes: planes(offsets, strides).collect(), ..of_info(info) }
+    let (numerator, denominator) = rate(info);
+    VideoLayout::new(info.name(), info.width(), rows(info.height(), info), planes(offsets, strides))
+        .fps(numerator, denominator)
 }
 
 /// Whether planes still lie as a layout says.
@@ -68,11 +64,8 @@ pub(crate) fn cropped_part(
     else {
         return Ok(None);
     };
-    let layout = VideoLayout {
-        width: whole.0,
-        height: rows(whole.1, info),
-        ..of_planes(meta.offset(), meta.stride(), info)
-    };
+    let mut layout = of_planes(meta.offset(), meta.stride(), info);
+    (layout.width, layout.height) = (whole.0, rows(whole.1, info));
     check_fits(&layout, info, buffer.size())
         .map_err(|error| format!("A frame of {} bytes does not match its caps: {error}.", buffer.size()))?;
     Ok(Some(Part {

@@ -64,12 +64,7 @@ impl Moment {
 
 impl Encoder {
     pub(super) fn new(caps: &gst::CapsRef, info: gst_video::VideoInfo) -> Self {
-        let meta = Meta {
-            kind: Kind::Video,
-            caps: Some(caps.to_string()),
-            video: Some(layout::of_info(&info)),
-            ..Meta::default()
-        };
+        let meta = Meta::new(Kind::Video).caps(caps.to_string()).video(layout::of_info(&info));
         Self { info, meta, encoded: None, fits: usize::MAX }
     }
 
@@ -151,17 +146,16 @@ impl Encoder {
 fn per_frame(buffer: &gst::BufferRef, moment: Moment) -> PerFrame {
     let nanoseconds = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
     let known = |offset: u64| Some(offset).filter(|offset| *offset != gst::format::Buffers::OFFSET_NONE);
-    PerFrame {
-        flags: flags::from_buffer(buffer),
-        times: Times {
-            capture_ns: Some(moment.capture_ns),
-            clock: Clock::Monotonic,
-            pts: nanoseconds(buffer.pts()),
-            dts: nanoseconds(buffer.dts()),
-            duration: moment.duration_ns,
-            latency_ns: Some(moment.latency_ns),
-        },
-        offset: known(buffer.offset()),
-        offset_end: known(buffer.offset_end()),
-    }
+    let times = Times::default()
+        .capture_ns(moment.capture_ns)
+        .clock(Clock::Monotonic)
+        .pts(nanoseconds(buffer.pts()))
+        .dts(nanoseconds(buffer.dts()))
+        .duration(moment.duration_ns)
+        .latency_ns(moment.latency_ns);
+    PerFrame::default()
+        .flags(flags::from_buffer(buffer))
+        .times(times)
+        .offset(known(buffer.offset()))
+        .offset_end(known(buffer.offset_end()))
 }

@@ -12,7 +12,6 @@ use super::CopyReason;
 use super::pool::Pooled;
 use super::receive::Unreadable;
 use crate::info::ParticipantId;
-use crate::meta::{Meta, MetaError};
 use crate::protocol::lease;
 use crate::shm::epoch::Epoch;
 
@@ -277,15 +276,6 @@ impl Frame {
             Body::Leased(leased) => leased.read_meta(block),
             Body::Copied { meta, .. } => block.clone_from(meta),
         }
-    }
-
-    /// The metadata; `None` for bare bytes.
-    ///
-    /// # Errors
-    /// If the block cannot be understood.
-    pub fn meta(&self) -> Result<Option<Meta>, MetaError> {
-        let block = self.meta_bytes();
-        if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) }
     }
 }
 

@@ -32,12 +32,12 @@ const NO_BLOCK: [u8; HEADER_LEN] = {
 /// ```
 /// use shmflow::meta::{EncodedMeta, Meta, MetaHeader, PerFrame};
 ///
-/// let mut block = EncodedMeta::new(&Meta { caps: Some("audio/x-raw".into()), ..Meta::default() })?;
+/// let mut block = EncodedMeta::new(&Meta::default().caps("audio/x-raw"))?;
 /// let mut room = [0; 256];
 /// let mut known: Option<(Vec<u8>, Meta)> = None;
 /// let mut parsed = 0;
 /// for frame in 0..100 {
-///     block.patch(&PerFrame { offset: Some(frame), ..PerFrame::default() });
+///     block.patch(&PerFrame::default().offset(frame));
 ///     let len = block.write_to(&mut room)?;
 ///
 ///     let header = MetaHeader::parse(&room[..len])?;

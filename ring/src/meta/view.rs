@@ -14,11 +14,8 @@ use super::{Flags, Meta, Times};
 /// ```
 /// use shmflow::meta::{Meta, MetaView, Times};
 ///
-/// let meta = Meta {
-///     caps: Some("video/x-raw, format=GRAY8".into()),
-///     times: Times { pts: Some(40_000_000), ..Times::default() },
-///     ..Meta::default()
-/// };
+/// let times = Times::default().pts(40_000_000);
+/// let meta = Meta::default().caps("video/x-raw, format=GRAY8").times(times);
 /// let block = meta.to_vec()?;
 ///
 /// let view = MetaView::parse(&block)?;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::inner::Inner;
 use super::slot::OwnSlot;
 use crate::error::{Error, Result};
-use crate::meta::{EncodedMeta, Meta};
 
 /// A slot to write a frame into, straight in shared memory. Dropped unpublished, it is given back.
 ///
@@ -56,22 +55,14 @@ impl Claim {
         self.fill(bytes);
     }
 
-    /// Adds metadata, or replaces it.
-    ///
-    /// # Errors
-    /// [`Error::Meta`] if it cannot be encoded or is larger than the topic has room for.
-    pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
+    /// Has `write` put a metadata block into the slot, from the start of the room given, and say how long it is: so a
+    /// block is encoded where it stays. What is in a block the ring does not know.
+    pub(crate) fn set_meta_with<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<()>
+    where
+        Error: From<E>,
+    {
         // SAFETY: not published; `&mut self`.
-        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
-    }
-
-    /// As [`set_meta`](Self::set_meta), of metadata that was encoded before and is the same for many frames.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
-        // SAFETY: as above.
-        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
+        unsafe { self.slot.set_meta_with(write) }
     }
 
     /// Adds an encoded metadata block, or replaces it.
@@ -176,24 +167,14 @@ pub struct PublishPermit {
 }
 
 impl PublishPermit {
-    /// Adds metadata, or replaces it.
-    ///
-    /// # Errors
-    /// As [`Claim::set_meta`]; [`Error::InvalidArgument`] after publication.
-    pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
+    /// As [`Claim::set_meta_with`]; [`Error::InvalidArgument`] also after publication.
+    pub(crate) fn set_meta_with<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<()>
+    where
+        Error: From<E>,
+    {
         self.check_unpublished()?;
         // SAFETY: not published; `&mut self`, and the buffer cannot reach the metadata.
-        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
-    }
-
-    /// As [`Claim::set_encoded_meta`]; [`Error::InvalidArgument`] also after publication.
-    ///
-    /// # Errors
-    /// As said.
-    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
-        self.check_unpublished()?;
-        // SAFETY: as above.
-        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
+        unsafe { self.slot.set_meta_with(write) }
     }
 
     /// As [`Claim::set_meta_bytes`]; [`Error::InvalidArgument`] also after publication.

@@ -18,7 +18,6 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::meta::Meta;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
@@ -102,17 +101,6 @@ impl Producer {
     pub fn write(&self, bytes: &[u8]) -> Result<u64> {
         let mut claim = self.claim(bytes.len())?;
         claim.fill(bytes);
-        Ok(claim.publish()?.seq())
-    }
-
-    /// As [`write`](Self::write), with metadata.
-    ///
-    /// # Errors
-    /// Also [`Error::Meta`] if the metadata is larger than the topic has room for.
-    pub fn write_with(&self, bytes: &[u8], meta: &Meta) -> Result<u64> {
-        let mut claim = self.claim(bytes.len())?;
-        claim.fill(bytes);
-        claim.set_meta(meta)?;
         Ok(claim.publish()?.seq())
     }
 

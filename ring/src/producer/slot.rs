@@ -9,7 +9,6 @@ use std::sync::atomic::{
 
 use super::inner::Inner;
 use crate::error::{Error, Result};
-use crate::meta::MetaError;
 use crate::protocol::publish::{Published, publish};
 use crate::protocol::{FailPoint, Memory, claim};
 use crate::shm::epoch::Epoch;
@@ -89,14 +88,17 @@ impl OwnSlot {
         }
     }
 
-    /// Has metadata written into the slot's room for it.
+    /// Has `write` put a metadata block into the slot's room for it, from its start, and say how long it is.
     ///
     /// # Safety
     /// The slot is not published, and nobody else calls this at the same time.
-    pub(super) unsafe fn set_meta(
+    pub(super) unsafe fn set_meta_with<E>(
         &self,
-        write: impl FnOnce(&mut [u8]) -> std::result::Result<usize, MetaError>,
-    ) -> Result<()> {
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<()>
+    where
+        Error: From<E>,
+    {
         // SAFETY: we own the slot; nobody else makes references to its metadata.
         let len = unsafe { self.epoch.with_meta(self.slot, write) };
         match len {
@@ -109,7 +111,7 @@ impl OwnSlot {
     /// Copies an encoded metadata block into the slot.
     ///
     /// # Safety
-    /// As [`set_meta`](Self::set_meta).
+    /// As [`set_meta_with`](Self::set_meta_with).
     pub(super) unsafe fn set_meta_bytes(&self, block: &[u8]) -> Result<()> {
         // SAFETY: passed on to the caller.
         if !unsafe { self.epoch.write_meta(self.slot, block) } {
