@@ -4,12 +4,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::error::Result;
-use crate::layout::peers::next_end;
 use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
-use crate::protocol::{FailPoint, publish, reap};
+use crate::protocol::primary::depose;
+use crate::protocol::{FailPoint, end, publish, reap};
 use crate::shm::epoch::Epoch;
-use crate::shm::registration::{Role, owner_id};
+use crate::shm::registration::Role;
 use crate::sys::files::remove_orphaned_temps;
 use crate::sys::lock;
 
@@ -67,18 +67,10 @@ pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     if !whole || header.epoch.load(SeqCst) > epoch.geometry.epoch {
         return;
     }
-    let before = header.ended.load(SeqCst);
-    if Role::of(id) == Role::Producer && header.active.load(SeqCst) & bit(id) != 0 {
-        // Killed after its end of stream, it has ended; otherwise it is gone. If this fails another has reaped it, and
-        // somebody may have come since.
-        let ended = next_end(before, entry.ended.load(SeqCst));
-        let _ = header.ended.compare_exchange(before, ended, SeqCst, SeqCst);
-        header.last_producer.fetch_max(entry.generation.load(SeqCst), SeqCst);
+    if Role::of(id) == Role::Producer {
+        end::clear_dead(peers, id);
         for word in [&header.primary, &header.exclusive] {
-            let found = word.load(SeqCst);
-            if owner_id(found) == Some(id) {
-                let _ = word.compare_exchange(found, 0, SeqCst, SeqCst);
-            }
+            depose(peers, word, id);
         }
         header.watchers.fetch_and(!bit(id), SeqCst);
     }

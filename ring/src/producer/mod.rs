@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::FailPoint;
+use crate::protocol::events;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
 use crate::sys::cancel::CancelToken;
@@ -200,6 +201,10 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
+        if self.inner.has_ended() {
+            // Those who died before us go before us: the last one to go decides whether the stream has ended.
+            self.inner.reap();
+        }
         let member = &self.inner.member;
         member.deactivate();
         if member.check_fork().is_ok() && member.peers.end().is_some() {
@@ -210,6 +215,11 @@ impl Drop for Producer {
 }
 
 impl Inner {
+    fn has_ended(&self) -> bool {
+        self.member.peers.is_own_process()
+            && self.member.entry().is_some_and(|entry| entry.ended.load(SeqCst) != 0)
+    }
+
     fn wait_event(&self, last: u32, timeout: Option<Duration>, cancel_token: &CancelToken) -> Result<u32> {
         let tick = Duration::from_secs(1);
         let topic = || self.member.topic_shared();
@@ -245,19 +255,10 @@ impl Inner {
         result
     }
 
-    /// One more thread of this producer watches, or one less. The participant has one bit for all of them: the first sets
-    /// it, the last clears it, and the mutex keeps that in the order of their counting.
+    /// One more thread of this producer watches, or one less.
     fn watch_events(&self, begins: bool) {
-        let watchers = &self.member.peers.header().watchers;
-        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
-        if begins {
-            *watching += 1;
-            watchers.fetch_or(bit(self.id), SeqCst);
-        } else {
-            *watching -= 1;
-            if *watching == 0 {
-                watchers.fetch_and(!bit(self.id), SeqCst);
-            }
-        }
+        let mut threads = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = if begins { events::begin } else { events::finish };
+        change(&self.member.peers, self.id, &mut threads);
     }
 }

@@ -3,16 +3,23 @@
 //! Nothing here opens files, locks, maps or sleeps. Each function says what it needs to hold and what a death
 //! inside it leaves behind; `docs/architecture.md` has the whole picture.
 
+pub(crate) mod accepted_caps;
+pub(crate) mod cancel;
 pub(crate) mod claim;
+pub(crate) mod end;
+pub(crate) mod events;
 #[cfg_attr(
     not(feature = "failpoints"),
     allow(dead_code, unreachable_pub, reason = "public with that feature")
 )]
 pub(crate) mod fail_points;
+pub(crate) mod fork_gate;
 pub(crate) mod lease;
 pub(crate) mod memory;
 #[cfg(test)]
 mod models;
+pub(crate) mod poll_fd;
+pub(crate) mod primary;
 pub(crate) mod publish;
 pub(crate) mod reap;
 pub(crate) mod seal;
@@ -20,7 +27,7 @@ pub(crate) mod sleep;
 
 #[cfg_attr(not(feature = "failpoints"), allow(unreachable_pub, reason = "public with that feature"))]
 pub use fail_points::FailPoint;
-pub(crate) use memory::{Fence, Memory, Mutant, Word};
+pub(crate) use memory::{Fence, Memory, Mutant, Shared, Word};
 
 /// How often a loop over shared words goes round before it calls them corrupt. Each round of an honest loop
 /// means that another participant made progress; this many in a row without ours do not happen.

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqC
 use std::sync::{Arc, OnceLock};
 
 use super::participants::ParticipantTable;
+use super::shared::CapsOf;
 use crate::error::{Error, Result};
-use crate::info::ConsumerInfo;
 use crate::layout::peers::Participant;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
+use crate::protocol::primary::resign;
+pub(crate) use crate::protocol::primary::{owner_id, owner_word};
+use crate::protocol::{FailPoint, accepted_caps, end};
 use crate::sys::lock;
 
 /// What a participant does.
@@ -106,13 +108,10 @@ impl Registration {
         for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
             counter.store(0, Relaxed);
         }
-        for word in [&entry.caps_len, &entry.caps_lock] {
-            word.store(0, Relaxed);
-        }
-        if !accepted_caps.is_empty() {
-            // Before producers count us: a producer that waits for a consumer goes by what it accepts.
-            ConsumerInfo::write(&self.peers, id, accepted_caps);
-        }
+        // Before producers count us: a producer that waits for a consumer goes by what it accepts. Empty caps too, which
+        // remove what a dead owner of the entry accepted.
+        let caps = CapsOf { peers: &self.peers, id, stops: !accepted_caps.is_empty() };
+        accepted_caps::write(&caps, accepted_caps.as_bytes());
         entry.pid.store(std::process::id().into(), Relaxed);
         entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
         self.peers.set_name(id, name);
@@ -122,7 +121,7 @@ impl Registration {
         entry.cursor.store(cursor, SeqCst);
         fail_point(FailPoint::JoinCursor);
         if Role::of(id) == Role::Producer {
-            self.peers.note_end(0);
+            end::come(&self.peers);
         }
         header.active.fetch_or(bit(id), SeqCst);
         fail_point(FailPoint::JoinActive);
@@ -132,7 +131,7 @@ impl Registration {
     /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
     /// protected until the last lease or slot is dropped.
     pub(crate) fn deactivate(&self) {
-        let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
+        let Some(id) = self.id() else { return };
         // By our own generation: after an open that failed, the entry may be somebody else's by now.
         if !self.peers.is_own_process() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
             return;
@@ -140,11 +139,10 @@ impl Registration {
         let header = self.peers.header();
         if Role::of(id) == Role::Producer {
             // The last one to go decides: an orderly end, or just gone.
-            self.peers.note_end(entry.ended.load(SeqCst));
-            header.last_producer.fetch_max(self.generation(), SeqCst);
+            end::go(&self.peers, id, self.generation());
             let me = owner_word(id, self.generation());
             for word in [&header.primary, &header.exclusive] {
-                let _ = word.compare_exchange(me, 0, SeqCst, Relaxed);
+                resign(word, me);
             }
             header.watchers.fetch_and(!bit(id), SeqCst);
             fail_point(FailPoint::LeaveEnded);
@@ -163,19 +161,6 @@ impl Drop for Registration {
             self.deactivate();
             crate::lifecycle::leave::leave(self);
         }
-    }
-}
-
-/// How `primary` and `exclusive` name a producer.
-pub(crate) const fn owner_word(id: u8, generation: u64) -> u64 {
-    generation << 8 | (id as u64 + 1)
-}
-
-/// The id in such a word.
-pub(crate) const fn owner_id(word: u64) -> Option<u8> {
-    match (word as u8).checked_sub(1) {
-        Some(id) if id < PRODUCERS => Some(id),
-        _ => None,
     }
 }
 
