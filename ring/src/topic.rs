@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 /// file name Linux allows.
 pub(crate) const MAX_ESCAPED: usize = 200;
 
-/// Environment variable that says where topics live.
+/// Environment variable with the directory of the topics.
 pub(crate) const DIR_VARIABLE: &str = "SHMFLOW_DIR";
 
-/// Where topics live unless told otherwise.
+/// The default directory of the topics.
 pub(crate) const DEFAULT_DIR: &str = "/dev/shm";
 
 const PREFIX: &str = "shmflow.";
@@ -62,7 +62,7 @@ impl Topic {
         Ok(Self { name: name.into(), escaped, dir: directory(dir) })
     }
 
-    /// The name as people write it.
+    /// The name, unescaped.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

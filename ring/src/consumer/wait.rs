@@ -15,7 +15,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::futex::{self, Private, Woken};
 
-/// The longest sleep: the death of a peer wakes no futex, so a sleeper looks up at times.
+/// The longest sleep: the death of a peer wakes no futex, so a sleeper checks its peers at intervals.
 const TICK: Duration = Duration::from_secs(1);
 /// The shortest, when frames are overdue.
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
@@ -65,7 +65,7 @@ impl ArrivalTimer {
         (self.last, self.looked, self.idle) = (now, now, false);
     }
 
-    /// How long to sleep before looking up: four frames' time once, then the whole tick.
+    /// How long to sleep before checking the peers: four frame intervals once, then the whole interval.
     pub(super) fn tick(&self) -> Duration {
         if self.idle || self.longest > TICK {
             self.longest
@@ -118,7 +118,7 @@ impl WaitCondition<'_> {
         let epoch = self.epoch;
         let id = epoch.member.id();
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
-        // each, and all that kernels before 5.16 can do without looking up all the time.
+        // each, and all that kernels before 5.16 can do without checking all the time.
         let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
         let value = match id {
             Some(id) => sleep::prepare(epoch, id, || self.is_ready()),

@@ -50,7 +50,7 @@ pub(crate) struct Header {
     /// Low 48 bits: the last producer to go ended the stream before this sequence, or 0. High 16 bits: how often
     /// producers came and went, so that whoever reaps one late does not overwrite what happened since.
     pub(crate) ended: AtomicU64,
-    /// Producer in charge (`generation << 8 | id`, id + 1 so that 0 means none), for stand-by producers.
+    /// The primary (`generation << 8 | id`, id + 1 so that 0 means none), for standby producers.
     pub(crate) primary: AtomicU64,
     /// Producer that excludes others, coded alike.
     pub(crate) exclusive: AtomicU64,
@@ -98,7 +98,7 @@ pub(crate) struct Participant {
     pub(crate) lost: AtomicU64,
     /// Frames that a consumer got as copies.
     pub(crate) copied: AtomicU64,
-    /// The epoch it works in.
+    /// The epoch that it reads or writes.
     pub(crate) epoch: AtomicU64,
     /// Producer: its stream ended before this sequence; 0 while it goes on.
     pub(crate) ended: AtomicU64,

@@ -61,7 +61,7 @@ pub(crate) enum State {
         /// Participant id of that producer.
         owner: u8,
     },
-    /// Stamped with a sequence; offered only if the index says so too.
+    /// Stamped with a sequence; published only if the index names the slot, too.
     Published {
         /// Its sequence number.
         seq: u64,

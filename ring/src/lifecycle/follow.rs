@@ -11,7 +11,7 @@ use crate::shm::epoch::Epoch;
 use crate::sys::files::same_file;
 use crate::topic::FileKind;
 
-/// How often names are looked up again that led to other files a moment before. Each time the topic has grown meanwhile.
+/// How often names that led to other files a moment before are opened again. Each time the topic has grown meanwhile.
 const ATTEMPTS: usize = 16;
 
 /// The epoch in which a producer goes on: the newest that has started. `None` if that is the one it has.

@@ -30,7 +30,7 @@ pub(crate) fn grow(
         return Err(Error::Removed { topic: topic.name().into() });
     }
     if whole::parts(member, allow_foreign)? != Parts::Whole {
-        // It cannot be repaired from here: newcomers would not find us.
+        // It cannot be recovered from here: new participants would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
     }
     recover(member, allow_foreign)?;

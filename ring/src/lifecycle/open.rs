@@ -212,7 +212,7 @@ fn is_current(member: &Arc<Registration>) -> Result<bool> {
     if member.peers.header().removed.load(SeqCst) != 0 {
         let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
         if !may_unlink(topic.dir(), owner).map_err(io)? {
-            // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
+            // Its owner was killed in the middle of a removal; the topic is gone, and we cannot recreate it.
             return Err(no_topic(topic));
         }
         remove_but_peers(member)?;

@@ -16,7 +16,7 @@ use crate::topic::{FileKind, Topic};
 pub(crate) enum Parts {
     /// All of it.
     Whole,
-    /// No ring, and nobody who could have had one: it was never made, or is to be made anew.
+    /// No ring, and no participant that could have had one: it was never created, or is to be recreated.
     NotMade,
     /// Somebody deleted this.
     Missing(PathBuf),

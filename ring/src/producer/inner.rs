@@ -169,7 +169,7 @@ impl Inner {
             let Current { epoch, hint, probed, .. } = current;
             let geometry = &epoch.geometry;
             let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
-            // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
+            // Frames beyond the depth need not be kept for consumers, unless the policy keeps unread frames.
             let owed_from = match self.overflow_policy {
                 OverflowPolicy::DropNew => cursor,
                 OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
@@ -180,7 +180,7 @@ impl Inner {
             }
             let now = monotonic_coarse_ns();
             if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
-                // Somebody lags: the dead are owed nothing.
+                // A consumer lags: if it is dead, no frame has to be kept for it.
                 *probed = now;
                 if reap::reap_dead(epoch)? != 0 {
                     hint.reset();

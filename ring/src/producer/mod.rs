@@ -38,7 +38,7 @@ use inner::Inner;
 /// let mut slot = producer.claim(5)?;         // memory shared with every consumer
 /// slot.copy_from_slice(b"hello");
 /// assert_eq!(slot.publish()?.seq(), 1);      // no copy was made
-/// assert_eq!(producer.write(b"world")?, 2);  // for those who have bytes already: one copy
+/// assert_eq!(producer.write(b"world")?, 2);  // for bytes in the program's memory: one copy
 /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
 /// # Ok::<(), shmflow::Error>(())
 /// ```
@@ -88,7 +88,7 @@ impl Producer {
     /// Takes a slot to write `len` bytes into. A frame that is larger than the slots moves the topic to a new epoch.
     ///
     /// # Errors
-    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite what is there (both
+    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite unread frames (both
     /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
     /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
@@ -126,7 +126,7 @@ impl Producer {
     }
 
     /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
-    /// now: for those who have so many bytes to spend. Nothing happens if the slots are large enough.
+    /// now: for producers with a fixed number of bytes to use. Nothing happens if the slots are large enough.
     ///
     /// # Errors
     /// As [`grow`](Self::grow).
@@ -140,8 +140,8 @@ impl Producer {
         Geometry::of(&self.inner.geometry())
     }
 
-    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
-    /// every producer has said it or left. Publishing again revokes it.
+    /// Ends the stream after the newest frame. Consumers that have read every frame get [`Error::Ended`], once every
+    /// producer has ended the stream or left. Publishing again revokes it.
     pub fn end(&self) {
         if self.inner.member.check_fork().is_err() {
             return; // the parent's stream goes on
@@ -154,7 +154,7 @@ impl Producer {
         }
     }
 
-    /// Registered consumers that are alive. Those who only read are not registered.
+    /// The number of registered consumers that are alive. Read-only consumers are not registered.
     #[must_use]
     pub fn consumer_count(&self) -> usize {
         self.inner.member.peers.consumers().count_ones() as usize
@@ -191,8 +191,8 @@ impl Producer {
     }
 
     /// Whether this producer is the one whose frames count: always in shared and exclusive mode; in primary mode only
-    /// for the primary. A stand-by producer that asks takes over if the primary is dead, or stands for longer
-    /// than its time-out.
+    /// for the primary. A standby takes over if the primary is dead, or has published nothing for longer than the
+    /// takeover timeout.
     #[must_use]
     pub fn try_become_primary(&self) -> bool {
         self.inner.try_become_primary()

@@ -55,7 +55,7 @@ pub(crate) enum Mutant {
     IndexStores,
     /// A consumer trusts the state that it saw before it set its bit.
     NoSecondLook,
-    /// What the index offers is looked up before the holder word is.
+    /// The claimer reads the index before the holder word.
     OfferBeforeHolders,
     /// The first `head` of an epoch is stored, whoever was faster.
     StartStores,

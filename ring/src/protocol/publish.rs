@@ -16,14 +16,13 @@ pub(crate) enum Published {
 
 /// Publishes `slot`, which `me` claimed and filled.
 ///
-/// The index entry is the publication point: until then a death leaves a *ghost*, a stamped slot that the index
-/// does not lead to, which nobody offers and anybody may claim. After it, `head` is behind by one until somebody
-/// helps it forward. `me`'s holder bit stays set throughout: it keeps a slot that is stamped but not yet indexed
-/// from being claimed.
+/// The index entry is the publication point: until then a death leaves an *orphaned slot*, stamped but not indexed, which
+/// no consumer can lease and any producer may claim. After it, `head` is behind by one until a participant helps it
+/// forward. `me`'s holder bit stays set throughout: it keeps a slot that is stamped but not yet indexed from being claimed.
 pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, Corruption> {
     let mut stamp = State::Writing { owner: me };
     for _ in 0..LOOPS {
-        // Acquire: pairs with the CAS of whoever advanced `head`, so that the index entry is at least as new.
+        // Acquire: pairs with the CAS of the participant that advanced `head`, so that the index entry is at least as new.
         let h = m.head().load(Acquire);
         if h == 0 || h >= MAX_SEQ {
             return Err(Corruption::Head);

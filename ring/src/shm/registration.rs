@@ -36,7 +36,7 @@ impl Role {
     }
 }
 
-/// A participant, from the lock on its byte to the close of its descriptor.
+/// A participant, from the lock on its byte until its descriptor is closed.
 #[derive(Debug)]
 pub(crate) struct Registration {
     pub(crate) peers: ParticipantTable,
@@ -50,7 +50,7 @@ impl Registration {
         Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
     }
 
-    /// The participant id; `None` for those who only read.
+    /// The participant id; `None` for read-only consumers.
     pub(crate) fn id(&self) -> Option<u8> {
         self.id.get().copied()
     }
@@ -124,17 +124,17 @@ impl Registration {
         self.peers.notify();
     }
 
-    /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
-    /// protected until the last lease or slot is dropped.
+    /// Leaves the mask of active participants: from here on no frame is kept for it, and it does not count. What it still
+    /// holds stays protected until the last lease or slot is dropped.
     pub(crate) fn deactivate(&self) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
-        // By our own generation: after an open that failed, the entry may be somebody else's by now.
+        // By our own generation: after an open that failed, the entry may belong to another participant by now.
         if !self.peers.is_own_process() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
             return;
         }
         let header = self.peers.header();
         if Role::of(id) == Role::Producer {
-            // The last one to go decides: an orderly end, or just gone.
+            // The last producer to leave decides: it ended the stream, or just left.
             self.peers.note_end(entry.ended.load(SeqCst));
             header.last_producer.fetch_max(self.generation(), SeqCst);
             let me = owner_word(id, self.generation());

@@ -303,7 +303,7 @@ pub(crate) fn open_to_lock_and_map(
         let open = || open_existing(topic, path, write, allow_foreign);
         let opened = OpenedTwice { locks: open()?, view: open()? };
         let same = opened.locks.fd().and_then(|locks| same_inode(locks, opened.view.fd()?));
-        // If not, the topic was made anew between the two.
+        // If not, the topic was recreated between the two.
         if same.map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))? {
             return Ok(opened);
         }

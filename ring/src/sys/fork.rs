@@ -97,7 +97,7 @@ fn wait_for_fork_lock(closed: impl Fn(u32) -> bool) -> u32 {
 }
 
 thread_local! {
-    /// Forks that this thread has announced at the gate and not taken back. A C library may call the handler after a fork
+    /// Forks that this thread has announced at the fork lock and not taken back. A C library may call the handler after a fork
     /// and not the one before it, when they were registered in between (musl does).
     static ANNOUNCED: Cell<u32> = const { Cell::new(0) };
 }
@@ -119,7 +119,7 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // In a child forked by a signal handler in the middle of us, the handler has reset the gate.
+        // In a child forked by a signal handler in the middle of us, the handler has reset the fork lock.
         if self.0 == generation() {
             FORK_LOCK.fetch_sub(1, Ordering::AcqRel);
         }
