@@ -99,7 +99,7 @@ pub(crate) fn gc_soon(dir: &Path) {
     let since = Duration::from_nanos(now.saturating_sub(last));
     if (last == 0 || since >= AT_MOST_EVERY) && LAST.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
         let dir = dir.to_path_buf();
-        // Without a thread it is done by whoever opens the next topic, or by `shmflow gc`.
+        // Without a thread the next process that opens a topic does it, or `shmflow gc`.
         let _ = thread::spawn("shmflow-collect", move || {
             std::thread::sleep(DELAY);
             // What could not be removed stays, as it did.
@@ -154,7 +154,7 @@ fn collect_topic(
     refused.map_or(Ok(()), |error| Err(SkipReason::Failed(error)))
 }
 
-/// Removes a temporary file if nobody is making it; its size.
+/// Removes a temporary file if no process is creating it; its size.
 fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let file = match open_existing(topic, path, true, true) {
         Ok(file) => file,

@@ -119,7 +119,7 @@ fn read_rings(topic: &Topic) -> Result<Vec<RingSnapshot>> {
     let files = files_of(topic).map_err(|error| Error::io(topic.name(), "list its files", error))?;
     for (kind, path) in files {
         if matches!(kind, FileKind::OldRing(_))
-            // One that cannot be read, or is gone by now, concerns nobody any more.
+            // One that cannot be read, or is gone by now, is not listed.
             && let Ok(ring) = RingSnapshot::read(topic, &path)
         {
             rings.entry(ring.geometry.epoch).or_insert(ring);

@@ -1,6 +1,6 @@
 //! Administration: list and inspect topics, and remove those that are not needed.
 //!
-//! Nothing here maps a file that somebody else may truncate, and nothing judges by process ids.
+//! Nothing here maps a file that another process may truncate, and nothing judges by process ids.
 
 mod gc;
 mod inspect;

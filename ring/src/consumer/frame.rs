@@ -53,7 +53,7 @@ impl FrameAlloc {
 
     fn fill(&mut self, inner: Inner) -> Arc<Inner> {
         let Some(mut room) = self.0.take() else { return Arc::new(inner) };
-        // Nobody else ever had it.
+        // No other code ever had it.
         let Some(place) = Arc::get_mut(&mut room) else { return Arc::new(inner) };
         place.write(inner);
         // SAFETY: written just now.

@@ -22,7 +22,7 @@ const PINNED_EPOCHS: usize = 2;
 impl Consumer {
     /// The next frame if there is one.
     pub(super) fn poll(&mut self) -> Result<Option<Frame>> {
-        // Each round either returns, loses at least one frame, or goes on to a later epoch. Frames that are lost faster
+        // Each round either returns, loses at least one frame, or continues to a later epoch. Frames that are lost faster
         // than one can look for them are for the next call.
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
             match self.look()? {

@@ -84,7 +84,7 @@ impl ArrivalTimer {
         due
     }
 
-    /// The same for who does not wait, and finds nothing.
+    /// The same for a consumer that does not wait, and finds nothing.
     pub(super) fn on_empty_poll(&mut self) -> bool {
         self.empty = self.empty.wrapping_add(1);
         self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(PEER_CHECK_INTERVAL)
@@ -101,7 +101,7 @@ impl ArrivalTimer {
     }
 }
 
-/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
+/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not reported, a removal, or its
 /// cancel token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitCondition<'a> {
@@ -145,7 +145,7 @@ impl WaitCondition<'_> {
         woken
     }
 
-    /// Nothing came: is somebody dead, or the topic gone?
+    /// Nothing arrived: is a peer dead, or the topic gone?
     pub(super) fn check_peers(&self) -> Result<()> {
         let member = &self.epoch.member;
         if !self.epoch.has_names() {

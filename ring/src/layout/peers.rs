@@ -1,4 +1,4 @@
-//! The bytes of `peers`: who takes part in a topic. It outlives every epoch.
+//! The bytes of `peers`: the participants of a topic. It outlives every epoch.
 
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -75,7 +75,7 @@ pub(crate) const fn next_end(word: u64, ended: u64) -> u64 {
 pub(crate) struct Participant {
     /// Generation of the owner; 0 is a free entry.
     pub(crate) generation: AtomicU64,
-    /// Process id in its own PID namespace: for people, never for liveness.
+    /// Process id in its own PID namespace: for display, never for liveness.
     pub(crate) pid: AtomicU64,
     /// When it joined, CLOCK_MONOTONIC in nanoseconds.
     pub(crate) joined: AtomicU64,
@@ -100,7 +100,7 @@ pub(crate) struct Participant {
     pub(crate) copied: AtomicU64,
     /// The epoch that it reads or writes.
     pub(crate) epoch: AtomicU64,
-    /// Producer: its stream ended before this sequence; 0 while it goes on.
+    /// Producer: its stream ended before this sequence; 0 while it continues.
     pub(crate) ended: AtomicU64,
     _pad1: AtomicU64,
 }

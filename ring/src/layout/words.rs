@@ -54,7 +54,7 @@ impl Entry {
 /// The state of a slot: `seq:48 | owner:8 | tag:8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Holds nothing that anybody may read.
+    /// Holds nothing that a consumer may read.
     Free,
     /// A producer writes into it.
     Writing {

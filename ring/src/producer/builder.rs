@@ -200,7 +200,7 @@ impl ProducerBuilder {
         };
         admin::gc_soon(topic.dir());
         let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
-        // What others left who died while no producer was there.
+        // What other participants left that died while the topic had no producer.
         inner.reap();
         Ok(Producer { inner })
     }

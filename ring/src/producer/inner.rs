@@ -243,7 +243,7 @@ impl Inner {
         if self.overflow_policy == OverflowPolicy::OverwriteOldest
             && protected_frames(geometry) >= geometry.depth.into()
         {
-            // Every frame within the depth is kept, so that nobody's cursor needs to be read.
+            // Every frame within the depth is kept, so that no cursor needs to be read.
             return 0;
         }
         let peers = &self.member.peers;
@@ -337,12 +337,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Wakes those who wait, after a publication.
+    /// Wakes the waiting consumers, after a publication.
     pub(super) fn wake(&self, epoch: &Epoch) {
         let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
         let always = crowded || epoch.geometry.allows_read_only();
         if publish::wake(epoch, always) {
-            // Bits of sleepers, and nobody sleeps: one of them may be dead.
+            // Sleeper bits are set, and no process was woken: one of them may be dead.
             self.reap_sometimes();
         }
     }

@@ -144,7 +144,7 @@ impl Producer {
     /// producer has ended the stream or left. Publishing again revokes it.
     pub fn end(&self) {
         if self.inner.member.check_fork().is_err() {
-            return; // the parent's stream goes on
+            return; // the parent's stream continues
         }
         let epoch = self.inner.epoch();
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
@@ -176,7 +176,7 @@ impl Producer {
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
-    /// `cancel_token` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
+    /// `cancel_token` is cancelled; its value then. Also wakes once a second to see whether a participant died, or the topic is
     /// gone.
     ///
     /// # Errors
@@ -236,7 +236,7 @@ impl Inner {
                 break Err(Error::Timeout { topic: topic() });
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
-            // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
+            // Why it woke does not matter: everything is looked at again. A failure shows as a timeout.
             let woken = futex::wait_any(&header.events, last, &[(cancel_token.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();

@@ -16,7 +16,7 @@ pub(crate) enum Lease {
     Lapped,
     /// Still in the index, but a producer took the slot back.
     Lost,
-    /// The epoch ended before `n`: go on in the next one.
+    /// The epoch ended before `n`: continue in the next one.
     Sealed,
 }
 

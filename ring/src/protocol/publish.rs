@@ -69,7 +69,7 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
     Err(Corruption::Head)
 }
 
-/// Wakes those who sleep, after a publication; whether a wake-up call found nobody although bits are set
+/// Wakes the sleepers, after a publication; whether a wake-up call woke no process although bits are set
 /// (then one of the sleepers is dead, or has just woken by itself).
 pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
     m.bump_wake();
@@ -85,7 +85,7 @@ pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
     nobody
 }
 
-/// Advances `head` over frames whose producers died before they could; only for those who may write the ring.
+/// Advances `head` over frames whose producers died before they could; only for processes that may write the ring.
 pub(crate) fn help_head<M: Memory>(m: &M) {
     for _ in 0..m.index_len() {
         let h = m.head().load(Acquire);

@@ -206,7 +206,7 @@ impl ParticipantTable {
             end.generation = end.generation.max(entry.generation.load(SeqCst));
             said |= if ended == 0 { 0 } else { bit(id) };
         }
-        // One that was killed before it could say so will not; nobody may have reaped it yet.
+        // One that was killed before it ended the stream will not end it; it may not be reaped yet.
         (said != 0 && (said == producers || self.alive(producers & !said) == 0)).then_some(end)
     }
 
@@ -254,7 +254,7 @@ impl ParticipantTable {
     }
 }
 
-/// An end of the stream. The next one is later or a newer producer's: in between somebody published, or came.
+/// An end of the stream. The next one is later or a newer producer's: in between a producer published, or joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     /// It is before this sequence.

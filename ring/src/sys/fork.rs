@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::clock::Deadline;
 
 const EMPTY: RawFd = -1;
-/// A cell somebody has taken and is about to fill.
+/// A cell that a thread has taken and is about to fill.
 const TAKEN: RawFd = -2;
 const CHUNK_LEN: usize = 64;
 
@@ -108,7 +108,7 @@ impl Opening {
     fn begin() -> Self {
         loop {
             // What was seen open is what is changed: a fork that came meanwhile makes it fail. After the bound has passed
-            // we go on beside a fork.
+            // we continue beside a fork.
             let gate = wait_for_fork_lock(|gate| gate >= FORK);
             if FORK_LOCK.compare_exchange_weak(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Self(generation());

@@ -52,7 +52,7 @@ impl Mapping {
         self.access
     }
 
-    /// Start of the range if all of it lies within the mapping.
+    /// Start of the range if all of it is within the mapping.
     fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
         if offset.checked_add(len)? > self.region.len {
             return None;
@@ -83,7 +83,7 @@ impl Mapping {
     /// Fills the page tables of a range, which gives holes of the file memory.
     ///
     /// # Errors
-    /// If there is none left, and on kernels before 5.14. Nobody is killed.
+    /// If there is none left, and on kernels before 5.14. No process is killed.
     pub(crate) fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
         let past = offset % rustix::param::page_size();
         let (offset, len) = (offset - past, len.saturating_add(past));

@@ -110,7 +110,7 @@ impl Watch {
                     dir: self.topic.dir().into(),
                 });
             }
-            // After an overflow nobody knows what was lost.
+            // After an overflow it is not known what was lost.
             concerned |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
             concerned |= event.name.as_deref() == Some(file_name);
         }

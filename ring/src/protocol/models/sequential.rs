@@ -339,7 +339,7 @@ impl Run {
         assert_eq!(reap::holding(&self.m) & 1 << id, 0);
     }
 
-    /// Ends the epoch, shows that it is over, and goes on in a new one.
+    /// Ends the epoch, shows that it is over, and continues in a new one.
     fn grow(&mut self, slots: u16) {
         let next = self.expected.next;
         assert_eq!(seal::seal(&self.m), Ok(next));
