@@ -1,4 +1,4 @@
-//! What can be said of a topic and its participants.
+//! Public types that describe a topic and its participants.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -80,7 +80,7 @@ impl ConsumerInfo {
     }
 }
 
-/// The name of this process, for people.
+/// The name of this process, for display.
 pub(crate) fn process_name() -> String {
     std::fs::read_to_string("/proc/self/comm").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

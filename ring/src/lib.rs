@@ -1,9 +1,9 @@
 //! A crash-safe shared-memory ring per topic.
 //!
 //! Processes on one Linux machine share frames (video, or any bytes) by the name of a topic: producers write them
-//! straight into shared memory, consumers read them there, without copies and without waiting for each other. The
-//! oldest frame is overwritten; a consumer that is too slow is told how many it lost. Any of them may be killed or
-//! stopped at any instruction, and the others go on.
+//! directly into shared memory, consumers read them there, without copies and without waiting for each other. The
+//! oldest frame is overwritten; a consumer that is too slow learns how many it lost. Any process may be killed or
+//! stopped at any instruction, and the others continue.
 //!
 //! ```
 //! # let dir = std::env::temp_dir().join(format!("shmflow-doc-l-{}", std::process::id()));
@@ -17,8 +17,8 @@
 //! # Ok::<(), shmflow::Error>(())
 //! ```
 //!
-//! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
-//! `docs/layout.md`.
+//! The protocol and its invariants are in `docs/architecture.md`, the memory layout in `docs/layout.md`, the model
+//! checking in `docs/proof.md`.
 #![deny(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]

@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 /// file name Linux allows.
 pub(crate) const MAX_ESCAPED: usize = 200;
 
-/// Environment variable that says where topics live.
+/// Environment variable with the directory of the topics.
 pub(crate) const DIR_VARIABLE: &str = "SHMFLOW_DIR";
 
-/// Where topics live unless told otherwise.
+/// The default directory of the topics.
 pub(crate) const DEFAULT_DIR: &str = "/dev/shm";
 
 const PREFIX: &str = "shmflow.";

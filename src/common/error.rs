@@ -1,4 +1,4 @@
-//! The ring's errors as GStreamer's: the sentence for people stays, and the code tells applications what kind it is.
+//! The ring's errors as GStreamer's: the sentence for display stays, and the code tells applications what kind it is.
 
 use gstreamer as gst;
 

@@ -1,4 +1,4 @@
-//! Where the planes of a video frame lie: GStreamer's `VideoInfo` and `VideoMeta` ↔ the frame's `VideoLayout`.
+//! The positions of the planes of a video frame: GStreamer's `VideoInfo` and `VideoMeta` ↔ the frame's `VideoLayout`.
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
@@ -38,7 +38,7 @@ pub(crate) fn is_of_planes(layout: &VideoLayout, offsets: &[usize], strides: &[i
 /// The part of a buffer's picture that its caps mean, if it was cropped: what is around it is not to be seen.
 ///
 /// # Errors
-/// A sentence for people, when the buffer's picture is smaller than its caps.
+/// A sentence for display, when the buffer's picture is smaller than its caps.
 pub(crate) fn cropped_part(
     buffer: &gst::BufferRef,
     info: &gst_video::VideoInfo,
@@ -90,7 +90,7 @@ pub(crate) fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
     }
 }
 
-/// Checks that a layout lies within `len` bytes, whatever the format. The layout that caps alone imply needs what
+/// Checks that a layout is within `len` bytes, whatever the format. The layout that caps alone imply needs what
 /// GStreamer says it needs, which for very narrow pictures of packed formats is less than their pixels take.
 ///
 /// # Errors
@@ -176,7 +176,7 @@ fn tiles_size(default_size: u64, default_stride: i32, stride: i32) -> u64 {
     (across * down).saturating_mul(tile)
 }
 
-/// Whether a layout is what caps alone imply, so that nobody needs to be told.
+/// Whether a layout is what caps alone imply, so that no meta is needed.
 pub(crate) fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
     view.width() == info.width()
         && view.height() == rows(info.height(), info)

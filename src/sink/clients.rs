@@ -1,4 +1,5 @@
-//! Keeps the sink's list of consumers like the topic's, and tells the application who came and went.
+//! Keeps the sink's list of consumers like the topic's, and notifies the application of consumers that connect and
+//! disconnect.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -13,7 +13,7 @@ use crate::common::timing::running_duration;
 use crate::common::{flags, layout};
 
 /// Writes frames' metadata. Between two frames of a stream only times and flags change; caps, layout and crop are
-/// looked at, and built anew when they differ.
+/// examined, and rebuilt when they differ.
 #[derive(Debug)]
 pub(super) struct Encoder {
     info: gst_video::VideoInfo,
@@ -71,7 +71,7 @@ impl Encoder {
     /// The part of a buffer's picture that is to be published, if that is not all of it.
     ///
     /// # Errors
-    /// A sentence for people, when the buffer is not what its caps say.
+    /// A sentence for display, when the buffer is not what its caps say.
     pub(super) fn part(&self, buffer: &gst::BufferRef) -> Result<Option<Part>, String> {
         layout::cropped_part(buffer, &self.info)
     }
@@ -84,7 +84,7 @@ impl Encoder {
     /// The metadata for `buffer`, or for a `part` of it that is cut out.
     ///
     /// # Errors
-    /// A sentence for people, when the buffer is not what its caps or its `VideoMeta` say.
+    /// A sentence for display, when the buffer is not what its caps or its `VideoMeta` say.
     pub(super) fn encode(
         &mut self,
         buffer: &gst::BufferRef,

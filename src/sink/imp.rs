@@ -213,7 +213,7 @@ impl ShmflowSink {
         if !sink.is_sync() {
             return Ok(true);
         }
-        // Nothing that is live can be had later: what became late meanwhile is left out. A film goes on where it was.
+        // Nothing that is live can be had later: what became late meanwhile is left out. A film continues where it was.
         if self.upstream_is_live() {
             stream.skip_before = Some(monotonic_ns());
         } else if let Some(held) = sink.current_running_time().and_then(|now| now.checked_sub(began?)) {
@@ -272,7 +272,7 @@ impl ShmflowSink {
             .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
     }
 
-    /// Counts what became of a frame, and tells what has to be told.
+    /// Counts the result of a frame, and posts the messages that are due.
     fn count(&self, connection: &Connection, stream: &mut Stream, outcome: &Outcome) {
         let stands_by = matches!(outcome, Outcome::Standby);
         if std::mem::replace(&mut stream.standing_by, stands_by) != stands_by {
@@ -299,7 +299,7 @@ impl ShmflowSink {
         total
     }
 
-    /// Tells what was lost since it was last told, once a second at most, or all of it.
+    /// Reports the losses since the last report, once a second at most, or all of them.
     fn report_losses(&self, stream: &mut Stream, all: bool) {
         let due = if all { stream.losses.rest() } else { stream.losses.due() };
         if let Some(count) = due {
@@ -335,7 +335,7 @@ impl ObjectImpl for ShmflowSink {
     fn constructed(&self) {
         self.parent_constructed();
         let sink = self.obj();
-        // The last frame would pin a slot, and is of use to nobody here.
+        // The last frame would pin a slot, and has no use here.
         sink.set_enable_last_sample(false);
         // Publishing takes microseconds: the 20 ms that a live pipeline would add for it are pure delay.
         sink.set_processing_deadline(gst::ClockTime::ZERO);
@@ -525,7 +525,7 @@ impl BaseSinkImpl for ShmflowSink {
                 self.dropped(&mut stream, "the stream ends, and no consumer connected");
                 return Ok(gst::FlowSuccess::Ok);
             }
-            // The topic may have been removed and made again meanwhile.
+            // The topic may have been removed and recreated meanwhile.
             connection = self.connection.get().ok_or(gst::FlowError::Flushing)?;
         }
         let held = self.held_ns.load(Ordering::Relaxed);

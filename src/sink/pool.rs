@@ -287,7 +287,7 @@ impl Slots {
     }
 }
 
-/// A slot whose memory nobody can map for writing any more.
+/// A slot whose memory can no longer be mapped for writing.
 #[derive(Debug)]
 pub(super) struct Ready {
     permit: PublishPermit,

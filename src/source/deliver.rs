@@ -279,7 +279,7 @@ impl ShmflowSrc {
         }
     }
 
-    /// Tells what was lost, left out or corrected since it was last told, once a second at most, or all of it.
+    /// Reports what was lost, skipped or corrected since the last report, once a second at most, or all of it.
     pub(super) fn report_losses(&self, stream: &mut Stream, all: bool) {
         let due = |limiter: &mut messages::Limiter| if all { limiter.rest() } else { limiter.due() };
         if let Some(count) = due(&mut stream.losses) {

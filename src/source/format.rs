@@ -170,7 +170,7 @@ impl Format {
         } else if let Some(moved) =
             part.moved(info).filter(|moved| downstream.strides && is_convertible(info, moved))
         {
-            // It lies within the larger picture, which lies within the payload. Looked at once more: nobody after this does.
+            // It is within the larger picture, which is within the payload. Looked at once more: nobody after this does.
             let layout = layout::of_planes(&moved, &picture.strides, info);
             layout::check_fits(&layout, info, len).map_err(|error| corrupt(error.to_string()))?;
             picture.offsets = moved;

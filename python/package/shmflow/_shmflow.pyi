@@ -15,7 +15,7 @@ __all__ = [
     "FrameWriter",
     "Producer",
     "__version__",
-    "collect",
+    "gc",
     "inspect",
     "remove",
     "topics",

@@ -1,6 +1,6 @@
-//! Upkeep: which topics there are, what goes on in one, and getting rid of those that nobody needs.
+//! Administration: list and inspect topics, and remove those that are not needed.
 //!
-//! Nothing here maps a file that somebody else may truncate, and nothing judges by process ids.
+//! Nothing here maps a file that another process may truncate, and nothing judges by process ids.
 
 mod gc;
 mod inspect;

@@ -66,7 +66,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens a file to look at it, whoever owns it.
+    /// Opens a file to inspect it, with any owner.
     pub(super) fn open(topic: &Topic, path: &Path) -> Result<Self> {
         Self::new(topic, path, open_existing(topic, path, false, true)?)
     }

@@ -18,18 +18,18 @@ use crate::sys::clock::Deadline;
 use crate::sys::watch::{Appeared, Watch};
 use crate::topic::{FileKind, Topic};
 
-/// Where a consumer goes on when frames that it had not read were overwritten.
+/// Where a consumer continues when it was lapped: frames that it had not read were overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnLapped {
-    /// At the oldest frame that is still there: the fewest are lost.
+    /// At the oldest frame in the ring: the fewest are lost.
     #[default]
     Oldest,
     /// At the newest: the least delay.
     Newest,
 }
 
-/// Settings to open a topic with as a consumer.
+/// Options to open a topic with as a consumer.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until `open` is called"]
 pub struct ConsumerBuilder {
@@ -81,26 +81,26 @@ impl ConsumerBuilder {
         self
     }
 
-    /// A name for people to see; at most 64 bytes. Default: the name of the process.
+    /// A name for display; at most 64 bytes. Default: the name of the process.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Where to start. Default: at the oldest frame that is still there.
+    /// Where to start. Default: at the oldest frame in the ring.
     pub fn start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
 
-    /// Where to go on when frames were overwritten. Default: at the oldest.
+    /// Where to continue when frames were overwritten. Default: at the oldest.
     pub fn on_lapped(mut self, on_lapped: OnLapped) -> Self {
         self.on_lapped = on_lapped;
         self
     }
 
-    /// How many frames this consumer may hold without copies, at least 1. Beyond it, and when producers would run
-    /// short of slots, it receives copies. Default: half the depth.
+    /// Leases that this consumer may hold at a time, at least 1. Beyond that, and when producers would run short of
+    /// slots, it receives copies. Default: half the depth.
     pub fn max_leases(mut self, frames: u32) -> Self {
         self.max_leases = Some(frames.max(1));
         self
@@ -144,7 +144,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// If the topic is not there, wait for it: at most so long, or for ever (`None`). Default: do not wait.
+    /// If the topic does not exist yet, wait for it: at most this long, or for ever (`None`). Default: do not wait (in
+    /// Python the default is for ever).
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.wait = Some(timeout.into());
         self
@@ -156,8 +157,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Allow a topic that belongs to another user than ourselves or root. Whoever owns its files can end this
-    /// process by truncating them.
+    /// Allow a topic that belongs to a user other than this one or root. The owner of its files can end this process by
+    /// truncating them.
     pub fn allow_foreign_owner(mut self, allow: bool) -> Self {
         self.allow_foreign = allow;
         self
@@ -179,8 +180,8 @@ impl ConsumerBuilder {
     /// Opens the topic.
     ///
     /// # Errors
-    /// [`Error::TopicNotFound`] if it is not there and was not to be waited for, [`Error::Timeout`] if it did not come in
-    /// time, [`Error::Cancelled`]; [`Error::InvalidTopicName`]; [`Error::PermissionDenied`], [`Error::ForeignOwner`];
+    /// [`Error::TopicNotFound`] if it does not exist and the consumer does not wait, [`Error::Timeout`] if it was not
+    /// created in time, [`Error::Cancelled`]; [`Error::InvalidTopicName`]; [`Error::PermissionDenied`], [`Error::ForeignOwner`];
     /// [`Error::ReadOnlyNotAllowed`]; [`Error::NotARing`], [`Error::VersionMismatch`], [`Error::Corrupt`];
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {

@@ -49,7 +49,7 @@ pub(super) enum Body {
     Copied { payload: Pooled, meta: Vec<u8>, reason: CopyReason },
 }
 
-/// Memory for the next frame, asked for while there is nothing else to do.
+/// Memory for the next frame, allocated while there is nothing else to do.
 ///
 /// The allocator's code has left the caches when frames come at the pace of video: its first call then takes 1.5 to 3 µs,
 /// of the 5 µs from publication to here.
@@ -66,7 +66,7 @@ impl FrameAlloc {
 
     fn fill(&mut self, inner: Inner) -> Arc<Inner> {
         let Some(mut room) = self.0.take() else { return Arc::new(inner) };
-        // Nobody else ever had it.
+        // No other code ever had it.
         let Some(place) = Arc::get_mut(&mut room) else { return Arc::new(inner) };
         place.write(inner);
         // SAFETY: written just now.
@@ -269,8 +269,8 @@ impl Frame {
         block
     }
 
-    /// Replaces what is in `block` by the metadata block as it was written, which is nothing if there is none. Allocates
-    /// only if `block` has too little room: for those who read frame after frame.
+    /// Replaces the content of `block` by the metadata block as it was written, empty if there is none. Allocates only if
+    /// `block` has too little room: for consumers that read frame after frame.
     pub fn read_meta(&self, block: &mut Vec<u8>) {
         match &self.inner.body {
             Body::Leased(leased) => leased.read_meta(block),

@@ -54,7 +54,7 @@ pub struct Consumer {
     old: Vec<Weak<Epoch>>,
     mode: Mode,
     cursor: u64,
-    /// Lost since the last frame that was given out.
+    /// Frames lost since the last received frame.
     lost: u64,
     on_lapped: OnLapped,
     max_leases: u32,
@@ -68,10 +68,10 @@ pub struct Consumer {
     pool: Pool,
     cancel_token: CancelToken,
     stats: ConsumerStats,
-    /// The newest end that is not to be told: it was told already, or was there before us.
+    /// The newest end that is not to be reported: it was reported already, or was there before this consumer.
     known_end: Option<End>,
     pace: wait::ArrivalTimer,
-    /// Once somebody has asked for a descriptor.
+    /// Set once the program has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
     /// As long as it has no place among the participants, but would like one.
     placeless: Option<Box<place::Placeless>>,
@@ -94,13 +94,13 @@ pub struct ConsumerStats {
     pub leases: u32,
 }
 
-/// Who produces into a topic.
+/// The producers of a topic, and whether its stream has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStatus {
     /// Producers that are alive.
     pub producers: u32,
-    /// The stream has ended: every producer has said so, or the last one did before it left.
+    /// The stream has ended: every producer ended it, or the last one did before it left.
     pub ended: bool,
 }
 
@@ -141,7 +141,7 @@ impl Consumer {
         member.id().map(|id| ParticipantId { id, generation: member.generation() })
     }
 
-    /// The next frame, waiting for it as long as it takes.
+    /// The next frame; waits for it without a limit.
     ///
     /// # Errors
     /// [`Error::Ended`], once for each end, when everything was read and the producers ended the stream. It may go on
@@ -153,7 +153,7 @@ impl Consumer {
         self.recv_until(None)
     }
 
-    /// The next frame, waiting at most so long.
+    /// The next frame; waits for it at most `timeout`.
     ///
     /// # Errors
     /// As [`recv`](Self::recv), and [`Error::Timeout`].
@@ -162,8 +162,8 @@ impl Consumer {
     }
 
     /// The next frame if there is one. Makes no system call (one or two when it finds nothing and
-    /// [`poll_fd`](Self::poll_fd) is in use, and when it looks, every five seconds at most, whether the topic is still
-    /// there). Does not tell the end of the stream.
+    /// [`poll_fd`](Self::poll_fd) is in use, and when it checks, every five seconds at most, whether the topic still
+    /// exists). Does not report the end of the stream.
     ///
     /// # Errors
     /// [`Error::Removed`] if the topic is gone and every frame of it was read; [`Error::Corrupt`].
@@ -181,18 +181,18 @@ impl Consumer {
     }
 
     /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item. Another
-    /// iterator waits for the stream to go on.
+    /// iterator waits for the stream to continue.
     pub fn iter(&mut self) -> Iter<'_> {
         Iter { consumer: self, done: false }
     }
 
-    /// Ends waits from other threads.
+    /// Cancels waits from other threads.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
     }
 
-    /// Leaves out everything but the newest frame that is there. What is left out does not count as lost.
+    /// Skips all frames in the ring but the newest. They do not count as lost.
     ///
     /// # Errors
     /// [`Error::Removed`], [`Error::Corrupt`].
@@ -221,7 +221,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Tells producers which caps this consumer accepts, as GStreamer writes them; empty if it does not state any.
+    /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them; empty for not stated.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] beyond 8192 bytes.
@@ -236,14 +236,14 @@ impl Consumer {
         Ok(())
     }
 
-    /// Who produces into the topic.
+    /// The topic's producers, and whether its stream has ended.
     #[must_use]
     pub fn stream_status(&self) -> StreamStatus {
         let peers = &self.epoch.member.peers;
         StreamStatus { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
     }
 
-    /// Whether a producer of this topic, such as that of a [`Frame`], takes part and is alive.
+    /// Whether a producer of this topic, such as that of a [`Frame`], is registered and alive.
     #[must_use]
     pub fn is_producing(&self, producer: ParticipantId) -> bool {
         let peers = &self.epoch.member.peers;

@@ -10,7 +10,7 @@
 //! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
 //! - `QUIT`: the watcher ends.
 //!
-//! **The descriptor is readable exactly in `IDLE`** as seen by who holds the mutex: the change of the word and the write
+//! **The descriptor is readable exactly in `IDLE`** as seen by the thread that holds the mutex: the change of the word and the write
 //! or read of the eventfd are made together under it. From this follows:
 //!
 //! - *No wake-up is lost.* The consumer goes from `IDLE` to `ARMED` only after it has looked and found nothing, and gives
@@ -217,13 +217,13 @@ impl Level for Shared {
 
 impl Consumer {
     /// A descriptor that is readable when [`recv_timeout`](Self::recv_timeout) has something to say at once: a frame, an
-    /// end that was not told yet, a removal, or the cancel token. For `poll`, `epoll` and event loops.
+    /// end that was not reported yet, a removal, or the cancel token. For `poll`, `epoll` and event loops.
     ///
     /// It is level-triggered: readable until `try_recv` or `recv_timeout` found nothing, which also makes it unreadable
     /// until there is something. It may be readable without reason (always so at first), never the other way round. Do
-    /// not read from it or write to it. After [`try_recv`](Self::try_recv), which does not tell the end, an end keeps it
-    /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was told no longer counts; once
-    /// the stream goes on it is readable again. A removed topic keeps it readable.
+    /// not read from it or write to it. After [`try_recv`](Self::try_recv), which does not report the end, an end keeps it
+    /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was reported no longer counts; once
+    /// the stream continues it is readable again. A removed topic keeps it readable.
     ///
     /// The first call starts a thread, which sleeps as [`recv`](Self::recv) would and ends with the consumer; the
     /// descriptor is always the same one, and closed with the consumer. From then on a wait costs one more wake-up of a

@@ -16,7 +16,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::futex::{self, Private, Woken};
 
-/// The longest sleep: the death of a peer wakes no futex, so a sleeper looks up at times.
+/// The longest sleep: the death of a peer wakes no futex, so a sleeper checks its peers at intervals.
 const TICK: Duration = Duration::from_secs(1);
 /// The shortest, when frames are overdue.
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
@@ -66,7 +66,7 @@ impl ArrivalTimer {
         (self.last, self.looked, self.idle) = (now, now, false);
     }
 
-    /// How long to sleep before looking up: four frames' time once, then the whole tick.
+    /// How long to sleep before checking the peers: four frame intervals once, then the whole interval.
     pub(super) fn tick(&self) -> Duration {
         if self.idle || self.longest > TICK {
             self.longest
@@ -85,7 +85,7 @@ impl ArrivalTimer {
         due
     }
 
-    /// The same for who does not wait, and finds nothing.
+    /// The same for a consumer that does not wait, and finds nothing.
     pub(super) fn on_empty_poll(&mut self) -> bool {
         self.empty = self.empty.wrapping_add(1);
         self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(PEER_CHECK_INTERVAL)
@@ -102,7 +102,7 @@ impl ArrivalTimer {
     }
 }
 
-/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
+/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not reported, a removal, or its
 /// cancel token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitCondition<'a> {
@@ -121,7 +121,7 @@ impl WaitCondition<'_> {
         let epoch = self.epoch;
         let id = epoch.member.id();
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
-        // each, and all that kernels before 5.16 can do without looking up all the time.
+        // each, and all that kernels before 5.16 can do without checking all the time.
         let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
         let value = match id {
             Some(id) => sleep::prepare(epoch, id, || self.is_ready()),
@@ -148,7 +148,7 @@ impl WaitCondition<'_> {
         woken
     }
 
-    /// Nothing came: is somebody dead, or the topic gone?
+    /// Nothing arrived: is a peer dead, or the topic gone?
     pub(super) fn check_peers(&self) -> Result<()> {
         let member = &self.epoch.member;
         if !self.epoch.has_names() {

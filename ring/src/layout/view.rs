@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 use super::{peers, ring};
 use crate::sys::map::Mapping;
 
-/// Structures that may lie in memory which others write: every field is an atomic, any bits are valid.
+/// Structures that may be in memory which others write: every field is an atomic, any bits are valid.
 ///
 /// # Safety
 /// No field may be anything but an atomic or an array of them.

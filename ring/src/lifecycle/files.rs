@@ -163,7 +163,7 @@ fn geometry_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<RingGeometry
     })
 }
 
-/// A ring as somebody sees it who only looks: its geometry, first and next sequence.
+/// A ring as an observer sees it: its geometry, first and next sequence.
 pub(crate) fn read_ring_header(
     topic: &Topic,
     path: &Path,

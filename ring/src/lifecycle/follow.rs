@@ -12,10 +12,10 @@ use crate::shm::epoch::Epoch;
 use crate::sys::files::same_file;
 use crate::topic::FileKind;
 
-/// How often names are looked up again that led to other files a moment before. Each time the topic has grown meanwhile.
+/// How often names that led to other files a moment before are opened again. Each time the topic has grown meanwhile.
 const ATTEMPTS: usize = 16;
 
-/// The epoch in which a producer goes on: the newest that has started. `None` if that is the one it has.
+/// The epoch in which a producer continues: the newest that has started. `None` if that is the one it has.
 ///
 /// Needs no lock: a seal is set only after the commit of the successor.
 pub(crate) fn newest(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Option<Arc<Epoch>>> {
@@ -52,7 +52,7 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let path = if first != 0 || (next_to_mine && sealed) {
         topic.ring_path()
     } else if next_to_mine {
-        // Its maker stands or died before it sealed ours: the frames flow here until somebody does.
+        // Its creator is stopped, or died, before it sealed ours: the frames flow here until a producer does.
         check_current(old)?;
         return Ok(Found::Mine);
     } else {
@@ -72,7 +72,7 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     if first == 0 {
         return Ok(Found::Unsettled);
     }
-    // Whoever started it may have died half-way.
+    // The producer that started it may have died half-way.
     seal::start(&*new, first).map_err(|corruption| new.corrupt(corruption))?;
     Ok(Found::Newer(new))
 }

@@ -15,7 +15,7 @@ use crate::shm::epoch::Epoch;
 use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
 
-/// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to go on in.
+/// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to continue in.
 pub(crate) fn grow(
     mine: &Arc<Epoch>,
     want: impl Fn(&Epoch) -> Option<GeometryRequest>,
@@ -30,7 +30,7 @@ pub(crate) fn grow(
         return Err(Error::Removed { topic: topic.name().into() });
     }
     if whole::parts(member, allow_foreign)? != Parts::Whole {
-        // It cannot be repaired from here: newcomers would not find us.
+        // It cannot be recovered from here: new participants would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
     }
     recover(member, allow_foreign)?;
@@ -50,7 +50,7 @@ pub(crate) fn grow(
 ///
 /// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
 /// its index. A death in between leaves an epoch that is committed and not started, which [`recover`] starts; until
-/// then everybody goes on in the old one.
+/// then all participants continue in the old one.
 pub(crate) fn replace(
     old: &Arc<Epoch>,
     wanted: &GeometryRequest,

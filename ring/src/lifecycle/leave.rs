@@ -19,7 +19,7 @@ use crate::sys::files::{may_unlink, open_existing, same_file, unlink};
 use crate::sys::futex;
 use crate::sys::map::{Access, Mapping};
 
-/// Frees the participant's entry, and removes the topic if nobody else is left. Never blocks for long: what it cannot do
+/// Frees the participant's entry, and removes the topic if no other participant is left. Never blocks for long: what it cannot do
 /// now, the next to open the topic does, or `gc`.
 pub(crate) fn leave(member: &Registration) {
     // One that never became active was not part of the topic: its byte goes with the descriptor.
@@ -36,7 +36,7 @@ pub(crate) fn leave(member: &Registration) {
     // lock, the last must not take the one before for alive.
     member.peers.release_id();
     if is_last(member) {
-        // Whoever had the lock may have looked when we were still there.
+        // The process that had the lock may have checked when we were still there.
         locked = locked.or_else(|_| member.peers.lock(LAST_PATIENCE, "close"));
         if locked.is_ok() && is_last(member) {
             // Not permitted (another user's directory entry): it stays, and can be adopted.
@@ -45,7 +45,7 @@ pub(crate) fn leave(member: &Registration) {
     }
 }
 
-/// After an open that failed: if there is no ring, and nobody who could be making one, the list of participants goes.
+/// After an open that failed: if there is no ring, and no process that could be creating one, `peers` is removed.
 /// Under the lifecycle lock.
 pub(crate) fn give_up(member: &Registration) {
     member.peers.release_id();
@@ -59,11 +59,11 @@ pub(crate) fn give_up(member: &Registration) {
 
 fn is_last(member: &Registration) -> bool {
     let persistent = member.peers.header().flags.load(SeqCst) & flags::PERSISTENT != 0;
-    // Our own id too: given up, it may be a newcomer's by now.
+    // Our own id too: released, it may belong to a new participant by now.
     !persistent && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id))
 }
 
-/// Removes the topic's files, and tells those who are there. Under the lifecycle lock. `false` if we may not.
+/// Removes the topic's files, and notifies its participants. Under the lifecycle lock. `false` if we may not.
 pub(crate) fn remove(member: &Registration) -> Result<bool> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);

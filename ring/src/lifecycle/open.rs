@@ -66,7 +66,7 @@ pub(crate) fn producer(
         }
         fail_point(FailPoint::OpenLocked);
         if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
-            // Those who have it open are told that it is gone, and come back to the one that is made here.
+            // Its participants get an error, and open the one that is created here.
             if !leave::remove(&member)? {
                 return Err(whole::deleted(topic, &part));
             }
@@ -119,7 +119,7 @@ fn join_as_producer(
     check_exclusive(member, exclusive)?;
     let others = member.peers.producers() != 0;
     let mut epoch = open_ring(member, options, wanted)?;
-    // Before it takes an id: stopped afterwards, a newcomer would keep what the id's last owner left from being reaped by
+    // Before it takes an id: stopped afterwards, a new participant would keep what the id's last owner left from being reaped by
     // others.
     reap::reap_dead(&epoch)?;
     let Some(id) = member.reserve(Role::Producer)? else {
@@ -172,7 +172,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
             crowd::enter(&member)?;
         }
         let cursor = start_at(&epoch, start)?;
-        // Before anybody sees us and ends the stream for our sake.
+        // Before a producer sees us and ends the stream because of us.
         let initial_end = member.peers.end();
         member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor);
         drop(locked);
@@ -233,7 +233,7 @@ fn is_current(member: &Arc<Registration>) -> Result<bool> {
     if member.peers.header().removed.load(SeqCst) != 0 {
         let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
         if !may_unlink(topic.dir(), owner).map_err(io)? {
-            // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
+            // Its owner was killed in the middle of a removal; the topic is gone, and we cannot recreate it.
             return Err(no_topic(topic));
         }
         remove_but_peers(member)?;
@@ -253,7 +253,7 @@ pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Resul
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
     ParticipantTable::initialise(topic, file.view()?, persistent)?;
     fail_point(FailPoint::OpenPeersTemp);
-    // Somebody else may have been faster; then theirs is the topic.
+    // Another process may have been faster; then its file is the topic.
     file.commit_new(&topic.peers_path())?;
     fail_point(FailPoint::OpenPeersCommit);
     Ok(())
@@ -277,7 +277,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
     // Before the ring has its name: see `whole::parts`.
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
-        // Impossible under the lock, unless somebody meddles.
+        // Impossible under the lock, unless a process breaks the protocol.
         return Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "make".into() });
     }
     fail_point(FailPoint::OpenRingCommit);
@@ -342,7 +342,7 @@ fn check_exclusive(member: &Registration, exclusive: bool) -> Result<()> {
 }
 
 /// Whether the ring that is there will do. With other producers at work only a frame that does not fit is a reason
-/// to change it: who came first chose the geometry.
+/// to change it: the producer that created the topic set the geometry.
 fn satisfies(epoch: &Epoch, wanted: &GeometryRequest, others: bool) -> bool {
     let geometry = &epoch.geometry;
     let fits =

@@ -15,21 +15,21 @@ use crate::sys::lock;
 
 /// Reaps every dead participant that is listed as active, or holds something in this epoch. How many there were.
 ///
-/// Nobody is reaped from an epoch that has a successor: their entries may own slots there.
+/// No participant is reaped from an epoch that has a successor: its entry may own slots there.
 pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
     let peers = &epoch.member.peers;
     let fd = peers.fd()?;
     if !peers.writable() {
         return Ok(0);
     }
-    // One thread at a time: the first to unlock would unlock for all of this handle's threads, and a newcomer could
+    // One thread at a time: the first to unlock would unlock for all of this handle's threads, and a new participant could
     // take the id that another of them is still clearing away.
     let _one = peers.reaping.lock().unwrap_or_else(PoisonError::into_inner);
     let mine = epoch.member.id().map_or(0, bit);
     let suspects = (peers.active() | reap::holding(epoch)) & !mine;
     let mut reaped = 0;
     for id in (0..PARTICIPANTS).filter(|&id| suspects & bit(id) != 0) {
-        // A read lock: refused while the owner lives, shared by those who reap, and no newcomer gets the id meanwhile.
+        // A read lock: refused while the owner lives, shared by those who reap, and no new participant gets the id meanwhile.
         if !matches!(lock::try_read(fd, lock::participant_byte(id)), Ok(true)) {
             continue;
         }
@@ -56,7 +56,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
 }
 
 /// Clears what the dead participant `id` left. Its byte is locked: for reading by those who reap, for writing by a
-/// newcomer, who must not be taken for the dead one while it fills the entry.
+/// new participant, which must not be taken for the dead one while it fills the entry.
 pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     let peers = &epoch.member.peers;
     let header = peers.header();

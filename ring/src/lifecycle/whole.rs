@@ -1,5 +1,5 @@
-//! Whether a topic has all of its files. Whoever cleans up `/dev/shm` by hand may delete one and leave the others: then
-//! the topic is not found by newcomers, or another one grows beside it under the same name.
+//! Whether a topic has all of its files. A user who cleans up `/dev/shm` by hand may delete one and leave the others: then
+//! the topic is not found by new participants, or another one grows beside it under the same name.
 
 use std::fs;
 use std::io::ErrorKind::NotFound;
@@ -16,9 +16,9 @@ use crate::topic::{FileKind, Topic};
 pub(crate) enum Parts {
     /// All of it.
     Whole,
-    /// No ring, and nobody who could have had one: it was never made, or is to be made anew.
+    /// No ring, and no participant that could have had one: it was never created, or is to be recreated.
     NotMade,
-    /// Somebody deleted this.
+    /// This file was deleted.
     Missing(PathBuf),
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn parts(member: &Registration, allow_foreign: bool) -> Result<Parts>
     }
 }
 
-/// Whether nobody takes part who lives.
+/// Whether the topic has no live participant.
 pub(crate) fn is_deserted(member: &Registration) -> bool {
     member.peers.alive(member.peers.active()) == 0
 }

@@ -73,7 +73,7 @@ pub struct Meta {
     pub flags: Flags,
     /// GStreamer caps, or any media type with parameters; without NUL.
     pub caps: Option<String>,
-    /// How a video frame lies in the payload.
+    /// The layout of a video frame in the payload.
     pub video: Option<VideoLayout>,
     /// When the frame was taken and is to be shown.
     pub times: Times,

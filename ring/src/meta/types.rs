@@ -163,7 +163,7 @@ pub struct Crop {
 }
 
 impl Crop {
-    /// Whether the crop is not empty and lies within a frame of `width` × `height` pixels.
+    /// Whether the crop is not empty and is within a frame of `width` × `height` pixels.
     ///
     /// ```
     /// use shmflow::meta::Crop;
@@ -184,9 +184,9 @@ impl Crop {
     ///
     /// `layout` is the size that the frame's video layout has, `crop` what its crop entry says, and `caps` the size that
     /// its caps text says, `None` if it has none; with `interlace-mode=alternate`, where a frame is one field, with half
-    /// of the rows, rounded up. The result lies within the layout.
+    /// of the rows, rounded up. The result is within the layout.
     ///
-    /// `None` if the layout is smaller than the caps: one of them is wrong, and nobody can tell which.
+    /// `None` if the layout is smaller than the caps: one of them is wrong, and it is not known which.
     ///
     /// ```
     /// use shmflow::meta::Crop;

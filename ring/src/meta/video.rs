@@ -1,4 +1,4 @@
-//! How a video frame lies in its payload, and whether it fits there.
+//! The layout of a video frame in its payload, and whether it fits there.
 
 use super::error::MetaError;
 use super::format::{PlaneExtent, plane_extents};
@@ -13,11 +13,11 @@ use super::wire::{
 pub struct Plane {
     /// Where the plane's first row starts, in bytes from the start of the payload.
     pub offset: u64,
-    /// Bytes from one row to the next; negative if the rows lie bottom-up.
+    /// Bytes from one row to the next; negative if the rows are stored bottom-up.
     pub stride: i32,
 }
 
-/// How an uncompressed video frame lies in its payload.
+/// The layout of an uncompressed video frame in its payload.
 ///
 /// ```
 /// use shmflow::meta::{Plane, VideoLayout};
@@ -152,7 +152,7 @@ impl<'a> VideoView<'a> {
         self.planes.get(..self.plane_count).unwrap_or(&self.planes)
     }
 
-    /// Checks that every plane lies within a payload of `len` bytes; see [`VideoLayout::fits`].
+    /// Checks that every plane is within a payload of `len` bytes; see [`VideoLayout::fits`].
     ///
     /// # Errors
     /// As [`VideoLayout::fits`].

@@ -8,7 +8,7 @@ use super::inner::Inner;
 use super::slot::OwnSlot;
 use crate::error::{Error, Result};
 
-/// A slot to write a frame into, straight in shared memory. Dropped unpublished, it is given back.
+/// A slot in shared memory to write a frame into. Dropped unpublished, it is abandoned.
 ///
 /// Its bytes are what an earlier frame left there; they start at a multiple of 4096 in memory.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Claim {
         debug_assert!(filled, "a claim is as large as it was asked for");
     }
 
-    /// Copies `bytes` to the start of the frame; what is longer than the frame is left out. Large copies go around the
+    /// Copies `bytes` to the start of the frame; bytes beyond the frame's length are ignored. Large copies go around the
     /// caches where that is faster, which writing through the slice cannot.
     pub fn copy_from(&mut self, bytes: &[u8]) {
         self.fill(bytes);

@@ -171,7 +171,7 @@ impl Inner {
             let Current { epoch, hint, probed, .. } = current;
             let geometry = &epoch.geometry;
             let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
-            // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
+            // Frames beyond the depth need not be kept for consumers, unless the policy keeps unread frames.
             let owed_from = match self.overflow_policy {
                 OverflowPolicy::DropNew => cursor,
                 OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
@@ -182,7 +182,7 @@ impl Inner {
             }
             let now = monotonic_coarse_ns();
             if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
-                // Somebody lags: the dead are owed nothing.
+                // A consumer lags: if it is dead, no frame has to be kept for it.
                 *probed = now;
                 if reap::reap_dead(epoch)? != 0 {
                     hint.reset();
@@ -245,7 +245,7 @@ impl Inner {
         if self.overflow_policy == OverflowPolicy::OverwriteOldest
             && protected_frames(geometry) >= geometry.depth.into()
         {
-            // Every frame within the depth is kept, so that nobody's cursor needs to be read.
+            // Every frame within the depth is kept, so that no cursor needs to be read.
             return 0;
         }
         let peers = &self.member.peers;
@@ -339,7 +339,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Wakes those who wait, after a publication.
+    /// Wakes the waiting consumers, after a publication.
     pub(super) fn wake(&self, epoch: &Epoch) {
         let mut crowded = false;
         let nobody = publish::wake(epoch, || {

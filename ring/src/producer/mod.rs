@@ -38,7 +38,7 @@ use inner::Inner;
 /// let mut slot = producer.claim(5)?;         // memory shared with every consumer
 /// slot.copy_from_slice(b"hello");
 /// assert_eq!(slot.publish()?.seq(), 1);      // no copy was made
-/// assert_eq!(producer.write(b"world")?, 2);  // for those who have bytes already: one copy
+/// assert_eq!(producer.write(b"world")?, 2);  // for bytes in the program's memory: one copy
 /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
 /// # Ok::<(), shmflow::Error>(())
 /// ```
@@ -88,7 +88,7 @@ impl Producer {
     /// Takes a slot to write `len` bytes into. A frame that is larger than the slots moves the topic to a new epoch.
     ///
     /// # Errors
-    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite what is there (both
+    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite unread frames (both
     /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
     /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
@@ -115,7 +115,7 @@ impl Producer {
     }
 
     /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
-    /// now: for those who have so many bytes to spend. Nothing happens if the slots are large enough.
+    /// now: for producers with a fixed number of bytes to use. Nothing happens if the slots are large enough.
     ///
     /// # Errors
     /// As [`grow`](Self::grow).
@@ -129,11 +129,11 @@ impl Producer {
         Geometry::of(&self.inner.geometry())
     }
 
-    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
-    /// every producer has said it or left. Publishing again revokes it.
+    /// Ends the stream after the newest frame. Consumers that have read every frame get [`Error::Ended`], once every
+    /// producer has ended the stream or left. Publishing again revokes it.
     pub fn end(&self) {
         if self.inner.member.check_fork().is_err() {
-            return; // the parent's stream goes on
+            return; // the parent's stream continues
         }
         let epoch = self.inner.epoch();
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
@@ -143,7 +143,7 @@ impl Producer {
         }
     }
 
-    /// Registered consumers that are alive. Those who only read are not registered.
+    /// The number of registered consumers that are alive. Read-only consumers are not registered.
     #[must_use]
     pub fn consumer_count(&self) -> usize {
         self.inner.member.peers.consumers().count_ones() as usize
@@ -165,7 +165,7 @@ impl Producer {
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
-    /// `cancel_token` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
+    /// `cancel_token` is cancelled; its value then. Also wakes once a second to see whether a participant died, or the topic is
     /// gone.
     ///
     /// # Errors
@@ -180,8 +180,8 @@ impl Producer {
     }
 
     /// Whether this producer is the one whose frames count: always in shared and exclusive mode; in primary mode only
-    /// for the primary. A stand-by producer that asks takes over if the primary is dead, or stands for longer
-    /// than its time-out.
+    /// for the primary. A standby takes over if the primary is dead, or has published nothing for longer than the
+    /// takeover timeout.
     #[must_use]
     pub fn try_become_primary(&self) -> bool {
         self.inner.try_become_primary()
@@ -242,7 +242,7 @@ impl Inner {
                 });
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
-            // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
+            // Why it woke does not matter: everything is looked at again. A failure shows as a timeout.
             let woken = futex::wait_any(&header.events, last, &[(cancel_token.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();

@@ -1,4 +1,4 @@
-//! Primary and stand-by: which of several producers' frames count.
+//! Primary and standby: which of several producers' frames count.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +8,7 @@ use super::inner::Inner;
 use crate::protocol::primary::{self, owner_word};
 use crate::sys::clock::monotonic_ns;
 
-/// What a stand-by producer has seen of the primary.
+/// What a standby producer has seen of the primary.
 #[derive(Debug, Default)]
 pub(super) struct PrimaryMonitor {
     primary: u64,
@@ -19,7 +19,7 @@ pub(super) struct PrimaryMonitor {
 impl Inner {
     /// Whether this producer's frames count now; takes over if the primary is gone.
     ///
-    /// Two stand-by producers decide by a CAS. A stopped primary that goes on later finds itself replaced at its next
+    /// Two standby producers decide by a CAS. A stopped primary that continues later finds itself replaced at its next
     /// frame; one that it was just publishing takes its place in the sequence, harmlessly.
     pub(super) fn try_become_primary(&self) -> bool {
         let ProducerMode::Primary { takeover_timeout } = self.mode else { return true };

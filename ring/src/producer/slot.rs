@@ -13,7 +13,7 @@ use crate::protocol::publish::{Published, publish};
 use crate::protocol::{FailPoint, Memory, claim};
 use crate::shm::epoch::Epoch;
 
-/// The slot's bit is ours as long as this lives: nobody else writes into it, published or not.
+/// The slot's bit is ours as long as this lives: no other participant writes into it, published or not.
 #[derive(Debug)]
 pub(super) struct OwnSlot {
     inner: Arc<Inner>,
@@ -131,7 +131,7 @@ impl OwnSlot {
     /// Publishes the first `len` bytes. In a sealed epoch the frame is copied once into the one that follows.
     ///
     /// # Safety
-    /// From now on nobody writes to the payload through this slot.
+    /// From now on no code writes to the payload through this slot.
     pub(super) unsafe fn publish(&self, len: u64) -> Result<u64> {
         self.inner.member.check_fork()?;
         if self.seq().is_some() {
@@ -165,7 +165,7 @@ impl OwnSlot {
         published
     }
 
-    /// Makes the slot a frame, unless its epoch has ended, and wakes those who wait for it.
+    /// Publishes the slot, unless its epoch has ended, and wakes the consumers that wait for it.
     fn commit(&self, len: u64) -> Result<Published> {
         let epoch = &*self.epoch;
         let header = epoch.slot(self.slot);
@@ -198,7 +198,7 @@ impl OwnSlot {
                 }
             }
             if let Published::At(seq) = new.commit(len)? {
-                // `new` lets go of its slot: nobody here refers to the copy.
+                // `new` releases its slot: nothing in this process refers to the copy.
                 new.in_place.store(true, Release);
                 return Ok(seq);
             }

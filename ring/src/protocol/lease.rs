@@ -8,7 +8,7 @@ use crate::layout::words::{CONSUMER_BITS, Entry, MAX_SEQ, State, bit};
 /// What a look at frame `n` gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// Leased: nobody writes into this slot until the consumer's bit is cleared.
+    /// Leased: no producer writes into this slot until the consumer's bit is cleared.
     Taken { slot: u16, owner: u8 },
     /// Not published yet.
     NotYet,
@@ -16,7 +16,7 @@ pub(crate) enum Lease {
     Lapped,
     /// Still in the index, but a producer took the slot back.
     Lost,
-    /// The epoch ended before `n`: go on in the next one.
+    /// The epoch ended before `n`: continue in the next one.
     Sealed,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn copy<M: Memory, T>(
     Ok(Err(Lease::Lost))
 }
 
-/// The slot in which the index offers frame `n`, or why there is none.
+/// The slot that the index names for frame `n`, or why there is none.
 fn look<M: Memory>(m: &M, n: u64) -> Result<Result<u16, Lease>, Corruption> {
     let entry = Entry::unpack(m.index(n).load(Acquire));
     Ok(match entry.seq {
@@ -131,7 +131,7 @@ fn look<M: Memory>(m: &M, n: u64) -> Result<Result<u16, Lease>, Corruption> {
     })
 }
 
-/// Whether frame `n` is offered in a slot that still carries it.
+/// Whether the index names a slot for frame `n` that still carries it.
 pub(crate) fn readable<M: Memory>(m: &M, n: u64) -> bool {
     n != 0 && matches!(look(m, n), Ok(Ok(slot)) if State::unpack(m.state(slot).load(Acquire)).is_published(n))
 }
@@ -185,7 +185,7 @@ pub(crate) fn newest_readable<M: Memory>(m: &M, n: u64) -> Result<Option<u64>, C
 
 /// Where a late joiner starts: the oldest frame of the unbroken history, at most `history` frames back.
 ///
-/// Older frames may still lie in cold slots, with holes between them; they are not offered any more.
+/// Older frames may still be in cold slots, with gaps between them; they can no longer be leased.
 pub(crate) fn start_of_history<M: Memory>(m: &M, history: u64) -> Result<u64, Corruption> {
     let (next, _) = next_seq(m)?;
     let floor = next.saturating_sub(history.min(m.index_len()));

@@ -70,9 +70,9 @@ pub(crate) enum Mutant {
     IndexStores,
     /// A consumer trusts the state that it saw before it set its bit.
     NoSecondLook,
-    /// What the index offers is looked up before the holder word is.
+    /// The claimer reads the index before the holder word.
     OfferBeforeHolders,
-    /// The first `head` of an epoch is stored, whoever was faster.
+    /// The first `head` of an epoch is stored, even if another producer was faster.
     StartStores,
     /// The futex word is changed and read without an order.
     RelaxedWakeWord,
@@ -109,8 +109,8 @@ pub(crate) enum Mutant {
 /// The control words of one topic at one epoch, as one participant sees them.
 ///
 /// Consumers call nothing here that stores to the ring file: `head`, `first`, `index` and `state` are
-/// read-only to them; `holders`, `sleepers` and `cursor` lie in the files that they may write.
-/// `slot` arguments are below [`Memory::slots`]: whoever takes one from shared memory checks it first.
+/// read-only to them; `holders`, `sleepers` and `cursor` are in the files that they may write.
+/// `slot` arguments are below [`Memory::slots`]: code that takes one from shared memory checks it first.
 pub(crate) trait Memory {
     type Word: Word;
 
@@ -129,7 +129,7 @@ pub(crate) trait Memory {
     /// One bit per participant that sleeps, or is about to.
     fn sleepers(&self) -> &Self::Word;
 
-    /// The futex word that sleepers wait on. Acquire: whoever sees a change of it sees what was published before it,
+    /// The futex word that sleepers wait on. Acquire: a process that sees a change of it sees what was published before it,
     /// or else a sleeper could wait for the change after the one that was meant for it.
     fn wake_value(&self) -> u32;
     /// Changes the futex word, with Release. Producers only.

@@ -41,7 +41,7 @@ impl Part {
         let (Ok(offset), Ok(size)) = (usize::try_from(at), usize::try_from(len)) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        // It takes no lock of the file, as a reservation does, for which who publishes would wait for the thread.
+        // It takes no lock of the file, as a reservation does, for which a publishing thread would wait.
         match self.map.touch(offset, size) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
@@ -148,14 +148,14 @@ fn in_pieces(ring: &Weak<Part>, len: u64, work: impl Fn(&Part, u64, u64) -> Opti
     Some(())
 }
 
-/// Gives up an epoch that its handle has left. If nobody else needs it, a thread unmaps it, which for the last process to
+/// Releases an epoch that its handle has left. If nothing else needs it, a thread unmaps it, which for the last process to
 /// do so frees its memory: a tenth of a second for what a 4K stream leaves behind.
 pub(crate) fn give_up(epoch: Arc<Epoch>) -> Option<JoinHandle<()>> {
     let epoch = Arc::into_inner(epoch)?;
     if is_small(epoch.offsets.file_len) {
         return None;
     }
-    // Only the mapping: the participant must not end in a thread that nobody knows of.
+    // Only the mapping: the participant must not end in a background thread.
     let ring = Arc::clone(&epoch.ring);
     drop(epoch);
     thread::spawn("shmflow-free", move || drop(ring)).ok()

@@ -355,7 +355,7 @@ impl Memory for Epoch {
     /// there they are.
     #[inline(always)]
     fn fence(&self, which: Fence) {
-        // Those who are not registered set no bit before they sleep.
+        // Consumers that are not registered set no bit before they sleep.
         let implied = which != Fence::Sleep || self.member.id().is_some();
         if cfg!(target_arch = "x86_64") && implied {
             compiler_fence(Ordering::SeqCst);

@@ -38,7 +38,7 @@ impl Role {
     }
 }
 
-/// A participant, from the lock on its byte to the close of its descriptor.
+/// A participant, from the lock on its byte until its descriptor is closed.
 #[derive(Debug)]
 pub(crate) struct Registration {
     pub(crate) peers: ParticipantTable,
@@ -52,7 +52,7 @@ impl Registration {
         Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
     }
 
-    /// The participant id; `None` for those who only read.
+    /// The participant id; `None` for read-only consumers.
     pub(crate) fn id(&self) -> Option<u8> {
         self.id.get().copied()
     }
@@ -128,8 +128,8 @@ impl Registration {
         self.peers.notify();
     }
 
-    /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
-    /// protected until the last lease or slot is dropped.
+    /// Leaves the mask of active participants: from here on no frame is kept for it, and it does not count. What it still
+    /// holds stays protected until the last lease or slot is dropped.
     pub(crate) fn deactivate(&self) {
         let Some(id) = self.id() else { return };
         // By our own generation: after an open that failed, the entry may be somebody else's by now.

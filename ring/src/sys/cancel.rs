@@ -13,7 +13,7 @@ use super::futex;
 use crate::protocol::Shared;
 use crate::protocol::cancel::{self, Cancel};
 
-/// Ends waits from another thread: a blocked call, and every later one, returns
+/// Cancels waits from another thread, and can be reset: a blocked call, and every later one, returns
 /// [`Error::Cancelled`](crate::Error::Cancelled) until [`reset`](Self::reset).
 ///
 /// Clones are the same token, and it may serve several handles.
@@ -31,7 +31,7 @@ pub struct CancelToken {
     inner: Arc<Inner>,
 }
 
-/// Says whether a wait that was disturbed is to end.
+/// Whether a wait that was interrupted is to end.
 type Ask = Box<dyn Fn() -> bool + Send + Sync>;
 
 #[derive(Default)]
@@ -98,15 +98,15 @@ impl Cancel for Inner {
 }
 
 impl CancelToken {
-    /// One that lets waits go on.
+    /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One whose waits also end, as if cancelled, when `ask` says so. It is asked on the waiting thread whenever a signal
-    /// has interrupted a wait, and about once a second: for languages that handle signals between two steps of their
-    /// own. (A signal that comes between two waits is seen a second later at most.)
+    /// A token whose waits also end, as if cancelled, when `ask` returns true. The waiting thread calls it whenever a
+    /// signal has interrupted a wait, and about once a second: for languages that handle signals between two steps of
+    /// their own. (A signal that comes between two waits is seen a second later at most.)
     ///
     /// ```
     /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-ask-{}", std::process::id()));
@@ -144,7 +144,7 @@ impl CancelToken {
         cancel::register(&*self.inner, word.as_ptr().addr() as u64).then(|| WaiterGuard(&self.inner))
     }
 
-    /// Lets waits go on.
+    /// Allows waits again.
     pub fn reset(&self) {
         cancel::reset(&*self.inner);
     }
@@ -165,7 +165,7 @@ impl CancelToken {
     pub(crate) fn event(&self) -> io::Result<BorrowedFd<'_>> {
         if self.inner.event.get().is_none() {
             let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            // Somebody else may have been first: then theirs is as good.
+            // Another thread may have been first: then its descriptor is as good.
             let _ = self.inner.event.set(made);
         }
         cancel::event_made(&*self.inner);

@@ -16,7 +16,7 @@ use super::{lock, space};
 use crate::error::{Error, Result, SpaceLimit, is_refusal};
 use crate::topic::{FileKind, Topic};
 
-/// A file in the making: under a temporary name, its lifecycle byte locked so that nobody takes it
+/// A file being created: under a temporary name, its lifecycle byte locked so that no process takes it
 /// for an orphan. Dropped before a commit, it is gone.
 #[derive(Debug)]
 pub(crate) struct TempFile {
@@ -307,7 +307,7 @@ pub(crate) fn open_existing(
 }
 
 fn open_plain(path: &Path, write: bool) -> io::Result<OwnedFd> {
-    // Without O_NONBLOCK somebody's FIFO under our name would hang us.
+    // Without O_NONBLOCK a FIFO under our name would hang us.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = fs::OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)?;
     Ok(file.into())
@@ -341,7 +341,7 @@ pub(crate) fn open_to_lock_and_map(
         let open = || open_existing(topic, path, write, allow_foreign);
         let opened = OpenedTwice { locks: open()?, view: open()? };
         let same = opened.locks.fd().and_then(|locks| same_inode(locks, opened.view.fd()?));
-        // If not, the topic was made anew between the two.
+        // If not, the topic was recreated between the two.
         if same.map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))? {
             return Ok(opened);
         }
@@ -439,7 +439,7 @@ pub(crate) fn remove_orphaned_temps(topic: &Topic) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Removes one temporary file if nobody is making it. What we may not open, or what is no file of ours, stays.
+/// Removes one temporary file if no process is creating it. A file that we may not open, or that is not ours, stays.
 fn remove_if_orphaned(topic: &Topic, path: &Path) -> io::Result<bool> {
     let Ok(file) = open_existing(topic, path, true, false) else { return Ok(false) };
     let fd = file.fd()?;

@@ -18,7 +18,7 @@ use crate::protocol::Shared;
 use crate::protocol::fork_gate::{self, Gate};
 
 const EMPTY: RawFd = -1;
-/// A cell somebody has taken and is about to fill.
+/// A cell that a thread has taken and is about to fill.
 const TAKEN: RawFd = -2;
 const CHUNK_LEN: usize = 64;
 
@@ -107,7 +107,7 @@ impl Gate for Process {
 }
 
 thread_local! {
-    /// Forks that this thread has announced at the gate and not taken back. A C library may call the handler after a fork
+    /// Forks that this thread has announced at the fork lock and not taken back. A C library may call the handler after a fork
     /// and not the one before it, when they were registered in between (musl does).
     static ANNOUNCED: Cell<u32> = const { Cell::new(0) };
 }
@@ -123,7 +123,7 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // In a child forked by a signal handler in the middle of us, the handler has reset the gate.
+        // In a child forked by a signal handler in the middle of us, the handler has reset the fork lock.
         if self.0 == generation() {
             fork_gate::finish(&Process);
         }

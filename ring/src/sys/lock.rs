@@ -1,7 +1,7 @@
 //! Open-file-description locks: how a process says "I am alive", and the kernel takes it back when it dies.
 //!
 //! Such a lock belongs to the open file, not to the process: it goes when the last descriptor of that open file is
-//! closed, works across PID namespaces, and a stopped process keeps it. The locked bytes lie far beyond the content
+//! closed, works across PID namespaces, and a stopped process keeps it. The locked bytes are far beyond the content
 //! of the file, where they mean nothing else.
 
 use std::io;
@@ -13,7 +13,7 @@ use super::flock::{self, Flock};
 
 const BASE: i64 = 1 << 40;
 
-/// Held while a topic is opened, closed or enlarged, and by whoever is making a temporary file.
+/// Held while a topic is opened, closed or enlarged, and by the process that creates a temporary file.
 pub(crate) const LIFECYCLE_BYTE: LockByte = LockByte(BASE);
 
 /// One lockable byte of a file.
@@ -31,11 +31,11 @@ pub(crate) const CROWD_BYTE: LockByte = LockByte(BASE + 65);
 /// What somebody else (another open file description) holds on a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// Nothing: whoever had it is dead or gone.
+    /// Nothing: its owner is dead or gone.
     Free,
     /// It is alive.
     WriteLocked,
-    /// Somebody cleans up behind a dead one.
+    /// A read lock: a participant reaps a dead one.
     ReadLocked,
 }
 
@@ -63,7 +63,7 @@ fn set(fd: impl AsFd, kind: libc::c_int, byte: LockByte) -> io::Result<bool> {
     }
 }
 
-/// Takes the byte exclusively; `false` if anybody else has it. Needs a descriptor open for writing.
+/// Takes the byte exclusively; `false` if another has it. Needs a descriptor open for writing.
 pub(crate) fn try_write(fd: impl AsFd, byte: LockByte) -> io::Result<bool> {
     set(fd, libc::F_WRLCK, byte)
 }

@@ -61,7 +61,7 @@ impl Mapping {
         self.access
     }
 
-    /// Start of the range if all of it lies within the mapping.
+    /// Start of the range if all of it is within the mapping.
     fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
         if offset.checked_add(len)? > self.map.len() {
             return None;
@@ -91,7 +91,7 @@ impl Mapping {
     /// Fills the page tables of a range, which gives holes of the file memory.
     ///
     /// # Errors
-    /// If there is none left, and on kernels before 5.14. Nobody is killed.
+    /// If there is none left, and on kernels before 5.14. No process is killed.
     pub(crate) fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
         self.range(offset, len).ok_or(io::ErrorKind::InvalidInput)?;
         let advice = match self.access {

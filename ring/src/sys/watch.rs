@@ -114,7 +114,7 @@ impl Watch {
             if event.mask.intersects(gone) {
                 return Err(self.no_directory());
             }
-            // After an overflow nobody knows what was lost.
+            // After an overflow it is not known what was lost.
             concerned |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
             concerned |= event.name.as_deref() == Some(file_name);
         }
