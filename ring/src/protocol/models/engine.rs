@@ -127,7 +127,7 @@ pub(super) fn explore(
 }
 
 /// How much `make loom` adds to every bound: `SHMFLOW_MODELS_DEEPER=1`.
-pub(super) fn deeper() -> usize {
+fn deeper() -> usize {
     std::env::var("SHMFLOW_MODELS_DEEPER").map_or(0, |n| n.parse().unwrap())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use loom::sync::atomic::{AtomicU64, fence};
 
-use super::actors::{Actor, Common, End, Model, Scene, prove, refute};
+use super::actors::{Actor, Common, End, Futex, Model, Scene, prove, refute, wait_any};
 use crate::protocol::fork_gate::{self, Gate};
 use crate::protocol::{Mutant, Shared};
 
@@ -14,6 +14,8 @@ use crate::protocol::{Mutant, Shared};
 struct Process {
     common: Common,
     gate: AtomicU64,
+    /// Counts what is added to the gate.
+    changed: Futex,
     cells: [AtomicU64; 2],
     /// Stands for the kernel's lock on `open`.
     kernel: AtomicU64,
@@ -25,6 +27,7 @@ impl Scene for Process {
         Self {
             common: Common::new(mutant),
             gate: AtomicU64::new(0),
+            changed: Futex::new(0),
             cells: Default::default(),
             kernel: AtomicU64::new(0),
             open: RefCell::default(),
@@ -54,11 +57,16 @@ impl Gate for Actor<Process> {
     }
     fn add(&self, what: u64) {
         self.gate.fetch_add(what, AcqRel);
+        self.changed.word.fetch_add(1, Release);
+        self.changed.wake_all(&self.common);
     }
-    /// Without a limit: that is for a handler that forks in the middle of an open.
+    /// Until the gate changes, instead of yielding again and again. Without a limit: that is for a handler that forks in the
+    /// middle of an open.
     fn timeout(&self) -> impl FnMut() -> bool {
-        || {
-            loom::thread::yield_now();
+        let mut seen = self.changed.word.load(Acquire);
+        move || {
+            assert!(wait_any(&self.common, &[(&self.changed, seen)]), "the gate never opens");
+            seen = self.changed.word.load(Acquire);
             true
         }
     }
@@ -103,7 +111,7 @@ fn fork(process: &Actor<Process>) {
 static OPEN: Model<Process> = Model {
     name: "fork/open",
     actors: &[open, fork],
-    preemptions: None,
+    preemptions: Some(4),
     mortal: &[],
     preemptions_ending: None,
 };
@@ -147,7 +155,7 @@ static CLOSE: Model<Process> = Model {
         fork,
         fork,
     ],
-    preemptions: Some(1),
+    preemptions: Some(2),
     mortal: &[],
     preemptions_ending: None,
 };
