@@ -36,6 +36,9 @@ has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
 has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoints"\]' ring/tests/*.rs ring/Cargo.toml)
+# Features of the ring for those who ask for them, and the tests that need them. (`failpoints` is none of those.)
+ring_features := tokio
+ring_feature_tests := $(addprefix --test ,tokio)
 has_python  := $(wildcard python/pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
@@ -71,6 +74,7 @@ lint: deps ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(members) --all-targets --locked -- -D warnings
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features failpoints --locked -- -D warnings)
+	$(CARGO) clippy -p shmflow --all-targets --features $(ring_features) --locked -- -D warnings
 
 lint-bench: deps ## the same for the benchmarks of the ring, with the libraries they compare it to
 	@tools/deps.sh bench
@@ -78,12 +82,15 @@ lint-bench: deps ## the same for the benchmarks of the ring, with the libraries 
 
 doc: deps ## the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(members) --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -p shmflow --features $(ring_features) --no-deps --locked
 
 test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix)
+	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
+	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
 	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models

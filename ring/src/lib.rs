@@ -17,6 +17,10 @@
 //! # Ok::<(), shmflow::Error>(())
 //! ```
 //!
+//! Features, all off by default:
+//!
+//! - `tokio`: receiving, and waiting for consumers, in async code; the module `shmflow::tokio`.
+//!
 //! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
 //! `docs/layout.md`.
 #![deny(unsafe_code)]
@@ -34,6 +38,8 @@ mod producer;
 mod protocol;
 mod shm;
 mod sys;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod topic;
 
 pub use admin::{

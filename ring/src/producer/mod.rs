@@ -2,6 +2,8 @@
 
 mod builder;
 mod claim;
+#[cfg(feature = "tokio")]
+mod events;
 #[cfg(test)]
 mod fork_tests;
 mod inner;
@@ -10,6 +12,8 @@ mod slot;
 
 pub use builder::{OverflowPolicy, ProducerBuilder, ProducerMode};
 pub use claim::{Claim, PublishPermit, Published, SlotBuffer};
+#[cfg(feature = "tokio")]
+pub use events::ProducerEvents;
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
