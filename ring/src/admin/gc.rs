@@ -61,7 +61,7 @@ pub enum SkipReason {
 /// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not keep
 /// a topic: without producers it would wait in vain.
 ///
-/// A topic that cannot be removed is reported in [`GcReport::kept`] and does not hinder the others.
+/// A topic that cannot be removed is reported in [`GcReport::skipped`] and does not hinder the others.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-gc-{}", std::process::id()));
