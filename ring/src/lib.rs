@@ -20,6 +20,7 @@
 //! Features, all off by default:
 //!
 //! - `tokio`: receiving, and waiting for consumers, in async code; the module `shmflow::tokio`.
+//! - `zerocopy`: frames that are structs; the module `shmflow::typed`.
 //!
 //! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
 //! `docs/layout.md`.
@@ -41,6 +42,8 @@ mod sys;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod topic;
+#[cfg(feature = "zerocopy")]
+pub mod typed;
 
 pub use admin::{
     GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,

@@ -122,6 +122,11 @@ impl Consumer {
         self.epoch.member.topic_name()
     }
 
+    #[cfg(feature = "zerocopy")]
+    pub(crate) fn member(&self) -> &crate::shm::registration::Registration {
+        &self.epoch.member
+    }
+
     /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies.
     #[must_use]
     pub fn id(&self) -> Option<ParticipantId> {

@@ -144,6 +144,12 @@ impl fmt::Display for Error {
                 "topic `{topic}` does not admit read-only consumers; open it read-write, or let the producer give \
                  others permission to read"
             ),
+            #[cfg(feature = "zerocopy")]
+            Self::TypeMismatch { topic, expected, found } => write!(
+                f,
+                "topic `{topic}` holds {found}, but {expected} was asked for; build both sides with the same type, or use \
+                 another topic"
+            ),
             Self::Meta(error) => write!(f, "the metadata of a frame is not usable: {error}"),
             Self::Io { topic, what, source } => write!(f, "could not {what}{}: {source}", ForTopic(topic)),
         }

@@ -111,7 +111,7 @@ fn join_as_producer(
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
     }
-    member.activate(&options.name, "", epoch.geometry.epoch, 0);
+    member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, 0);
     if exclusive {
         member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
     }

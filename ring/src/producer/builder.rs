@@ -60,6 +60,8 @@ pub struct ProducerBuilder {
     prefault: bool,
     overflow_policy: OverflowPolicy,
     mode: ProducerMode,
+    /// What its frames are, for others to see.
+    declared_caps: String,
 }
 
 impl ProducerBuilder {
@@ -79,6 +81,7 @@ impl ProducerBuilder {
             prefault: true,
             overflow_policy: OverflowPolicy::default(),
             mode: ProducerMode::default(),
+            declared_caps: String::new(),
         }
     }
 
@@ -164,6 +167,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Says in the producer's entry what its frames are, with so many bytes of metadata at least.
+    #[cfg(feature = "zerocopy")]
+    pub(crate) fn declare(mut self, caps: &str, meta_capacity: usize) -> Self {
+        self.declared_caps = caps.into();
+        self.meta_capacity = self.meta_capacity.max(meta_capacity);
+        self
+    }
+
     /// Opens the topic, making it if it is not there, and adopting what dead processes left. What is left of other topics
     /// of the directory, in which nobody takes part any more, is removed a little later; see [`gc`](crate::gc).
     ///
@@ -179,7 +190,7 @@ impl ProducerBuilder {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         let options = Options {
             name: self.name.unwrap_or_else(crate::info::process_name),
-            accepted_caps: String::new(),
+            accepted_caps: self.declared_caps,
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: self.perms,

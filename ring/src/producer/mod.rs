@@ -83,6 +83,11 @@ impl Producer {
         self.inner.member.topic_name()
     }
 
+    #[cfg(feature = "zerocopy")]
+    pub(crate) fn member(&self) -> &crate::shm::registration::Registration {
+        &self.inner.member
+    }
+
     /// This producer among the topic's participants.
     #[must_use]
     pub fn id(&self) -> ParticipantId {
