@@ -37,8 +37,8 @@ has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
 has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoints"\]' ring/tests/*.rs ring/Cargo.toml)
 # Features of the ring for those who ask for them, and the tests that need them. (`failpoints` is none of those.)
-ring_features := tokio,zerocopy
-ring_feature_tests := $(addprefix --test ,tokio typed)
+ring_features := tokio,tracing,zerocopy
+ring_feature_tests := $(addprefix --test ,tokio tracing typed)
 has_python  := $(wildcard python/pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 

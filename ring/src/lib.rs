@@ -21,6 +21,8 @@
 //!
 //! - `tokio`: receiving, and waiting for consumers, in async code; the module `shmflow::tokio`.
 //! - `zerocopy`: frames that are structs; the module `shmflow::typed`.
+//! - `tracing`: events of the target `shmflow` for whoever subscribes: who came, went and died, what grew, was sealed or
+//!   removed, why frames are copied, how many were lost. None for a frame that goes its way.
 //!
 //! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
 //! `docs/layout.md`.
@@ -42,6 +44,7 @@ mod sys;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod topic;
+mod trace;
 #[cfg(feature = "zerocopy")]
 pub mod typed;
 

@@ -12,6 +12,7 @@ use crate::sys::clock::monotonic_ns;
 use crate::sys::files::{open_existing, same_file, unlink};
 use crate::sys::{lock, thread};
 use crate::topic::{FileKind, Topic, directory};
+use crate::trace::{self, Fields, Level};
 
 /// A topic whose lock somebody holds for longer is in use, whatever its state.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -84,6 +85,9 @@ pub fn gc(dir: Option<&Path>) -> Result<GcReport> {
             collected.skipped.push(SkippedTopic { topic: name, reason: why });
         }
     }
+    if !collected.removed.is_empty() || collected.temp_files != 0 {
+        trace::gc(&dir, collected.removed.len(), collected.temp_files, collected.freed_bytes);
+    }
     Ok(collected)
 }
 
@@ -148,6 +152,8 @@ fn collect_topic(
             return Err(SkipReason::Persistent);
         }
         let removal = held.remove().map_err(SkipReason::Failed)?;
+        let fields = Fields { bytes: Some(removal.bytes), ..Fields::because("nobody takes part") };
+        trace::event(Level::Info, "topic removed", topic.name(), fields);
         collected.removed.push(topic.name().into());
         collected.freed_bytes = collected.freed_bytes.saturating_add(removal.bytes);
     }

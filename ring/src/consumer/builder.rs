@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pool::Pool;
+use super::receive::why_unregistered;
 use super::wait::ArrivalTimer;
 use super::{Consumer, ConsumerStats};
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::watch::{Appeared, Watch};
 use crate::topic::{FileKind, Topic};
+use crate::trace::{self, ConsumerTrace, Fields, Level};
 
 /// Where a consumer goes on when frames that it had not read were overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,6 +172,9 @@ impl ConsumerBuilder {
             }
             (result, _) => result?,
         };
+        let reason = opened.epoch.member.id().is_none().then(|| why_unregistered(&opened.epoch));
+        let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };
+        trace::event(Level::Debug, "consumer attached", topic.name(), fields);
         Ok(self.consumer(opened))
     }
 
@@ -221,6 +226,7 @@ impl ConsumerBuilder {
             pace: ArrivalTimer::default(),
             poll_fd: None,
             room: super::frame::FrameAlloc::default(),
+            trace: ConsumerTrace::default(),
         }
     }
 }

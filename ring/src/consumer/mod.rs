@@ -26,6 +26,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
+use crate::trace::ConsumerTrace;
 use pool::Pool;
 
 /// Reads frames from a topic, each once and in order. `Send`; several threads need a consumer each.
@@ -65,6 +66,8 @@ pub struct Consumer {
     /// Once somebody has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
     room: frame::FrameAlloc,
+    /// What was told of copies and losses.
+    trace: ConsumerTrace,
 }
 
 /// What a consumer has received so far.

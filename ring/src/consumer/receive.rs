@@ -76,7 +76,8 @@ impl Consumer {
             });
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };
-        let body = if self.must_copy(leased.slot()) {
+        let body = if let Some(reason) = self.must_copy(leased.slot()) {
+            self.trace.copied(self.epoch.member.topic_name(), Some(id), reason);
             let buffer = self.pool.take(leased.len());
             leased.copy(buffer)
         } else {
@@ -85,18 +86,19 @@ impl Consumer {
         Ok(Look::Frame(self.deliver(body, producer)))
     }
 
-    /// Whether the lease just taken is one too many, for us or for the producers.
-    fn must_copy(&mut self, slot: u16) -> bool {
+    /// Why the lease just taken is one too many, for us or for the producers; `None` if it is not.
+    fn must_copy(&mut self, slot: u16) -> Option<&'static str> {
         if self.leases.load(Relaxed) > self.max_leases {
-            return true;
+            return Some("it holds as many leases as it may");
         }
         self.old.retain(|epoch| epoch.strong_count() != 0);
         if self.old.len() > PINNED_EPOCHS {
-            return true;
+            return Some("its leases keep too many old epochs in memory");
         }
         // Each producer needs a slot to write into, and one must be left to change over.
         let producers = (self.epoch.member.peers.active() & (bit(PRODUCERS) - 1)).count_ones().max(1);
         over_budget(&*self.epoch, slot, producers.saturating_add(1))
+            .then_some("producers would run short of slots")
     }
 
     /// Reads the frame without holding its slot.
@@ -106,6 +108,7 @@ impl Consumer {
         match copied.map_err(|corruption| epoch.corrupt(corruption))? {
             Ok((Some((payload, meta, generation)), owner)) => {
                 let producer = ParticipantId { id: owner, generation };
+                self.trace.copied(epoch.member.topic_name(), None, why_unregistered(&epoch));
                 Ok(Ok(self.deliver(Body::Copied { payload, meta }, producer)))
             }
             Ok((None, _)) => {
@@ -168,6 +171,8 @@ impl Consumer {
         let lost = next.saturating_sub(self.cursor);
         self.lost = self.lost.saturating_add(lost);
         self.stats.lost = self.stats.lost.saturating_add(lost);
+        let member = &self.epoch.member;
+        self.trace.lost(member.topic_name(), member.id(), lost);
         if let Some(entry) = self.epoch.member.entry() {
             entry.lost.store(self.stats.lost, Relaxed);
         }
@@ -189,6 +194,11 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+/// Why a consumer has no bit to lease with.
+pub(super) fn why_unregistered(epoch: &Epoch) -> &'static str {
+    if epoch.member.peers.writable() { "there are as many consumers as can lease" } else { "it only reads" }
 }
 
 enum Look {

@@ -11,7 +11,7 @@ use super::whole::{self, Parts};
 use super::{GeometryRequest, OPEN_TIMEOUT, Options, grow, leave, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::{FILE_LEN, flags};
-use crate::layout::words::bit;
+use crate::layout::words::{PRODUCERS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::{FailPoint, Memory};
@@ -21,6 +21,7 @@ use crate::shm::registration::{Registration, Role, owner_id, owner_word};
 use crate::sys::files::{create_temp, may_unlink, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
+use crate::trace::{self, Fields, Level};
 
 /// How often an open starts again because the topic was removed or made under its hands.
 const ATTEMPTS: usize = 100;
@@ -45,6 +46,7 @@ pub(crate) fn producer(
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
+    let _events = trace::hold();
     for _ in 0..ATTEMPTS {
         let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
@@ -62,7 +64,7 @@ pub(crate) fn producer(
         fail_point(FailPoint::OpenLocked);
         if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
             // Those who have it open are told that it is gone, and come back to the one that is made here.
-            if !leave::remove(&member)? {
+            if !leave::remove(&member, "one of its files was deleted")? {
                 return Err(whole::deleted(topic, &part));
             }
             continue;
@@ -120,6 +122,7 @@ fn join_as_producer(
 
 /// Opens a topic as a consumer that registers. [`Error::TopicNotFound`] if there is none.
 pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
+    let _events = trace::hold();
     for _ in 0..ATTEMPTS {
         let peers = ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign)?;
         let member = Arc::new(Registration::new(peers));
@@ -249,7 +252,15 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
     };
     match files::map(member, &topic.ring_path(), mode) {
         Err(Error::TopicNotFound { .. }) => {}
-        other => return other.map(Arc::new),
+        other => {
+            let epoch = other.map(Arc::new)?;
+            if member.peers.active() & (bit(PRODUCERS) - 1) == 0 {
+                let reason = "it has no producer";
+                let fields = Fields { epoch: Some(epoch.geometry.epoch), ..Fields::because(reason) };
+                trace::event(Level::Info, "topic adopted", topic.name(), fields);
+            }
+            return Ok(epoch);
+        }
     }
     let geometry = wanted.geometry(1, random(), perms(member)?)?;
     let mut new =
@@ -261,6 +272,13 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         return Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "make".into() });
     }
     fail_point(FailPoint::OpenRingCommit);
+    let bytes = Some(geometry.slot_capacity);
+    trace::event(
+        Level::Info,
+        "topic made",
+        topic.name(),
+        Fields { epoch: Some(1), bytes, ..Fields::default() },
+    );
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 

@@ -10,6 +10,7 @@ use crate::admin;
 use crate::error::{Error, Result};
 use crate::lifecycle::{GeometryRequest, Options, open};
 use crate::topic::Topic;
+use crate::trace::{self, Fields, Level};
 
 /// What happens to a frame for which there is no free slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,6 +214,7 @@ impl ProducerBuilder {
         let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
         // What others left who died while no producer was there.
         inner.reap();
+        trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));
         Ok(Producer { inner })
     }
 }
