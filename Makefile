@@ -32,6 +32,7 @@ has_bench   := $(call package,shmflow-bench,benches)
 has_compare := $(call package,shmflow-compare,benches/compare)
 # All but the ring's benchmarks: these take minutes to build, and need a C compiler's library.
 members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
+targets_32  := i686-unknown-linux-gnu armv7-unknown-linux-gnueabihf
 has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
@@ -44,12 +45,12 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint check-32 lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
 	@echo
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "New here? make demo, then make test. Prerequisite: Rust >= $(MSRV)."
 
@@ -76,6 +77,10 @@ lint: deps ## formatting and clippy, warnings denied
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features failpoints --locked -- -D warnings)
 	$(CARGO) clippy -p shmflow --all-targets --features $(ring_features) --locked -- -D warnings
 
+check-32: rust ## the ring, the command and the C library for 32-bit processors (needs rustup, to get their standard library)
+	@rustup target add $(targets_32) || { echo "check-32: this needs rustup, and a network at the first time"; exit 1; }
+	$(CARGO) check $(addprefix --target ,$(targets_32)) -p shmflow -p shmflow-cli -p shmflow-capi --locked
+
 lint-bench: deps ## the same for the benchmarks of the ring, with the libraries they compare it to
 	@tools/deps.sh bench
 	$(CARGO) clippy -p shmflow-bench --all-targets --locked -- -D warnings
@@ -88,7 +93,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
-	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix)
+	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
 	$(CARGO) test $(members) --locked --no-fail-fast

@@ -8,7 +8,7 @@
 //!
 //! How the parts lie: [`sink`] and [`source`] are the two elements, `common` what they share: which caps can be
 //! carried and in which order they are liked, how times are translated, how a buffer's metadata becomes a frame's and
-//! back, and how errors are told.
+//! back, and how errors are reported.
 #![deny(unsafe_code)]
 
 use std::sync::OnceLock;

@@ -1,10 +1,10 @@
 /* flow.h: the classic interface of three calls, in libshmflow.
  *
- * A program that was written for it runs with this library in place of the one it was linked with. New programs want
- * shmflow.h: it reports errors, reads in place, says what a frame is, and can wait.
+ * A program that was written for it runs with this library in place of the one it was linked with. New programs should
+ * use shmflow.h: it returns errors, reads in place, carries metadata, and can wait.
  *
- * The three calls are about one topic at a time: the one of the last init_flow. Errors are said in one line on the
- * standard error output, at most once a second. Any thread may call them.
+ * The three calls use one topic at a time: the one of the last init_flow. They print errors in one line on the standard
+ * error output, at most once a second. Any thread may call them.
  */
 #ifndef SHMFLOW_FLOW_H
 #define SHMFLOW_FLOW_H
@@ -13,14 +13,14 @@
 extern "C" {
 #endif
 
-/* Names the topic, and the size of its ring in bytes. Nothing is made before the first write, since only then the size
- * of an image is known: the ring has room for size / (image + 8) images, at least 1. A topic that is there is joined,
- * whoever made it, and whatever its size is. A program may turn to another topic, and back: it goes on where it was.
+/* Sets the topic, and the size of its ring in bytes. Nothing is created before the first write, since only then the size
+ * of an image is known: the ring has room for size / (image + 8) images, at least 1. An existing topic is joined, whichever
+ * program created it, and whatever its size is. A program may switch to another topic, and back: it continues where it was.
  */
 void init_flow(char *topic, int size);
 
-/* Publishes an image of size bytes. It stays after this program has ended, until somebody removes the topic
- * (the command `shmflow rm`).
+/* Publishes an image of size bytes. It stays after this program has ended, until the topic is removed (with the command
+ * `shmflow rm`).
  */
 void write_data(char *data, int size);
 
@@ -29,7 +29,7 @@ void write_data(char *data, int size);
  *   4 bytes, big-endian: the number of bytes in all, these 8 included
  *   4 bytes, big-endian: the id of the image, which rises by one with each write, from 1
  *   the image
- * The first call gets the oldest image that is there, each following one the next, and one that comes too late the
+ * The first call gets the oldest image in the ring, each following call the next one, and a call that comes too late the
  * oldest that is left.
  */
 int read_data(char *buffer);

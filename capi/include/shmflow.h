@@ -13,11 +13,11 @@
  *                                                          }
  *                                                          shmflow_consumer_close(consumer);
  *
- * Every function that can fail returns a status: SHMFLOW_OK, or what is wrong; shmflow_last_error_message says it in words.
- * NULL and nonsense arguments give errors. No exception or panic leaves the library. Under "Safety" stands what the
- * library cannot check. docs/c.md is the reference; flow.h has the classic interface of three calls.
+ * Every function that can fail returns a status: SHMFLOW_OK, or an error, which shmflow_last_error_message describes. NULL
+ * and invalid arguments give errors. No exception or panic leaves the library. "Safety" lists what the library cannot
+ * check. docs/c.md is the reference; flow.h has the classic interface of three calls.
  *
- * This file is made from the library's source, and not edited.
+ * This file is generated from the library's source: do not edit it.
  */
 
 #ifndef SHMFLOW_H
@@ -52,12 +52,12 @@
 #define SHMFLOW_CLOCK_TAI 3
 
 /**
- * The frame does not continue what came before it.
+ * The frame does not continue the previous frame.
  */
 #define SHMFLOW_FLAG_DISCONT 1
 
 /**
- * The frame is damaged.
+ * The frame is corrupted.
  */
 #define SHMFLOW_FLAG_CORRUPTED 2
 
@@ -67,7 +67,7 @@
 #define SHMFLOW_FLAG_GAP 4
 
 /**
- * The frame cannot be decoded without what came before it.
+ * The frame cannot be decoded without earlier frames.
  */
 #define SHMFLOW_FLAG_DELTA_UNIT 32
 
@@ -87,42 +87,42 @@
 #define SHMFLOW_FLAG_TFF 131072
 
 /**
- * The most planes that a frame has.
+ * The maximum number of planes of a frame.
  */
 #define SHMFLOW_MAX_PLANES 4
 
 /**
- * The producers of the topic take turns: their frames are one sequence.
+ * The frames of all producers are published: they interleave in one sequence.
  */
 #define SHMFLOW_MODE_SHARED 0
 
 /**
- * One producer's frames count; others stand by and take over when it dies or stands still.
+ * The frames of one producer, the primary, are published; standbys take over when it dies or is stopped.
  */
 #define SHMFLOW_MODE_PRIMARY 1
 
 /**
- * No other producer may be there.
+ * The topic has one producer: opening a second one fails.
  */
 #define SHMFLOW_MODE_EXCLUSIVE 2
 
 /**
- * A frame for which there is no free slot overwrites the oldest one that nobody holds.
+ * A frame for which there is no free slot overwrites the oldest frame that no participant holds.
  */
-#define SHMFLOW_POLICY_OVERWRITE_OLDEST 0
+#define SHMFLOW_OVERFLOW_OVERWRITE_OLDEST 0
 
 /**
- * It is dropped while consumers have not read what is there.
+ * A new frame is dropped while the ring is full of unread frames.
  */
-#define SHMFLOW_POLICY_DROP_NEW 1
+#define SHMFLOW_OVERFLOW_DROP_NEW 1
 
 /**
- * Start at the oldest frame that is still there.
+ * Start at the oldest frame in the ring.
  */
 #define SHMFLOW_START_OLDEST 0
 
 /**
- * Start at the newest frame that is there.
+ * Start at the newest frame in the ring.
  */
 #define SHMFLOW_START_NEWEST 1
 
@@ -132,22 +132,22 @@
 #define SHMFLOW_START_NEXT 2
 
 /**
- * After a loss, go on at the oldest frame that is still there: the fewest are lost.
+ * After a loss, continue at the oldest frame in the ring: the fewest frames are lost.
  */
 #define SHMFLOW_ON_LAPPED_OLDEST 0
 
 /**
- * After a loss, go on at the newest: the least delay.
+ * After a loss, continue at the newest frame: the least delay.
  */
 #define SHMFLOW_ON_LAPPED_NEWEST 1
 
 /**
- * A time to wait that never ends.
+ * A timeout that never expires.
  */
 #define SHMFLOW_FOREVER (-1)
 
 /**
- * A slot to write a frame into. It belongs to who claimed it: one thread at a time, any thread.
+ * A slot to write a frame into. One thread at a time may use it, any thread.
  */
 typedef struct shmflow_claim shmflow_claim;
 
@@ -158,24 +158,24 @@ typedef struct shmflow_claim shmflow_claim;
 typedef struct shmflow_consumer shmflow_consumer;
 
 /**
- * A received frame, which keeps its bytes as they are until it is released. It does not change, and may be used and
- * released by any threads, also after its consumer is closed.
+ * A received frame: a lease, so that its bytes do not change until it is released. Any threads may use and release it,
+ * also after its consumer is closed.
  */
 typedef struct shmflow_frame shmflow_frame;
 
 /**
- * Writes frames into a topic. Several threads may use one; only closing it has to be the last use.
+ * Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use.
  */
 typedef struct shmflow_producer shmflow_producer;
 
 /**
- * What became of a call: SHMFLOW_OK (0); above 0 nothing is wrong, but there is nothing to deliver; below 0 an error,
- * and shmflow_last_error_message says what to do about it.
+ * The result of a call: SHMFLOW_OK (0); above 0 no error, but there is nothing to deliver; below 0 an error, and the text
+ * of shmflow_last_error_message says what to do.
  */
 typedef int32_t shmflow_status;
 
 /**
- * Where a plane lies in the bytes of a frame.
+ * The position of a plane in the bytes of a frame.
  */
 typedef struct {
     /**
@@ -183,7 +183,7 @@ typedef struct {
      */
     uint64_t offset;
     /**
-     * Bytes from one row to the next; negative if the rows lie bottom-up.
+     * Bytes from one row to the next; negative if the rows are stored bottom-up.
      */
     int32_t stride;
     /**
@@ -193,7 +193,7 @@ typedef struct {
 } shmflow_plane_layout;
 
 /**
- * What a frame is. Call shmflow_metadata_init, then fill in what is known.
+ * The metadata of a frame. Call shmflow_metadata_init, then set the fields that are known.
  */
 typedef struct {
     /**
@@ -221,15 +221,15 @@ typedef struct {
      */
     uint64_t duration;
     /**
-     * Where the planes lie, if plane_count is not 0.
+     * The positions of the planes, if plane_count is not 0.
      */
     shmflow_plane_layout planes[SHMFLOW_MAX_PLANES];
     /**
-     * SHMFLOW_CLOCK_...: what capture_time was read from. Default SHMFLOW_CLOCK_MONOTONIC.
+     * The clock of capture_time: SHMFLOW_CLOCK_.... Default SHMFLOW_CLOCK_MONOTONIC.
      */
     uint32_t clock;
     /**
-     * SHMFLOW_FLAG_..., added. Default 0.
+     * SHMFLOW_FLAG_..., combined by OR. Default 0.
      */
     uint32_t flags;
     /**
@@ -249,7 +249,8 @@ typedef struct {
      */
     uint32_t fps_d;
     /**
-     * How many of planes count. 0 (default): rows without padding, plane after plane, as shmflow_video_size counts them.
+     * The number of entries in planes. 0 (default): rows without padding, plane after plane, as shmflow_video_size counts
+     * them.
      */
     uint32_t plane_count;
     /**
@@ -275,8 +276,8 @@ typedef struct {
 } shmflow_metadata;
 
 /**
- * What a producer wants. Call shmflow_producer_options_init, then change what matters. Who comes first chooses depth,
- * spare_slots, history, capacities, perms and persistent; later ones join what is there.
+ * Producer options. Call shmflow_producer_options_init, then override fields. The producer that creates the topic sets
+ * depth, spare_slots, history, capacities, perms and persistent; later producers join the existing ring.
  */
 typedef struct {
     /**
@@ -284,15 +285,15 @@ typedef struct {
      */
     size_t size;
     /**
-     * A name for people to see, of at most 64 bytes. NULL: the name of the process.
+     * A name for display, of at most 64 bytes. NULL: the name of the process.
      */
     const char *name;
     /**
-     * The directory of the topic's files, a tmpfs. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+     * The directory of the topic's files, a tmpfs. NULL: the environment variable SHMFLOW_DIR, or else /dev/shm.
      */
     const char *directory;
     /**
-     * Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 65536.
+     * Initial size of a slot in bytes; the ring grows when a frame is larger. Default 65536.
      */
     size_t slot_capacity;
     /**
@@ -300,20 +301,21 @@ typedef struct {
      */
     size_t metadata_capacity;
     /**
-     * How many frames the ring holds for its consumers. Default 8.
+     * Frames that the ring holds for its consumers, and so how far a consumer may lag. Default 8.
      */
     uint32_t depth;
     /**
-     * Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
+     * Slots beyond the depth, so that producers can write while consumers hold leases: one for each producer and one
+     * more. Default 2.
      */
     uint32_t spare_slots;
     /**
-     * How many of the newest frames stay for late joiners even when everybody has read them. Little keeps the memory in
-     * use small, and so in the processor's cache. 0: as many as the depth. Default 0.
+     * Number of newest frames kept for late joiners after all current consumers have read them. A small value reuses few
+     * slots, which stay in the CPU cache. 0: as many as the depth. Default 0.
      */
     uint32_t history;
     /**
-     * Permissions of the topic's files, whatever the umask, at most 0777. Default 0600: this user only.
+     * Permissions of the topic's files, at most 0777; the umask does not apply. Default 0600: this user only.
      */
     uint32_t perms;
     /**
@@ -321,21 +323,21 @@ typedef struct {
      */
     int32_t mode;
     /**
-     * With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may stand still before another takes over; 0: only
-     * when it dies. Default 1000.
+     * With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may publish nothing before a standby takes over; 0: a
+     * standby takes over only when the primary dies. Default 1000.
      */
     uint32_t takeover_timeout_ms;
     /**
-     * SHMFLOW_POLICY_OVERWRITE_OLDEST (default) or _DROP_NEW.
+     * SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default) or _DROP_NEW.
      */
-    int32_t policy;
+    int32_t overflow_policy;
     /**
-     * Not 0: keep the topic when its last participant leaves. Default 0.
+     * Non-zero: keep the topic when its last participant leaves. Default 0.
      */
     int32_t persistent;
     /**
-     * Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
-     * it. Default 0.
+     * Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
+     * truncating the topic's files. Default 0.
      */
     int32_t allow_foreign_owner;
     /**
@@ -345,7 +347,7 @@ typedef struct {
 } shmflow_producer_options;
 
 /**
- * What a consumer wants. Call shmflow_consumer_options_init, then change what matters.
+ * Consumer options. Call shmflow_consumer_options_init, then override fields.
  */
 typedef struct {
     /**
@@ -353,20 +355,21 @@ typedef struct {
      */
     size_t size;
     /**
-     * A name for people to see, of at most 64 bytes. NULL: the name of the process.
+     * A name for display, of at most 64 bytes. NULL: the name of the process.
      */
     const char *name;
     /**
-     * The directory of the topic's files. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+     * The directory of the topic's files. NULL: the environment variable SHMFLOW_DIR, or else /dev/shm.
      */
     const char *directory;
     /**
-     * What this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes. Producers that
-     * negotiate (shmflowsink) try to send that. NULL: nothing in particular.
+     * The caps that this consumer accepts, as GStreamer writes them, of at most 8192 bytes. Producers that negotiate
+     * (shmflowsink) try to send those. NULL: not stated.
      */
     const char *accepted_caps;
     /**
-     * How many milliseconds to wait for a topic that is not there: 0, not at all; SHMFLOW_FOREVER. Default 0.
+     * How many milliseconds to wait for a topic that does not exist yet; 0: not at all (in Python the default is for
+     * ever); or SHMFLOW_FOREVER. Default 0.
      */
     int64_t connect_timeout_ms;
     /**
@@ -378,17 +381,17 @@ typedef struct {
      */
     int32_t on_lapped;
     /**
-     * How many frames this consumer may hold in place; beyond it, it receives copies. 0: half of the depth. Default 0.
+     * Leases that this consumer may hold at a time; beyond that, it receives copies. 0: half of the depth. Default 0.
      */
     uint32_t max_leases;
     /**
-     * Not 0: write nothing into shared memory, and receive validated copies. Works without permission to write, on
-     * topics whose perms admit readers. Default 0.
+     * Non-zero: write nothing to shared memory, and receive validated copies. Needs only read permission, on topics
+     * whose perms allow read-only consumers. Default 0.
      */
     int32_t read_only;
     /**
-     * Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
-     * it. Default 0.
+     * Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
+     * truncating the topic's files. Default 0.
      */
     int32_t allow_foreign_owner;
     /**
@@ -398,7 +401,7 @@ typedef struct {
 } shmflow_consumer_options;
 
 /**
- * How a producer and its topic stand.
+ * Statistics of a producer and its topic.
  */
 typedef struct {
     /**
@@ -406,7 +409,7 @@ typedef struct {
      */
     uint64_t published;
     /**
-     * Frames dropped because no slot could be had, or by SHMFLOW_POLICY_DROP_NEW.
+     * Frames dropped because no slot was free, or by SHMFLOW_OVERFLOW_DROP_NEW.
      */
     uint64_t dropped;
     /**
@@ -418,7 +421,7 @@ typedef struct {
      */
     uint64_t slot_capacity;
     /**
-     * Counts the shapes that the ring has had, from 1.
+     * The epoch: counts the geometries that the ring has had, from 1.
      */
     uint64_t epoch;
     /**
@@ -434,17 +437,17 @@ typedef struct {
      */
     uint32_t slots;
     /**
-     * Consumers that are alive; those that only read are not counted.
+     * Consumers that are alive; read-only consumers are not counted.
      */
     uint32_t consumers;
     /**
-     * 1 if this producer's frames count; 0 while it stands by (SHMFLOW_MODE_PRIMARY).
+     * 1 if this producer's frames are published; 0 while it is a standby (SHMFLOW_MODE_PRIMARY).
      */
-    int32_t leads;
+    int32_t is_primary;
 } shmflow_producer_stats;
 
 /**
- * How a consumer and its topic stand.
+ * Statistics of a consumer and its topic.
  */
 typedef struct {
     /**
@@ -468,11 +471,11 @@ typedef struct {
      */
     uint64_t position;
     /**
-     * Bytes that a frame may have at present.
+     * Bytes that a frame may have in the current ring.
      */
     uint64_t slot_capacity;
     /**
-     * Counts the shapes that the ring has had, from 1.
+     * The epoch: counts the geometries that the ring has had, from 1.
      */
     uint64_t epoch;
     /**
@@ -480,7 +483,7 @@ typedef struct {
      */
     uint32_t depth;
     /**
-     * Frames held in place by this consumer now.
+     * Leases that this consumer holds now.
      */
     uint32_t leases;
     /**
@@ -510,7 +513,7 @@ typedef struct {
      */
     uint64_t row_bytes;
     /**
-     * Bytes from one row to the next; negative if the rows lie bottom-up.
+     * Bytes from one row to the next; negative if the rows are stored bottom-up.
      */
     int32_t stride;
     /**
@@ -524,11 +527,11 @@ typedef struct {
  */
 typedef struct {
     /**
-     * Pixels left of it.
+     * Pixels left of the visible part.
      */
     uint32_t x;
     /**
-     * Pixels above it.
+     * Pixels above the visible part.
      */
     uint32_t y;
     /**
@@ -542,17 +545,17 @@ typedef struct {
 } shmflow_crop;
 
 /**
- * It is done.
+ * The call succeeded.
  */
 #define SHMFLOW_OK 0
 
 /**
- * Nothing came within the time given; for shmflow_consumer_try_receive: nothing is there now.
+ * No frame arrived within the timeout; for shmflow_consumer_try_receive: there is no new frame now.
  */
 #define SHMFLOW_TIMEOUT 1
 
 /**
- * The stream ended, and every frame of it was read. It may go on later.
+ * The stream ended, and every frame of it was read. It may continue later.
  */
 #define SHMFLOW_ENDED 2
 
@@ -562,22 +565,22 @@ typedef struct {
 #define SHMFLOW_CANCELLED 3
 
 /**
- * An argument is NULL, or nonsense.
+ * An argument is NULL or invalid.
  */
 #define SHMFLOW_INVALID_ARGUMENT (-1)
 
 /**
- * A failure inside the library, which is a defect of it. The process can go on.
+ * A defect of the library. The process can continue.
  */
 #define SHMFLOW_INTERNAL (-2)
 
 /**
- * No producer has made this topic.
+ * No producer has created this topic.
  */
 #define SHMFLOW_TOPIC_NOT_FOUND (-3)
 
 /**
- * This is not a name for a topic.
+ * The name is not valid for a topic.
  */
 #define SHMFLOW_INVALID_TOPIC_NAME (-4)
 
@@ -592,22 +595,22 @@ typedef struct {
 #define SHMFLOW_FOREIGN_OWNER (-6)
 
 /**
- * A read-only consumer on a topic whose permissions admit none.
+ * The topic's permissions do not allow read-only consumers.
  */
 #define SHMFLOW_READ_ONLY_NOT_ALLOWED (-7)
 
 /**
- * A file with the right name is something else.
+ * A file with the right name is not a ring.
  */
 #define SHMFLOW_NOT_A_RING (-8)
 
 /**
- * The topic was made by an incompatible version of the library.
+ * The topic was created by an incompatible version of the library.
  */
 #define SHMFLOW_VERSION_MISMATCH (-9)
 
 /**
- * There is too little shared memory. The text says how much is needed and free.
+ * There is too little shared memory. The text has the bytes needed and free.
  */
 #define SHMFLOW_NO_SPACE (-10)
 
@@ -617,12 +620,12 @@ typedef struct {
 #define SHMFLOW_NO_SLOT (-11)
 
 /**
- * The policy is to drop new frames while old ones are unread. The frame counts as dropped.
+ * SHMFLOW_OVERFLOW_DROP_NEW, and the ring is full of unread frames. The frame counts as dropped.
  */
 #define SHMFLOW_FULL (-12)
 
 /**
- * Another producer is the primary; this frame was not taken.
+ * Another producer is the primary; this frame was not published.
  */
 #define SHMFLOW_STANDBY (-13)
 
@@ -632,17 +635,17 @@ typedef struct {
 #define SHMFLOW_TOO_LARGE (-14)
 
 /**
- * The topic has all the producers that it can have (8).
+ * The topic already has the maximum number of producers (8).
  */
 #define SHMFLOW_TOO_MANY_PRODUCERS (-15)
 
 /**
- * Somebody uses the topic in a way that excludes this.
+ * A participant uses the topic in a way that excludes this call.
  */
 #define SHMFLOW_IN_USE (-16)
 
 /**
- * A stopped process stands inside an open, a close or a growth of this topic.
+ * Another process, probably a stopped one, is inside an open, a close or a growth of this topic.
  */
 #define SHMFLOW_BUSY (-17)
 
@@ -657,17 +660,17 @@ typedef struct {
 #define SHMFLOW_CORRUPT (-19)
 
 /**
- * The handle was made before a fork, and belongs to the parent process.
+ * The handle was created before a fork, and belongs to the parent process.
  */
 #define SHMFLOW_FORKED (-20)
 
 /**
- * Nobody produces into this topic.
+ * The topic has no producer.
  */
 #define SHMFLOW_NO_PRODUCER (-21)
 
 /**
- * The frame's metadata, or those given, cannot be understood, or do not fit its bytes.
+ * The metadata are invalid, or do not fit the bytes of the frame.
  */
 #define SHMFLOW_INVALID_METADATA (-22)
 
@@ -677,17 +680,17 @@ typedef struct {
 #define SHMFLOW_NO_METADATA (-23)
 
 /**
- * The pixel format is not one whose planes the library knows.
+ * The library does not know the planes of the pixel format.
  */
 #define SHMFLOW_UNKNOWN_FORMAT (-24)
 
 /**
- * The operating system refused. The text says what, and why.
+ * The operating system returned an error. The text says which operation failed, and why.
  */
 #define SHMFLOW_IO (-25)
 
 /**
- * Another thread is in a call of this consumer.
+ * Another thread is inside a call of this consumer.
  */
 #define SHMFLOW_HANDLE_IN_USE (-26)
 
@@ -696,15 +699,14 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of a number that is none, "unknown status". Never NULL, and never to
- * be freed.
+ * The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of any other number, "unknown status". Never NULL. Do not free it.
  */
 const char *shmflow_status_name(shmflow_status status);
 
 /**
- * What went wrong in the last call of this thread that did not give SHMFLOW_OK (for a function without a status: that
- * gave NULL or 0 because of an error): one line for people, which says what happened, to which topic, and what to do.
- * "" if nothing did. Valid until the next call of this thread that fails.
+ * The message of the last call of this thread that did not return SHMFLOW_OK (for a function without a status: that
+ * returned NULL or 0 because of an error): one line for display, which says what happened, to which topic, and what to
+ * do. "" if no call failed. Valid until the next call of this thread that fails.
  */
 const char *shmflow_last_error_message(void);
 
@@ -727,28 +729,28 @@ const char *shmflow_version(void);
 shmflow_status shmflow_video_size(const char *format, uint32_t width, uint32_t height, size_t *bytes);
 
 /**
- * Says nothing of a frame, yet. Call it as shmflow_metadata_init(&metadata, sizeof metadata).
+ * Sets every field to its default. Call it as shmflow_metadata_init(&metadata, sizeof metadata).
  *
  * Safety: metadata points to size bytes.
  */
 shmflow_status shmflow_metadata_init(shmflow_metadata *metadata, size_t size);
 
 /**
- * Gives every option its default. Call it as shmflow_producer_options_init(&options, sizeof options).
+ * Sets every option to its default. Call it as shmflow_producer_options_init(&options, sizeof options).
  *
  * Safety: options points to size bytes.
  */
 shmflow_status shmflow_producer_options_init(shmflow_producer_options *options, size_t size);
 
 /**
- * Gives every option its default. Call it as shmflow_consumer_options_init(&options, sizeof options).
+ * Sets every option to its default. Call it as shmflow_consumer_options_init(&options, sizeof options).
  *
  * Safety: options points to size bytes.
  */
 shmflow_status shmflow_consumer_options_init(shmflow_consumer_options *options, size_t size);
 
 /**
- * Opens a topic for writing, and makes it if it is not there. options may be NULL. *producer is NULL unless
+ * Opens a topic for writing, and creates it if it does not exist. options may be NULL. *producer is NULL unless
  * SHMFLOW_OK is returned.
  *
  * Safety: topic is a text, options NULL or initialised, producer points to a pointer.
@@ -758,15 +760,15 @@ shmflow_status shmflow_producer_open(const char *topic,
                                      shmflow_producer **producer);
 
 /**
- * Leaves the topic. Claims that were not published yet keep working. NULL is ignored.
+ * Leaves the topic. Claims that were not published yet can still be published. NULL is ignored.
  *
  * Safety: producer is NULL or from shmflow_producer_open, and not used afterwards.
  */
 void shmflow_producer_close(shmflow_producer *producer);
 
 /**
- * Publishes a copy of length bytes: for those who have them already. To write in place use shmflow_producer_claim.
- * metadata may be NULL: bare bytes. sequence, if not NULL, receives the frame's number.
+ * Publishes a copy of length bytes. To write to shared memory without a copy use shmflow_producer_claim. metadata may be
+ * NULL: bare bytes. sequence, if not NULL, receives the frame's sequence number.
  *
  * Safety: producer is open; data points to length bytes; metadata is NULL or initialised; sequence is NULL or points to a number.
  */
@@ -777,38 +779,38 @@ shmflow_status shmflow_producer_write(const shmflow_producer *producer,
                                       uint64_t *sequence);
 
 /**
- * Takes a slot of shared memory to write a frame of length bytes into. End it by shmflow_claim_publish or
- * shmflow_claim_abandon. A frame that is larger than the slots makes the ring grow.
+ * Claims a slot of shared memory to write a frame of length bytes into. End the claim with shmflow_claim_publish or
+ * shmflow_claim_abandon. If the frame is larger than the slots, the ring grows.
  *
  * Safety: producer is open; claim points to a pointer.
  */
 shmflow_status shmflow_producer_claim(const shmflow_producer *producer, size_t length, shmflow_claim **claim);
 
 /**
- * Makes room for frames of capacity bytes, and for depth of them, ahead of need. Nothing happens if there is.
+ * Grows the ring in advance to a slot capacity of capacity bytes and to the given depth. Does nothing if it has both.
  *
  * Safety: producer is open.
  */
 shmflow_status shmflow_producer_grow(const shmflow_producer *producer, size_t capacity, uint32_t depth);
 
 /**
- * Says that the stream ends after the newest frame. Consumers are told when they have read everything and every
- * producer has said it or left. Publishing again revokes it.
+ * Ends the stream after the newest frame. Consumers get SHMFLOW_ENDED when they have read every frame and every producer
+ * has ended the stream or left. Publishing again revokes it.
  *
  * Safety: producer is open.
  */
 shmflow_status shmflow_producer_end(const shmflow_producer *producer);
 
 /**
- * How a producer and its topic stand. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
+ * Statistics of a producer and its topic. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
  *
  * Safety: producer is open; stats points to size bytes.
  */
 shmflow_status shmflow_producer_get_stats(const shmflow_producer *producer, shmflow_producer_stats *stats, size_t size);
 
 /**
- * Where to write the frame: shmflow_claim_length bytes of shared memory, which start at a multiple of 4096 and hold
- * what an earlier frame left there. Valid until the claim is published or abandoned. NULL if claim is NULL.
+ * The memory to write the frame to: shmflow_claim_length bytes of shared memory, which start at a multiple of 4096 and
+ * hold an earlier frame. Valid until the claim is published or abandoned. NULL if claim is NULL.
  *
  * Safety: claim is NULL or from shmflow_producer_claim.
  */
@@ -836,29 +838,29 @@ size_t shmflow_claim_capacity(const shmflow_claim *claim);
 shmflow_status shmflow_claim_set_length(shmflow_claim *claim, size_t length);
 
 /**
- * Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
+ * Sets the metadata of the frame. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
  *
  * Safety: claim is from shmflow_producer_claim; metadata is initialised.
  */
 shmflow_status shmflow_claim_set_metadata(shmflow_claim *claim, const shmflow_metadata *metadata);
 
 /**
- * Says what the frame is by a block as shmflow_frame_metadata_block gives it: to pass on another frame's.
+ * Sets the metadata of the frame to a block from shmflow_frame_metadata_block: to pass on another frame's.
  *
  * Safety: claim is from shmflow_producer_claim; block points to length bytes.
  */
 shmflow_status shmflow_claim_set_metadata_block(shmflow_claim *claim, const void *block, size_t length);
 
 /**
- * Publishes the frame. The claim is gone afterwards, also if this fails. sequence, if not NULL, receives the frame's
- * number: the first of a topic has 1.
+ * Publishes the frame. The claim ends, also if this fails. sequence, if not NULL, receives the frame's sequence number:
+ * the first of a topic has 1.
  *
  * Safety: claim is from shmflow_producer_claim, and not used afterwards; sequence is NULL or points to a number.
  */
 shmflow_status shmflow_claim_publish(shmflow_claim *claim, uint64_t *sequence);
 
 /**
- * Gives the slot back without publishing anything. NULL is ignored.
+ * Releases the slot without publishing it. NULL is ignored.
  *
  * Safety: claim is NULL or from shmflow_producer_claim, and not used afterwards.
  */
@@ -866,7 +868,7 @@ void shmflow_claim_abandon(shmflow_claim *claim);
 
 /**
  * Opens a topic for reading. options may be NULL. *consumer is NULL unless SHMFLOW_OK is returned; SHMFLOW_TIMEOUT if
- * the topic did not come in the time that the options give it.
+ * the topic was not created within connect_timeout_ms.
  *
  * Safety: topic is a text, options NULL or initialised, consumer points to a pointer.
  */
@@ -875,16 +877,16 @@ shmflow_status shmflow_consumer_open(const char *topic,
                                      shmflow_consumer **consumer);
 
 /**
- * Leaves the topic, and closes the descriptor of shmflow_consumer_fd. Frames that were received stay valid until they
- * are released. NULL is ignored.
+ * Leaves the topic, and closes the descriptor of shmflow_consumer_fd. Received frames stay valid until they are
+ * released. NULL is ignored.
  *
  * Safety: consumer is NULL or from shmflow_consumer_open, and not used afterwards; no other thread is in a call of it.
  */
 void shmflow_consumer_close(shmflow_consumer *consumer);
 
 /**
- * The next frame, waiting for it at most timeout_ms milliseconds (0: not at all; SHMFLOW_FOREVER). *frame is NULL unless
- * SHMFLOW_OK is returned; release it by shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may go on
+ * The next frame; waits for it at most timeout_ms milliseconds (0: not at all; or SHMFLOW_FOREVER). *frame is NULL unless
+ * SHMFLOW_OK is returned; release it with shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may continue
  * later), SHMFLOW_CANCELLED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
  *
  * Safety: consumer is open; frame points to a pointer.
@@ -894,127 +896,130 @@ shmflow_status shmflow_consumer_receive(const shmflow_consumer *consumer,
                                         shmflow_frame **frame);
 
 /**
- * The next frame if it is there, or why not: shmflow_consumer_receive without waiting.
+ * As shmflow_consumer_receive, without waiting: SHMFLOW_TIMEOUT if there is no new frame.
  *
  * Safety: As for shmflow_consumer_receive.
  */
 shmflow_status shmflow_consumer_try_receive(const shmflow_consumer *consumer, shmflow_frame **frame);
 
 /**
- * A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has something to say.
- * It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try_receive says
- * SHMFLOW_TIMEOUT, which makes it unreadable. SHMFLOW_ENDED, once said, does not keep it readable; it is again when the
- * stream goes on. It is the same descriptor in every call, and closed by shmflow_consumer_close: do not read from it,
- * write to it or close it. The first call starts a thread, which sleeps unless frames come.
+ * A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has a frame or an
+ * event to return. It is level-triggered, and may be readable without one (always so at first): then
+ * shmflow_consumer_try_receive returns SHMFLOW_TIMEOUT, and the descriptor becomes unreadable. SHMFLOW_ENDED, once
+ * returned, does not keep it readable; it becomes readable again when the stream continues. Every call returns the same
+ * descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call starts a
+ * thread, which sleeps until frames arrive.
  *
  * Safety: consumer is open; fd points to an int.
  */
-shmflow_status shmflow_consumer_fd(const shmflow_consumer *consumer, int *fd);
+shmflow_status shmflow_consumer_fd(const shmflow_consumer *consumer,
+                                   int *fd);
 
 /**
- * Ends waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
- * From any thread, and from a signal handler: signals alone do not end a wait.
+ * Cancels waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
+ * May be called by any thread, and in a signal handler: signals alone do not end a wait.
  *
  * Safety: consumer is open.
  */
 shmflow_status shmflow_consumer_cancel(const shmflow_consumer *consumer);
 
 /**
- * Lets waits go on again.
+ * Allows waits again after shmflow_consumer_cancel.
  *
  * Safety: consumer is open.
  */
 shmflow_status shmflow_consumer_cancel_reset(const shmflow_consumer *consumer);
 
 /**
- * Leaves out every frame that is there but the newest. They do not count as lost.
+ * Skips all frames in the ring but the newest. They do not count as lost.
  *
  * Safety: consumer is open.
  */
 shmflow_status shmflow_consumer_skip_to_newest(const shmflow_consumer *consumer);
 
 /**
- * Tells producers what this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes; ""
- * for nothing in particular.
+ * States the caps that this consumer accepts, for producers to read: as GStreamer writes them, of at most 8192 bytes; ""
+ * for not stated.
  *
  * Safety: consumer is open; caps is a text.
  */
-shmflow_status shmflow_consumer_set_accepted_caps(const shmflow_consumer *consumer, const char *caps);
+shmflow_status shmflow_consumer_set_accepted_caps(const shmflow_consumer *consumer,
+                                                  const char *caps);
 
 /**
- * How a consumer and its topic stand. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
+ * Statistics of a consumer and its topic. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
  *
  * Safety: consumer is open; stats points to size bytes.
  */
 shmflow_status shmflow_consumer_get_stats(const shmflow_consumer *consumer, shmflow_consumer_stats *stats, size_t size);
 
 /**
- * The same frame once more: each reference has to be released. Returns frame; NULL if it is NULL.
+ * Adds a reference to the frame: each reference has to be released. Returns frame; NULL if it is NULL.
  *
  * Safety: frame is NULL or not released yet.
  */
 shmflow_frame *shmflow_frame_ref(shmflow_frame *frame);
 
 /**
- * Releases a reference; with the last one the bytes may be overwritten. From any thread. NULL is ignored.
+ * Releases a reference; after the last one the bytes may be overwritten. Any thread may call it. NULL is ignored.
  *
  * Safety: frame is NULL or a reference that was not released yet.
  */
 void shmflow_frame_release(shmflow_frame *frame);
 
 /**
- * The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. To be read only: writing to them
- * ends the process. NULL if frame is NULL.
+ * The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
+ * them ends the process. NULL if frame is NULL.
  *
  * Safety: frame is NULL or a frame.
  */
 const void *shmflow_frame_data(const shmflow_frame *frame);
 
 /**
- * How many bytes it has.
+ * The number of bytes of the frame.
  *
  * Safety: frame is NULL or a frame.
  */
 size_t shmflow_frame_length(const shmflow_frame *frame);
 
 /**
- * Its number: rises by one with each frame of the topic, from 1.
+ * Its sequence number: rises by one with each frame of the topic, from 1.
  *
  * Safety: frame is NULL or a frame.
  */
 uint64_t shmflow_frame_sequence(const shmflow_frame *frame);
 
 /**
- * How many frames its consumer lost between the one before and this.
+ * The number of frames that its consumer lost between the previous frame and this one.
  *
  * Safety: frame is NULL or a frame.
  */
 uint64_t shmflow_frame_lost_before(const shmflow_frame *frame);
 
 /**
- * Who wrote it: a number that no other participant of this topic ever has.
+ * The generation of the producer that wrote it: a number that no other participant of this topic ever has.
  *
  * Safety: frame is NULL or a frame.
  */
 uint64_t shmflow_frame_producer(const shmflow_frame *frame);
 
 /**
- * The shape of the ring, counted from 1, in which it was published.
+ * The epoch in which it was published: counts the geometries that the ring has had, from 1.
  *
  * Safety: frame is NULL or a frame.
  */
 uint64_t shmflow_frame_epoch(const shmflow_frame *frame);
 
 /**
- * 1 if its bytes are a private copy: its consumer only reads, or holds too many frames. 0 otherwise.
+ * 1 if its bytes are a private copy: its consumer is read-only, or holds too many frames. 0 otherwise.
  *
  * Safety: frame is NULL or a frame.
  */
 int32_t shmflow_frame_is_copy(const shmflow_frame *frame);
 
 /**
- * Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if what it says
- * cannot be understood. In the last two cases the functions below give what they give for "not known".
+ * Whether the frame has valid metadata: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if they
+ * cannot be decoded. In the last two cases the functions below return their values for "not known".
  *
  * Safety: frame is a frame.
  */
@@ -1064,14 +1069,14 @@ uint64_t shmflow_frame_duration(const shmflow_frame *frame);
 uint64_t shmflow_frame_latency(const shmflow_frame *frame);
 
 /**
- * What is special about it: SHMFLOW_FLAG_..., added, and others that docs/metadata.md lists.
+ * Its flags: SHMFLOW_FLAG_..., combined by OR, and others that docs/metadata.md lists.
  *
  * Safety: frame is NULL or a frame.
  */
 uint32_t shmflow_frame_flags(const shmflow_frame *frame);
 
 /**
- * Its GStreamer caps, or another media type with parameters; NULL if it says none. Valid as long as the frame.
+ * Its GStreamer caps, or another media type with parameters; NULL if it carries none. Valid as long as the frame.
  *
  * Safety: frame is NULL or a frame.
  */
@@ -1086,30 +1091,29 @@ const char *shmflow_frame_caps(const shmflow_frame *frame);
 const char *shmflow_frame_format(const shmflow_frame *frame);
 
 /**
- * Its metadata as they were written, of which docs/metadata.md tells the bytes; *length receives how many there are. NULL
- * and 0 for bare bytes. Valid as long as the frame. Given also if they cannot be understood.
+ * Its metadata block as it was written, in the format of docs/metadata.md; *length receives its number of bytes. NULL
+ * and 0 for bare bytes. Valid as long as the frame. Returned also if the block cannot be decoded.
  *
  * Safety: frame is NULL or a frame; length points to a size_t.
  */
-const void *shmflow_frame_metadata_block(const shmflow_frame *frame,
-                                         size_t *length);
+const void *shmflow_frame_metadata_block(const shmflow_frame *frame, size_t *length);
 
 /**
- * Width of a video frame, in pixels; 0 if it is none.
+ * Width of a video frame, in pixels; 0 if it is not a video frame.
  *
  * Safety: frame is NULL or a frame.
  */
 uint32_t shmflow_frame_width(const shmflow_frame *frame);
 
 /**
- * Height of a video frame, in pixels; 0 if it is none.
+ * Height of a video frame, in pixels; 0 if it is not a video frame.
  *
  * Safety: frame is NULL or a frame.
  */
 uint32_t shmflow_frame_height(const shmflow_frame *frame);
 
 /**
- * Frames per second, as a fraction; 0/1 if the rate is not known, or varies. SHMFLOW_NO_METADATA if it is no video frame.
+ * Frames per second, as a fraction; 0/1 if the rate is not known, or varies. SHMFLOW_NO_METADATA if it is not a video frame.
  *
  * Safety: frame is a frame; numerator and denominator point to numbers.
  */
@@ -1118,16 +1122,16 @@ shmflow_status shmflow_frame_rate(const shmflow_frame *frame,
                                   uint32_t *denominator);
 
 /**
- * How many planes a video frame has: 1 to 4; 0 if it is none.
+ * How many planes a video frame has: 1 to 4; 0 if it is not a video frame.
  *
  * Safety: frame is NULL or a frame.
  */
 uint32_t shmflow_frame_plane_count(const shmflow_frame *frame);
 
 /**
- * Where a plane lies. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). All planes were found to lie within
- * the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_INVALID_METADATA if they do not. With
- * SHMFLOW_UNKNOWN_FORMAT offset and stride are given as they are, unchecked, and nothing else.
+ * A plane of the frame. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). SHMFLOW_OK means that all planes
+ * were checked to be within the frame, and SHMFLOW_INVALID_METADATA that they are not. With SHMFLOW_UNKNOWN_FORMAT only
+ * offset and stride are set, unchecked.
  *
  * Safety: frame is a frame; plane points to size bytes.
  */
@@ -1137,14 +1141,12 @@ shmflow_status shmflow_frame_plane(const shmflow_frame *frame,
                                    size_t size);
 
 /**
- * The visible part of a video frame: all of it, if it does not say otherwise, or says what lies outside of it. Call it as
+ * The visible part of a video frame: all of it if the producer set no crop, or one that exceeds the frame. Call it as
  * shmflow_frame_crop(frame, &crop, sizeof crop).
  *
  * Safety: frame is a frame; crop points to size bytes.
  */
-shmflow_status shmflow_frame_crop(const shmflow_frame *frame,
-                                  shmflow_crop *crop,
-                                  size_t size);
+shmflow_status shmflow_frame_crop(const shmflow_frame *frame, shmflow_crop *crop, size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

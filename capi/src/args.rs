@@ -1,4 +1,4 @@
-//! What comes over the border: pointers, of which nothing is certain but what is checked here.
+//! Arguments from C: pointers, of which nothing is certain but what is checked here.
 #![allow(unsafe_code, reason = "this is where C's pointers become references")]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use crate::fail::{Failure, Result};
 
-/// No structure of this interface is larger, in whatever version: a larger size is an uninitialised one.
+/// No structure of this interface is larger, in any version: a larger size is an uninitialised one.
 const LARGEST: usize = 1 << 12;
 
 fn null(what: &str) -> Failure {
@@ -18,7 +18,7 @@ fn check<T>(pointer: *const T, what: &str) -> Result<()> {
         return Err(null(what));
     }
     if !pointer.is_aligned() {
-        return Err(Failure::argument(format!("{what} is no pointer to such a thing: it is not aligned")));
+        return Err(Failure::argument(format!("{what} is not a valid pointer: it is not aligned")));
     }
     Ok(())
 }
@@ -36,14 +36,14 @@ pub(crate) unsafe fn object<'a, T>(pointer: *const T, what: &str) -> Result<&'a 
 /// As [`object`], to change.
 ///
 /// # Safety
-/// As there; and nobody else uses it meanwhile.
+/// As there; and no other thread uses it meanwhile.
 pub(crate) unsafe fn object_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
     check(pointer, what)?;
     // SAFETY: the caller's.
     Ok(unsafe { &mut *pointer })
 }
 
-/// Takes back a handle that was given out by `Box::into_raw`.
+/// Takes back a handle from `Box::into_raw`.
 ///
 /// # Safety
 /// Not null and aligned, it is such a handle, and it is not used afterwards.
@@ -53,7 +53,7 @@ pub(crate) unsafe fn taken<T>(pointer: *mut T, what: &str) -> Result<Box<T>> {
     Ok(unsafe { Box::from_raw(pointer) })
 }
 
-/// Where a result goes.
+/// The place of a result.
 ///
 /// # Safety
 /// Not null and aligned, it points to room for a `T`.
@@ -63,7 +63,7 @@ pub(crate) unsafe fn place<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut
     Ok(unsafe { &mut *pointer.cast::<MaybeUninit<T>>() })
 }
 
-/// Where a result goes that not everybody wants.
+/// The place of an optional result.
 ///
 /// # Safety
 /// As for [`place`].
@@ -94,7 +94,7 @@ pub(crate) unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Re
     }
 }
 
-/// A text that has to be there.
+/// A required text.
 ///
 /// # Safety
 /// As for [`optional_text`].
@@ -103,7 +103,7 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a 
     unsafe { optional_text(pointer, what) }?.ok_or_else(|| null(what))
 }
 
-/// Some bytes; NULL is good for none of them.
+/// Some bytes; NULL is valid for 0 bytes.
 ///
 /// # Safety
 /// Not null, it points to `len` bytes that do not change during `'a`.
@@ -115,6 +115,20 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const c_void, len: usize, what: &str) -
     check_len(len, what)?;
     // SAFETY: the caller's; no longer than a slice may be.
     Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), len) })
+}
+
+/// Room for some bytes; NULL is good for none of them.
+///
+/// # Safety
+/// Not null, it points to `len` bytes that nobody else uses during `'a`.
+pub(crate) unsafe fn buffer<'a>(pointer: *mut c_void, len: usize, what: &str) -> Result<&'a mut [u8]> {
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    check(pointer.cast::<u8>(), what)?;
+    check_len(len, what)?;
+    // SAFETY: the caller's; no longer than a slice may be. Memory that comes from C has some value.
+    Ok(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), len) })
 }
 
 /// A length that memory can have.
@@ -153,7 +167,7 @@ pub(crate) unsafe fn read<T: Versioned>(pointer: *const T, default: T, what: &st
     let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), size) };
     if bytes.get(known..).unwrap_or_default().iter().any(|byte| *byte != 0) {
         return Err(Failure::argument(format!(
-            "{what} asks for something that this version of the library does not have: the program was compiled with a newer one"
+            "{what} sets a field that this version of the library does not have: the program was compiled with a newer version"
         )));
     }
     let mut value = default;

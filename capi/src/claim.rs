@@ -10,11 +10,11 @@ use crate::fail::{Failure, guard, guard_or};
 use crate::metadata::{self, Metadata};
 use crate::status::{SHMFLOW_INVALID_METADATA, Status};
 
-/// A slot to write a frame into. It belongs to who claimed it: one thread at a time, any thread.
+/// A slot to write a frame into. One thread at a time may use it, any thread.
 #[derive(Debug)]
 pub struct Claim {
     ring: ring::Claim,
-    /// What the metadata say of the bytes.
+    /// The layout of the bytes, from the metadata.
     video: Option<VideoLayout>,
 }
 
@@ -24,8 +24,8 @@ impl Claim {
     }
 }
 
-/// Where to write the frame: shmflow_claim_length bytes of shared memory, which start at a multiple of 4096 and hold
-/// what an earlier frame left there. Valid until the claim is published or abandoned. NULL if claim is NULL.
+/// The memory to write the frame to: shmflow_claim_length bytes of shared memory, which start at a multiple of 4096 and
+/// hold an earlier frame. Valid until the claim is published or abandoned. NULL if claim is NULL.
 ///
 /// # Safety
 /// claim is NULL or from shmflow_producer_claim.
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn shmflow_claim_set_length(claim: *mut Claim, length: usi
     })
 }
 
-/// Says what the frame is. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
+/// Sets the metadata of the frame. A layout that does not fit the frame's length is refused: SHMFLOW_INVALID_METADATA.
 ///
 /// # Safety
 /// claim is from shmflow_producer_claim; metadata is initialised.
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata(claim: *mut Claim, metadata:
     })
 }
 
-/// Says what the frame is by a block as shmflow_frame_metadata_block gives it: to pass on another frame's.
+/// Sets the metadata of the frame to a block from shmflow_frame_metadata_block: to pass on another frame's.
 ///
 /// # Safety
 /// claim is from shmflow_producer_claim; block points to length bytes.
@@ -114,8 +114,8 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata_block(
     })
 }
 
-/// Publishes the frame. The claim is gone afterwards, also if this fails. sequence, if not NULL, receives the frame's
-/// number: the first of a topic has 1.
+/// Publishes the frame. The claim ends, also if this fails. sequence, if not NULL, receives the frame's sequence number:
+/// the first of a topic has 1.
 ///
 /// # Safety
 /// claim is from shmflow_producer_claim, and not used afterwards; sequence is NULL or points to a number.
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn shmflow_claim_publish(claim: *mut Claim, sequence: *mut
     })
 }
 
-/// Gives the slot back without publishing anything. NULL is ignored.
+/// Releases the slot without publishing it. NULL is ignored.
 ///
 /// # Safety
 /// claim is NULL or from shmflow_producer_claim, and not used afterwards.

@@ -22,7 +22,7 @@ pub struct Consumer {
     cancel_token: CancelToken,
 }
 
-/// How a consumer and its topic stand.
+/// Statistics of a consumer and its topic.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ConsumerStats {
@@ -36,13 +36,13 @@ pub struct ConsumerStats {
     pub bytes: u64,
     /// Sequence number of the next frame to be received.
     pub position: u64,
-    /// Bytes that a frame may have at present.
+    /// Bytes that a frame may have in the current ring.
     pub slot_capacity: u64,
-    /// Counts the shapes that the ring has had, from 1.
+    /// The epoch: counts the geometries that the ring has had, from 1.
     pub epoch: u64,
     /// Frames that the ring holds for its consumers.
     pub depth: u32,
-    /// Frames held in place by this consumer now.
+    /// Leases that this consumer holds now.
     pub leases: u32,
     /// Producers that are alive.
     pub producers: u32,
@@ -63,14 +63,14 @@ impl Consumer {
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => Err(Failure::Said(
                 SHMFLOW_HANDLE_IN_USE,
-                "another thread is in a call of this consumer: let each thread open one of its own".into(),
+                "another thread is inside a call of this consumer; open one consumer for each thread".into(),
             )),
         }
     }
 }
 
 /// Opens a topic for reading. options may be NULL. *consumer is NULL unless SHMFLOW_OK is returned; SHMFLOW_TIMEOUT if
-/// the topic did not come in the time that the options give it.
+/// the topic was not created within connect_timeout_ms.
 ///
 /// # Safety
 /// topic is a text, options NULL or initialised, consumer points to a pointer.
@@ -93,8 +93,8 @@ pub unsafe extern "C" fn shmflow_consumer_open(
     })
 }
 
-/// Leaves the topic, and closes the descriptor of shmflow_consumer_fd. Frames that were received stay valid until they
-/// are released. NULL is ignored.
+/// Leaves the topic, and closes the descriptor of shmflow_consumer_fd. Received frames stay valid until they are
+/// released. NULL is ignored.
 ///
 /// # Safety
 /// consumer is NULL or from shmflow_consumer_open, and not used afterwards; no other thread is in a call of it.
@@ -109,8 +109,8 @@ pub unsafe extern "C" fn shmflow_consumer_close(consumer: *mut Consumer) {
     });
 }
 
-/// The next frame, waiting for it at most timeout_ms milliseconds (0: not at all; SHMFLOW_FOREVER). *frame is NULL unless
-/// SHMFLOW_OK is returned; release it by shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may go on
+/// The next frame; waits for it at most timeout_ms milliseconds (0: not at all; or SHMFLOW_FOREVER). *frame is NULL unless
+/// SHMFLOW_OK is returned; release it with shmflow_frame_release. SHMFLOW_TIMEOUT, SHMFLOW_ENDED (the stream may continue
 /// later), SHMFLOW_CANCELLED, SHMFLOW_REMOVED, SHMFLOW_CORRUPT.
 ///
 /// # Safety
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn shmflow_consumer_receive(
     guard(|| unsafe { receive(consumer, options::timeout(timeout_ms), frame) })
 }
 
-/// The next frame if it is there, or why not: shmflow_consumer_receive without waiting.
+/// As shmflow_consumer_receive, without waiting: SHMFLOW_TIMEOUT if there is no new frame.
 ///
 /// # Safety
 /// As for shmflow_consumer_receive.
@@ -158,11 +158,12 @@ unsafe fn receive(
     Ok(())
 }
 
-/// A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has something to say.
-/// It is level-triggered, and may be readable without reason (always so at first): then shmflow_consumer_try_receive says
-/// SHMFLOW_TIMEOUT, which makes it unreadable. SHMFLOW_ENDED, once said, does not keep it readable; it is again when the
-/// stream goes on. It is the same descriptor in every call, and closed by shmflow_consumer_close: do not read from it,
-/// write to it or close it. The first call starts a thread, which sleeps unless frames come.
+/// A file descriptor for poll, select, epoll and event loops: readable when shmflow_consumer_try_receive has a frame or an
+/// event to return. It is level-triggered, and may be readable without one (always so at first): then
+/// shmflow_consumer_try_receive returns SHMFLOW_TIMEOUT, and the descriptor becomes unreadable. SHMFLOW_ENDED, once
+/// returned, does not keep it readable; it becomes readable again when the stream continues. Every call returns the same
+/// descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call starts a
+/// thread, which sleeps until frames arrive.
 ///
 /// # Safety
 /// consumer is open; fd points to an int.
@@ -177,8 +178,8 @@ pub unsafe extern "C" fn shmflow_consumer_fd(consumer: *const Consumer, fd: *mut
     })
 }
 
-/// Ends waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
-/// From any thread, and from a signal handler: signals alone do not end a wait.
+/// Cancels waits: a call that waits, and every later one, returns SHMFLOW_CANCELLED until shmflow_consumer_cancel_reset.
+/// May be called by any thread, and in a signal handler: signals alone do not end a wait.
 ///
 /// # Safety
 /// consumer is open.
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn shmflow_consumer_cancel(consumer: *const Consumer) -> S
     })
 }
 
-/// Lets waits go on again.
+/// Allows waits again after shmflow_consumer_cancel.
 ///
 /// # Safety
 /// consumer is open.
@@ -204,7 +205,7 @@ pub unsafe extern "C" fn shmflow_consumer_cancel_reset(consumer: *const Consumer
     })
 }
 
-/// Leaves out every frame that is there but the newest. They do not count as lost.
+/// Skips all frames in the ring but the newest. They do not count as lost.
 ///
 /// # Safety
 /// consumer is open.
@@ -214,8 +215,8 @@ pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consum
     guard(|| Ok(unsafe { args::object(consumer, "consumer") }?.lock()?.skip_to_newest()?))
 }
 
-/// Tells producers what this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes; ""
-/// for nothing in particular.
+/// States the caps that this consumer accepts, for producers to read: as GStreamer writes them, of at most 8192 bytes; ""
+/// for not stated.
 ///
 /// # Safety
 /// consumer is open; caps is a text.
@@ -231,7 +232,7 @@ pub unsafe extern "C" fn shmflow_consumer_set_accepted_caps(
     })
 }
 
-/// How a consumer and its topic stand. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
+/// Statistics of a consumer and its topic. Call it as shmflow_consumer_get_stats(consumer, &stats, sizeof stats).
 ///
 /// # Safety
 /// consumer is open; stats points to size bytes.

@@ -1,4 +1,4 @@
-//! What goes wrong, and how a C program hears of it: a status, and a text of the calling thread.
+//! Failures, and how a C program gets them: a status, and a text of the calling thread.
 #![allow(unsafe_code, reason = "exported names")]
 
 use std::cell::RefCell;
@@ -13,14 +13,14 @@ use crate::status::{self, SHMFLOW_INTERNAL, SHMFLOW_INVALID_ARGUMENT, SHMFLOW_OK
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The ring says so. Put into words only when somebody asks: a time-out is no reason to format text.
+    /// An error of the ring. Formatted only on request: a timeout is no reason to format text.
     Ring(Error),
-    /// This library does.
+    /// An error of this library.
     Said(Status, String),
 }
 
 impl Failure {
-    /// An argument that cannot be.
+    /// An invalid argument.
     pub(crate) fn argument(what: impl Into<String>) -> Self {
         Self::Said(SHMFLOW_INVALID_ARGUMENT, what.into())
     }
@@ -56,7 +56,7 @@ impl From<MetaError> for Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The last failure of a thread, and its text once that was asked for.
+/// The last failure of a thread, and its text once it was requested.
 #[derive(Default)]
 struct Last {
     failure: Option<Failure>,
@@ -67,7 +67,7 @@ thread_local! {
     static LAST: RefCell<Last> = RefCell::default();
 }
 
-/// Notes a failure for [`shmflow_last_error_message`]. In a thread that is ending there is nobody left to ask.
+/// Records a failure for [`shmflow_last_error_message`]. In a thread that is ending no code can request it any more.
 fn note(failure: Failure) -> Status {
     let status = failure.status();
     let _ = LAST.try_with(|last| {
@@ -78,7 +78,7 @@ fn note(failure: Failure) -> Status {
     status
 }
 
-/// The border: runs the body of an exported function, catches its panic, and gives its status.
+/// The border: runs the body of an exported function, catches its panic, and returns its status.
 pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> Status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => SHMFLOW_OK,
@@ -87,7 +87,7 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> Status {
     }
 }
 
-/// As [`guard`], for functions that give a value; `otherwise` if they fail.
+/// As [`guard`], for functions that return a value; `otherwise` if they fail.
 pub(crate) fn guard_or<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
@@ -107,13 +107,13 @@ fn note_panic(panic: &(dyn std::any::Any + Send)) -> Status {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no more is known");
+        .unwrap_or("no details are known");
     note(Failure::Said(SHMFLOW_INTERNAL, format!("this is a defect of libshmflow, please report it: {what}")))
 }
 
-/// What went wrong in the last call of this thread that did not give SHMFLOW_OK (for a function without a status: that
-/// gave NULL or 0 because of an error): one line for people, which says what happened, to which topic, and what to do.
-/// "" if nothing did. Valid until the next call of this thread that fails.
+/// The message of the last call of this thread that did not return SHMFLOW_OK (for a function without a status: that
+/// returned NULL or 0 because of an error): one line for display, which says what happened, to which topic, and what to
+/// do. "" if no call failed. Valid until the next call of this thread that fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmflow_last_error_message() -> *const c_char {
     const NOTHING: &CStr = c"";
@@ -166,7 +166,7 @@ mod tests {
             (text().as_str(), shmflow_last_error_status()),
             ("the first?one", SHMFLOW_INVALID_ARGUMENT)
         );
-        guard(|| Err(Error::Timeout { topic: "x".into() }.into()));
+        guard(|| Err(Error::Timeout { topic: "x".into(), what: "y" }.into()));
         assert!(text().contains('x'), "{}", text());
     }
 }

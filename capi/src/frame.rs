@@ -1,4 +1,4 @@
-//! A received frame: its bytes, its place in the stream, what is said of it.
+//! A received frame: its bytes, its place in the stream, its metadata.
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
 use std::ffi::{CString, c_char, c_void};
@@ -11,16 +11,16 @@ use crate::fail::{Failure, Result, guard, guard_or};
 use crate::metadata::SHMFLOW_NO_TIME;
 use crate::status::{SHMFLOW_NO_METADATA, Status};
 
-/// A received frame, which keeps its bytes as they are until it is released. It does not change, and may be used and
-/// released by any threads, also after its consumer is closed.
+/// A received frame: a lease, so that its bytes do not change until it is released. Any threads may use and release it,
+/// also after its consumer is closed.
 #[derive(Debug)]
 pub struct Frame {
     pub(crate) ring: ring::Frame,
-    /// Read when somebody asks for the first time.
+    /// Decoded at the first request.
     said: OnceLock<Said>,
 }
 
-/// What the frame's metadata block says.
+/// The decoded metadata block of the frame.
 #[derive(Debug)]
 pub(crate) struct Said {
     block: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Said {
 }
 
 impl Frame {
-    /// Hands it over to C, which has one reference then.
+    /// Passes it to C, which then has one reference.
     pub(crate) fn give(ring: ring::Frame) -> *mut Self {
         Arc::into_raw(Arc::new(Self { ring, said: OnceLock::new() })).cast_mut()
     }
@@ -41,7 +41,7 @@ impl Frame {
             let block = self.ring.meta_bytes();
             let meta = if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) };
             let known = meta.as_ref().ok().and_then(Option::as_ref);
-            // Neither has a NUL: decoding saw to that.
+            // Neither has a NUL: decoding checks that.
             let text = |text: &str| CString::new(text).ok();
             let caps = known.and_then(|meta| text(meta.caps.as_deref()?));
             let format = known.and_then(|meta| text(&meta.video.as_ref()?.format));
@@ -49,20 +49,19 @@ impl Frame {
         })
     }
 
-    /// The metadata, or why there is nothing to ask.
+    /// The metadata, or why there are none.
     pub(crate) fn meta(&self) -> Result<&Meta> {
         match &self.said().meta {
             Ok(Some(meta)) => Ok(meta),
-            Ok(None) => Err(Failure::Said(
-                SHMFLOW_NO_METADATA,
-                "the frame is bare bytes: it does not say what it is".into(),
-            )),
+            Ok(None) => {
+                Err(Failure::Said(SHMFLOW_NO_METADATA, "the frame has no metadata: it is bare bytes".into()))
+            }
             Err(error) => Err(error.clone().into()),
         }
     }
 }
 
-/// The same frame once more: each reference has to be released. Returns frame; NULL if it is NULL.
+/// Adds a reference to the frame: each reference has to be released. Returns frame; NULL if it is NULL.
 ///
 /// # Safety
 /// frame is NULL or not released yet.
@@ -78,7 +77,7 @@ pub unsafe extern "C" fn shmflow_frame_ref(frame: *mut Frame) -> *mut Frame {
     })
 }
 
-/// Releases a reference; with the last one the bytes may be overwritten. From any thread. NULL is ignored.
+/// Releases a reference; after the last one the bytes may be overwritten. Any thread may call it. NULL is ignored.
 ///
 /// # Safety
 /// frame is NULL or a reference that was not released yet.
@@ -96,7 +95,7 @@ pub unsafe extern "C" fn shmflow_frame_release(frame: *mut Frame) {
     });
 }
 
-/// What a function without a status gives of a frame; `otherwise`, if there is none.
+/// The value that a function without a status returns for a frame; `otherwise`, if there is none.
 ///
 /// # Safety
 /// `frame` is NULL or a frame.
@@ -105,8 +104,9 @@ unsafe fn of<T>(frame: *const Frame, otherwise: T, get: impl FnOnce(&Frame) -> R
     guard_or(otherwise, || get(unsafe { args::object(frame, "frame") }?))
 }
 
-/// The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. To be read only: writing to them
-/// ends the process. NULL if frame is NULL.
+/// The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
+/// them ends the process. They stay the same if every process that may write the topic keeps to the protocol; a program that
+/// does not trust those processes takes shmflow_frame_copy. NULL if frame is NULL.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn shmflow_frame_data(frame: *const Frame) -> *const c_voi
     unsafe { of(frame, std::ptr::null(), |frame| Ok(frame.ring.as_ptr().cast())) }
 }
 
-/// How many bytes it has.
+/// The number of bytes of the frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -126,7 +126,22 @@ pub unsafe extern "C" fn shmflow_frame_length(frame: *const Frame) -> usize {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.len())) }
 }
 
-/// Its number: rises by one with each frame of the topic, from 1.
+/// Copies its first bytes, at most length of them, into buffer; returns how many. The copy does not change, whatever the
+/// processes do that may write the topic.
+///
+/// # Safety
+/// frame is NULL or a frame. buffer points to length bytes, which no other thread uses meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_copy(
+    frame: *const Frame,
+    buffer: *mut c_void,
+    length: usize,
+) -> usize {
+    // SAFETY: the caller's.
+    unsafe { of(frame, 0, |frame| Ok(frame.ring.copy_to(args::buffer(buffer, length, "buffer")?))) }
+}
+
+/// Its sequence number: rises by one with each frame of the topic, from 1.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -136,7 +151,7 @@ pub unsafe extern "C" fn shmflow_frame_sequence(frame: *const Frame) -> u64 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.seq())) }
 }
 
-/// How many frames its consumer lost between the one before and this.
+/// The number of frames that its consumer lost between the previous frame and this one.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -146,7 +161,7 @@ pub unsafe extern "C" fn shmflow_frame_lost_before(frame: *const Frame) -> u64 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.lost_before())) }
 }
 
-/// Who wrote it: a number that no other participant of this topic ever has.
+/// The generation of the producer that wrote it: a number that no other participant of this topic ever has.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -156,7 +171,7 @@ pub unsafe extern "C" fn shmflow_frame_producer(frame: *const Frame) -> u64 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.producer().generation)) }
 }
 
-/// The shape of the ring, counted from 1, in which it was published.
+/// The epoch in which it was published: counts the geometries that the ring has had, from 1.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -166,7 +181,7 @@ pub unsafe extern "C" fn shmflow_frame_epoch(frame: *const Frame) -> u64 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.epoch())) }
 }
 
-/// 1 if its bytes are a private copy: its consumer only reads, or holds too many frames. 0 otherwise.
+/// 1 if its bytes are a private copy: its consumer is read-only, or holds too many frames. 0 otherwise.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -176,8 +191,8 @@ pub unsafe extern "C" fn shmflow_frame_is_copy(frame: *const Frame) -> i32 {
     unsafe { of(frame, 0, |frame| Ok(frame.ring.is_copy().into())) }
 }
 
-/// Whether the frame says what it is: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if what it says
-/// cannot be understood. In the last two cases the functions below give what they give for "not known".
+/// Whether the frame has valid metadata: SHMFLOW_OK; SHMFLOW_NO_METADATA for bare bytes; SHMFLOW_INVALID_METADATA if they
+/// cannot be decoded. In the last two cases the functions below return their values for "not known".
 ///
 /// # Safety
 /// frame is a frame.
@@ -255,7 +270,7 @@ unsafe fn time(frame: *const Frame, get: impl FnOnce(&Meta) -> Option<u64>) -> u
     unsafe { of(frame, SHMFLOW_NO_TIME, |frame| Ok(get(frame.meta()?).unwrap_or(SHMFLOW_NO_TIME))) }
 }
 
-/// What is special about it: SHMFLOW_FLAG_..., added, and others that docs/metadata.md lists.
+/// Its flags: SHMFLOW_FLAG_..., combined by OR, and others that docs/metadata.md lists.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -265,7 +280,7 @@ pub unsafe extern "C" fn shmflow_frame_flags(frame: *const Frame) -> u32 {
     unsafe { of(frame, 0, |frame| Ok(frame.meta()?.flags.bits())) }
 }
 
-/// Its GStreamer caps, or another media type with parameters; NULL if it says none. Valid as long as the frame.
+/// Its GStreamer caps, or another media type with parameters; NULL if it carries none. Valid as long as the frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -286,13 +301,13 @@ pub unsafe extern "C" fn shmflow_frame_format(frame: *const Frame) -> *const c_c
     unsafe { of(frame, std::ptr::null(), |frame| text(frame.said(), frame.meta()?, |said| &said.format)) }
 }
 
-/// A text of metadata that were understood.
+/// A text of metadata that were decoded.
 fn text(said: &Said, _: &Meta, get: impl FnOnce(&Said) -> &Option<CString>) -> Result<*const c_char> {
     Ok(get(said).as_ref().map_or(std::ptr::null(), |text| text.as_ptr()))
 }
 
-/// Its metadata as they were written, of which docs/metadata.md tells the bytes; *length receives how many there are. NULL
-/// and 0 for bare bytes. Valid as long as the frame. Given also if they cannot be understood.
+/// Its metadata block as it was written, in the format of docs/metadata.md; *length receives its number of bytes. NULL
+/// and 0 for bare bytes. Valid as long as the frame. Returned also if the block cannot be decoded.
 ///
 /// # Safety
 /// frame is NULL or a frame; length points to a size_t.

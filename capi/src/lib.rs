@@ -4,8 +4,8 @@
 //! the reference. The rules of every function here:
 //!
 //! - No panic leaves it: [`fail::guard`] is around each of them.
-//! - No pointer is used before `args` has looked at it; enumerations arrive as integers.
-//! - What it says went wrong is a status, with a text for people per thread (`fail`).
+//! - No pointer is used before `args` has checked it; enumerations arrive as integers.
+//! - An error is a status, with a text for display per thread (`fail`).
 //!
 //! `flow` is the classic interface of three calls, with a header of its own.
 #![deny(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What a producer says of a frame.
+//! The metadata that a producer sets for a frame.
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
 use std::ffi::c_char;
@@ -21,13 +21,13 @@ pub const SHMFLOW_CLOCK_REALTIME: u32 = 2;
 /// CLOCK_TAI: since 1970, without leap seconds, as PTP has it.
 pub const SHMFLOW_CLOCK_TAI: u32 = 3;
 
-/// The frame does not continue what came before it.
+/// The frame does not continue the previous frame.
 pub const SHMFLOW_FLAG_DISCONT: u32 = 1;
-/// The frame is damaged.
+/// The frame is corrupted.
 pub const SHMFLOW_FLAG_CORRUPTED: u32 = 2;
 /// The frame is filler for a gap.
 pub const SHMFLOW_FLAG_GAP: u32 = 4;
-/// The frame cannot be decoded without what came before it.
+/// The frame cannot be decoded without earlier frames.
 pub const SHMFLOW_FLAG_DELTA_UNIT: u32 = 32;
 /// The frame was captured live.
 pub const SHMFLOW_FLAG_LIVE: u32 = 512;
@@ -36,22 +36,22 @@ pub const SHMFLOW_FLAG_INTERLACED: u32 = 65536;
 /// The top field comes first.
 pub const SHMFLOW_FLAG_TFF: u32 = 131_072;
 
-/// The most planes that a frame has.
+/// The maximum number of planes of a frame.
 pub const SHMFLOW_MAX_PLANES: usize = 4;
 
-/// Where a plane lies in the bytes of a frame.
+/// The position of a plane in the bytes of a frame.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct PlaneLayout {
     /// Where its first row starts, in bytes from the start of the frame.
     pub offset: u64,
-    /// Bytes from one row to the next; negative if the rows lie bottom-up.
+    /// Bytes from one row to the next; negative if the rows are stored bottom-up.
     pub stride: i32,
     /// Zero.
     pub reserved: u32,
 }
 
-/// What a frame is. Call shmflow_metadata_init, then fill in what is known.
+/// The metadata of a frame. Call shmflow_metadata_init, then set the fields that are known.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Metadata {
@@ -67,11 +67,11 @@ pub struct Metadata {
     pub pts: u64,
     /// How long the frame lasts, in nanoseconds, or SHMFLOW_NO_TIME (default).
     pub duration: u64,
-    /// Where the planes lie, if plane_count is not 0.
+    /// The positions of the planes, if plane_count is not 0.
     pub planes: [PlaneLayout; SHMFLOW_MAX_PLANES],
-    /// SHMFLOW_CLOCK_...: what capture_time was read from. Default SHMFLOW_CLOCK_MONOTONIC.
+    /// The clock of capture_time: SHMFLOW_CLOCK_.... Default SHMFLOW_CLOCK_MONOTONIC.
     pub clock: u32,
-    /// SHMFLOW_FLAG_..., added. Default 0.
+    /// SHMFLOW_FLAG_..., combined by OR. Default 0.
     pub flags: u32,
     /// Width of a video frame, in pixels.
     pub width: u32,
@@ -81,7 +81,8 @@ pub struct Metadata {
     pub fps_n: u32,
     /// Frames per second, denominator. Default 1.
     pub fps_d: u32,
-    /// How many of planes count. 0 (default): rows without padding, plane after plane, as shmflow_video_size counts them.
+    /// The number of entries in planes. 0 (default): rows without padding, plane after plane, as shmflow_video_size counts
+    /// them.
     pub plane_count: u32,
     /// The visible part of a video frame, in pixels; all of it if crop_width is 0 (default).
     pub crop_x: u32,
@@ -137,24 +138,21 @@ impl Metadata {
         };
         let time = |time: u64| (time != SHMFLOW_NO_TIME).then_some(time);
         let capture_ns = time(self.capture_time);
-        // Without a time there is nothing that a clock could be said of.
+        // Without a time there is no clock.
         let clock = u16::try_from(self.clock)
-            .map_err(|_| Failure::argument(format!("clock is {}, which has no meaning here", self.clock)))?;
-        Ok(Meta {
-            kind: if video.is_some() { Kind::Video } else { Kind::Bytes },
-            flags: Flags::from_bits(self.flags),
-            caps,
-            times: Times {
-                capture_ns,
-                clock: if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown },
-                pts: time(self.pts),
-                duration: time(self.duration),
-                ..Times::default()
-            },
-            crop: self.crop(video.as_ref())?,
-            video,
-            ..Meta::default()
-        })
+            .map_err(|_| Failure::argument(format!("clock is {}, which is not a valid clock", self.clock)))?;
+        let times = Times::default()
+            .capture_ns(capture_ns)
+            .clock(if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown })
+            .pts(time(self.pts))
+            .duration(time(self.duration));
+        let mut meta = Meta::new(if video.is_some() { Kind::Video } else { Kind::Bytes })
+            .flags(Flags::from_bits(self.flags))
+            .times(times)
+            .crop(self.crop(video.as_ref())?)
+            .video(video);
+        meta.caps = caps;
+        Ok(meta)
     }
 
     fn video(&self, format: &str) -> Result<VideoLayout> {
@@ -170,10 +168,10 @@ impl Metadata {
                 planes.iter().map(|plane| Plane { offset: plane.offset, stride: plane.stride }).collect()
             }
             None => {
-                return Err(Failure::argument(format!("plane_count is {count}, and there are at most 4")));
+                return Err(Failure::argument(format!("plane_count is {count} (at most 4)")));
             }
         };
-        Ok(VideoLayout { format: format.to_owned(), width: self.width, height: self.height, planes, fps })
+        Ok(VideoLayout::new(format, self.width, self.height, planes).fps(fps.0, fps.1))
     }
 
     fn crop(&self, video: Option<&VideoLayout>) -> Result<Option<Crop>> {
@@ -188,7 +186,7 @@ impl Metadata {
     }
 }
 
-/// What a frame is, as the ring has it; `None` for bare bytes.
+/// The metadata of a frame, as the crate has them; `None` for bare bytes.
 ///
 /// # Safety
 /// NULL, or what `shmflow_producer_write` asks for.
@@ -200,7 +198,7 @@ pub(crate) unsafe fn given(metadata: *const Metadata) -> Result<Option<Meta>> {
     unsafe { args::read(metadata, Metadata::DEFAULT, "metadata")?.to_meta() }.map(Some)
 }
 
-/// Whether a frame of `len` bytes can be what its layout says. Formats whose planes are not known here are believed.
+/// Whether the layout fits a frame of `len` bytes. Formats whose planes are not known here are not checked.
 pub(crate) fn check_fit(video: Option<&VideoLayout>, len: usize) -> Result<()> {
     match video.map(|video| video.fits(len)) {
         None | Some(Ok(()) | Err(ring::meta::MetaError::UnknownFormat { .. })) => Ok(()),
@@ -217,7 +215,7 @@ fn packed(format: &str, width: u32, height: u32) -> Result<(Vec<Plane>, usize)> 
         return Err(Failure::Said(
             SHMFLOW_UNKNOWN_FORMAT,
             format!(
-                "the pixel format {format:?} is not known: say where its planes lie (plane_count, planes)"
+                "the pixel format {format:?} is not known: set the positions of its planes (plane_count, planes)"
             ),
         ));
     };
@@ -262,7 +260,7 @@ pub unsafe extern "C" fn shmflow_video_size(
     })
 }
 
-/// Says nothing of a frame, yet. Call it as shmflow_metadata_init(&metadata, sizeof metadata).
+/// Sets every field to its default. Call it as shmflow_metadata_init(&metadata, sizeof metadata).
 ///
 /// # Safety
 /// metadata points to size bytes.

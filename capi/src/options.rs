@@ -1,4 +1,4 @@
-//! Settings to open topics with.
+//! Options to open topics with.
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
 use std::ffi::c_char;
@@ -10,68 +10,69 @@ use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
 use crate::status::Status;
 
-/// The producers of the topic take turns: their frames are one sequence.
+/// The frames of all producers are published: they interleave in one sequence.
 pub const SHMFLOW_MODE_SHARED: i32 = 0;
-/// One producer's frames count; others stand by and take over when it dies or stands still.
+/// The frames of one producer, the primary, are published; standbys take over when it dies or is stopped.
 pub const SHMFLOW_MODE_PRIMARY: i32 = 1;
-/// No other producer may be there.
+/// The topic has one producer: opening a second one fails.
 pub const SHMFLOW_MODE_EXCLUSIVE: i32 = 2;
 
-/// A frame for which there is no free slot overwrites the oldest one that nobody holds.
+/// A frame for which there is no free slot overwrites the oldest frame that no participant holds.
 pub const SHMFLOW_OVERFLOW_OVERWRITE_OLDEST: i32 = 0;
-/// It is dropped while consumers have not read what is there.
+/// A new frame is dropped while the ring is full of unread frames.
 pub const SHMFLOW_OVERFLOW_DROP_NEW: i32 = 1;
 
-/// Start at the oldest frame that is still there.
+/// Start at the oldest frame in the ring.
 pub const SHMFLOW_START_OLDEST: i32 = 0;
-/// Start at the newest frame that is there.
+/// Start at the newest frame in the ring.
 pub const SHMFLOW_START_NEWEST: i32 = 1;
 /// Start with the first frame published from now on.
 pub const SHMFLOW_START_NEXT: i32 = 2;
 
-/// After a loss, go on at the oldest frame that is still there: the fewest are lost.
+/// After a loss, continue at the oldest frame in the ring: the fewest frames are lost.
 pub const SHMFLOW_ON_LAPPED_OLDEST: i32 = 0;
-/// After a loss, go on at the newest: the least delay.
+/// After a loss, continue at the newest frame: the least delay.
 pub const SHMFLOW_ON_LAPPED_NEWEST: i32 = 1;
 
-/// A time to wait that never ends.
+/// A timeout that never expires.
 pub const SHMFLOW_FOREVER: i64 = -1;
 
-/// What a producer wants. Call shmflow_producer_options_init, then change what matters. Who comes first chooses depth,
-/// spare_slots, history, capacities, perms and persistent; later ones join what is there.
+/// Producer options. Call shmflow_producer_options_init, then override fields. The producer that creates the topic sets
+/// depth, spare_slots, history, capacities, perms and persistent; later producers join the existing ring.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ProducerOptions {
     /// Size of this structure as the program knows it. Set by shmflow_producer_options_init.
     pub size: usize,
-    /// A name for people to see, of at most 64 bytes. NULL: the name of the process.
+    /// A name for display, of at most 64 bytes. NULL: the name of the process.
     pub name: *const c_char,
-    /// The directory of the topic's files, a tmpfs. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+    /// The directory of the topic's files, a tmpfs. NULL: the environment variable SHMFLOW_DIR, or else /dev/shm.
     pub directory: *const c_char,
-    /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 65536.
+    /// Initial size of a slot in bytes; the ring grows when a frame is larger. Default 65536.
     pub slot_capacity: usize,
     /// Bytes of metadata that a frame may have. Default 4096.
     pub metadata_capacity: usize,
-    /// How many frames the ring holds for its consumers. Default 8.
+    /// Frames that the ring holds for its consumers, and so how far a consumer may lag. Default 8.
     pub depth: u32,
-    /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
+    /// Slots beyond the depth, so that producers can write while consumers hold leases: one for each producer and one
+    /// more. Default 2.
     pub spare_slots: u32,
-    /// How many of the newest frames stay for late joiners even when everybody has read them. Little keeps the memory in
-    /// use small, and so in the processor's cache. 0: as many as the depth. Default 0.
+    /// Number of newest frames kept for late joiners after all current consumers have read them. A small value reuses few
+    /// slots, which stay in the CPU cache. 0: as many as the depth. Default 0.
     pub history: u32,
-    /// Permissions of the topic's files, whatever the umask, at most 0777. Default 0600: this user only.
+    /// Permissions of the topic's files, at most 0777; the umask does not apply. Default 0600: this user only.
     pub perms: u32,
     /// SHMFLOW_MODE_SHARED (default), _PRIMARY or _EXCLUSIVE.
     pub mode: i32,
-    /// With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may stand still before another takes over; 0: only
-    /// when it dies. Default 1000.
+    /// With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may publish nothing before a standby takes over; 0: a
+    /// standby takes over only when the primary dies. Default 1000.
     pub takeover_timeout_ms: u32,
     /// SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default) or _DROP_NEW.
     pub overflow_policy: i32,
-    /// Not 0: keep the topic when its last participant leaves. Default 0.
+    /// Non-zero: keep the topic when its last participant leaves. Default 0.
     pub persistent: i32,
-    /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
-    /// it. Default 0.
+    /// Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
+    /// truncating the topic's files. Default 0.
     pub allow_foreign_owner: i32,
     /// Zero.
     pub reserved: u32,
@@ -102,7 +103,7 @@ impl ProducerOptions {
     };
 }
 
-/// The settings as the ring has them.
+/// The options as the crate has them.
 ///
 /// # Safety
 /// `options` is NULL or what `shmflow_producer_open` asks for.
@@ -147,40 +148,47 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
     Ok(builder)
 }
 
-/// What a consumer wants. Call shmflow_consumer_options_init, then change what matters.
+/// Consumer options. Call shmflow_consumer_options_init, then override fields.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ConsumerOptions {
     /// Size of this structure as the program knows it. Set by shmflow_consumer_options_init.
     pub size: usize,
-    /// A name for people to see, of at most 64 bytes. NULL: the name of the process.
+    /// A name for display, of at most 64 bytes. NULL: the name of the process.
     pub name: *const c_char,
-    /// The directory of the topic's files. NULL: the environment's SHMFLOW_DIR, or else /dev/shm.
+    /// The directory of the topic's files. NULL: the environment variable SHMFLOW_DIR, or else /dev/shm.
     pub directory: *const c_char,
-    /// What this consumer would like to receive: caps, as GStreamer writes them, of at most 8192 bytes. Producers that
-    /// negotiate (shmflowsink) try to send that. NULL: nothing in particular.
+    /// The caps that this consumer accepts, as GStreamer writes them, of at most 8192 bytes. Producers that negotiate
+    /// (shmflowsink) try to send those. NULL: not stated.
     pub accepted_caps: *const c_char,
-    /// How many milliseconds to wait for a topic that is not there: 0, not at all; SHMFLOW_FOREVER. Default 0.
+    /// How many milliseconds to wait for a topic that does not exist yet; 0: not at all (in Python the default is for
+    /// ever); or SHMFLOW_FOREVER. Default 0.
     pub connect_timeout_ms: i64,
     /// SHMFLOW_START_OLDEST (default), _NEWEST or _NEXT.
     pub start: i32,
     /// SHMFLOW_ON_LAPPED_OLDEST (default) or _NEWEST.
     pub on_lapped: i32,
-    /// How many frames this consumer may hold in place; beyond it, it receives copies. 0: half of the depth. Default 0.
+    /// Leases that this consumer may hold at a time; beyond that, it receives copies. 0: half of the depth. Default 0.
     pub max_leases: u32,
-    /// Not 0: write nothing into shared memory, and receive validated copies. Works without permission to write, on
-    /// topics whose perms admit readers. Default 0.
+    /// Non-zero: write nothing to shared memory, and receive validated copies. Needs only read permission, on topics
+    /// whose perms allow read-only consumers. Default 0.
     pub read_only: i32,
-    /// Not 0: join a topic that belongs to another user than this one or root, who can end this process by truncating
-    /// it. Default 0.
+    /// Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
+    /// truncating the topic's files. Default 0.
     pub allow_foreign_owner: i32,
+    /// Not 0: receive no copies. Where a frame could only be copied, receiving gives SHMFLOW_WOULD_COPY and leaves the frame
+    /// where it is. Default 0.
+    pub no_copies: i32,
+    /// Not 0: a wait for a frame ends with SHMFLOW_NO_PRODUCER when everything was read, no producer is left, and the stream
+    /// was not ended; once each time. Default 0: wait for the next producer.
+    pub report_no_producer: i32,
     /// Zero.
     pub reserved: u32,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for ConsumerOptions {
-    const LEAST: usize = 64;
+    const LEAST: usize = 72;
 }
 
 impl ConsumerOptions {
@@ -195,11 +203,13 @@ impl ConsumerOptions {
         max_leases: 0,
         read_only: 0,
         allow_foreign_owner: 0,
+        no_copies: 0,
+        report_no_producer: 0,
         reserved: 0,
     };
 }
 
-/// The settings as the ring has them.
+/// The options as the crate has them.
 ///
 /// # Safety
 /// `options` is NULL or what `shmflow_consumer_open` asks for.
@@ -221,6 +231,8 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
         .start(start)
         .on_lapped(on_lapped)
         .read_only(options.read_only != 0)
+        .allow_copies(options.no_copies == 0)
+        .report_no_producer(options.report_no_producer != 0)
         .allow_foreign_owner(options.allow_foreign_owner != 0);
     if options.max_leases != 0 {
         builder = builder.max_leases(options.max_leases);
@@ -265,15 +277,15 @@ unsafe fn directory<'a>(pointer: *const c_char) -> Result<Option<&'a std::ffi::O
 }
 
 fn unknown(what: &str, value: i32) -> Failure {
-    Failure::argument(format!("options.{what} is {value}, which has no meaning here"))
+    Failure::argument(format!("options.{what} is {value}, which is not a valid value"))
 }
 
-/// A time to wait; `None` is for ever.
+/// A timeout; `None` is for ever.
 pub(crate) fn timeout(ms: i64) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
 }
 
-/// Gives every option its default. Call it as shmflow_producer_options_init(&options, sizeof options).
+/// Sets every option to its default. Call it as shmflow_producer_options_init(&options, sizeof options).
 ///
 /// # Safety
 /// options points to size bytes.
@@ -285,7 +297,7 @@ pub unsafe extern "C" fn shmflow_producer_options_init(options: *mut ProducerOpt
     })
 }
 
-/// Gives every option its default. Call it as shmflow_consumer_options_init(&options, sizeof options).
+/// Sets every option to its default. Call it as shmflow_consumer_options_init(&options, sizeof options).
 ///
 /// # Safety
 /// options points to size bytes.
@@ -305,7 +317,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
         assert_eq!(size_of::<ProducerOptions>(), 5 * 8 + 10 * 4);
-        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 6 * 4);
+        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 8 * 4);
         assert_eq!(ProducerOptions::LEAST, size_of::<ProducerOptions>());
         assert_eq!(ConsumerOptions::LEAST, size_of::<ConsumerOptions>());
     }

@@ -1,4 +1,4 @@
-//! A video frame: its size, and where its planes lie.
+//! A video frame: its size, and the positions of its planes.
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
 use std::ffi::c_void;
@@ -20,7 +20,7 @@ pub struct Plane {
     pub offset: u64,
     /// Bytes of a row that hold pixels.
     pub row_bytes: u64,
-    /// Bytes from one row to the next; negative if the rows lie bottom-up.
+    /// Bytes from one row to the next; negative if the rows are stored bottom-up.
     pub stride: i32,
     /// Number of rows.
     pub rows: u32,
@@ -35,9 +35,9 @@ unsafe impl Versioned for Plane {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Crop {
-    /// Pixels left of it.
+    /// Pixels left of the visible part.
     pub x: u32,
-    /// Pixels above it.
+    /// Pixels above the visible part.
     pub y: u32,
     /// Its width.
     pub width: u32,
@@ -52,9 +52,10 @@ unsafe impl Versioned for Crop {
 
 impl Frame {
     fn video(&self) -> Result<&VideoLayout> {
-        self.meta()?.video.as_ref().ok_or_else(|| {
-            Failure::Said(SHMFLOW_NO_METADATA, "the frame does not say how a picture lies in it".into())
-        })
+        self.meta()?
+            .video
+            .as_ref()
+            .ok_or_else(|| Failure::Said(SHMFLOW_NO_METADATA, "the frame carries no video layout".into()))
     }
 
     fn plane(&self, index: u32) -> Result<(Plane, Result<()>)> {
@@ -77,7 +78,7 @@ impl Frame {
             Ok(()) => {}
             Err(MetaError::UnknownFormat { .. }) => {
                 let why = format!(
-                    "the planes of the format {} are not known here, so that they cannot be checked: go by offset and stride",
+                    "the planes of the format {} are not known here and cannot be checked: use offset and stride",
                     video.format
                 );
                 let failure = Failure::Said(SHMFLOW_UNKNOWN_FORMAT, why);
@@ -94,7 +95,7 @@ impl Frame {
     }
 }
 
-/// Width of a video frame, in pixels; 0 if it is none.
+/// Width of a video frame, in pixels; 0 if it is not a video frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn shmflow_frame_width(frame: *const Frame) -> u32 {
     guard_or(0, || Ok(unsafe { args::object(frame, "frame") }?.video()?.width))
 }
 
-/// Height of a video frame, in pixels; 0 if it is none.
+/// Height of a video frame, in pixels; 0 if it is not a video frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -114,7 +115,7 @@ pub unsafe extern "C" fn shmflow_frame_height(frame: *const Frame) -> u32 {
     guard_or(0, || Ok(unsafe { args::object(frame, "frame") }?.video()?.height))
 }
 
-/// Frames per second, as a fraction; 0/1 if the rate is not known, or varies. SHMFLOW_NO_METADATA if it is no video frame.
+/// Frames per second, as a fraction; 0/1 if the rate is not known, or varies. SHMFLOW_NO_METADATA if it is not a video frame.
 ///
 /// # Safety
 /// frame is a frame; numerator and denominator point to numbers.
@@ -138,7 +139,7 @@ pub unsafe extern "C" fn shmflow_frame_rate(
     })
 }
 
-/// How many planes a video frame has: 1 to 4; 0 if it is none.
+/// How many planes a video frame has: 1 to 4; 0 if it is not a video frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
@@ -151,9 +152,9 @@ pub unsafe extern "C" fn shmflow_frame_plane_count(frame: *const Frame) -> u32 {
     })
 }
 
-/// Where a plane lies. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). All planes were found to lie within
-/// the frame, whoever wrote the numbers, if this gives SHMFLOW_OK; SHMFLOW_INVALID_METADATA if they do not. With
-/// SHMFLOW_UNKNOWN_FORMAT offset and stride are given as they are, unchecked, and nothing else.
+/// A plane of the frame. Call it as shmflow_frame_plane(frame, 0, &plane, sizeof plane). SHMFLOW_OK means that all planes
+/// were checked to be within the frame, and SHMFLOW_INVALID_METADATA that they are not. With SHMFLOW_UNKNOWN_FORMAT only
+/// offset and stride are set, unchecked.
 ///
 /// # Safety
 /// frame is a frame; plane points to size bytes.
@@ -176,7 +177,7 @@ pub unsafe extern "C" fn shmflow_frame_plane(
     })
 }
 
-/// The visible part of a video frame: all of it, if it does not say otherwise, or says what lies outside of it. Call it as
+/// The visible part of a video frame: all of it if the producer set no crop, or one that exceeds the frame. Call it as
 /// shmflow_frame_crop(frame, &crop, sizeof crop).
 ///
 /// # Safety

@@ -10,25 +10,25 @@ use crate::metadata::{self, Metadata};
 use crate::options::{self, ProducerOptions};
 use crate::status::Status;
 
-/// Writes frames into a topic. Several threads may use one; only closing it has to be the last use.
+/// Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use.
 #[derive(Debug)]
 pub struct Producer {
     ring: ring::Producer,
 }
 
-/// How a producer and its topic stand.
+/// Statistics of a producer and its topic.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ProducerStats {
     /// Frames published by this producer.
     pub published: u64,
-    /// Frames dropped because no slot could be had, or by SHMFLOW_OVERFLOW_DROP_NEW.
+    /// Frames dropped because no slot was free, or by SHMFLOW_OVERFLOW_DROP_NEW.
     pub dropped: u64,
     /// Bytes published, without metadata.
     pub bytes: u64,
     /// Bytes that a frame may have before the ring has to grow.
     pub slot_capacity: u64,
-    /// Counts the shapes that the ring has had, from 1.
+    /// The epoch: counts the geometries that the ring has had, from 1.
     pub epoch: u64,
     /// Bytes of shared memory that the ring takes.
     pub reserved_bytes: u64,
@@ -36,9 +36,9 @@ pub struct ProducerStats {
     pub depth: u32,
     /// Slots: depth plus spare slots.
     pub slots: u32,
-    /// Consumers that are alive; those that only read are not counted.
+    /// Consumers that are alive; read-only consumers are not counted.
     pub consumers: u32,
-    /// 1 if this producer's frames count; 0 while it stands by (SHMFLOW_MODE_PRIMARY).
+    /// 1 if this producer's frames are published; 0 while it is a standby (SHMFLOW_MODE_PRIMARY).
     pub is_primary: i32,
 }
 
@@ -47,7 +47,7 @@ unsafe impl Versioned for ProducerStats {
     const LEAST: usize = 64;
 }
 
-/// Opens a topic for writing, and makes it if it is not there. options may be NULL. *producer is NULL unless
+/// Opens a topic for writing, and creates it if it does not exist. options may be NULL. *producer is NULL unless
 /// SHMFLOW_OK is returned.
 ///
 /// # Safety
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn shmflow_producer_open(
     })
 }
 
-/// Leaves the topic. Claims that were not published yet keep working. NULL is ignored.
+/// Leaves the topic. Claims that were not published yet can still be published. NULL is ignored.
 ///
 /// # Safety
 /// producer is NULL or from shmflow_producer_open, and not used afterwards.
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn shmflow_producer_close(producer: *mut Producer) {
     });
 }
 
-/// Publishes a copy of length bytes: for those who have them already. To write in place use shmflow_producer_claim.
-/// metadata may be NULL: bare bytes. sequence, if not NULL, receives the frame's number.
+/// Publishes a copy of length bytes. To write to shared memory without a copy use shmflow_producer_claim. metadata may be
+/// NULL: bare bytes. sequence, if not NULL, receives the frame's sequence number.
 ///
 /// # Safety
 /// producer is open; data points to length bytes; metadata is NULL or initialised; sequence is NULL or points to a number.
@@ -120,8 +120,8 @@ pub unsafe extern "C" fn shmflow_producer_write(
     })
 }
 
-/// Takes a slot of shared memory to write a frame of length bytes into. End it by shmflow_claim_publish or
-/// shmflow_claim_abandon. A frame that is larger than the slots makes the ring grow.
+/// Claims a slot of shared memory to write a frame of length bytes into. End the claim with shmflow_claim_publish or
+/// shmflow_claim_abandon. If the frame is larger than the slots, the ring grows.
 ///
 /// # Safety
 /// producer is open; claim points to a pointer.
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn shmflow_producer_claim(
     })
 }
 
-/// Makes room for frames of capacity bytes, and for depth of them, ahead of need. Nothing happens if there is.
+/// Grows the ring in advance to a slot capacity of capacity bytes and to the given depth. Does nothing if it has both.
 ///
 /// # Safety
 /// producer is open.
@@ -161,8 +161,8 @@ pub unsafe extern "C" fn shmflow_producer_grow(
     })
 }
 
-/// Says that the stream ends after the newest frame. Consumers are told when they have read everything and every
-/// producer has said it or left. Publishing again revokes it.
+/// Ends the stream after the newest frame. Consumers get SHMFLOW_ENDED when they have read every frame and every producer
+/// has ended the stream or left. Publishing again revokes it.
 ///
 /// # Safety
 /// producer is open.
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn shmflow_producer_end(producer: *const Producer) -> Stat
     })
 }
 
-/// How a producer and its topic stand. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
+/// Statistics of a producer and its topic. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
 ///
 /// # Safety
 /// producer is open; stats points to size bytes.

@@ -1,75 +1,78 @@
-//! Status codes, and what the errors of the ring are as such.
+//! Status codes, and the mapping of the crate's errors to them.
 #![allow(unsafe_code, reason = "exported names")]
 
 use std::ffi::{CStr, c_char};
 
 use ring::Error;
 
-/// What became of a call: SHMFLOW_OK (0); above 0 nothing is wrong, but there is nothing to deliver; below 0 an error,
-/// and shmflow_last_error_message says what to do about it.
+/// The result of a call: SHMFLOW_OK (0); above 0 no error, but there is nothing to deliver; below 0 an error, and the text
+/// of shmflow_last_error_message says what to do.
 pub type Status = i32;
 
-/// It is done.
+/// The call succeeded.
 pub const SHMFLOW_OK: Status = 0;
-/// Nothing came within the time given; for shmflow_consumer_try_receive: nothing is there now.
+/// No frame arrived within the timeout; for shmflow_consumer_try_receive: there is no new frame now.
 pub const SHMFLOW_TIMEOUT: Status = 1;
-/// The stream ended, and every frame of it was read. It may go on later.
+/// The stream ended, and every frame of it was read. It may continue later.
 pub const SHMFLOW_ENDED: Status = 2;
 /// shmflow_consumer_cancel was called.
 pub const SHMFLOW_CANCELLED: Status = 3;
 
-/// An argument is NULL, or nonsense.
+/// An argument is NULL or invalid.
 pub const SHMFLOW_INVALID_ARGUMENT: Status = -1;
-/// A failure inside the library, which is a defect of it. The process can go on.
+/// A defect of the library. The process can continue.
 pub const SHMFLOW_INTERNAL: Status = -2;
-/// No producer has made this topic.
+/// No producer has created this topic.
 pub const SHMFLOW_TOPIC_NOT_FOUND: Status = -3;
-/// This is not a name for a topic.
+/// The name is not valid for a topic.
 pub const SHMFLOW_INVALID_TOPIC_NAME: Status = -4;
 /// The permissions of the topic's files, or of their directory, forbid it.
 pub const SHMFLOW_PERMISSION_DENIED: Status = -5;
 /// The topic belongs to another user; allow_foreign_owner allows that.
 pub const SHMFLOW_FOREIGN_OWNER: Status = -6;
-/// A read-only consumer on a topic whose permissions admit none.
+/// The topic's permissions do not allow read-only consumers.
 pub const SHMFLOW_READ_ONLY_NOT_ALLOWED: Status = -7;
-/// A file with the right name is something else.
+/// A file with the right name is not a ring.
 pub const SHMFLOW_NOT_A_RING: Status = -8;
-/// The topic was made by an incompatible version of the library.
+/// The topic was created by an incompatible version of the library.
 pub const SHMFLOW_VERSION_MISMATCH: Status = -9;
-/// There is too little shared memory. The text says how much is needed and free.
+/// There is too little shared memory. The text has the bytes needed and free.
 pub const SHMFLOW_NO_SPACE: Status = -10;
 /// Every slot is being written, read or retained. The frame counts as dropped.
 pub const SHMFLOW_NO_SLOT: Status = -11;
-/// The policy is to drop new frames while old ones are unread. The frame counts as dropped.
+/// SHMFLOW_OVERFLOW_DROP_NEW, and the ring is full of unread frames. The frame counts as dropped.
 pub const SHMFLOW_FULL: Status = -12;
-/// Another producer is the primary; this frame was not taken.
+/// Another producer is the primary; this frame was not published.
 pub const SHMFLOW_STANDBY: Status = -13;
 /// The frame is larger than the claim or the topic can hold.
 pub const SHMFLOW_TOO_LARGE: Status = -14;
-/// The topic has all the producers that it can have (8).
+/// The topic already has the maximum number of producers (8).
 pub const SHMFLOW_TOO_MANY_PRODUCERS: Status = -15;
-/// Somebody uses the topic in a way that excludes this.
+/// A participant uses the topic in a way that excludes this call.
 pub const SHMFLOW_IN_USE: Status = -16;
-/// A stopped process stands inside an open, a close or a growth of this topic.
+/// Another process, probably a stopped one, is inside an open, a close or a growth of this topic.
 pub const SHMFLOW_BUSY: Status = -17;
 /// The topic was removed. Close the handle and open it again.
 pub const SHMFLOW_REMOVED: Status = -18;
 /// The shared memory holds values that no correct participant writes.
 pub const SHMFLOW_CORRUPT: Status = -19;
-/// The handle was made before a fork, and belongs to the parent process.
+/// The handle was created before a fork, and belongs to the parent process.
 pub const SHMFLOW_FORKED: Status = -20;
-/// Nobody produces into this topic.
+/// No producer is left, for a consumer that asked to be told.
 pub const SHMFLOW_NO_PRODUCER: Status = -21;
-/// The frame's metadata, or those given, cannot be understood, or do not fit its bytes.
+/// The metadata are invalid, or do not fit the bytes of the frame.
 pub const SHMFLOW_INVALID_METADATA: Status = -22;
 /// The frame has no metadata of this kind.
 pub const SHMFLOW_NO_METADATA: Status = -23;
-/// The pixel format is not one whose planes the library knows.
+/// The library does not know the planes of the pixel format.
 pub const SHMFLOW_UNKNOWN_FORMAT: Status = -24;
-/// The operating system refused. The text says what, and why.
+/// The operating system returned an error. The text says which operation failed, and why.
 pub const SHMFLOW_IO: Status = -25;
-/// Another thread is in a call of this consumer.
+/// Another thread is inside a call of this consumer.
 pub const SHMFLOW_HANDLE_IN_USE: Status = -26;
+/// The next frame could only be had as a copy, which this consumer does not want. It stays where it is until it is
+/// overwritten.
+pub const SHMFLOW_WOULD_COPY: Status = -27;
 
 /// Every status with its name, in order.
 const NAMES: &[(Status, &CStr)] = &[
@@ -103,6 +106,7 @@ const NAMES: &[(Status, &CStr)] = &[
     (SHMFLOW_UNKNOWN_FORMAT, c"SHMFLOW_UNKNOWN_FORMAT"),
     (SHMFLOW_IO, c"SHMFLOW_IO"),
     (SHMFLOW_HANDLE_IN_USE, c"SHMFLOW_HANDLE_IN_USE"),
+    (SHMFLOW_WOULD_COPY, c"SHMFLOW_WOULD_COPY"),
 ];
 
 /// The status of an error of the ring.
@@ -131,6 +135,7 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::Corrupt { .. } => SHMFLOW_CORRUPT,
         Error::Forked { .. } => SHMFLOW_FORKED,
         Error::NoProducer { .. } => SHMFLOW_NO_PRODUCER,
+        Error::WouldCopy { .. } => SHMFLOW_WOULD_COPY,
         Error::Meta(ring::meta::MetaError::UnknownFormat { .. }) => SHMFLOW_UNKNOWN_FORMAT,
         Error::Meta(_) => SHMFLOW_INVALID_METADATA,
         Error::Io { .. } => SHMFLOW_IO,
@@ -139,8 +144,7 @@ pub(crate) fn of(error: &Error) -> Status {
     }
 }
 
-/// The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of a number that is none, "unknown status". Never NULL, and never to
-/// be freed.
+/// The name of a status, as "SHMFLOW_TOPIC_NOT_FOUND"; of any other number, "unknown status". Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmflow_status_name(status: Status) -> *const c_char {
     let name = NAMES.iter().find(|(known, _)| *known == status).map_or(c"unknown status", |(_, name)| name);

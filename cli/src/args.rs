@@ -1,4 +1,4 @@
-//! What the command takes, and its help.
+//! The command's arguments, and its help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use clap::{Parser, Subcommand};
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
-  1  an error, told on the standard error output
-  2  the command line is not understood
+  1  an error, printed to the standard error output
+  2  invalid command line
   3  there is no such topic
   4  the topic is in use, or busy
 
 Environment:
-  SHMFLOW_DIR  where topics are looked for, if there is no --dir";
+  SHMFLOW_DIR  directory of the topics, without --dir";
 
 /// Lists, inspects and removes shared-memory topics
 ///
 /// A topic is a ring of frames in shared memory: producers write them, consumers
-/// read them in place. This command looks at topics from outside: it takes no
-/// part, and looking changes nothing.
+/// read them in place. This command inspects topics from outside: it does not
+/// join them, and inspection changes nothing.
 #[derive(Debug, Parser)]
 #[command(verbatim_doc_comment)]
 #[command(name = "shmflow", version, after_help = EXIT_STATUS)]
@@ -38,19 +38,20 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List topics
     ///
-    /// One line for each: its state, who takes part, how many frames were published,
-    /// how many a second now (it looks for half a second; `<2` is too few to say
-    /// more) and what it takes of the memory. A topic is `live` with a producer alive,
-    /// `waiting` with consumers only, `idle` if it is persistent and nobody takes
-    /// part, `dead` if all who took part died (`shmflow gc` removes it), `unfinished`
-    /// if it has no ring yet, and `removed` while the last ones let go of it.
+    /// One line for each: its state, its participants, the number of frames published,
+    /// the frames a second now (measured for half a second; `<2` is an upper limit
+    /// when frames are too few) and the memory that it takes. A topic is `live` with a
+    /// live producer, `waiting` with consumers only, `idle` if it is persistent and
+    /// has no participants, `dead` if all its participants died (`shmflow gc` removes
+    /// it), `unfinished` if it has no ring yet, and `removed` while its last
+    /// participants still have it open.
     #[command(verbatim_doc_comment)]
     #[command(
         visible_alias = "list",
         after_help = "\
 Examples:
   shmflow ls                        all topics
-  shmflow ls --json                 for programs
+  shmflow ls --json                 as JSON
   shmflow ls --dir /run/cameras     topics of another directory"
     )]
     Ls {
@@ -59,54 +60,54 @@ Examples:
         json: bool,
     },
 
-    /// Tell everything about one topic
+    /// Show one topic in detail
     ///
-    /// Geometry, permissions, memory, and for each participant how far it is: LAG is
-    /// the number of frames that a consumer has not read yet, LOST those that were
-    /// overwritten before it did (or, for a producer, that it had to drop), COPIED
-    /// those it got as copies, HELD the slots it keeps from being used again. RATE is
-    /// measured for a quarter to half a second; `<2` is too few to say more, for which
-    /// there is --watch.
+    /// Geometry, permissions, memory, and for each participant its position: LAG is
+    /// the number of frames that a consumer has not read yet, LOST the number that were
+    /// overwritten before it read them (for a producer: that it dropped), COPIED those
+    /// it received as copies, HELD the slots that it holds. RATE is measured for a
+    /// quarter to half a second; `<2` is an upper limit when frames are too few: use
+    /// --watch then.
     ///
-    /// Consumers without permission to write do not register, and do not show.
+    /// Read-only consumers do not register, so they are not listed.
     #[command(verbatim_doc_comment)]
     #[command(after_help = "\
 Examples:
   shmflow info robot/cam0                     once
   shmflow info robot/cam0 --watch             every second, until Ctrl-C
-  shmflow info robot/cam0 --watch --json      one JSON object per line, for programs")]
+  shmflow info robot/cam0 --watch --json      one JSON object per line")]
     Info {
-        /// Its name
+        /// Name of the topic
         topic: String,
         /// Write JSON instead
         #[arg(long)]
         json: bool,
-        /// Again and again, until the topic is gone
+        /// Repeat until the topic is gone
         #[arg(long, short)]
         watch: bool,
-        /// Seconds between two looks, with --watch
+        /// Seconds between two reports, with --watch
         #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, requires = "watch")]
         interval: Duration,
     },
 
     /// Remove a topic
     ///
-    /// While somebody takes part it is refused, unless forced: consumers that wait
-    /// are then told at once, producers at their next frame, and frames that are
-    /// still held stay valid until they are dropped.
+    /// A topic with live participants is removed only with --force: consumers that
+    /// wait then get an error at once, producers at their next frame, and frames that
+    /// are still held stay valid until they are released.
     #[command(verbatim_doc_comment)]
     #[command(
         visible_alias = "remove",
         after_help = "\
 Examples:
-  shmflow rm robot/cam0             if nobody uses it
-  shmflow rm --force robot/cam0     whoever uses it, and whatever is in its files"
+  shmflow rm robot/cam0             if it is not in use
+  shmflow rm --force robot/cam0     even if it is in use, or its files are corrupt"
     )]
     Rm {
         /// Names of topics
         #[arg(required = true, value_name = "TOPIC")]
         topics: Vec<String>,
-        /// Even if it is in use, or its files are damaged
+        /// Remove it even if it is in use, or its files are corrupt
         #[arg(long, short)]
         force: bool,
     },
@@ -114,14 +115,14 @@ Examples:
     /// Remove what dead processes left
     ///
     /// Topics whose participants are all dead, unless they are persistent; topics
-    /// that were never finished; files that were being made. Nothing that is in use
-    /// is touched, and what may not be removed is reported and left.
+    /// that were never finished; temporary files of dead processes. Topics in use are
+    /// not touched, and topics that cannot be removed are reported.
     #[command(verbatim_doc_comment)]
     #[command(after_help = "\
 Examples:
-  shmflow gc               clear away, and say what
+  shmflow gc               remove, and list what was removed
   sudo shmflow gc          also what other users left
-  shmflow gc --json        for programs")]
+  shmflow gc --json        as JSON")]
     Gc {
         /// Write a JSON object instead
         #[arg(long)]
@@ -130,7 +131,7 @@ Examples:
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
     if !(0.01..=86_400.0).contains(&seconds) {
         return Err("it must be between 0.01 and 86400 seconds".into());
     }

@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::table::{Align, Table};
 use crate::{json, text};
 
-/// How long a rate is measured, where nobody said how long.
+/// How long a rate is measured by default.
 const SAMPLE: Duration = Duration::from_millis(250);
 /// How long at most, where too few frames come.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -111,7 +111,7 @@ fn facts(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
         n => format!(", {} old included", text::several(u64::from(n - 1), "epoch")),
     };
     fact("memory", format!("{} in {}{epochs}", text::bytes(info.shared_bytes), info.dir.display()))?;
-    let readers = if info.allows_read_only { "; admits readers who may not write" } else { "" };
+    let readers = if info.allows_read_only { "; allows read-only consumers" } else { "" };
     let owner = text::user(info.owner_uid);
     fact("permissions", format!("{:04o}, owner {owner}{readers}", info.permissions))
 }
@@ -120,10 +120,10 @@ fn state(info: &shmflow::TopicInfo) -> String {
     let state = match State::of(info) {
         State::Live => "live",
         State::Waiting => "waiting for a producer",
-        State::Idle => "idle: nobody takes part",
-        State::Dead => "dead: all who took part died; `shmflow gc` removes it",
+        State::Idle => "idle: no participants",
+        State::Dead => "dead: all participants died; `shmflow gc` removes it",
         State::Unfinished => "unfinished: it has no ring (yet)",
-        State::Removed => "removed: the last ones let go of it",
+        State::Removed => "removed: its last participants still have it open",
     };
     let mut state = state.to_owned();
     if info.persistent {

@@ -1,4 +1,4 @@
-//! How fast a topic goes, told from the moments at which its counters were seen to move.
+//! The rate of a topic, from the times at which its counters were seen to change.
 //!
 //! Frames in a window of fixed length are one too many or too few: a steady 25 a second are 6 or 7 in a quarter of one.
 //! Between the first and the last frame that were seen to come lie whole intervals.

@@ -37,7 +37,7 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Why a command could not go on.
+/// Why a command could not continue.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Topic(shmflow::Error),
@@ -46,7 +46,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Tells an error. That nobody reads the standard error output is nothing to fail for.
+    /// Prints an error. A standard error output that cannot be written to is no reason to fail.
     pub(crate) fn tell(error: &dyn std::fmt::Display) {
         let _ = writeln!(io::stderr(), "shmflow: {}", text::safe(&error.to_string()));
     }

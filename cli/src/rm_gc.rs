@@ -25,7 +25,7 @@ pub(crate) fn rm(
                 out.flush()?;
                 Failure::tell(&error);
                 if matches!(error, shmflow::Error::InUse { .. }) {
-                    Failure::note("--force removes it nevertheless");
+                    Failure::note("--force removes it anyway");
                 }
                 if first == Outcome::Done {
                     first = Outcome::of(&error);
@@ -36,7 +36,7 @@ pub(crate) fn rm(
     Ok(first)
 }
 
-/// Collects; what cannot be removed is told and is no failure of the collection.
+/// Runs `gc`; topics that cannot be removed are reported and do not fail the command.
 pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
     let collected = shmflow::gc(dir)?;
     if as_json {

@@ -1,4 +1,4 @@
-//! What goes on in a topic, in one word.
+//! The state of a topic, in one word.
 
 use shmflow::{Liveness, TopicInfo};
 

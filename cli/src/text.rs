@@ -1,4 +1,4 @@
-//! Numbers and names for people.
+//! Numbers and names for display.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -14,8 +14,8 @@ use crate::buffer;
 use crate::forms::View;
 use crate::lease::Lease;
 
-/// A part of a received frame that exports itself, with its shape and strides, to numpy and whoever else speaks the
-/// buffer protocol. It owns the lease.
+/// A part of a received frame that exports itself, with its shape and strides, to numpy and any other user of the buffer
+/// protocol. It owns the lease.
 #[pyclass(module = "shmflow._shmflow", frozen)]
 pub(crate) struct FrameView {
     lease: Arc<Lease>,

@@ -1,4 +1,4 @@
-//! The buffer protocol: Python reads frames where they are, and writes into claims.
+//! The buffer protocol: Python reads frames in place, and writes into claims.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int, c_void};
@@ -52,7 +52,7 @@ impl Exported<'_> {
     ) -> PyResult<()> {
         // SAFETY: as the caller promises.
         let Some(view) = (unsafe { view.as_mut() }) else {
-            return Err(PyBufferError::new_err("a buffer without a place to put it"));
+            return Err(PyBufferError::new_err("the buffer request has no destination"));
         };
         view.obj = null_mut();
         let wants = |what: c_int| flags & what == what;
@@ -100,7 +100,7 @@ pub(crate) unsafe fn export_lease(
 ) -> PyResult<()> {
     let bytes: &[u8] = lease.bytes();
     let Some(rest) = bytes.get(shown.offset..) else {
-        return Err(PyBufferError::new_err("the view lies outside its frame"));
+        return Err(PyBufferError::new_err("the view exceeds its frame"));
     };
     let exported = Exported {
         start: rest.as_ptr().cast_mut(),
@@ -114,7 +114,7 @@ pub(crate) unsafe fn export_lease(
     // SAFETY: the lease keeps the memory, and goes with the buffer; shape and strides are the owner's.
     let filled = unsafe { exported.fill(owner, view, flags, internal) };
     if filled.is_err() {
-        // SAFETY: from `into_raw` just now, and nobody has it.
+        // SAFETY: from `into_raw` just now, and not passed on.
         drop(unsafe { Arc::from_raw(internal.cast_const().cast::<Lease>()) });
     }
     filled

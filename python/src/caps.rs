@@ -1,6 +1,6 @@
-//! Caps texts, as far as they say how a frame of raw video lies.
+//! Caps texts, as far as they describe the layout of raw video.
 //!
-//! Other processes write them; a text that is not understood gives nothing.
+//! Other processes write them; a text that cannot be parsed gives no fields.
 
 use shmflow::meta::VideoLayout;
 
@@ -113,7 +113,7 @@ fn fraction(value: &str) -> Option<(u32, u32)> {
     (fraction.1 != 0).then_some(fraction)
 }
 
-/// The caps of frames that lie so.
+/// The caps of frames with this layout.
 pub(crate) fn text(layout: &VideoLayout) -> String {
     let VideoLayout { format, width, height, fps: (numerator, denominator), .. } = layout;
     format!(

@@ -20,13 +20,13 @@ use crate::settings;
 
 /// Reads frames from a topic, each once and in order.
 ///
-/// It waits for the topic if that is not there yet. Iteration gives frames until the stream ends. Use a consumer from one
-/// thread at a time; `close` may be called from any.
+/// It waits for the topic if it does not exist yet. Iteration gives frames until the stream ends. Use a consumer from one
+/// thread at a time; any thread may call `close`.
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Consumer {
     inner: Mutex<Option<shmflow::Consumer>>,
     cancel_token: CancelToken,
-    /// What a signal handler raised during a wait.
+    /// The exception that a signal handler raised during a wait.
     raised: Arc<Mutex<Option<PyErr>>>,
     closed: AtomicBool,
     stats: Mutex<ConsumerStats>,
@@ -34,12 +34,12 @@ pub(crate) struct Consumer {
     known: Arc<Known>,
     topic: Arc<str>,
     timeout: Option<Duration>,
-    /// Every frame is a copy, which takes its time.
+    /// Every frame is a copy, which takes time.
     read_only: bool,
     origin: Origin,
 }
 
-/// What a wait came to.
+/// The result of a wait.
 enum Outcome {
     Frame(shmflow::Frame),
     Nothing,
@@ -62,7 +62,7 @@ impl Consumer {
             Err(TryLockError::Poisoned(poisoned)) => self.attempt(poisoned.into_inner().as_mut(), wait),
             Err(TryLockError::WouldBlock) => Outcome::Taken,
         };
-        // Looking for a lease takes less time than letting others run.
+        // Trying to lease takes less time than releasing the interpreter.
         let outcome = if blocking || self.read_only { py.detach(attempt) } else { attempt() };
         match outcome {
             Outcome::Frame(frame) => {
@@ -73,7 +73,7 @@ impl Consumer {
             Outcome::Failed(error) => Err(failed(py, error)),
             Outcome::Closed => Err(self.closed_error(py)),
             Outcome::Taken => Err(PyRuntimeError::new_err(format!(
-                "another thread is receiving from this consumer of topic `{}`; give each thread a consumer of its own",
+                "another thread is receiving from this consumer of topic `{}`; open one consumer for each thread",
                 self.topic
             ))),
         }
@@ -94,9 +94,9 @@ impl Consumer {
         }
     }
 
-    /// The next frame, waiting as long as said.
+    /// The next frame; waits as long as requested.
     fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Frame> {
-        // Most often a frame is there, or none is wanted that is not; neither needs the interpreter to be let go.
+        // Usually there is a frame, or the call must not wait; neither needs to release the interpreter.
         let frame = self.receive(py, shmflow::Consumer::try_recv, false)?;
         if let Some(frame) = frame {
             return Ok(frame);
@@ -111,7 +111,7 @@ impl Consumer {
         self.receive(py, wait, true)?.ok_or_else(|| self.closed_error(py))
     }
 
-    /// Why a wait was ended from outside.
+    /// Why a wait was cancelled.
     fn interrupted(&self, py: Python<'_>) -> PyErr {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
         raised.unwrap_or_else(|| self.closed_error(py))
@@ -150,7 +150,7 @@ impl Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest",
-        max_leases = None, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
+        max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -161,6 +161,8 @@ impl Consumer {
         start: &str,
         on_lapped: &str,
         max_leases: Option<u32>,
+        allow_copies: bool,
+        report_no_producer: bool,
         read_only: bool,
         caps: Option<&str>,
         format: Option<&str>,
@@ -180,6 +182,8 @@ impl Consumer {
         let mut builder = shmflow::Consumer::builder(topic)
             .start(settings::choose(py, "start", start, &starts)?)
             .on_lapped(settings::choose(py, "on_lapped", on_lapped, &lapses)?)
+            .allow_copies(allow_copies)
+            .report_no_producer(report_no_producer)
             .read_only(read_only)
             .accepted_caps(accepted_caps)
             .allow_foreign_owner(allow_foreign_owner)
@@ -222,8 +226,8 @@ impl Consumer {
         })
     }
 
-    /// The next frame. Waits for at most `timeout` seconds, without one as long as the consumer's own `timeout` says,
-    /// which by default is for ever.
+    /// The next frame. Waits for at most `timeout` seconds; by default for the consumer's own `timeout`, which by default
+    /// is for ever.
     #[pyo3(signature = (timeout = None))]
     fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Frame> {
         let timeout = settings::duration(py, "timeout", timeout)?.or(self.timeout);
@@ -235,12 +239,12 @@ impl Consumer {
         self.receive(py, shmflow::Consumer::try_recv, false)
     }
 
-    /// Leaves out everything but the newest frame that is there. What is left out does not count as lost.
+    /// Skips all frames in the ring but the newest. They do not count as lost.
     fn skip_to_newest(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, shmflow::Consumer::skip_to_newest)
     }
 
-    /// Tells producers what this consumer would like to receive: caps, as GStreamer writes them; empty for none.
+    /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them; empty for not stated.
     fn set_accepted_caps(&self, py: Python<'_>, caps: &str) -> PyResult<()> {
         self.with(py, |consumer| consumer.set_accepted_caps(caps))
     }
@@ -251,13 +255,13 @@ impl Consumer {
         &self.topic
     }
 
-    /// The sequence number of the frame to come.
+    /// The sequence number of the next frame to be received.
     #[getter]
     fn position(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |consumer| Ok(consumer.position()))
     }
 
-    /// How many producers are there.
+    /// The number of producers.
     #[getter]
     fn producer_count(&self, py: Python<'_>) -> PyResult<u32> {
         self.with(py, |consumer| Ok(consumer.stream_status().producers))
@@ -269,8 +273,8 @@ impl Consumer {
         self.with(py, |consumer| Ok(consumer.stream_status().ended))
     }
 
-    /// What was received so far, as a dictionary: `received`, `lost` and `copied` frames, `bytes`, and how many frames
-    /// this consumer holds in shared memory now (`leases`).
+    /// Statistics as a dictionary: `received`, `lost` and `copied` frames, `bytes`, and the frames that this consumer holds
+    /// in shared memory now (`leases`).
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_fork(py)?;
@@ -284,14 +288,14 @@ impl Consumer {
         Ok(dict)
     }
 
-    /// A file descriptor for `select` and event loops: readable when there may be something for `try_recv`, or the end of
-    /// the stream for `recv(0)`. It stays the same until the consumer is closed. Now and then it is readable for nothing.
+    /// A file descriptor for `select` and event loops: readable when there may be a frame for `try_recv`, or the end of
+    /// the stream for `recv(0)`. It stays the same until the consumer is closed. Occasionally it is readable without one.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         use std::os::fd::AsRawFd;
         self.with(py, |consumer| Ok(consumer.poll_fd()?.as_raw_fd()))
     }
 
-    /// Leaves the topic. A wait in another thread ends. Frames that were received stay valid.
+    /// Leaves the topic. A wait in another thread ends. Received frames stay valid.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_fork(py)?;
         self.closed.store(true, SeqCst);
@@ -339,7 +343,7 @@ impl Consumer {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
-            "a consumer cannot be pickled: let the other process open topic `{}` by its name",
+            "a consumer cannot be pickled: open topic `{}` by its name in the other process",
             self.topic
         )))
     }
@@ -356,7 +360,7 @@ fn is_end(py: Python<'_>, error: &PyErr, closed: bool) -> bool {
     name.is_ok_and(|name| name == "Ended" || (closed && name == "Closed"))
 }
 
-/// An cancel_token that ends a wait when a signal handler of Python raises something (Ctrl-C: KeyboardInterrupt).
+/// A cancel token that ends a wait when a Python signal handler raises an exception (Ctrl-C: KeyboardInterrupt).
 fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
     let raised = Arc::clone(raised);
     CancelToken::with_check(move || {
@@ -369,7 +373,7 @@ fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
     })
 }
 
-/// What frames are that carry no caps.
+/// The layout and caps for frames that carry none.
 fn fallback(
     py: Python<'_>,
     text: Option<&str>,
@@ -384,7 +388,7 @@ fn fallback(
             let layout = Caps::parse(text).and_then(|caps| caps.layout());
             let (layout, _) = layout.ok_or_else(|| {
                 invalid(format!(
-                    "caps {text:?} do not say how a frame lies; needed are video/x-raw with a known format, width and \
+                    "caps {text:?} do not describe a frame: they need video/x-raw with a known format, width and \
                      height"
                 ))
             })?;

@@ -1,4 +1,4 @@
-//! From whatever speaks the buffer protocol into a frame: any strides on both sides.
+//! Copies from any object with the buffer protocol into a frame: any strides on both sides.
 #![allow(unsafe_code)]
 
 use pyo3::buffer::PyUntypedBuffer;
@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::forms::{Element, View, shape_text};
 
-/// Copies of fewer bytes are done before others could have been let run.
+/// Copies of fewer bytes take less time than releasing the interpreter.
 const LET_OTHERS_RUN: usize = 256 << 10;
 
 /// An array to copy from.
@@ -20,7 +20,7 @@ struct Addresses {
     to: *mut u8,
 }
 
-// SAFETY: who sends them makes sure that the memory stays, and that nobody else writes to `to`.
+// SAFETY: the sender ensures that the memory stays valid, and that no other thread writes to `to`.
 unsafe impl Send for Addresses {}
 
 impl Source {
@@ -36,12 +36,12 @@ impl Source {
         self.buffer.len_bytes()
     }
 
-    /// Whether it lies in memory without gaps, in order.
+    /// Whether its memory has no gaps, in order.
     pub(crate) fn is_contiguous(&self) -> bool {
         self.buffer.is_c_contiguous()
     }
 
-    /// Whether it is nothing but bytes in a row, whatever shape it claims.
+    /// Whether it is contiguous bytes, with any shape.
     pub(crate) fn is_plain_bytes(&self) -> bool {
         self.buffer.item_size() == 1 && self.buffer.is_c_contiguous()
     }
@@ -92,8 +92,8 @@ impl Source {
         self.holds(view.element) && self.shape() == view.shape && self.buffer.suboffsets().is_none()
     }
 
-    /// Copies all of it into the part of `target` that `view` shows. False, and nothing is done, unless
-    /// [`fits`](Self::fits) and the part lies within `target`.
+    /// Copies all of it into the part of `target` that `view` shows. False, and nothing is copied, unless
+    /// [`fits`](Self::fits) and the part is within `target`.
     pub(crate) fn copy_into(&self, py: Python<'_>, target: &mut [u8], view: &View) -> bool {
         if !self.fits(view) || !lies_within(view, target.len()) {
             return false;
@@ -139,7 +139,7 @@ impl Source {
     }
 }
 
-/// Whether every element of a view lies within `len` bytes.
+/// Whether every element of a view is within `len` bytes.
 fn lies_within(view: &View, len: usize) -> bool {
     if view.shape.contains(&0) {
         return view.offset <= len;

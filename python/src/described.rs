@@ -1,4 +1,4 @@
-//! What frames of a stream say of themselves, read once as long as it stays the same.
+//! The metadata of a stream's frames, decoded once as long as they stay the same.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +13,13 @@ pub(crate) struct Described {
     entries: Vec<u8>,
     pub(crate) kind: Kind,
     pub(crate) caps: Option<String>,
-    /// As the frame says.
+    /// As in the frame's metadata.
     pub(crate) video: Option<VideoLayout>,
     pub(crate) crop: Option<Crop>,
     pub(crate) extensions: Vec<Extension>,
-    /// How the frame lies: as it says, or as its caps imply, or as the consumer was told.
+    /// The frame's layout: its own, or the one that its caps imply, or the consumer's fallback.
     pub(crate) layout: Option<VideoLayout>,
-    /// Which part of the layout is the picture, or the size that the caps say where that is more than the layout.
+    /// Which part of the layout is the picture, or the size in the caps if that is larger than the layout.
     pub(crate) visible: Result<Crop, (u32, u32)>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Decoded {
     pub(crate) described: Arc<Described>,
 }
 
-/// What the frames before said, and what frames are that say nothing.
+/// The metadata of the previous frames, and the fallback for frames without.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     last: Mutex<Option<Arc<Described>>>,
@@ -67,7 +67,7 @@ impl Known {
             (None, Some(_)) => implied(),
             (None, None) => self.fallback.as_ref().map(|(layout, _)| layout.clone()),
         };
-        // What the consumer was told is for frames that say nothing themselves.
+        // The consumer's fallback is for frames without metadata of their own.
         let size = meta.caps.as_deref().and_then(Caps::parse).and_then(|caps| caps.size());
         let whole = layout.as_ref().map_or((0, 0), |layout| (layout.width, layout.height));
         let visible = Crop::visible(whole, meta.crop, size).ok_or(size.unwrap_or(whole));

@@ -49,6 +49,8 @@ pub(crate) fn failed(py: Python<'_>, error: Error) -> PyErr {
             None => raise(py, "SystemFailure", text),
         },
         Error::Ended { .. } => raise(py, "Ended", text),
+        Error::NoProducer { .. } => raise(py, "NoProducer", text),
+        Error::WouldCopy { .. } => raise(py, "WouldCopy", text),
         Error::Removed { .. } => raise(py, "Removed", text),
         Error::Forked { .. } => raise(py, "ForkedError", text),
         Error::Cancelled { .. } => raise(py, "Closed", text),

@@ -1,5 +1,5 @@
-//! Who was forked: objects made before belong to the parent, and must not even be locked in the child, where a lock that
-//! another thread held is never let go.
+//! Fork checks: objects made before a fork belong to the parent, and must not even be locked in the child, where a lock that
+//! another thread held is never released.
 #![allow(unsafe_code)]
 
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ extern "C" fn in_child() {
     FORKS.fetch_add(1, Relaxed);
 }
 
-/// The process that an object was made in.
+/// The process that created an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin(u32);
 
@@ -44,8 +44,8 @@ impl Origin {
             py,
             "ForkedError",
             format!(
-                "this {what} of topic `{topic}` was made before a fork, by the parent process; open the topic again in \
-                 this process (with multiprocessing, the start method \"spawn\" avoids the question)"
+                "this {what} of topic `{topic}` was created before a fork, by the parent process; open the topic again in \
+                 this process (with multiprocessing, use the start method \"spawn\")"
             ),
         ))
     }

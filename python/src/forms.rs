@@ -51,7 +51,7 @@ enum Columns {
     Per(u32),
     /// One for each pixel, and one more where two share something and the width is odd.
     Pairs,
-    /// As many as the row has bytes: pixels lie across them.
+    /// As many as the row has bytes: pixels cross byte boundaries.
     Bytes,
 }
 
@@ -71,7 +71,7 @@ impl Form {
     }
 }
 
-/// Where an array lies in a payload. Made only by [`views`], which has checked that it lies within it.
+/// The position of an array in a payload. Made only by [`views`], which has checked that the array is within the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) name: &'static str,
@@ -241,9 +241,9 @@ fn starts(layout: &VideoLayout, x: u32, y: u32) -> Option<impl Iterator<Item = S
     }))
 }
 
-/// The arrays of a part of a frame that lies so in a payload of `len` bytes, each checked to lie within it, whoever wrote
-/// the layout. The part lies within the layout; it may begin within chroma that several pixels share, if that is in a plane
-/// of its own: the array then begins with that.
+/// The arrays of a part of a frame with this layout in a payload of `len` bytes, each checked to be within the payload:
+/// another process wrote the layout. The part is within the layout; it may begin within chroma that several pixels share,
+/// if that is in a plane of its own: the array then begins with that chroma.
 pub(crate) fn views(layout: &VideoLayout, part: Crop, len: usize) -> Result<Vec<View>, NoViews> {
     // All of it has to be there even if a part is asked for.
     let all = views_from(layout, &[], len)?;
@@ -255,7 +255,8 @@ pub(crate) fn views(layout: &VideoLayout, part: Crop, len: usize) -> Result<Vec<
     if forms.iter().zip(&starts).any(|(form, start)| !form.is_cut_anywhere() && !start.is_exact_across) {
         return Err(NoViews::Cut(part));
     }
-    let mut cut = VideoLayout { width: part.width, height: part.height, ..layout.clone() };
+    let mut cut = layout.clone();
+    (cut.width, cut.height) = (part.width, part.height);
     for (plane, start) in cut.planes.iter_mut().zip(&starts) {
         let moved = i128::from(plane.offset)
             + i128::from(plane.stride) * i128::from(start.row)

@@ -20,10 +20,10 @@ use crate::forms::{NoViews, View, around, is_packed, shape_text, views};
 use crate::lease::Lease;
 use crate::metadata;
 
-/// A received frame: its bytes where they are in shared memory, read-only, and what the producer said of them.
+/// A received frame: its bytes in shared memory, read-only, and its metadata.
 ///
-/// The bytes stay as they are as long as the frame, or any array, buffer or memoryview of it, is there. Most frames are
-/// leases on shared memory; `is_copy` says which are private copies instead.
+/// The bytes do not change as long as the frame, or any array, buffer or memoryview of it, exists. Most frames are leases
+/// on shared memory; `is_copy` is true for those that are private copies instead.
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Frame {
     lease: Mutex<Option<Arc<Lease>>>,
@@ -79,7 +79,7 @@ impl Frame {
             .map_err(|error| raise(py, "MetadataError", error.to_string()))
     }
 
-    /// The bytes' owner, for somebody to read them.
+    /// The bytes' owner, to read them.
     fn lease(&self, py: Python<'_>) -> PyResult<Arc<Lease>> {
         self.origin.check(py, "frame", &self.topic)?;
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,23 +88,23 @@ impl Frame {
         })
     }
 
-    /// How the frame lies.
+    /// The frame's layout.
     fn layout(&self, py: Python<'_>) -> PyResult<Option<&VideoLayout>> {
         Ok(self.decoded(py)?.described.layout.as_ref())
     }
 
-    /// Which part of the layout the caps mean.
+    /// Which part of the layout is the picture of the caps.
     fn visible(&self, py: Python<'_>, layout: &VideoLayout) -> PyResult<Crop> {
         self.decoded(py)?.described.visible.map_err(|(width, height)| {
             let text = format!(
-                "its caps say {width}x{height}, and its layout has only {}x{}; its bytes are bytes(frame)",
+                "its caps have {width}x{height}, but its layout has only {}x{}; use bytes(frame)",
                 layout.width, layout.height
             );
             self.refuse(py, &text)
         })
     }
 
-    /// Columns and rows of the picture; where the caps say what cannot be, those of the layout.
+    /// Columns and rows of the picture; those of the layout if the caps are impossible.
     fn size(&self, py: Python<'_>) -> PyResult<Option<(u32, u32)>> {
         let described = &self.decoded(py)?.described;
         Ok(described.layout.as_ref().map(|layout| {
@@ -112,7 +112,7 @@ impl Frame {
         }))
     }
 
-    /// The arrays of a video frame, checked to lie within it.
+    /// The arrays of a video frame, checked to be within it.
     pub(crate) fn views(&self, py: Python<'_>) -> PyResult<Option<Vec<View>>> {
         let Some(layout) = self.layout(py)? else { return Ok(None) };
         self.views_of(py, layout, self.visible(py, layout)?).map(Some)
@@ -132,12 +132,12 @@ impl Frame {
             )),
             Err(NoViews::Unknown) => Err(self.refuse(
                 py,
-                &format!("no arrays are known for its format {}; its bytes are bytes(frame)", layout.format),
+                &format!("its format {} has no arrays; use bytes(frame)", layout.format),
             )),
             Err(NoViews::Bad(why)) => Err(self.refuse(
                 py,
                 &format!(
-                    "it has {} bytes, which cannot be {} of {}x{}: {why}",
+                    "it has {} bytes, which do not fit {} of {}x{}: {why}",
                     self.len, layout.format, layout.width, layout.height
                 ),
             )),
@@ -152,7 +152,8 @@ impl Frame {
 #[pymethods]
 impl Frame {
     /// The picture as a read-only numpy array, without a copy: rows x columns x channels for packed formats, rows x
-    /// columns for gray ones. Of a frame that is larger than its caps say it is the part that they mean. Frames that say nothing of a picture are a row of bytes.
+    /// columns for gray ones. If the frame is larger than its caps, the array is the visible part. Frames without a video
+    /// layout are a row of bytes.
     #[getter]
     fn array<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let lease = self.lease(py)?;
@@ -163,7 +164,7 @@ impl Frame {
             _ => Err(self.refuse(
                 py,
                 &format!(
-                    "{format} is no single array; use frame.planes, or frame.bgr() for a converted copy"
+                    "{format} has no single array; use frame.planes, or frame.bgr() for a converted copy"
                 ),
             )),
         }
@@ -174,9 +175,7 @@ impl Frame {
     fn planes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let lease = self.lease(py)?;
         let Some(views) = self.views(py)? else {
-            return Err(
-                self.refuse(py, "it does not say that it is a picture; use frame.array or bytes(frame)")
-            );
+            return Err(self.refuse(py, "it carries no video layout; use frame.array or bytes(frame)"));
         };
         let planes = views.into_iter().map(|view| Ok((view.name, arrays::of_frame(py, &lease, view)?)));
         arrays::planes(py, planes)
@@ -198,7 +197,7 @@ impl Frame {
         Ok(self.decoded(py)?.frame.times.pts)
     }
 
-    /// When the frame was captured, in nanoseconds on the clock that `clock` names; as a rule CLOCK_MONOTONIC, which is
+    /// When the frame was captured, in nanoseconds on the clock that `clock` names; usually CLOCK_MONOTONIC, which is
     /// `time.monotonic_ns()`.
     #[getter]
     fn capture_time(&self, py: Python<'_>) -> PyResult<Option<u64>> {
@@ -217,25 +216,25 @@ impl Frame {
         Ok(self.decoded(py)?.frame.times.duration)
     }
 
-    /// The caps, as GStreamer writes them; those that the consumer was told for frames that carry none.
+    /// The caps, as GStreamer writes them; for frames that carry none, those that were given to the consumer.
     #[getter]
     fn caps(&self, py: Python<'_>) -> PyResult<Option<&str>> {
         Ok(self.decoded(py)?.described.caps.as_deref())
     }
 
-    /// The pixel format, as GStreamer calls it; None for frames that say nothing of a picture.
+    /// The pixel format, by GStreamer's name; None for frames without a video layout.
     #[getter]
     fn format(&self, py: Python<'_>) -> PyResult<Option<&str>> {
         Ok(self.layout(py)?.map(|layout| layout.format.as_str()))
     }
 
-    /// Of the picture, as the caps say, in pixels.
+    /// Of the picture, as in the caps, in pixels.
     #[getter]
     fn width(&self, py: Python<'_>) -> PyResult<Option<u32>> {
         Ok(self.size(py)?.map(|(width, _)| width))
     }
 
-    /// Of the picture, as the caps say, in pixels; of one field where a frame is one.
+    /// Of the picture, as in the caps, in pixels; of one field if the frame is one.
     #[getter]
     fn height(&self, py: Python<'_>) -> PyResult<Option<u32>> {
         Ok(self.size(py)?.map(|(_, height)| height))
@@ -253,14 +252,14 @@ impl Frame {
         py.import("fractions")?.call_method1("Fraction", (numerator, denominator)).map(Some)
     }
 
-    /// Where the producer says that the picture is in the frame, as a dictionary of x, y, width and height; None if it
-    /// says nothing. `array`, `planes` and the rest show that part already.
+    /// The position of the picture in the frame that the producer set, as a dictionary of x, y, width and height, or None.
+    /// `array`, `planes` and the rest already show that part.
     #[getter]
     fn crop<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.decoded(py)?.described.crop.map(|crop| metadata::crop_dict(py, crop)).transpose()
     }
 
-    /// What is special about the frame, as names: "discont", "gap", "interlaced" and so on.
+    /// The names of the frame's flags: "discont", "gap", "interlaced" and so on.
     #[getter]
     fn flags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let names = metadata::flag_names(self.decoded(py)?.frame.flags);
@@ -280,12 +279,12 @@ impl Frame {
         PyBytes::new(py, &self.block)
     }
 
-    /// What colours are converted of: planes that begin at the picture or, where that would cut through shared chroma, a
+    /// The input of colour conversion: planes that begin at the picture or, where that would cut through shared chroma, a
     /// little before it; their width and height, and where in them the picture begins.
     fn _around<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, [u32; 4])> {
         let lease = self.lease(py)?;
         let Some(layout) = self.layout(py)? else {
-            return Err(self.refuse(py, "it does not say that it is a picture"));
+            return Err(self.refuse(py, "it carries no video layout"));
         };
         let visible = self.visible(py, layout)?;
         let part = around(layout, visible);
@@ -301,8 +300,8 @@ impl Frame {
         Ok(caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry.map(str::to_owned)))
     }
 
-    /// Gives up the frame's memory now, and not when the object goes. Arrays and buffers of it keep it as long as they
-    /// are there. What the frame says of itself can still be read.
+    /// Releases the frame's memory now, and not when the object is deleted. Arrays and buffers of the frame keep the memory
+    /// as long as they exist. The metadata can still be read.
     fn release(&self) {
         if self.origin.is_here() {
             let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -346,8 +345,8 @@ impl Frame {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
-            "a frame cannot be pickled, since it is a piece of shared memory: send bytes(frame) or a copy of its array, or \
-             let the other process open topic `{}` itself",
+            "a frame cannot be pickled, since it is in shared memory: send bytes(frame) or a copy of its array, or \
+             open topic `{}` in the other process",
             self.topic
         )))
     }

@@ -1,4 +1,4 @@
-//! What keeps a received frame's memory: shared by the frame object and by everything that shows its bytes.
+//! The owner of a received frame's memory: shared by the frame object and all views of its bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! `shmflow._shmflow`: the ring for Python. What users see is documented in `docs/python.md`.
+//! `shmflow._shmflow`: the ring for Python. `docs/python.md` is the reference.
 #![deny(unsafe_code)]
 
 mod arrays;

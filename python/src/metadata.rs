@@ -1,4 +1,4 @@
-//! Metadata blocks as dictionaries, with the names that `docs/metadata.md` and the golden files have.
+//! Metadata blocks as dictionaries, with the names of `docs/metadata.md` and the golden files.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ pub(crate) fn clock_name(clock: Clock) -> &'static str {
         Clock::Monotonic => "monotonic",
         Clock::Realtime => "realtime",
         Clock::Tai => "tai",
-        Clock::Other(_) => "other",
+        _ => "other",
     }
 }
 
@@ -21,7 +21,7 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Bytes => "bytes",
         Kind::Video => "video",
-        Kind::Other(_) => "other",
+        _ => "other",
     }
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn flag_names(flags: Flags) -> Vec<&'static str> {
     Flags::NAMED.iter().filter(|(flag, ..)| flags.contains(*flag)).map(|&(.., name)| name).collect()
 }
 
-/// Everything a frame says, as a dictionary.
+/// All metadata of a frame, as a dictionary.
 pub(crate) fn to_dict<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyDict>> {
     let (described, frame) = (&decoded.described, &decoded.frame);
     let dict = PyDict::new(py);
@@ -79,7 +79,7 @@ pub(crate) fn crop_dict(py: Python<'_>, crop: Crop) -> PyResult<Bound<'_, PyDict
     Ok(dict)
 }
 
-/// Changes `meta` as a dictionary says. Of a producer of video (`typed`), caps and layout stay.
+/// Applies a dictionary to `meta`. For a producer of video (`typed`), caps and layout stay.
 pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> PyResult<()> {
     // A frame's crop is about the frame's own layout: it means nothing where the picture alone is written.
     let foreign = match (typed, dict.get_item("video")?, &meta.video) {
@@ -124,18 +124,16 @@ fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyR
         "crop" => meta.crop = if value.is_none() { None } else { Some(crop(value)?) },
         "extensions" => {
             let pairs: Vec<(u16, Vec<u8>)> = value.extract()?;
-            meta.extensions = pairs.into_iter().map(|(ty, data)| Extension { ty, data }).collect();
+            meta.extensions = pairs.into_iter().map(|(ty, data)| Extension::new(ty, data)).collect();
         }
         _ => {
-            return Err(PyValueError::new_err(
-                "there is no such entry; Frame.metadata shows those there are",
-            ));
+            return Err(PyValueError::new_err("there is no such key; Frame.metadata has the valid ones"));
         }
     }
     Ok(())
 }
 
-/// Whether a name says nothing because only its number does.
+/// Whether only the number is known, and not the name.
 fn numbered(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(value.extract::<String>()? == "other")
 }
@@ -143,7 +141,7 @@ fn numbered(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 fn named_clock(name: &str) -> PyResult<Clock> {
     let clocks = [Clock::Unknown, Clock::Monotonic, Clock::Realtime, Clock::Tai];
     let found = clocks.into_iter().find(|clock| clock_name(*clock) == name);
-    found.ok_or_else(|| PyValueError::new_err("it is one of unknown, monotonic, realtime, tai"))
+    found.ok_or_else(|| PyValueError::new_err("it must be one of unknown, monotonic, realtime, tai"))
 }
 
 pub(crate) fn named_flags(names: &[String]) -> PyResult<Flags> {
@@ -153,7 +151,7 @@ pub(crate) fn named_flags(names: &[String]) -> PyResult<Flags> {
             None => {
                 let known: Vec<_> = Flags::NAMED.iter().map(|(.., name)| *name).collect();
                 Err(PyValueError::new_err(format!(
-                    "no flag is called {name:?}; there are {}",
+                    "there is no flag {name:?}; the flags are {}",
                     known.join(", ")
                 )))
             }
@@ -169,13 +167,9 @@ fn layout(value: &Bound<'_, PyAny>) -> PyResult<VideoLayout> {
         planes.push(Plane { offset, stride });
     }
     let [numerator, denominator]: [u32; 2] = value.get_item("fps")?.extract()?;
-    Ok(VideoLayout {
-        format: value.get_item("format")?.extract()?,
-        width: value.get_item("width")?.extract()?,
-        height: value.get_item("height")?.extract()?,
-        planes,
-        fps: (numerator, denominator),
-    })
+    let format: String = value.get_item("format")?.extract()?;
+    let (width, height) = (value.get_item("width")?.extract()?, value.get_item("height")?.extract()?);
+    Ok(VideoLayout::new(format, width, height, planes).fps(numerator, denominator))
 }
 
 fn crop(value: &Bound<'_, PyAny>) -> PyResult<Crop> {

@@ -1,4 +1,4 @@
-//! What a producer's frames are, and copying into them whatever is given as one.
+//! The layout of a producer's frames, and copies of pictures into them.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use crate::copy::Source;
 use crate::errors::{OrRaise, raise};
 use crate::forms::{NoViews, View, is_packed, views, whole};
 
-/// How the frames of a video producer lie.
+/// The layout of a video producer's frames.
 pub(crate) struct Picture {
     pub(crate) layout: VideoLayout,
     pub(crate) len: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Picture {
     pub(crate) views: Option<Vec<View>>,
 }
 
-/// How pictures of this layout lie in a frame.
+/// The arrays of pictures of this layout in a frame.
 pub(crate) fn picture(py: Python<'_>, layout: VideoLayout) -> PyResult<Picture> {
     let size = VideoLayout::standard(&layout.format, layout.width, layout.height).map(|(_, size)| size);
     let len = size.and_then(|size| usize::try_from(size).ok()).filter(|len| isize::try_from(*len).is_ok());
@@ -88,7 +88,7 @@ pub(crate) fn fill_picture(
             return Ok(claim);
         }
     }
-    // A whole frame as it lies in memory; of planar formats also as OpenCV shapes it.
+    // A whole frame as it is in memory; of planar formats also as OpenCV shapes it.
     let whole = source.is_plain_bytes() && source.len_bytes() == picture.len;
     if whole && (source.dimensions() == 1 || single.is_none()) {
         let mut claim = producer.claim(picture.len).or_raise(py)?;
@@ -113,7 +113,7 @@ fn expected_format(picture: &Picture) -> String {
 }
 
 fn misfit(py: Python<'_>, what: &str, expected: &str, given: &str) -> PyErr {
-    raise(py, "InvalidArgument", format!("{what} needs {expected}; given was {given}"))
+    raise(py, "InvalidArgument", format!("{what} needs {expected}, but got {given}"))
 }
 
 fn source(data: &Bound<'_, PyAny>, what: &str) -> PyResult<Source> {
@@ -130,7 +130,7 @@ fn planes_of(data: &Bound<'_, PyAny>, picture: &Picture) -> PyResult<Option<Vec<
     let described = expected_format(picture);
     let names = || views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ");
     if let Ok(frame) = data.cast::<crate::frame::Frame>() {
-        // Its rows may lie otherwise than ours.
+        // Its rows may have another layout than ours.
         let theirs = frame.get().views(py)?.unwrap_or_default();
         let format: Option<String> = data.getattr("format")?.extract()?;
         if format.as_deref() == Some(picture.layout.format.as_str()) && theirs.len() == views.len() {

@@ -26,7 +26,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The producer, unless it is closed or the parent's.
+    /// The producer, unless it is closed or belongs to the parent process.
     pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Arc<shmflow::Producer>> {
         self.origin.check(py, "producer", &self.topic)?;
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -34,10 +34,10 @@ impl Shared {
     }
 }
 
-/// Writes frames into a topic, which it makes if that is not there. It never waits for a consumer.
+/// Writes frames to a topic, which it creates if it does not exist. It never waits for a consumer.
 ///
-/// With `format`, `width` and `height` (or `caps` that say them) it writes pictures, laid out as GStreamer does it and with
-/// caps, so that a `shmflowsrc` needs none. Without, it writes bare bytes. Several threads may use it.
+/// With `format`, `width` and `height` (or `caps` that have them) it writes pictures, with GStreamer's layout and with caps,
+/// so that a `shmflowsrc` needs none. Without, it writes bare bytes. Several threads may use it.
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Producer {
     shared: Arc<Shared>,
@@ -58,11 +58,11 @@ impl Producer {
             None => None,
             Some(metadata) => Some(metadata.cast::<PyDict>().map_err(|_| {
                 PyTypeError::new_err(
-                    "metadata is a dictionary, with keys as Frame.metadata has them, or an encoded block",
+                    "metadata must be a dictionary with the keys of Frame.metadata, or an encoded block",
                 )
             })?),
         };
-        // Bare bytes of which nothing is said travel bare.
+        // Bare bytes without metadata travel without a block.
         let silent = pts.is_none() && duration.is_none() && capture_time.is_none() && dict.is_none();
         if silent && self.base.kind == Kind::Bytes && self.base.caps.is_none() {
             return Ok(None);
@@ -159,17 +159,13 @@ impl Producer {
         }
         let origin = Origin::here();
         let producer = py.detach(|| builder.open()).or_raise(py)?;
-        let base = Meta {
-            kind: if picture.is_some() || is_raw_video(caps.as_deref()) { Kind::Video } else { Kind::Bytes },
-            caps,
-            video: picture.as_ref().map(|picture| picture.layout.clone()),
-            times: Times {
-                duration: picture.as_ref().and_then(|picture| frame_duration(picture.layout.fps)),
-                latency_ns: picture.is_some().then_some(0),
-                ..Times::default()
-            },
-            ..Meta::default()
-        };
+        let is_video = picture.is_some() || is_raw_video(caps.as_deref());
+        let layout = picture.as_ref().map(|picture| picture.layout.clone());
+        let times = Times::default()
+            .duration(layout.as_ref().and_then(|layout| frame_duration(layout.fps)))
+            .latency_ns(layout.is_some().then_some(0));
+        let mut base = Meta::new(if is_video { Kind::Video } else { Kind::Bytes }).video(layout).times(times);
+        base.caps = caps;
         let shared = Shared { inner: Mutex::new(Some(Arc::new(producer))), topic: topic.into(), origin };
         Ok(Self { shared: Arc::new(shared), picture, base })
     }
@@ -202,11 +198,11 @@ impl Producer {
         Ok(claim.publish().or_raise(py)?.seq())
     }
 
-    /// A frame to write straight into shared memory: `with producer.frame() as array: array[:] = ...`. It is published
-    /// when the block ends, and dropped if that ends with an exception. Planar formats give planes by name.
+    /// A frame to write directly to shared memory: `with producer.frame() as array: array[:] = ...`. It is published when
+    /// the block ends, and dropped if the block ends with an exception. Planar formats give planes by name.
     ///
-    /// When the block has ended the array is read-only. Keep no other reference to it, no slice and no memoryview: the
-    /// frame is then published as a copy. For bare bytes `size` says how many there are.
+    /// When the block has ended the array is read-only. If another reference to it exists then, such as a slice or a
+    /// memoryview, the frame is published as a copy. For bare bytes, `size` is their number.
     #[pyo3(signature = (size = None, *, pts = None, duration = None, capture_time = None, metadata = None))]
     fn frame(
         &self,
@@ -222,9 +218,11 @@ impl Producer {
         let (views, single, len) = match (&self.picture, size) {
             (None, Some(size)) => (vec![View::bytes(size)], true, size),
             (None, None) => {
-                return Err(invalid("this producer writes bare bytes: say how many, frame(size)"));
+                return Err(invalid("this producer writes bare bytes: pass their number, frame(size)"));
             }
-            (Some(_), Some(_)) => return Err(invalid("the size of a picture is known: frame() takes none")),
+            (Some(_), Some(_)) => {
+                return Err(invalid("the size of a picture is known: call frame() without size"));
+            }
             (Some(picture), None) => match &picture.views {
                 Some(views) => (views.clone(), is_packed(&picture.layout.format), picture.len),
                 None => (vec![View::bytes(picture.len)], true, picture.len),
@@ -234,14 +232,14 @@ impl Producer {
         Ok(FrameWriter::new(Arc::clone(&self.shared), meta, views, single, len))
     }
 
-    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so once every
-    /// producer has said it or left. Writing again revokes it.
+    /// Ends the stream after the newest frame. Consumers that have read every frame raise `Ended` once every producer has
+    /// ended the stream or left. Writing again revokes it.
     fn end(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.open(py)?.end();
         Ok(())
     }
 
-    /// Leaves the topic, without ending the stream: consumers wait for the next producer. Call `end` before if it is over.
+    /// Leaves the topic, without ending the stream: consumers wait for the next producer. To end the stream call `end` first.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.origin.check(py, "producer", &self.shared.topic)?;
         let taken = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -312,7 +310,7 @@ impl Producer {
         }
     }
 
-    /// How many registered consumers there are. Those that only read are not counted.
+    /// The number of registered consumers. Read-only consumers are not counted.
     #[getter]
     fn consumer_count(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.shared.open(py)?.consumer_count())
@@ -325,7 +323,7 @@ impl Producer {
         Ok(consumers.into_iter().map(|consumer| (consumer.name, consumer.accepted_caps)).collect())
     }
 
-    /// What was written so far, as a dictionary: `published` and `dropped` frames, and `bytes`.
+    /// Statistics as a dictionary: `published` and `dropped` frames, and `bytes`.
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.shared.open(py)?.stats();
@@ -338,7 +336,7 @@ impl Producer {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
-            "a producer cannot be pickled: let the other process open topic `{}` by its name",
+            "a producer cannot be pickled: open topic `{}` by its name in the other process",
             self.shared.topic
         )))
     }
@@ -353,12 +351,12 @@ impl Producer {
     }
 }
 
-/// Raw video of a format that no arrays are known for is written as bytes, but is video all the same.
+/// Raw video of a format without arrays is written as bytes, but is still video.
 fn is_raw_video(caps: Option<&str>) -> bool {
     caps.and_then(Caps::parse).is_some_and(|caps| caps.media == "video/x-raw")
 }
 
-/// What the frames are to be: a picture, or bytes of which caps may tell more.
+/// The kind of the frames: a picture, or bytes that caps may describe.
 fn describe(
     py: Python<'_>,
     text: Option<&str>,
@@ -372,7 +370,7 @@ fn describe(
         (None, None, None, None) if fps.is_none() => Ok((None, None)),
         (Some(text), None, None, None) if fps.is_none() => {
             if text.contains('\0') {
-                return invalid("caps hold no NUL character");
+                return invalid("caps must not contain a NUL character");
             }
             let parsed = Caps::parse(text);
             let layout = parsed.as_ref().and_then(Caps::layout).map(|(layout, _)| layout);
@@ -389,7 +387,7 @@ fn describe(
             Ok((Some(layout), Some(text)))
         }
         _ => invalid(
-            "a picture needs format, width and height, or caps that say them; bare bytes need none of them",
+            "a picture needs format, width and height, or caps that have them; bare bytes need none of them",
         ),
     }
 }
@@ -399,7 +397,11 @@ fn rate(fps: &Bound<'_, PyAny>) -> PyResult<(u32, u32)> {
     let py = fps.py();
     let fraction = py.import("fractions")?.getattr("Fraction")?;
     let bad = |_| {
-        raise(py, "InvalidArgument", "fps is a number, a fractions.Fraction, (30000, 1001) or \"30000/1001\"")
+        raise(
+            py,
+            "InvalidArgument",
+            "fps must be a number, a fractions.Fraction, (30000, 1001) or \"30000/1001\"",
+        )
     };
     let value = match fps.extract::<(u32, u32)>() {
         Ok(pair) if !fps.is_instance_of::<PyString>() => fraction.call1(pair),

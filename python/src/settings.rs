@@ -1,4 +1,4 @@
-//! Arguments that several classes take.
+//! Arguments of several classes.
 
 use std::time::Duration;
 
@@ -13,7 +13,11 @@ pub(crate) fn choose<T: Copy>(py: Python<'_>, name: &str, word: &str, choices: &
         Some((_, choice)) => Ok(*choice),
         None => {
             let known: Vec<String> = choices.iter().map(|(known, _)| format!("\"{known}\"")).collect();
-            Err(raise(py, "InvalidArgument", format!("{name}={word:?}: it is one of {}", known.join(", "))))
+            Err(raise(
+                py,
+                "InvalidArgument",
+                format!("{name}={word:?}: it must be one of {}", known.join(", ")),
+            ))
         }
     }
 }
@@ -27,7 +31,7 @@ pub(crate) fn duration(py: Python<'_>, name: &str, seconds: Option<f64>) -> PyRe
         Some(seconds) if seconds.is_nan() || seconds < 0.0 => Err(raise(
             py,
             "InvalidArgument",
-            format!("{name}={seconds}: it is a number of seconds, not below 0, or None"),
+            format!("{name}={seconds}: it must be a number of seconds, not below 0, or None"),
         )),
         Some(seconds) => Ok(Some(Duration::try_from_secs_f64(seconds.min(LONGEST)).unwrap_or(Duration::MAX))),
     }
@@ -42,12 +46,12 @@ pub(crate) fn layout(
     fps: (u32, u32),
 ) -> PyResult<VideoLayout> {
     match VideoLayout::standard(format, width, height) {
-        Some((layout, _)) => Ok(VideoLayout { fps, ..layout }),
+        Some((layout, _)) => Ok(layout.fps(fps.0, fps.1)),
         None if VideoLayout::standard(format, 16, 16).is_none() => Err(raise(
             py,
             "InvalidArgument",
             format!(
-                "format={format:?} is not known; it is a name as GStreamer has it, such as BGR, BGRx, GRAY8, I420 or NV12"
+                "format={format:?} is not known; use GStreamer's names, such as BGR, BGRx, GRAY8, I420 or NV12"
             ),
         )),
         None => Err(raise(

@@ -1,9 +1,9 @@
-//! Writing a frame straight into shared memory: `with producer.frame() as array`.
+//! Writing a frame directly to shared memory: `with producer.frame() as array`.
 //!
-//! What is published must never change again, and Python cannot take an array back from whoever kept it. So when the
-//! block ends, the arrays given out become read-only for good, and references are counted: if nothing but the one name
-//! behind `as` can still refer to the memory, the slot itself is published. If more do (a slice, a second name, a
-//! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are gone.
+//! A published frame must never change again, and Python cannot take an array back from code that kept it. So when the
+//! block ends, the arrays given out become read-only for good, and references are counted: if only the one name after
+//! `as` can still refer to the memory, the slot itself is published. If more do (a slice, a second name, a
+//! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are deleted.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -39,7 +39,7 @@ struct SlotMemory {
 /// Where the bytes of a claim start.
 struct Start(*mut u8);
 
-// SAFETY: an address; who reads or writes there is decided by `SlotMemory`.
+// SAFETY: an address; `SlotMemory` decides which code reads or writes there.
 unsafe impl Send for Start {}
 // SAFETY: as above.
 unsafe impl Sync for Start {}
@@ -58,7 +58,7 @@ impl SlotMemory {
 
 /// An array given out, and the one below it that its views refer to.
 struct Given {
-    /// SkippedTopic here: every other reference to it is a view.
+    /// Kept here: every other reference to it is a view.
     root: Py<PyAny>,
     array: Py<PyWeakrefReference>,
 }
@@ -119,7 +119,7 @@ impl FrameWriter {
             }
             // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
             // out any more.
-            return unsafe { permit.publish(self.len) }.or_raise(py);
+            return unsafe { permit.publish_unchecked(self.len) }.or_raise(py);
         }
         self.copied.store(true, SeqCst);
         let mut copy = producer.claim(self.len).or_raise(py)?;
@@ -164,7 +164,7 @@ impl FrameWriter {
     /// Claims a slot; its memory as a writable array, or as planes by name. It holds what an earlier frame left there.
     fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if !matches!(self.swap(State::Done), State::Fresh) {
-            return Err(PyRuntimeError::new_err("a frame is written once: ask the producer for another"));
+            return Err(PyRuntimeError::new_err("a frame is written once: call Producer.frame() again"));
         }
         let mut claim = self.shared.open(py)?.claim(self.len).or_raise(py)?;
         let start = Start(claim.as_mut_ptr());
@@ -223,7 +223,7 @@ impl FrameWriter {
         *self.seq.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a copy was published, because something could still have written into the memory.
+    /// Whether a copy was published, because another reference could still have written to the memory.
     #[getter]
     fn copied(&self) -> bool {
         self.copied.load(SeqCst)

@@ -1,4 +1,4 @@
-//! Topics from outside: which there are, what goes on in one, and getting rid of those that nobody needs.
+//! Topics from outside: list, inspect and remove them.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(crate) fn topics(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec
     py.detach(|| shmflow::topics(directory.as_deref())).or_raise(py)
 }
 
-/// What goes on in a topic, as a dictionary. It is looked at from outside, without disturbing it.
+/// The state of a topic, as a dictionary. It is read from outside, without disturbing the topic.
 #[pyfunction]
 #[pyo3(signature = (topic, directory = None))]
 pub(crate) fn inspect<'py>(
@@ -27,15 +27,15 @@ pub(crate) fn inspect<'py>(
     topic_dict(py, &info)
 }
 
-/// Removes a topic; one that is in use only with `force`. The bytes of shared memory given back.
+/// Removes a topic; a topic in use only with `force`. Returns the bytes of shared memory that it freed.
 #[pyfunction]
 #[pyo3(signature = (topic, directory = None, *, force = false))]
 pub(crate) fn remove(py: Python<'_>, topic: &str, directory: Option<PathBuf>, force: bool) -> PyResult<u64> {
     py.detach(|| shmflow::remove(topic, directory.as_deref(), force)).or_raise(py)
 }
 
-/// Removes what dead processes left, as far as nobody uses it. A dictionary of what was `removed`, the `temp_files`
-/// and `bytes` given back, and which topics were `kept` and why.
+/// Removes unused topics and files that dead processes left. Returns a dictionary of the topics `removed`, the number of
+/// `temp_files` and the `freed_bytes`, and the topics `skipped`, each with the reason.
 #[pyfunction]
 #[pyo3(signature = (directory = None))]
 pub(crate) fn gc(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {

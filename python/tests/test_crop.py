@@ -218,7 +218,7 @@ def test_a_layout_that_leaves_its_payload_gives_no_part_of_it_either(directory):
     ):
         frame = maker.frame(caps("I420", 20, 10), (8, 4, 20, 10), maker.video | change)
         for read in (lambda frame: frame.planes, shmflow.Frame._around):
-            with pytest.raises(shmflow.FormatError, match="which cannot be I420"):
+            with pytest.raises(shmflow.FormatError, match="which do not fit I420"):
                 read(frame)
 
 

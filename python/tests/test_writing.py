@@ -49,8 +49,8 @@ def test_whole_frames_are_written_as_bytes(pair):
 def test_what_does_not_fit_is_refused_with_both_shapes(pair):
     producer, _ = pair
     for wrong, said in (
-        (picture(1, (64, 48, 3)), r"needs shape \(48, 64, 3\) of uint8; given was shape \(64, 48, 3\) of uint8"),
-        (picture(1, (48, 64)), r"given was shape \(48, 64\) of uint8"),
+        (picture(1, (64, 48, 3)), r"needs shape \(48, 64, 3\) of uint8, but got shape \(64, 48, 3\) of uint8"),
+        (picture(1, (48, 64)), r"but got shape \(48, 64\) of uint8"),
         (picture(1, (48, 64, 4)), r"\(48, 64, 4\)"),
         (picture(1, dtype=np.float32), "float32"),
         (picture(1, dtype=np.int8), "int8"),
@@ -102,7 +102,7 @@ def test_planes_by_name_in_order_or_as_opencv_shapes_them(directory):
     with pytest.raises(shmflow.FormatError, match="use frame.planes"):
         _ = frame.array
     for wrong, said in (
-        ({"y": planes["y"]}, "needs the planes y, u, v; given was 1 planes"),
+        ({"y": planes["y"]}, "needs the planes y, u, v, but got 1 planes"),
         ({"y": planes["y"], "u": planes["u"], "w": planes["v"]}, "the planes y, u, v"),
         ([planes["y"]] * 3, r"plane u .* needs shape \(24, 32\)"),
         (planes["y"], "planes by name"),
@@ -261,7 +261,7 @@ def test_bare_bytes_in_place(directory):
     with producer.frame(5) as array:
         array[:] = list(b"hello")
     assert bytes(consumer.recv(30)) == b"hello"
-    with pytest.raises(shmflow.InvalidArgument, match="say how many"):
+    with pytest.raises(shmflow.InvalidArgument, match="pass their number"):
         producer.frame()
     producer.write(b"x" * 300_000)
     assert len(consumer.recv(30)) == 300_000, "the topic grows with its frames"

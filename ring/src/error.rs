@@ -1,9 +1,10 @@
-//! What can go wrong, said so that a person knows what to do next.
+//! The errors of this crate. Their texts say what to do next.
 
 mod text;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of every fallible call of this crate.
@@ -23,8 +24,10 @@ pub enum SpaceLimit {
         /// The group that sets the limit, as a path in the control group file system.
         group: PathBuf,
     },
-    /// The machine itself has too little memory left.
+    /// The machine itself has too little free memory.
     Memory,
+    /// This process may not make files so long (`RLIMIT_FSIZE`, which `ulimit -f` shows).
+    FileSize,
 }
 
 /// Every error of this crate. [`Display`](std::fmt::Display) says what happened, to which topic, and what to do about it.
@@ -38,17 +41,17 @@ pub enum SpaceLimit {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// No producer has made this topic, or its last participant removed it.
+    /// No producer has created this topic, or its last participant removed it.
     TopicNotFound {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// Where it was looked for.
         dir: PathBuf,
     },
     /// The permissions of the operating system forbid it.
     PermissionDenied {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The file or directory that refuses; empty when it is not known.
         path: PathBuf,
         /// What was tried, as "open for writing".
@@ -58,35 +61,35 @@ pub enum Error {
         /// Owner of `path`, if it could be read.
         owner_uid: Option<u32>,
     },
-    /// The topic belongs to another user, who could change it under us; that has to be allowed explicitly.
+    /// The topic belongs to another user, who could change its files at any time; that has to be allowed explicitly.
     ForeignOwner {
         /// The topic that was asked for.
-        topic: String,
-        /// Whose it is.
+        topic: Arc<str>,
+        /// The owner of its files.
         owner_uid: u32,
     },
     /// A file with the right name is not a ring.
     NotARing {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The file in question.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// The topic was made by an incompatible version of this library.
+    /// The topic was created by an incompatible version of this library.
     VersionMismatch {
         /// The topic that was asked for.
-        topic: String,
+        topic: Arc<str>,
         /// The version of its layout.
         found: u32,
-        /// The version this library speaks.
+        /// The version that this library supports.
         expected: u32,
     },
     /// There is no room for the files of the topic.
     NoSpace {
-        /// The topic that was to be made or to grow.
-        topic: String,
+        /// The topic that was to be created or to grow.
+        topic: Arc<str>,
         /// The directory without room.
         dir: PathBuf,
         /// Bytes needed.
@@ -96,114 +99,125 @@ pub enum Error {
         /// What limits it.
         limit: SpaceLimit,
     },
-    /// This is not a name for a topic.
+    /// The name is not valid for a topic.
     InvalidTopicName {
         /// The name as it was given.
         name: String,
         /// What is wrong with it.
         why: String,
     },
-    /// No slot can be had for another frame: all are being written, read or retained.
+    /// No slot is free for another frame: all are being written, read or retained.
     NoSlot {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// How many slots it has.
         slots: u32,
-        /// Who holds them.
+        /// How many of them consumers and producers hold.
         why: String,
     },
     /// The frame is larger than this topic can ever hold.
     TooLarge {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// Bytes needed.
         needed: u64,
         /// Bytes possible.
         max: u64,
     },
-    /// Nobody produces into this topic.
+    /// No producer is left, and the stream was not ended; only for a consumer that
+    /// [asked](crate::ConsumerBuilder::report_no_producer) for it.
     NoProducer {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
-    /// The topic has all the producers that it can have.
+    /// The topic already has the maximum number of producers.
     TooManyProducers {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
-    /// Somebody uses the topic in a way that excludes this.
+    /// A participant uses the topic in a way that excludes this operation.
     InUse {
         /// The topic.
-        topic: String,
-        /// Who does, for a person to find it.
+        topic: Arc<str>,
+        /// That participant, for display.
         by: String,
     },
-    /// Somebody has been opening, closing or enlarging the topic for too long: most likely a stopped process.
+    /// Another process has been opening, closing or enlarging the topic for too long; it is probably stopped.
     Busy {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// How long we waited.
         waited: Duration,
-        /// What we wanted to do.
+        /// What was tried, as "open".
         what: String,
     },
     /// The shared memory holds values that no correct participant writes.
     Corrupt {
         /// The topic.
-        topic: String,
-        /// Which value, and why it cannot be.
+        topic: Arc<str>,
+        /// Which value, and why it is invalid.
         what: String,
     },
     /// The topic was removed while we used it.
     Removed {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The stream ended, and every frame of it was read.
     Ended {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
-    /// Nothing came within the time given.
+    /// Nothing arrived within the time given.
     Timeout {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
+        /// What did not happen, and what to do, for display.
+        what: &'static str,
     },
     /// The wait was ended by [`CancelToken::cancel`](crate::CancelToken::cancel).
     Cancelled {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The ring holds frames that a consumer has not read, and the policy is to keep those and drop new ones.
     Full {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
-    /// In primary mode another producer is the primary; this one's frame was not taken.
+    /// The next frame could only be received as a copy, which this consumer does not allow. It stays where it is until it
+    /// is overwritten.
+    WouldCopy {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why it could not be leased.
+        reason: crate::consumer::CopyReason,
+    },
+    /// In primary mode another producer is the primary; this one's frame was not published.
     Standby {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// The handle was made before a `fork` and belongs to the parent process.
     Forked {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
-    /// A setting that cannot work.
+    /// An argument or a setting is out of range, or an operation was used in a wrong way.
     InvalidArgument {
-        /// Which, and what would work.
+        /// Which one, and what is valid.
         what: String,
     },
-    /// A read-only consumer asked for a topic that does not admit any.
+    /// The topic does not allow read-only consumers.
     ReadOnlyNotAllowed {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
     },
     /// A topic, or a frame of it, holds another type than was asked for.
     #[cfg(feature = "zerocopy")]
     TypeMismatch {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// What was asked for: name, size and alignment.
         expected: String,
         /// What is there.
@@ -214,7 +228,7 @@ pub enum Error {
     /// The operating system refused, for a reason that none of the other variants describes.
     Io {
         /// The topic.
-        topic: String,
+        topic: Arc<str>,
         /// What was tried, as "map the ring".
         what: String,
         /// What the system said.
@@ -239,7 +253,7 @@ impl Error {
     }
 }
 
-/// Whether the system said "you may not".
+/// Whether the system denied permission.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
 }
@@ -251,11 +265,5 @@ impl std::error::Error for Error {
             Self::Meta(error) => Some(error),
             _ => None,
         }
-    }
-}
-
-impl From<crate::meta::MetaError> for Error {
-    fn from(error: crate::meta::MetaError) -> Self {
-        Self::Meta(error)
     }
 }

@@ -16,7 +16,7 @@ pub enum Action {
     /// A child is forked, which inherits everything there is at this moment, touches none of it and lives on until the
     /// standard input that it inherits ends; then SIGKILL.
     KillWithChild,
-    /// SIGSTOP; goes on after SIGCONT.
+    /// SIGSTOP; continues after SIGCONT.
     Stop,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn fail_point(step: FailPoint) {
         }
         Action::Stop => Signal::SIGSTOP,
     };
-    // To this thread: sent to the process, it could come to another one, and we would go on a little.
+    // To this thread: sent to the process, it could come to another one, and we would continue a little.
     // A failure would show as a step that was not reached.
     let _ = raise(signal);
 }

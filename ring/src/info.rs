@@ -1,12 +1,11 @@
-//! What can be said of a topic and its participants.
+//! Public types that describe a topic and its participants.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::layout::peers::CAPS_BYTES;
 use crate::layout::ring::RingGeometry;
-use crate::protocol::FailPoint;
-use crate::protocol::fail_points::fail_point;
+use crate::protocol::accepted_caps;
 use crate::shm::participants::ParticipantTable;
+use crate::shm::shared::CapsOf;
 
 /// A participant of a topic. Ids are used again, generations never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +52,7 @@ impl Geometry {
 
 /// A registered consumer, as producers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConsumerInfo {
     /// Its id.
     pub id: ParticipantId,
@@ -66,53 +66,21 @@ pub struct ConsumerInfo {
 impl ConsumerInfo {
     /// Reads a consumer's entry.
     pub(crate) fn read(peers: &ParticipantTable, id: u8) -> Self {
-        const TRIES: usize = 100;
-        let entry = peers.participant(id);
-        for _ in 0..TRIES {
-            // A sequence lock: odd while its owner writes.
-            let before = entry.caps_lock.load(Acquire);
-            let len = usize::try_from(entry.caps_len.load(Relaxed)).unwrap_or(usize::MAX).min(CAPS_BYTES);
-            let generation = entry.generation.load(Relaxed);
-            let mut text: Vec<u8> = peers
-                .caps_words(id)
-                .take(len.div_ceil(8))
-                .flat_map(|w| w.load(Relaxed).to_le_bytes())
-                .collect();
-            text.truncate(len);
-            std::sync::atomic::fence(Acquire);
-            if before.is_multiple_of(2) && entry.caps_lock.load(Relaxed) == before {
-                let accepted_caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty());
-                let id = ParticipantId { id, generation };
-                return Self { name: peers.name_of(id.id), id, accepted_caps };
-            }
-            std::thread::yield_now();
-        }
-        let generation = entry.generation.load(Relaxed);
-        Self { id: ParticipantId { id, generation }, name: peers.name_of(id), accepted_caps: None }
+        let read = accepted_caps::read(&CapsOf { peers, id, stops: true });
+        let (generation, text) =
+            read.unwrap_or_else(|| (peers.participant(id).generation.load(Relaxed), Vec::new()));
+        let accepted_caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty());
+        Self { id: ParticipantId { id, generation }, name: peers.name_of(id), accepted_caps }
     }
 
     /// Writes the accepted caps of the participant that we are. One writer at a time.
     pub(crate) fn write(peers: &ParticipantTable, id: u8, caps: &str) {
-        let entry = peers.participant(id);
-        let lock = entry.caps_lock.load(Relaxed) | 1;
-        entry.caps_lock.store(lock, Relaxed);
-        fail_point(FailPoint::CapsBegun);
-        std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
-        for (word, chunk) in peers.caps_words(id).zip(caps.as_bytes().chunks(8)) {
-            let mut bytes = [0; 8];
-            if let Some(part) = bytes.get_mut(..chunk.len()) {
-                part.copy_from_slice(chunk);
-            }
-            word.store(u64::from_le_bytes(bytes), Relaxed);
-        }
-        entry.caps_len.store(caps.len().min(CAPS_BYTES) as u64, Relaxed);
-        entry.caps_lock.store(lock.wrapping_add(1), std::sync::atomic::Ordering::Release);
-        fail_point(FailPoint::CapsWritten);
+        accepted_caps::write(&CapsOf { peers, id, stops: true }, caps.as_bytes());
         peers.notify();
     }
 }
 
-/// The name of this process, for people.
+/// The name of this process, for display.
 pub(crate) fn process_name() -> String {
     std::fs::read_to_string("/proc/self/comm").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

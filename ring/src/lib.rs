@@ -1,9 +1,9 @@
 //! A crash-safe shared-memory ring per topic.
 //!
 //! Processes on one Linux machine share frames (video, or any bytes) by the name of a topic: producers write them
-//! straight into shared memory, consumers read them there, without copies and without waiting for each other. The
-//! oldest frame is overwritten; a consumer that is too slow is told how many it lost. Any of them may be killed or
-//! stopped at any instruction, and the others go on.
+//! directly into shared memory, consumers read them there, without copies and without waiting for each other. The
+//! oldest frame is overwritten; a consumer that is too slow learns how many it lost. Any process may be killed or
+//! stopped at any instruction, and the others continue.
 //!
 //! ```
 //! # let dir = std::env::temp_dir().join(format!("shmflow-doc-l-{}", std::process::id()));
@@ -24,9 +24,14 @@
 //! - `tracing`: events of the target `shmflow` for whoever subscribes: who came, went and died, what grew, was sealed or
 //!   removed, why frames are copied, how many were lost. None for a frame that goes its way.
 //!
-//! The protocol, its invariants and what is proven of them are in `docs/architecture.md`, the bytes in
-//! `docs/layout.md`.
+//! The protocol and its invariants are in `docs/architecture.md`, the memory layout in `docs/layout.md`, the model
+//! checking in `docs/proof.md`.
 #![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "shmflow runs on Linux only: it needs its futexes, its locks of open file descriptions and its memory file systems"
+);
 
 mod admin;
 mod consumer;
@@ -52,7 +57,9 @@ pub use admin::{
     GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
     topics,
 };
-pub use consumer::{Consumer, ConsumerBuilder, ConsumerStats, Frame, Iter, OnLapped, StreamStatus};
+pub use consumer::{
+    Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, StreamStatus,
+};
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};
 pub use lifecycle::open::StartAt;
@@ -60,6 +67,7 @@ pub use producer::{
     Claim, OverflowPolicy, Producer, ProducerBuilder, ProducerMode, ProducerStats, PublishPermit, Published,
     SlotBuffer,
 };
+#[cfg(feature = "failpoints")]
 pub use protocol::FailPoint;
 pub use shm::registration::Role;
 pub use sys::cancel::CancelToken;

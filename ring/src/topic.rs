@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -14,10 +15,10 @@ use crate::error::{Error, Result};
 /// file name Linux allows.
 pub(crate) const MAX_ESCAPED: usize = 200;
 
-/// Environment variable that says where topics live.
+/// Environment variable with the directory of the topics.
 pub(crate) const DIR_VARIABLE: &str = "SHMFLOW_DIR";
 
-/// Where topics live unless told otherwise.
+/// The default directory of the topics.
 pub(crate) const DEFAULT_DIR: &str = "/dev/shm";
 
 const PREFIX: &str = "shmflow.";
@@ -25,7 +26,7 @@ const PREFIX: &str = "shmflow.";
 /// A legal topic name and the directory it lives in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Topic {
-    name: String,
+    name: Arc<str>,
     escaped: String,
     dir: PathBuf,
 }
@@ -34,7 +35,7 @@ pub struct Topic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum FileKind {
     /// Participants and the lifecycle lock; one for the life of the topic.
-    ParticipantTable,
+    Peers,
     /// The current epoch's ring.
     Ring,
     /// An earlier epoch's ring that is not yet followed by all, with its epoch number.
@@ -62,6 +63,11 @@ impl Topic {
         Ok(Self { name: name.into(), escaped, dir: directory(dir) })
     }
 
+    /// The name, shared: errors that may come with every frame refer to it without a copy.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The name as people write it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -77,7 +83,7 @@ impl Topic {
     /// File of participants; exists as long as the topic does.
     #[must_use]
     pub fn peers_path(&self) -> PathBuf {
-        self.path(FileKind::ParticipantTable)
+        self.path(FileKind::Peers)
     }
 
     /// File of the current epoch's frames.
@@ -91,7 +97,7 @@ impl Topic {
         let mut name = format!("{PREFIX}{}", self.escaped);
         // Writing to a String cannot fail.
         let _ = match kind {
-            FileKind::ParticipantTable => write!(name, ".peers"),
+            FileKind::Peers => write!(name, ".peers"),
             FileKind::Ring => write!(name, ".ring"),
             FileKind::OldRing(epoch) => write!(name, ".ring.{epoch:016x}"),
             FileKind::Holds(unique) => write!(name, ".holds.{unique:016x}"),
@@ -112,7 +118,7 @@ impl FileKind {
         let mut parts = file_name.to_str()?.strip_prefix(PREFIX)?.split('.');
         let topic = unescape(parts.next()?)?;
         let kind = match (parts.next()?, parts.next()) {
-            ("peers", None) => Self::ParticipantTable,
+            ("peers", None) => Self::Peers,
             ("ring", None) => Self::Ring,
             ("ring", Some(number)) => Self::OldRing(parse_number(number)?),
             ("holds", Some(number)) => Self::Holds(parse_number(number)?),
@@ -274,7 +280,7 @@ mod tests {
         fn names_survive_the_round_trip(name in "\\PC{1,60}", number: u64) {
             if let Ok(topic) = Topic::new(&name, Some(Path::new("/dir"))) {
                 for kind in [
-                    FileKind::ParticipantTable,
+                    FileKind::Peers,
                     FileKind::Ring,
                     FileKind::OldRing(number),
                     FileKind::Holds(number),

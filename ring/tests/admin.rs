@@ -1,4 +1,4 @@
-//! Discovery and upkeep: what `topics`, `inspect`, `remove` and `collect` see and do.
+//! Administration: what `topics`, `inspect`, `remove` and `gc` see and do.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

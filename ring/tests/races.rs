@@ -96,6 +96,45 @@ fn a_stream_ends_although_another_producer_was_killed_before_it_could_say_so() {
 }
 
 #[test]
+fn the_end_of_the_last_producer_counts_although_another_was_killed_before_it() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    let mut other = Role::start("another", &dir);
+    assert_eq!(other.ask("shared"), "open");
+    other.kill();
+    producer.write(b"last").unwrap();
+    producer.end();
+    // The consumer has not looked yet: it finds the end of one that left, and the entry of one that died.
+    drop(producer);
+    assert_eq!(&*consumer.recv_timeout(LONG).unwrap(), b"last");
+    assert!(matches!(consumer.recv_timeout(LONG), Err(Error::Ended { .. })));
+}
+
+#[test]
+fn the_lock_of_a_consumers_caps_goes_on_where_the_last_owner_of_its_entry_left_it() {
+    let dir = Dir::new();
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let peers = std::fs::File::open(dir.path().join("shmflow.t.peers")).unwrap();
+    let lock = |id: u8| {
+        // See docs/layout.md: the sequence lock in the participant's entry.
+        let mut word = [0; 8];
+        peers.read_exact_at(&mut word, 4096 + u64::from(id) * 192 + 24).unwrap();
+        u64::from_le_bytes(word)
+    };
+    let mut last = 0;
+    for caps in ["video/x-raw", "", "audio/x-raw"] {
+        let consumer = Consumer::builder("t").dir(&dir).accepted_caps(caps).open().unwrap();
+        let now = lock(consumer.id().unwrap().id);
+        assert!(
+            now > last && now.is_multiple_of(2),
+            "{now} after {last}: half of two texts could look like one"
+        );
+        last = now;
+    }
+}
+
+#[test]
 fn a_producer_that_drops_what_is_not_read_waits_for_no_dead_consumer() {
     let dir = Dir::new();
     let producer =

@@ -357,7 +357,7 @@ impl Work<'_> {
         match self.random.below(10) {
             0 => drop(producer.claim(len)?),
             1 => {
-                // LockedTopic for a while, perhaps across a growth.
+                // Held for a while, perhaps across a growth.
                 let mut claim = producer.claim(len)?;
                 claim.copy_from_slice(&bytes);
                 std::thread::sleep(Duration::from_micros(self.random.below(3000)));

@@ -171,7 +171,7 @@ fn copies_are_told_once_with_their_reason() {
     let (frames, told) = collector.during(|| (0..10).map(|_| hoarder.recv().unwrap()).collect::<Vec<_>>());
     assert_eq!(frames.iter().filter(|frame| frame.is_copy()).count(), 8);
     assert_eq!(messages(&told), ["frames are copied"]);
-    assert_eq!(told[0].field("reason"), "it holds as many leases as it may");
+    assert_eq!(told[0].field("reason"), "it holds as many frames as it may");
     assert_eq!((told[0].field("topic"), told[0].field("participant")), ("t", "8"));
 
     let ((), told) = collector.during(|| {
@@ -179,7 +179,7 @@ fn copies_are_told_once_with_their_reason() {
         (0..10).for_each(|_| drop(reader.recv().unwrap()));
     });
     assert_eq!(messages(&told), ["consumer attached", "frames are copied"]);
-    assert!(told.iter().all(|told| told.field("reason") == "it only reads"));
+    assert!(told.iter().all(|told| told.field("reason") == "it is read-only"));
 }
 
 #[test]

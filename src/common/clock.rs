@@ -34,7 +34,7 @@ const SMOOTHING: i128 = 16;
 
 /// `CLOCK_MONOTONIC` minus a pipeline's clock, smoothed.
 ///
-/// Reading the two clocks anew for each frame would put the jitter of the reading into every timestamp.
+/// Reading the two clocks again for each frame would put the jitter of the reading into every timestamp.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ClockOffset(Option<i128>);
 

@@ -1,7 +1,7 @@
 //! Pictures that are part of a larger one.
 //!
 //! GStreamer's contract: caps have the size of what is to be seen; a buffer's `VideoMeta` may say that a larger picture
-//! lies in it, and then a `VideoCropMeta` which part is meant. Only elements that announced it look at the latter. For all
+//! is in it, and then a `VideoCropMeta` which part is meant. Only elements that announced it look at the latter. For all
 //! others the part is cut out: by moving the planes' offsets, or by a copy.
 
 use gstreamer as gst;

@@ -1,8 +1,8 @@
-//! The values of the elements' enumerated properties. Nicks are what one types in `gst-launch-1.0`.
+//! The values of the elements' enumerated properties. Nicks are what a user types in `gst-launch-1.0`.
 
 use gstreamer::glib;
 
-/// What the sink does with a frame when every slot is still owed to somebody. Names and meaning are `appsrc`'s.
+/// What the sink does with a frame when every slot is held or unread. Names and meaning are `appsrc`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowLeakyType")]
@@ -12,7 +12,7 @@ pub(crate) enum LeakyType {
     None = 0,
     /// Drop the newest frame.
     #[enum_value(
-        name = "Drop the new frame when slow consumers have not taken the old ones",
+        name = "Drop the new frame when slow consumers have not read the old ones",
         nick = "upstream"
     )]
     Upstream = 1,
@@ -22,46 +22,46 @@ pub(crate) enum LeakyType {
     Downstream = 2,
 }
 
-/// How several sinks on one topic get on.
+/// How several sinks share one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowProducerMode")]
 pub(crate) enum ProducerMode {
     /// All publish.
     #[default]
-    #[enum_value(name = "All sinks on the topic publish, their frames interleave", nick = "shared")]
+    #[enum_value(name = "All sinks on the topic publish, and their frames interleave", nick = "shared")]
     Shared = 0,
     /// One publishes, the others stand by.
     #[enum_value(
-        name = "One sink publishes, the others stand by and take over when it dies or stops",
+        name = "One sink publishes, the others are standbys and take over when it dies or stops",
         nick = "primary"
     )]
     Primary = 1,
     /// One only.
-    #[enum_value(
-        name = "No other sink may be on the topic: starting a second one is an error",
-        nick = "exclusive"
-    )]
+    #[enum_value(name = "The only sink on the topic: starting a second one is an error", nick = "exclusive")]
     Exclusive = 2,
 }
 
-/// Whether what consumers accept reaches the pipeline in front of the sink.
+/// How the caps that consumers accept are used upstream of the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowNegotiation")]
 pub(crate) enum Negotiation {
     /// As a preference.
     #[default]
-    #[enum_value(name = "Offer upstream what consumers like first, then everything else", nick = "prefer")]
+    #[enum_value(
+        name = "Offer upstream the caps that consumers accept first, then all others",
+        nick = "prefer"
+    )]
     Prefer = 0,
     /// As a condition.
     #[enum_value(
-        name = "Offer upstream only what all consumers accept; may end in not-negotiated behind a capsfilter, tee or decoder",
+        name = "Offer upstream only caps that all consumers accept; may fail with not-negotiated after a capsfilter, tee or decoder",
         nick = "require"
     )]
     Require = 1,
     /// Not at all.
-    #[enum_value(name = "Ignore what consumers accept", nick = "off")]
+    #[enum_value(name = "Ignore the caps that consumers accept", nick = "off")]
     Off = 2,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum Negotiation {
 pub(crate) enum OnDisconnect {
     /// Wait for the next one.
     #[default]
-    #[enum_value(name = "Wait, and go on with the next producer", nick = "none")]
+    #[enum_value(name = "Wait, and continue with the next producer", nick = "none")]
     None = 0,
     /// End the stream.
     #[enum_value(name = "Send end-of-stream", nick = "eos")]
@@ -82,16 +82,16 @@ pub(crate) enum OnDisconnect {
     Error = 2,
 }
 
-/// Where a source goes on after the ring was overwritten under it.
+/// Where a source continues after it was lapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstShmflowOnLapped")]
 pub(crate) enum OnLapped {
     /// At the newest frame.
     #[default]
-    #[enum_value(name = "Go on with the newest frame: lowest latency", nick = "newest")]
+    #[enum_value(name = "Continue with the newest frame: lowest latency", nick = "newest")]
     Newest = 0,
     /// At the oldest frame still there.
-    #[enum_value(name = "Go on with the oldest frame still there: fewest losses", nick = "oldest")]
+    #[enum_value(name = "Continue with the oldest frame still in the ring: fewest losses", nick = "oldest")]
     Oldest = 1,
 }

@@ -1,4 +1,4 @@
-//! The ring's errors as GStreamer's: the sentence for people stays, and the code tells applications what kind it is.
+//! The ring's errors as GStreamer's: the sentence for display stays, and the code tells applications what kind it is.
 
 use gstreamer as gst;
 
@@ -15,16 +15,16 @@ pub(crate) fn message(error: &Error, doing: &str) -> gst::ErrorMessage {
             gst::error_msg!(gst::ResourceError::NotFound, ("{error}"), ["{debug}"])
         }
         Error::PermissionDenied { .. } | Error::ReadOnlyNotAllowed { .. } => {
-            let here = "On shmflowsink, perms=0660 lets the group join and perms=0644 lets everybody read; on shmflowsrc, \
+            let here = "On shmflowsink, perms=0660 lets the group join and perms=0644 lets all users read; on shmflowsrc, \
                         read-only=true joins without writing.";
             gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}. {here}"), ["{debug}"])
         }
         Error::ForeignOwner { .. } => {
-            let here = "The property is allow-foreign-owner.";
+            let here = "The property for that is allow-foreign-owner.";
             gst::error_msg!(gst::ResourceError::NotAuthorized, ("{error}. {here}"), ["{debug}"])
         }
         Error::NoSpace { .. } => {
-            let here = "The properties max-buffers and max-bytes of shmflowsink say how much it takes.";
+            let here = "The properties max-buffers and max-bytes of shmflowsink limit the size of the ring.";
             gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}. {here}"), ["{debug}"])
         }
         Error::TooLarge { .. } | Error::NoSlot { .. } => {

@@ -56,10 +56,10 @@ fn formats() -> Vec<VideoFormat> {
     FIRST.iter().copied().chain(eight).chain(deeper).collect()
 }
 
-/// Features of caps that lie in system memory.
+/// Features of caps that are in system memory.
 const SYSTEM_MEMORY: [&str; 2] = ["memory:SystemMemory", FIELDS];
 
-/// What caps of a stream whose buffers hold one field each have for a feature. They lie in system memory like others.
+/// What caps of a stream whose buffers hold one field each have for a feature. They are in system memory like others.
 const FIELDS: &str = "format:Interlaced";
 
 /// Whole pictures, and after them fields, of these formats.
@@ -94,14 +94,14 @@ pub(crate) fn in_order() -> gst::Caps {
 /// Why caps cannot be carried; `Ok` with the video's description when they can.
 ///
 /// # Errors
-/// A sentence for people, with the remedy.
+/// A sentence for display, with the remedy.
 pub(crate) fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
     let Some(structure) = caps.structure(0).filter(|_| caps.is_fixed()) else {
         return Err(format!("Caps must be fixed, and these are not: {caps}."));
     };
     if structure.name() != "video/x-raw" {
         return Err(format!(
-            "Only raw video can be carried, and this is {}: put a decoder or converter in front. Caps: {caps}.",
+            "Only raw video is supported, and this is {}: put a decoder or converter in front. Caps: {caps}.",
             structure.name()
         ));
     }
@@ -117,7 +117,7 @@ pub(crate) fn check(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String>
         .map_err(|error| format!("GStreamer does not understand these video caps ({error}): {caps}."))
         .and_then(|info| match info.format() {
             VideoFormat::Encoded | VideoFormat::Unknown => {
-                Err(format!("Video of unknown format cannot be carried: {caps}."))
+                Err(format!("Video of unknown format is not supported: {caps}."))
             }
             _ => Ok(info),
         })

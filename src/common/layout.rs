@@ -1,4 +1,4 @@
-//! Where the planes of a video frame lie: GStreamer's `VideoInfo` and `VideoMeta` ↔ the frame's `VideoLayout`.
+//! The positions of the planes of a video frame: GStreamer's `VideoInfo` and `VideoMeta` ↔ the frame's `VideoLayout`.
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
@@ -20,18 +20,14 @@ fn rows(height: u32, info: &gst_video::VideoInfo) -> u32 {
 
 /// The layout that caps alone imply.
 pub(crate) fn of_info(info: &gst_video::VideoInfo) -> VideoLayout {
-    VideoLayout {
-        format: info.name().to_owned(),
-        width: info.width(),
-        height: rows(info.height(), info),
-        planes: planes(info.offset(), info.stride()).collect(),
-        fps: rate(info),
-    }
+    of_planes(info.offset(), info.stride(), info)
 }
 
 /// The layout of a picture whose planes lie so.
 pub(crate) fn of_planes(offsets: &[usize], strides: &[i32], info: &gst_video::VideoInfo) -> VideoLayout {
-    VideoLayout { planes: planes(offsets, strides).collect(), ..of_info(info) }
+    let (numerator, denominator) = rate(info);
+    VideoLayout::new(info.name(), info.width(), rows(info.height(), info), planes(offsets, strides))
+        .fps(numerator, denominator)
 }
 
 /// Whether planes still lie as a layout says.
@@ -42,7 +38,7 @@ pub(crate) fn is_of_planes(layout: &VideoLayout, offsets: &[usize], strides: &[i
 /// The part of a buffer's picture that its caps mean, if it was cropped: what is around it is not to be seen.
 ///
 /// # Errors
-/// A sentence for people, when the buffer's picture is smaller than its caps.
+/// A sentence for display, when the buffer's picture is smaller than its caps.
 pub(crate) fn cropped_part(
     buffer: &gst::BufferRef,
     info: &gst_video::VideoInfo,
@@ -54,7 +50,7 @@ pub(crate) fn cropped_part(
     }
     if whole.0 < shown.0 || whole.1 < shown.1 || meta.format() != info.format() {
         return Err(format!(
-            "A buffer holds {} {}×{}, and its caps say {} {}×{}.",
+            "A buffer holds {} {}×{}, but its caps are {} {}×{}.",
             meta.format(),
             whole.0,
             whole.1,
@@ -68,13 +64,10 @@ pub(crate) fn cropped_part(
     else {
         return Ok(None);
     };
-    let layout = VideoLayout {
-        width: whole.0,
-        height: rows(whole.1, info),
-        ..of_planes(meta.offset(), meta.stride(), info)
-    };
+    let mut layout = of_planes(meta.offset(), meta.stride(), info);
+    (layout.width, layout.height) = (whole.0, rows(whole.1, info));
     check_fits(&layout, info, buffer.size())
-        .map_err(|error| format!("A frame of {} bytes is not what it says it is: {error}.", buffer.size()))?;
+        .map_err(|error| format!("A frame of {} bytes does not match its caps: {error}.", buffer.size()))?;
     Ok(Some(Part {
         at: (crop.x, crop.y / fields(info)),
         whole,
@@ -97,7 +90,7 @@ pub(crate) fn rate(info: &gst_video::VideoInfo) -> (u32, u32) {
     }
 }
 
-/// Checks that a layout lies within `len` bytes, whatever the format. The layout that caps alone imply needs what
+/// Checks that a layout is within `len` bytes, whatever the format. The layout that caps alone imply needs what
 /// GStreamer says it needs, which for very narrow pictures of packed formats is less than their pixels take.
 ///
 /// # Errors
@@ -183,7 +176,7 @@ fn tiles_size(default_size: u64, default_stride: i32, stride: i32) -> u64 {
     (across * down).saturating_mul(tile)
 }
 
-/// Whether a layout is what caps alone imply, so that nobody needs to be told.
+/// Whether a layout is what caps alone imply, so that no meta is needed.
 pub(crate) fn is_default(view: &VideoView<'_>, info: &gst_video::VideoInfo) -> bool {
     view.width() == info.width()
         && view.height() == rows(info.height(), info)
@@ -203,7 +196,7 @@ pub(crate) fn part_of_view(
     let alike = view.format() == info.name() && view.planes().len() == info.n_planes() as usize;
     let Some(visible) = Crop::visible(whole, crop, Some(shown)).filter(|_| alike) else {
         return Err(format!(
-            "its layout ({} {}×{}) is not of its caps ({} {}×{})",
+            "its layout ({} {}×{}) does not match its caps ({} {}×{})",
             view.format(),
             whole.0,
             whole.1,
@@ -236,9 +229,9 @@ pub(crate) fn crop_of(buffer: &gst::BufferRef) -> Option<Crop> {
 pub(crate) fn of_view(view: &VideoView<'_>) -> Result<(Vec<usize>, Vec<i32>), String> {
     let planes = view.planes();
     if planes.len() > gst_video::VIDEO_MAX_PLANES {
-        return Err("more planes than GStreamer has".to_owned());
+        return Err("more planes than GStreamer supports".to_owned());
     }
     let offsets = planes.iter().map(|plane| usize::try_from(plane.offset)).collect::<Result<_, _>>();
-    let offsets = offsets.map_err(|_| "a plane lies beyond the address space".to_owned())?;
+    let offsets = offsets.map_err(|_| "a plane is beyond the address space".to_owned())?;
     Ok((offsets, planes.iter().map(|plane| plane.stride).collect()))
 }

@@ -50,7 +50,7 @@ pub(crate) fn own_name(element: &gst::Element) -> String {
     }
 }
 
-/// Adds up losses so that one message a second tells of them.
+/// Adds up losses so that one message a second reports them.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     pending: u64,
@@ -63,7 +63,7 @@ impl Limiter {
         self.pending = self.pending.saturating_add(n);
     }
 
-    /// The number to tell now, if there is one and it is time.
+    /// The number to report now, if there is one and it is time.
     pub(crate) fn due(&mut self) -> Option<u64> {
         if self.pending == 0 {
             return None;
@@ -76,7 +76,7 @@ impl Limiter {
         Some(std::mem::take(&mut self.pending))
     }
 
-    /// The number that was not told yet, when the stream is over.
+    /// The number that was not reported yet, when the stream is over.
     pub(crate) fn rest(&mut self) -> Option<u64> {
         Some(std::mem::take(&mut self.pending)).filter(|pending| *pending > 0)
     }

@@ -24,7 +24,7 @@ impl<S: ByName> Chosen<S> {
     /// Takes a property's new value.
     ///
     /// # Errors
-    /// A sentence for people, when it is not a setting, or the settings are in use.
+    /// A sentence for display, when it is not a setting, or the settings are in use.
     pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> Result<(), String> {
         if self.in_use {
             return Err(format!(

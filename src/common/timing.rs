@@ -142,7 +142,7 @@ impl Timeline {
             }
             Some(captured) => (captured, false),
         };
-        // A base time that was set anew makes what was decided before it meaningless. (A shift may be a little too large.)
+        // A new base time makes what was decided before it meaningless. (A shift may be a little too large.)
         let last = self.last.map(i128::from).filter(|last| *last <= now + SHIFT_NS.1).unwrap_or(0);
         let placed = time.max(last).max(0);
         // A latency changes with the producer, and with it, for a moment, the order.

@@ -1,8 +1,8 @@
-//! Checks of property values that cannot work, made when an element leaves NULL.
+//! Checks of property values, made when an element leaves NULL.
 //!
 //! A `GParamSpec` range is not enough: a value outside it is only warned about on stderr and then replaced or ignored,
-//! and the pipeline goes on with something the user did not ask for. So ranges are wide, and what is wrong is told
-//! here, in a message that says what to type instead.
+//! and the pipeline continues with a value that the user did not set. So ranges are wide, and the checks here report
+//! invalid values, in a message that names a valid one.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(crate) const MAX_SLOTS: u32 = 4096;
 /// Checks that a topic is set and that its name is legal in `directory`.
 ///
 /// # Errors
-/// A sentence for people.
+/// A sentence for display.
 pub(crate) fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), String> {
     let Some(name) = topic.filter(|name| !name.is_empty()) else {
         return Err("No topic is set. Give it a name that both sides use, for example topic=video.".into());
@@ -39,7 +39,7 @@ pub(crate) fn perms(perms: u32) -> Result<(), String> {
     }
     if perms & PERMS_OWNER != PERMS_OWNER {
         return Err(format!(
-            "perms={perms} is 0{perms:o} in octal, which denies the owner reading or writing; 0600 is the least. {hint}"
+            "perms={perms} is 0{perms:o} in octal, which denies the owner reading or writing; the minimum is 0600. {hint}"
         ));
     }
     Ok(())
@@ -52,7 +52,7 @@ pub(crate) fn perms(perms: u32) -> Result<(), String> {
 pub(crate) fn slots(max_buffers: u32, history: u32, spare_slots: u32, max_depth: u32) -> Result<(), String> {
     if !(MIN_SLOTS..=MAX_SLOTS).contains(&max_buffers) {
         return Err(format!(
-            "max-buffers={max_buffers} does not work: it must be {MIN_SLOTS} to {MAX_SLOTS}."
+            "max-buffers={max_buffers} is out of range: it must be {MIN_SLOTS} to {MAX_SLOTS}."
         ));
     }
     if history > max_buffers {
@@ -66,7 +66,7 @@ pub(crate) fn slots(max_buffers: u32, history: u32, spare_slots: u32, max_depth:
         ));
     }
     if max_depth > MAX_SLOTS {
-        return Err(format!("max-depth={max_depth} does not work: it must be at most {MAX_SLOTS}."));
+        return Err(format!("max-depth={max_depth} is out of range: it must be at most {MAX_SLOTS}."));
     }
     Ok(())
 }

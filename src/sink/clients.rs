@@ -1,4 +1,5 @@
-//! Keeps the sink's list of consumers like the topic's, and tells the application who came and went.
+//! Keeps the sink's list of consumers like the topic's, and notifies the application of consumers that connect and
+//! disconnect.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -54,11 +55,11 @@ pub(super) fn refresh(sink: &ShmflowSink, connection: &Arc<Connection>) {
     let element = sink.obj();
     let changed = sink.consumer_wait().set_clients(element.upcast_ref(), count);
     for (id, name) in came {
-        gst::info!(CAT, imp = sink, "consumer {name} came");
+        gst::info!(CAT, imp = sink, "consumer {name} connected");
         notify_client(&element, "connected", id, &name, count);
     }
     for (id, name) in went {
-        gst::info!(CAT, imp = sink, "consumer {name} went");
+        gst::info!(CAT, imp = sink, "consumer {name} disconnected");
         notify_client(&element, "disconnected", id, &name, count);
     }
     if changed {
@@ -71,7 +72,7 @@ pub(super) fn refresh(sink: &ShmflowSink, connection: &Arc<Connection>) {
 
 /// Has upstream choose again. What it may choose it asks for when it does.
 pub(super) fn ask_for_another_format(sink: &ShmflowSink) {
-    gst::info!(CAT, imp = sink, "no consumer takes the present format: asking upstream for another");
+    gst::info!(CAT, imp = sink, "no consumer accepts the current format: asking upstream for another");
     sink.obj().sink_pad().push_event(gst::event::Reconfigure::new());
 }
 

@@ -77,7 +77,7 @@ pub(super) struct Connection {
     size: Size,
     /// Somebody removed the topic.
     removed: AtomicBool,
-    /// And it could not be made again.
+    /// And it could not be recreated.
     hopeless: AtomicBool,
 }
 
@@ -182,7 +182,7 @@ impl Connection {
         self.slots.held() < slots.saturating_sub(KEPT_BACK)
     }
 
-    /// Publishes a frame: in place if it lies in one of our slots, else with one copy. Of a frame that was cropped only
+    /// Publishes a frame: in place if it is in one of our slots, else with one copy. Of a frame that was cropped only
     /// the `part` that is meant gets into the topic, as `info` describes it.
     pub(super) fn publish(
         &self,
@@ -205,8 +205,8 @@ impl Connection {
         };
         self.deepen_if_short();
         match result {
-            Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not taken the frames before it")),
-            Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is being read or kept upstream")),
+            Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not read the frames before it")),
+            Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is held by consumers or upstream")),
             Err(Error::Standby { .. }) => Ok(Outcome::Standby),
             Err(Error::Removed { .. }) => {
                 self.removed.store(true, Ordering::Release);
@@ -221,7 +221,7 @@ impl Connection {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// The topic is gone, and cannot be made again.
+    /// The topic is gone, and cannot be recreated.
     pub(super) fn give_up(&self) {
         self.hopeless.store(true, Ordering::Release);
     }
@@ -311,7 +311,7 @@ impl Connection {
         // No lock is held: to reserve memory takes a while, and upstream asks for slots meanwhile. Only this thread, which
         // publishes, changes these.
         size.depth.store(wanted, Ordering::Relaxed);
-        // No room for more is no reason to stop: frames go on being copied.
+        // No room for more is no reason to stop: frames continue to be copied.
         let grown = size
             .depth_within(capacity)
             .and_then(|depth| if depth > before { self.producer.grow(capacity, depth) } else { Ok(()) });
@@ -341,7 +341,7 @@ impl Size {
             let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.spare_slots.saturating_add(1))));
             return Err(Error::InvalidArgument {
                 what: format!(
-                    "max-bytes={}, which is room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
+                    "max-bytes={} has room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
                     self.max_bytes
                 ),
             });

@@ -13,7 +13,7 @@ use crate::common::timing::running_duration;
 use crate::common::{flags, layout};
 
 /// Writes frames' metadata. Between two frames of a stream only times and flags change; caps, layout and crop are
-/// looked at, and built anew when they differ.
+/// examined, and rebuilt when they differ.
 #[derive(Debug)]
 pub(super) struct Encoder {
     info: gst_video::VideoInfo,
@@ -64,19 +64,14 @@ impl Moment {
 
 impl Encoder {
     pub(super) fn new(caps: &gst::CapsRef, info: gst_video::VideoInfo) -> Self {
-        let meta = Meta {
-            kind: Kind::Video,
-            caps: Some(caps.to_string()),
-            video: Some(layout::of_info(&info)),
-            ..Meta::default()
-        };
+        let meta = Meta::new(Kind::Video).caps(caps.to_string()).video(layout::of_info(&info));
         Self { info, meta, encoded: None, fits: usize::MAX }
     }
 
     /// The part of a buffer's picture that is to be published, if that is not all of it.
     ///
     /// # Errors
-    /// A sentence for people, when the buffer is not what its caps say.
+    /// A sentence for display, when the buffer is not what its caps say.
     pub(super) fn part(&self, buffer: &gst::BufferRef) -> Result<Option<Part>, String> {
         layout::cropped_part(buffer, &self.info)
     }
@@ -89,7 +84,7 @@ impl Encoder {
     /// The metadata for `buffer`, or for a `part` of it that is cut out.
     ///
     /// # Errors
-    /// A sentence for people, when the buffer is not what its caps or its `VideoMeta` say.
+    /// A sentence for display, when the buffer is not what its caps or its `VideoMeta` say.
     pub(super) fn encode(
         &mut self,
         buffer: &gst::BufferRef,
@@ -126,7 +121,7 @@ impl Encoder {
         let video = layout::of_planes(offsets, strides, &self.info);
         layout::check_fits(&video, &self.info, size).map_err(|error| {
             format!(
-                "A frame of {size} bytes is not what it says it is: {error}. Caps: {}.",
+                "A frame of {size} bytes does not match its caps: {error}. Caps: {}.",
                 self.meta.caps.as_deref().unwrap_or("none")
             )
         })?;
@@ -151,17 +146,16 @@ impl Encoder {
 fn per_frame(buffer: &gst::BufferRef, moment: Moment) -> PerFrame {
     let nanoseconds = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
     let known = |offset: u64| Some(offset).filter(|offset| *offset != gst::format::Buffers::OFFSET_NONE);
-    PerFrame {
-        flags: flags::from_buffer(buffer),
-        times: Times {
-            capture_ns: Some(moment.capture_ns),
-            clock: Clock::Monotonic,
-            pts: nanoseconds(buffer.pts()),
-            dts: nanoseconds(buffer.dts()),
-            duration: moment.duration_ns,
-            latency_ns: Some(moment.latency_ns),
-        },
-        offset: known(buffer.offset()),
-        offset_end: known(buffer.offset_end()),
-    }
+    let times = Times::default()
+        .capture_ns(moment.capture_ns)
+        .clock(Clock::Monotonic)
+        .pts(nanoseconds(buffer.pts()))
+        .dts(nanoseconds(buffer.dts()))
+        .duration(moment.duration_ns)
+        .latency_ns(moment.latency_ns);
+    PerFrame::default()
+        .flags(flags::from_buffer(buffer))
+        .times(times)
+        .offset(known(buffer.offset()))
+        .offset_end(known(buffer.offset_end()))
 }

@@ -164,7 +164,7 @@ impl ShmflowSink {
         if !self.connection.is(gone) {
             return Ok(());
         }
-        gst::warning!(CAT, imp = self, "the topic was removed, and is made again");
+        gst::warning!(CAT, imp = self, "the topic was removed, and is recreated");
         let connection = self.attach(&gone.settings)?;
         // The old connection stays until there is a new one: without any, the streaming thread would take it for the end.
         if !self.connection.succeed(gone, &connection) {
@@ -213,7 +213,7 @@ impl ShmflowSink {
         if !sink.is_sync() {
             return Ok(true);
         }
-        // Nothing that is live can be had later: what became late meanwhile is left out. A film goes on where it was.
+        // Nothing that is live can be had later: what became late meanwhile is left out. A film continues where it was.
         if self.upstream_is_live() {
             stream.skip_before = Some(monotonic_ns());
         } else if let Some(held) = sink.current_running_time().and_then(|now| now.checked_sub(began?)) {
@@ -272,7 +272,7 @@ impl ShmflowSink {
             .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
     }
 
-    /// Counts what became of a frame, and tells what has to be told.
+    /// Counts the result of a frame, and posts the messages that are due.
     fn count(&self, connection: &Connection, stream: &mut Stream, outcome: &Outcome) {
         let stands_by = matches!(outcome, Outcome::Standby);
         if std::mem::replace(&mut stream.standing_by, stands_by) != stands_by {
@@ -285,7 +285,7 @@ impl ShmflowSink {
             Outcome::Copied => self.stats.copied.add(1),
             Outcome::Standby => self.stats.standby.add(1),
             Outcome::Dropped(why) => self.dropped(stream, why),
-            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being made again"),
+            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being recreated"),
         };
     }
 
@@ -299,7 +299,7 @@ impl ShmflowSink {
         total
     }
 
-    /// Tells what was lost since it was last told, once a second at most, or all of it.
+    /// Reports the losses since the last report, once a second at most, or all of them.
     fn report_losses(&self, stream: &mut Stream, all: bool) {
         let due = if all { stream.losses.rest() } else { stream.losses.due() };
         if let Some(count) = due {
@@ -335,7 +335,7 @@ impl ObjectImpl for ShmflowSink {
     fn constructed(&self) {
         self.parent_constructed();
         let sink = self.obj();
-        // The last frame would pin a slot, and is of use to nobody here.
+        // The last frame would pin a slot, and has no use here.
         sink.set_enable_last_sample(false);
         // Publishing takes microseconds: the 20 ms that a live pipeline would add for it are pure delay.
         sink.set_processing_deadline(gst::ClockTime::ZERO);
@@ -522,16 +522,16 @@ impl BaseSinkImpl for ShmflowSink {
         let mut stream = lock(&self.stream);
         if connection.settings.wait_for_connection && self.consumer_wait.clients() == 0 {
             if !self.wait_for_connection(&mut stream)? {
-                self.dropped(&mut stream, "the stream ends, and no consumer came");
+                self.dropped(&mut stream, "the stream ends, and no consumer connected");
                 return Ok(gst::FlowSuccess::Ok);
             }
-            // The topic may have been removed and made again meanwhile.
+            // The topic may have been removed and recreated meanwhile.
             connection = self.connection.get().ok_or(gst::FlowError::Flushing)?;
         }
         let held = self.held_ns.load(Ordering::Relaxed);
         let moment = Moment::of(&self.obj(), &mut stream.clock, held, buffer);
         if self.is_stale(&mut stream, moment) {
-            self.dropped(&mut stream, "late, because the stream was held until a consumer came");
+            self.dropped(&mut stream, "late, because the stream was held until a consumer connected");
             return Ok(gst::FlowSuccess::Ok);
         }
         let outcome = self.publish(&connection, &mut stream, buffer, moment)?;

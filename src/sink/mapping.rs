@@ -11,7 +11,7 @@
 //! Mappings for writing alone, and those that do not go through the meta, are as they were.
 //!
 //! What remains is the rule of every pipeline: nobody writes to what he has pushed. An element that pushes shallow copies
-//! of one frame, and goes on writing into a mapping of it that it never closes, would break it. libav's decoders do
+//! of one frame, and continues writing into a mapping of it that it never closes, would break it. libav's decoders do
 //! not: a frame that was put out is one that others only read. Therefore only pools that feed one of libav's decoders do
 //! this. It makes up for what `gst_ffmpegviddec_video_frame` (gstavviddec.c) says of itself: "FIXME: Ideally we would remap
 //! the buffer read-only now before pushing but libav might still have a reference to it!"

@@ -1,7 +1,7 @@
 //! What consumers accept, and what that means for the elements upstream.
 //!
 //! The caps that a consumer accepts are a preference: they decide what is offered first, and under `negotiation=require` what is offered
-//! at all, but never what a running stream looks like: a newcomer cannot change the format that others are served.
+//! at all, but never what a running stream looks like: a new consumer cannot change the format that others get.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Negotiator {
             Negotiation::Require => common,
             Negotiation::Prefer => {
                 let mut offer = gst::Caps::new_empty();
-                // The format in use stays the first choice as long as it serves somebody.
+                // The format in use stays the first choice as long as a consumer accepts it.
                 if let Some(current) = self.format_in_use() {
                     offer.merge(current);
                 }

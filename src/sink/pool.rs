@@ -287,7 +287,7 @@ impl Slots {
     }
 }
 
-/// A slot whose memory nobody can map for writing any more.
+/// A slot whose memory can no longer be mapped for writing.
 #[derive(Debug)]
 pub(super) struct Ready {
     permit: PublishPermit,
@@ -298,6 +298,6 @@ impl Ready {
     pub(super) fn publish(mut self, meta: &EncodedMeta) -> shmflow::Result<u64> {
         self.permit.set_encoded_meta(meta)?;
         // SAFETY: a `Ready` exists only for a memory that is marked read-only; see `Slots::take` for mappings made before.
-        unsafe { self.permit.publish(self.len) }
+        unsafe { self.permit.publish_unchecked(self.len) }
     }
 }

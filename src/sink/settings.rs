@@ -1,4 +1,4 @@
-//! The sink's properties: what they are, their defaults, how they are described and checked.
+//! The sink's properties: names, defaults, descriptions and checks.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::common::enums::{LeakyType, Negotiation, ProducerMode};
 use crate::common::settings::settings_by_name;
 use crate::common::validate;
 
-/// What the user chose. Fixed while the element is above READY.
+/// The values that the user set. Fixed while the element is above READY.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     pub(super) topic: Option<String>,
@@ -96,7 +96,7 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecString::builder("topic")
                 .nick("Topic")
                 .blurb(
-                    "Name under which the frames are published; consumers give the same one. Any text of up to 200 \
+                    "Name under which the frames are published; consumers use the same name. Any text of up to 200 \
                      bytes without control characters; slashes are allowed (robot/cam0)",
                 )
                 .mutable_ready()
@@ -104,8 +104,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecString::builder("directory")
                 .nick("Directory")
                 .blurb(
-                    "Where the topic's files are: a tmpfs that both sides see (unset = the environment variable \
-                     SHMFLOW_DIR, else /dev/shm)",
+                    "Directory of the topic's files: a tmpfs that both sides can access (unset = the environment \
+                     variable SHMFLOW_DIR, or else /dev/shm)",
                 )
                 .mutable_ready()
                 .build(),
@@ -113,7 +113,7 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Maximum buffers")
                 .blurb(
                     "Depth of the ring in frames: how far a consumer may lag before it loses frames. Memory for all of \
-                     them is reserved when the first frame comes",
+                     them is reserved when the first frame arrives",
                 )
                 .default_value(default.max_buffers)
                 .mutable_ready()
@@ -121,7 +121,7 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecUInt::builder("max-depth")
                 .nick("Maximum depth")
                 .blurb(
-                    "Depth up to which the ring may be deepened when the elements upstream keep so many buffers \
+                    "Maximum depth to which the sink may deepen the ring when upstream elements keep so many buffers \
                      (a decoder with many threads) that frames have to be copied (0 = never deepen)",
                 )
                 .default_value(default.max_depth)
@@ -130,8 +130,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecUInt64::builder("max-bytes")
                 .nick("Maximum bytes")
                 .blurb(
-                    "Most shared memory for this topic's ring, in bytes: the depth is lowered to fit, and fewer than 3 \
-                     frames are an error (0 = no limit)",
+                    "Maximum size of this topic's ring in shared memory, in bytes: the sink lowers the depth to fit, \
+                     and fails if fewer than 3 frames fit (0 = no limit)",
                 )
                 .default_value(default.max_bytes)
                 .mutable_ready()
@@ -139,17 +139,17 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecUInt::builder("history")
                 .nick("History")
                 .blurb(
-                    "How many of the newest frames stay for consumers that come later, even when every present one has \
-                     taken them. Little keeps the same few slots in the processor's cache",
+                    "Number of newest frames kept for late joiners after all current consumers have read them. A small \
+                     value reuses few slots, which stay in the CPU cache",
                 )
                 .default_value(default.history)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("spare-slots")
-                .nick("Reserve")
+                .nick("Spare slots")
                 .blurb(
-                    "Slots that consumers together can never pin, so that a frame can always be published: consumers \
-                     that hold more get copies",
+                    "Slots beyond the depth that consumers together can never pin, so that a frame can always be \
+                     published: consumers that hold too many slots get copies",
                 )
                 .default_value(default.spare_slots)
                 .mutable_ready()
@@ -157,8 +157,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecUInt::builder("perms")
                 .nick("Permissions")
                 .blurb(
-                    "Permissions of the topic's files, whatever the umask. Octal needs a leading zero: 0660 lets the \
-                     group join (384 = 0600, owner only)",
+                    "Permissions of the topic's files; the umask does not apply. Octal needs a leading zero: 0660 lets \
+                     the group join (384 = 0600, owner only)",
                 )
                 .maximum(0o7777)
                 .default_value(default.perms)
@@ -166,14 +166,14 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecBoolean::builder("persistent")
                 .nick("Persistent")
-                .blurb("Leave the topic and its last frames in place when everybody is gone")
+                .blurb("Keep the topic and its last frames when the last participant has left")
                 .default_value(default.persistent)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("allow-foreign-owner")
                 .nick("Allow foreign owner")
                 .blurb(
-                    "Join a topic whose files belong to another user than this one or root. That user can then crash \
+                    "Join a topic whose files belong to a user other than this one or root. That user can then crash \
                      this process by truncating them",
                 )
                 .default_value(default.allow_foreign_owner)
@@ -189,45 +189,46 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("producer-mode", default.producer_mode)
                 .nick("Producer mode")
-                .blurb("How this sink gets on with other sinks on the same topic")
+                .blurb("How this sink shares the topic with other sinks")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("takeover-timeout")
-                .nick("Take-over timeout")
+                .nick("Takeover timeout")
                 .blurb(
-                    "With producer-mode=primary: for how many milliseconds the primary may publish nothing while its \
-                     process is stopped before this one takes over; a dead one is replaced at once (0 = never)",
+                    "With producer-mode=primary: this sink takes over from a primary that has published nothing for \
+                     this many milliseconds (its process is stopped), and from a dead primary at once (0 = only from a \
+                     dead one)",
                 )
                 .default_value(default.takeover_timeout)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("negotiation", default.negotiation)
                 .nick("Negotiation")
-                .blurb("What the caps that consumers accept mean for the elements upstream")
+                .blurb("How the sink uses the accepted caps of consumers when it negotiates with upstream")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("wait-for-connection")
                 .nick("Wait for a connection")
                 .blurb(
-                    "Hold the stream until a consumer is there: a film then starts (or goes on) where it was; of a live \
-                     source, frames that became late meanwhile are skipped",
+                    "Hold the stream until a consumer connects: a film then starts or continues where it was held; of a \
+                     live source, frames that became late meanwhile are dropped",
                 )
                 .default_value(default.wait_for_connection)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("num-clients")
                 .nick("Number of clients")
-                .blurb("How many consumers are there now; notifies, also while no frames flow")
+                .blurb("Number of consumers (clients) now; notifies, also while no frames flow")
                 .read_only()
                 .build(),
             glib::ParamSpecUInt64::builder("dropped")
                 .nick("Dropped")
-                .blurb("Frames that were not published: leaky-type=upstream, no free slot, or late after waiting")
+                .blurb("Number of frames that were not published: leaky-type=upstream, no free slot, or late after waiting")
                 .read_only()
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("topic-stats")
                 .nick("Topic statistics")
-                .blurb("What happened since READY, see the documentation of shmflowsink for the fields")
+                .blurb("Counters since READY; docs/elements.md describes the fields")
                 .read_only()
                 .build(),
         ]

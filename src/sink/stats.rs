@@ -1,4 +1,4 @@
-//! What the sink counts, and how it tells.
+//! The sink's statistics.
 
 use gstreamer as gst;
 

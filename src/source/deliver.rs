@@ -178,12 +178,12 @@ impl ShmflowSrc {
         match result {
             Ok(buffer) => Ok(buffer),
             Err(FrameError::Corrupt(why)) => {
-                gst::warning!(CAT, imp = self, "a frame is left out: {why}");
+                gst::warning!(CAT, imp = self, "a frame is skipped: {why}");
                 self.skip(stream, &why);
                 Ok(None)
             }
             Err(FrameError::NotAccepted) => {
-                self.skip(stream, "the elements after shmflowsrc do not take its caps");
+                self.skip(stream, "the elements after shmflowsrc do not accept its caps");
                 Ok(None)
             }
             Err(FrameError::Unsupported(why)) => {
@@ -279,7 +279,7 @@ impl ShmflowSrc {
         }
     }
 
-    /// Tells what was lost, left out or corrected since it was last told, once a second at most, or all of it.
+    /// Reports what was lost, skipped or corrected since the last report, once a second at most, or all of it.
     pub(super) fn report_losses(&self, stream: &mut Stream, all: bool) {
         let due = |limiter: &mut messages::Limiter| if all { limiter.rest() } else { limiter.due() };
         if let Some(count) = due(&mut stream.losses) {
@@ -289,7 +289,7 @@ impl ShmflowSrc {
             self.post(messages::skipped(count, self.stats.skipped.get(), &stream.skipped_because));
         }
         if let Some(count) = due(&mut stream.corrections) {
-            gst::info!(CAT, imp = self, "{count} frames were given other times than their own");
+            gst::info!(CAT, imp = self, "{count} frames got new timestamps");
             self.post(messages::restamped(count, self.stats.restamped.get()));
         }
     }
@@ -352,7 +352,7 @@ impl ShmflowSrc {
         self.fail(gst::error_msg!(
             gst::CoreError::Negotiation,
             (
-                "The elements after shmflowsrc do not take the frames of this topic ({}, {}×{}, {} frames a second){what}. \
+                "The elements after shmflowsrc do not accept the frames of this topic ({}, {}×{}, {} frames a second){what}. \
                  Put {} after shmflowsrc.",
                 info.name(),
                 info.width(),

@@ -62,7 +62,7 @@ impl FrameCaps {
                 .ok_or_else(|| FrameError::Corrupt(format!("its caps cannot be parsed: {text}")))?,
             None => fallback.cloned().ok_or_else(|| {
                 FrameError::Unsupported(
-                    "The frames of this topic carry no caps. Set the property caps to what they are, for example \
+                    "The frames of this topic carry no caps. Set the caps property, for example \
                      caps=video/x-raw,format=BGR,width=640,height=480,framerate=30/1."
                         .to_owned(),
                 )
@@ -170,7 +170,7 @@ impl Format {
         } else if let Some(moved) =
             part.moved(info).filter(|moved| downstream.strides && is_convertible(info, moved))
         {
-            // It lies within the larger picture, which lies within the payload. Looked at once more: nobody after this does.
+            // It is within the larger picture, which is within the payload. Looked at once more: nobody after this does.
             let layout = layout::of_planes(&moved, &picture.strides, info);
             layout::check_fits(&layout, info, len).map_err(|error| corrupt(error.to_string()))?;
             picture.offsets = moved;
@@ -186,8 +186,7 @@ impl Format {
             _ if len >= needed => Ok(()),
             Some(_) => Err(FrameError::Corrupt(format!("it has {len} bytes, and its caps need {needed}"))),
             None => Err(FrameError::Unsupported(format!(
-                "A frame has {len} bytes, and the caps property describes frames of {needed} bytes: they do not fit \
-                 each other. Caps: {}.",
+                "A frame has {len} bytes, but the caps property describes frames of {needed} bytes. Caps: {}.",
                 self.of.caps
             ))),
         }

@@ -98,7 +98,7 @@ impl ShmflowSrc {
         let news = stream
             .reader
             .set_accepted_caps(accepted)
-            .map_err(|error| self.fail(error::message(&error, "telling what is accepted")))?;
+            .map_err(|error| self.fail(error::message(&error, "stating the accepted caps")))?;
         if news {
             // The time that producers have to follow it starts now.
             stream.refused = None;
@@ -122,7 +122,7 @@ impl ShmflowSrc {
             OnDisconnect::Error => Err(self.fail(gst::error_msg!(
                 gst::ResourceError::Read,
                 (
-                    "The last producer of topic '{}' is gone without ending the stream. With on-disconnect=none \
+                    "The last producer of topic '{}' left without ending the stream. With on-disconnect=none \
                      (the default) this source would wait for the next one.",
                     stream.settings.topic.as_deref().unwrap_or_default()
                 )
@@ -353,8 +353,8 @@ impl ShmflowSrc {
                 return Err(self.fail(gst::error_msg!(
                     gst::ResourceError::NotFound,
                     (
-                        "No producer came to topic '{}' within {} ms (connection-timeout). Is it running, with the \
-                         same topic and directory?",
+                        "No producer joined topic '{}' within {} ms (connection-timeout). Check that it is running, \
+                         with the same topic and directory.",
                         stream.settings.topic.as_deref().unwrap_or_default(),
                         stream.settings.connection_timeout
                     )

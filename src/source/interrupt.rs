@@ -26,7 +26,7 @@ struct State {
 }
 
 impl Interrupt {
-    /// Starts anew; what is given is what waits for frames are to be ended with.
+    /// Starts again, with the token that ends waits for frames.
     pub(super) fn start(&self, paused: bool) -> CancelToken {
         let cancel_token = CancelToken::new();
         *lock(&self.state) = State { paused, cancel_token: cancel_token.clone(), ..State::default() };

@@ -56,7 +56,7 @@ impl Latency {
         news
     }
 
-    /// Forgets producers that are gone, and those that no longer publish although others do: a stand-by that was the
+    /// Forgets producers that are gone, and those that no longer publish although others do: a standby that was the
     /// primary before.
     pub(super) fn forget(&mut self, now: u64, is_producing: impl Fn(ParticipantId) -> bool) {
         for (id, entry) in (0..).zip(&mut self.producers) {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Its buffers are leased slots of the ring, wrapped read-only: nothing is copied, and a filter that wants to write
-//! copies by itself. It waits for a topic that is not there yet and goes on by itself when its producer comes back.
+//! copies by itself. It waits for a topic that is not there yet and continues by itself when its producer comes back.
 
 use gstreamer as gst;
 use gstreamer::glib;

@@ -9,7 +9,7 @@ use crate::common::enums::OnLapped;
 
 use super::settings::Settings;
 
-/// How often to look whether the producers are still there while no frame comes. Their death wakes nobody.
+/// How often to check the producers while no frame arrives. Their death wakes no process.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What happened.
@@ -52,7 +52,7 @@ pub(super) struct Reader {
     cancel_token: CancelToken,
     accepted_caps: String,
     consumer: Option<Consumer>,
-    /// A producer was seen, and its going not yet told.
+    /// A producer was seen, and its departure is not yet reported.
     connected: bool,
     stalled: bool,
     /// A producer was there before, or it was told that there is none.
@@ -164,13 +164,13 @@ impl Reader {
         }
     }
 
-    /// After an end of stream that is to be ignored: waits for the next producer, or for this one to go on.
+    /// After an end of stream that is to be ignored: waits for the next producer, or for this one to continue.
     pub(super) fn forget_end(&mut self) {
         self.connected = false;
         self.waiting_since = Some(Instant::now());
     }
 
-    /// Nothing came for a while: who is there?
+    /// No frame arrived for a while: checks the producers.
     fn quiet(&mut self) -> Event {
         if self.consumer.as_ref().is_none_or(|consumer| consumer.stream_status().producers == 0) {
             if !std::mem::replace(&mut self.waiting_reported, true) {
@@ -191,7 +191,7 @@ impl Reader {
         Event::Connected
     }
 
-    /// No producer is there: told once.
+    /// The topic has no producer: reported once.
     fn disconnected(&mut self) -> Event {
         self.waiting_since.get_or_insert_with(Instant::now);
         if std::mem::take(&mut self.connected) { Event::Disconnected } else { Event::Quiet }
@@ -220,7 +220,7 @@ impl Reader {
             Err(Error::Cancelled { .. }) => Event::Cancelled,
             // Removed between being found and being opened: whoever removed it was not the last to make it.
             Err(Error::Removed { .. }) => Event::Quiet,
-            // A process that was stopped while it opened or closed the topic is in the way, until it goes on or dies. The
+            // A process that was stopped while it opened or closed the topic is in the way, until it continues or dies. The
             // ring has waited for it already.
             Err(Error::Busy { .. }) => Event::Quiet,
             Err(error) => Event::Failed(error),

@@ -1,4 +1,4 @@
-//! The source's properties: what they are, their defaults, how they are described and checked.
+//! The source's properties: names, defaults, descriptions and checks.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::common::enums::{OnDisconnect, OnLapped};
 use crate::common::settings::settings_by_name;
 use crate::common::{formats, validate};
 
-/// What the user chose. Fixed while the element is above READY.
+/// The values that the user set. Fixed while the element is above READY.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) topic: Option<String>,
@@ -66,8 +66,9 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), String> {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
         if let Some(caps) = &self.caps {
-            formats::check(caps)
-                .map_err(|why| format!("The property caps describes what cannot be received. {why}"))?;
+            formats::check(caps).map_err(|why| {
+                format!("The caps property describes a format that cannot be received. {why}")
+            })?;
         }
         Ok(())
     }
@@ -80,22 +81,22 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
         vec![
             glib::ParamSpecString::builder("topic")
                 .nick("Topic")
-                .blurb("Name under which the frames are published; need not exist yet")
+                .blurb("Name under which the frames are published; the topic need not exist yet")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecString::builder("directory")
                 .nick("Directory")
                 .blurb(
-                    "Where the topic's files are: a tmpfs that both sides see (unset = the environment variable \
-                     SHMFLOW_DIR, else /dev/shm)",
+                    "Directory of the topic's files: a tmpfs that both sides can access (unset = the environment \
+                     variable SHMFLOW_DIR, or else /dev/shm)",
                 )
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("is-live")
                 .nick("Is live")
                 .blurb(
-                    "Whether frames come at their own pace: nothing in PAUSED, the newest frame first, latency \
-                     reported. With false every frame the ring still has is read, from PAUSED on",
+                    "Whether this is a live source: no frame in PAUSED, the newest frame first, latency reported. With \
+                     false the source reads every frame that the ring still has, from PAUSED on",
                 )
                 .default_value(default.is_live)
                 .mutable_ready()
@@ -103,45 +104,45 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecEnum::builder_with_default("on-disconnect", default.on_disconnect)
                 .nick("On disconnect")
                 .blurb(
-                    "What happens when the last producer is gone without an end of stream (killed, or stopped without \
-                     EOS)",
+                    "What the source does when the last producer is gone without an end of stream (killed, or stopped \
+                     without EOS)",
                 )
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("connection-timeout")
                 .nick("Connection timeout")
                 .blurb(
-                    "For how many milliseconds to wait for a producer, at the start and after the last one was gone, \
-                     before an error is posted (0 = for ever)",
+                    "Maximum time in milliseconds to wait for a producer, at the start and after the last one has left, \
+                     before the source posts an error (0 = for ever)",
                 )
                 .default_value(default.connection_timeout)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("on-lapped", default.on_lapped)
                 .nick("On lapped")
-                .blurb("Where to go on after this pipeline was too slow and frames were overwritten")
+                .blurb("Where to continue after this pipeline was too slow and frames were overwritten")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("max-leases")
                 .nick("Maximum leases")
                 .blurb(
-                    "How many frames the elements downstream may hold in shared memory at a time; beyond it they get \
-                     copies, so that hoarding starves nobody (0 = half the depth of the ring)",
+                    "Maximum number of frames that downstream elements may hold in shared memory at a time; beyond it \
+                     they get copies, so that producers keep free slots (0 = half the depth of the ring)",
                 )
                 .default_value(default.max_leases)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("ignore-eos")
                 .nick("Ignore EOS")
-                .blurb("Stay when the producers ended in order, and go on with the next one")
+                .blurb("At an end of stream, wait for the next producer and continue with it")
                 .default_value(default.ignore_eos)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("read-only")
                 .nick("Read only")
                 .blurb(
-                    "Join without writing anything into the topic: every frame is copied, producers do not see this \
-                     consumer. For users who may read but not write the topic's files",
+                    "Join without writing to the topic: every frame is copied, and producers do not see this consumer. \
+                     For users with read permission but no write permission on the topic's files",
                 )
                 .default_value(default.read_only)
                 .mutable_ready()
@@ -149,7 +150,7 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecBoolean::builder("allow-foreign-owner")
                 .nick("Allow foreign owner")
                 .blurb(
-                    "Join a topic whose files belong to another user than this one or root. That user can then crash \
+                    "Join a topic whose files belong to a user other than this one or root. That user can then crash \
                      this process by truncating them",
                 )
                 .default_value(default.allow_foreign_owner)
@@ -158,19 +159,19 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecBoxed::builder::<gst::Caps>("caps")
                 .nick("Caps")
                 .blurb(
-                    "Caps of frames that carry none, as programs in C or Python may write them; frames that say what \
-                     they are ignore it",
+                    "Caps for frames that carry none, as programs in C or Python may write them; ignored for frames \
+                     that carry caps",
                 )
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt64::builder("dropped")
                 .nick("Dropped")
-                .blurb("Frames that were published but not delivered: overwritten before they could be read, or skipped")
+                .blurb("Number of frames that were published but not delivered: lost (overwritten unread) or skipped")
                 .read_only()
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("topic-stats")
                 .nick("Topic statistics")
-                .blurb("What happened since READY, see the documentation of shmflowsrc for the fields")
+                .blurb("Counters since READY; docs/elements.md describes the fields")
                 .read_only()
                 .build(),
         ]

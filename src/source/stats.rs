@@ -1,4 +1,4 @@
-//! What the source counts, and how it tells.
+//! The source's statistics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::common::histogram::{self, Histogram};
 pub(super) struct Stats {
     /// Frames given downstream.
     pub(super) received: Counter,
-    /// Of these, frames that lie in shared memory.
+    /// Of these, frames that are in shared memory.
     pub(super) zero_copy: Counter,
     /// Of these, frames that were copied, for whatever reason.
     pub(super) copied: Counter,

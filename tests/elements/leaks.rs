@@ -109,7 +109,7 @@ fn errors_leave_nothing() {
     let topic = Topic::new();
     for (text, error) in [
         (format!("videotestsrc ! {}", topic.sink("perms=1777")), "perms"),
-        (format!("{} ! fakesink", topic.src("connection-timeout=50")), "No producer came"),
+        (format!("{} ! fakesink", topic.src("connection-timeout=50")), "No producer joined"),
     ] {
         let ended = traced(&text).wait();
         leaves_nothing(ended.badly(error));

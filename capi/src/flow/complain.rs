@@ -1,4 +1,4 @@
-//! One line for people, now and then.
+//! Errors in one line on the standard error output, once a second at most.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 const SELDOM: Duration = Duration::from_secs(1);
 
-/// What was left out since the last line.
+/// The failures that were not printed since the last line.
 struct Last {
     said: Option<Instant>,
     silent: u64,
 }
 
-/// Says what went wrong, unless something was said less than a second ago.
+/// Prints what went wrong, unless a line was printed less than a second ago.
 pub(super) fn complain(function: &str, what: &dyn std::fmt::Display) {
     static LAST: Mutex<Last> = Mutex::new(Last { said: None, silent: 0 });
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,6 +25,6 @@ pub(super) fn complain(function: &str, what: &dyn std::fmt::Display) {
         silent => format!(" ({silent} more since the last line)"),
     };
     *last = Last { said: Some(Instant::now()), silent: 0 };
-    // Nobody can be told of a failure to tell.
+    // A failure to print cannot be reported.
     let _ = writeln!(std::io::stderr(), "shmflow: {function}: {what}{more}");
 }

@@ -13,7 +13,7 @@ use super::writer;
 use crate::args;
 use crate::fail::{Failure, Result};
 
-/// The border: what fails is said, and gives `otherwise`.
+/// The border: a failure is printed, and `otherwise` returned.
 fn guard<T>(function: &str, otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,
@@ -30,7 +30,7 @@ fn current() -> Result<Current> {
     current.ok_or_else(|| Failure::argument("call init_flow(topic, size) first"))
 }
 
-/// Which topic the next calls are about, and the size of its ring in bytes.
+/// Sets the topic of the next calls, and the size of its ring in bytes.
 ///
 /// # Safety
 /// `topic` is a text or NULL.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn init_flow(topic: *mut c_char, size: c_int) {
             // SAFETY: a function without arguments, which is called when the program exits, or the library is unloaded.
             let _ = unsafe { libc::atexit(leave) };
         });
-        // What was is not meant any more, whatever is wrong with what is.
+        // The earlier topic is not meant any more, even if the new one is invalid.
         *lock(&CURRENT) = None;
         // SAFETY: the caller's.
         let topic = unsafe { args::text(topic, "topic") }?;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn write_data(data: *mut c_char, size: c_int) {
 /// Copies the next image, with its head, to `buffer`: 1; or 0, if there is none.
 ///
 /// # Safety
-/// `buffer` has room for as many bytes as `init_flow` said, or is NULL.
+/// `buffer` has room for the size that was given to `init_flow`, or is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
     guard("read_data", 0, || {
@@ -88,8 +88,8 @@ pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
         let consumer = reading.of(&topic);
         loop {
             let copy = |head: [u8; HEAD], data: &[u8]| {
-                // SAFETY: `read` saw to it that both together are no more than `size`, for which there is room, says the
-                // caller. Their memory is a slot that this process can only read, or a private copy.
+                // SAFETY: `read` checked that both together are no more than `size`, for which `buffer` has room by the
+                // caller's contract. Their memory is a slot that this process can only read, or a private copy.
                 unsafe {
                     std::ptr::copy_nonoverlapping(head.as_ptr(), buffer.cast(), HEAD);
                     std::ptr::copy_nonoverlapping(data.as_ptr(), buffer.cast::<u8>().add(HEAD), data.len());
@@ -98,11 +98,11 @@ pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
             match reader::read(consumer, &topic, size, copy)? {
                 Read::Image => return Ok(1),
                 Read::Nothing => return Ok(0),
-                // The next one may fit. Each is passed over once, so this ends.
+                // The next one may fit. Each is skipped once, so this ends.
                 Read::TooLarge(len) => complain(
                     "read_data",
                     &format!(
-                        "an image of {len} bytes was passed over: with its head it is larger than the {size} bytes of \
+                        "an image of {len} bytes was skipped: with its header it is larger than the {size} bytes of \
                          init_flow(\"{topic}\", {size})"
                     ),
                 ),
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn read_data(buffer: *mut c_char) -> c_int {
     })
 }
 
-/// Leaves the topics in order when the program ends. Another thread that is in a call stays: the kernel will do it.
+/// Leaves the topics when the program ends. A handle that another thread is using stays: the kernel closes it.
 extern "C" fn leave() {
     let _ = catch_unwind(|| {
         if let Ok(mut reading) = READING.try_lock() {

@@ -4,21 +4,21 @@ use ring::{Consumer, Error};
 
 use super::HEAD;
 
-/// What a look gave.
+/// The result of an attempt to read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// Nothing that was not read before.
+    /// No new image.
     Nothing,
     /// An image, with its head.
     Image,
-    /// An image that is larger than the program's buffer was passed over; it has so many bytes.
+    /// An image that is larger than the program's buffer was skipped; its size in bytes.
     TooLarge(usize),
 }
 
 /// Copies the next image, with its head, to where `room` begins: at most `size` bytes. `copy` gets the head and the data.
 ///
-/// The topic is joined by the first call that finds it, at the oldest image. Its end is nothing to a program of this kind:
-/// it goes on when the topic does.
+/// The first call that finds the topic joins it, at the oldest image. Such a program ignores the end of the stream: it
+/// continues when the topic does.
 pub(super) fn read(
     consumer: &mut Option<Consumer>,
     topic: &str,

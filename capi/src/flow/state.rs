@@ -1,18 +1,18 @@
-//! What the three calls of a process share.
+//! The state that the three calls of a process share.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ring::{Consumer, Producer};
 
-/// The topic that the calls are about, and the size that the program gave with it.
+/// The topic of the calls, and the size that the program gave with it.
 #[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) topic: String,
     pub(super) size: usize,
 }
 
-/// A program may turn to another topic and back: where it was is kept.
+/// A program may switch to another topic and back: its position is kept.
 #[derive(Debug, Default)]
 pub(super) struct Side<T> {
     topics: Option<HashMap<String, Option<T>>>,
@@ -39,7 +39,7 @@ pub(super) static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
 pub(super) static READING: Mutex<Side<Consumer>> = Mutex::new(Side::new());
 pub(super) static WRITING: Mutex<Side<Producer>> = Mutex::new(Side::new());
 
-/// A panic leaves nothing half done that the next call would stumble over.
+/// A panic leaves no state that would make the next call fail.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

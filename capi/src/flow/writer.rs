@@ -14,19 +14,19 @@ pub(super) fn slots(size: usize, frame: usize) -> u32 {
     u32::try_from(slots.clamp(1, MOST_SLOTS)).unwrap_or(1)
 }
 
-/// The room that a slot takes in any case.
+/// The minimum size of a slot.
 fn room(bytes: usize) -> usize {
     bytes.max(1).checked_next_multiple_of(4096).unwrap_or(bytes)
 }
 
-/// Publishes an image. The topic is joined, or made, by the first one: only then the size of an image is known.
+/// Publishes an image. The first one joins, or creates, the topic: only then the size of an image is known.
 pub(super) fn write(
     producer: &mut Option<Producer>,
     topic: &str,
     size: usize,
     data: &[u8],
 ) -> Result<(), Error> {
-    // Removed meanwhile, or ours before a fork: once more, from the start.
+    // Removed meanwhile, or opened before a fork: once more, from the start.
     match attempt(producer, topic, size, data) {
         Err(Error::Removed { .. } | Error::Forked { .. }) => {
             *producer = None;
@@ -36,11 +36,11 @@ pub(super) fn write(
     }
 }
 
-/// What is there is joined as it is, if an image fits into it: another shape would hide the images in it from those who
-/// come later. Otherwise there is room for as many as the program said.
+/// An existing topic is joined as it is, if an image fits into its slots: another geometry would hide its images from late
+/// joiners. Otherwise the ring has room for as many images as the program's size.
 fn settings(topic: &str, size: usize, image: usize) -> ProducerBuilder {
     let builder = Producer::builder(topic).persistent(true);
-    // Whatever is wrong with it, opening it will say.
+    // Opening it reports what is wrong with it.
     let there = ring::inspect(topic, None).ok().and_then(|info| info.geometry);
     match there.filter(|shape| shape.slot_capacity >= image) {
         Some(shape) => builder
@@ -60,8 +60,8 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
     };
     let shape = open.geometry();
     if data.len() > shape.slot_capacity {
-        // No more images than now, and no more than what the program gave has room for. Some room to spare, since each new
-        // ring is one that newcomers do not look behind: images that are compressed differ in size all the time.
+        // No more images than now, and no more than the program's size has room for. Some extra room, since late joiners
+        // do not see the images of an earlier ring, and compressed images differ in size all the time.
         let depth = shape.depth.min(slots(size, data.len()));
         open.resize(room(data.len().saturating_add(data.len() / 4)), depth)?;
     }

@@ -252,6 +252,7 @@ int main(void) {
     reading.start = SHMFLOW_START_OLDEST;
     reading.on_lapped = SHMFLOW_ON_LAPPED_NEWEST;
     reading.max_leases = 2;
+    reading.report_no_producer = 1;
     reading.accepted_caps = "video/x-raw";
     shmflow_consumer *consumer;
     OK(shmflow_consumer_open("exercise", &reading, &consumer));
@@ -270,6 +271,11 @@ int main(void) {
     shmflow_frame *frame;
     OK(shmflow_consumer_receive(reader, 10000, &frame));
     CHECK(shmflow_frame_is_copy(frame) == 1 && memcmp(shmflow_frame_data(frame), "last", 4) == 0);
+    char copy[6] = "______";
+    CHECK(shmflow_frame_copy(frame, copy, 3) == 3 && memcmp(copy, "las___", 6) == 0);
+    CHECK(shmflow_frame_copy(frame, copy, sizeof copy) == 4 && memcmp(copy, "last__", 6) == 0);
+    CHECK(shmflow_frame_copy(frame, NULL, 0) == 0 && shmflow_frame_copy(frame, NULL, 1) == 0);
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_last_error_status());
     shmflow_frame_release(frame);
     shmflow_consumer_close(reader);
 

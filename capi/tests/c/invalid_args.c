@@ -149,6 +149,7 @@ static void nothing(void) {
     CHECK(shmflow_frame_ref(NULL) == NULL);
     shmflow_frame_release(NULL);
     CHECK(shmflow_frame_data(NULL) == NULL && shmflow_frame_length(NULL) == 0 && shmflow_frame_sequence(NULL) == 0);
+    CHECK(shmflow_frame_copy(NULL, crooked, sizeof crooked) == 0);
     CHECK(shmflow_frame_lost_before(NULL) == 0 && shmflow_frame_producer(NULL) == 0 && shmflow_frame_epoch(NULL) == 0);
     CHECK(shmflow_frame_is_copy(NULL) == 0 && shmflow_frame_flags(NULL) == 0 && shmflow_frame_clock(NULL) == 0);
     CHECK(shmflow_frame_capture_time(NULL) == SHMFLOW_NO_TIME && shmflow_frame_pts(NULL) == SHMFLOW_NO_TIME);

@@ -105,7 +105,7 @@ def both(flow, topic):
     assert flow.read() is None
     flow.write(b"")
     assert flow.read() == (3, b"")
-    # Smaller than an image: that one is passed over, the next one fits.
+    # Smaller than an image: that one is skipped, the next one fits.
     flow.init(one, 12)
     flow.write(b"too large")
     flow.write(b"fits")

@@ -35,6 +35,7 @@ from .errors import (
     InUse,
     InvalidArgument,
     MetadataError,
+    NoProducer,
     NoSlot,
     NoSpace,
     PermissionDenied,
@@ -45,6 +46,7 @@ from .errors import (
     Timeout,
     TooLarge,
     TopicNotFound,
+    WouldCopy,
 )
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "InUse",
     "InvalidArgument",
     "MetadataError",
+    "NoProducer",
     "NoSlot",
     "NoSpace",
     "PermissionDenied",
@@ -73,6 +76,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TopicNotFound",
+    "WouldCopy",
     "__version__",
     "gc",
     "inspect",

@@ -61,7 +61,7 @@ def _converted(frame: Frame, order: str) -> NDArray[Any]:
     name = frame.format
     if name is None:
         raise FormatError(
-            f"frame {frame.seq} does not say that it is a picture, so that it has no colours; give the consumer "
+            f"frame {frame.seq} carries no video layout, so that it has no colours; give the consumer "
             "caps=, or format=, width= and height="
         )
     cv2 = _opencv()
@@ -103,7 +103,7 @@ def _reordered(array: NDArray[Any], have: str, order: str) -> NDArray[Any]:
 
 
 def _colorimetry(frame: Frame) -> tuple[bool, int]:
-    """Whether the range is limited, and the number of the matrix: what the caps say, or what GStreamer assumes."""
+    """Whether the range is limited, and the number of the matrix: those of the caps, or GStreamer's defaults."""
     text = frame._colorimetry
     height = frame.height or 0
     standard = (True, 3 if height > 576 else 4)
@@ -112,7 +112,7 @@ def _colorimetry(frame: Frame) -> tuple[bool, int]:
     for name, (known_range, matrix) in _NAMED.items():
         if text == name or text.startswith(f"{name}-"):
             return known_range != 1, matrix
-    # range:matrix:transfer:primaries, as numbers. Somebody else wrote it.
+    # range:matrix:transfer:primaries, as numbers. Another process wrote it.
     parts = text.split(":")
     if len(parts) == 4:
         return parts[0] != "1", next((known for known in _MATRICES if str(known) == parts[1]), standard[1])
@@ -120,7 +120,7 @@ def _colorimetry(frame: Frame) -> tuple[bool, int]:
 
 
 def _quick(cv2: Any, picture: _Picture, order: str) -> NDArray[Any] | None:
-    """OpenCV's own conversion, for pictures it takes: of even size."""
+    """OpenCV's own conversion, for pictures that it supports: of even size."""
     import numpy as np
 
     name, planes, width, height = picture
@@ -214,7 +214,7 @@ def _multiplied(cv2: Any, yuv: NDArray[Any], limited: bool, matrix: int, order: 
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """What OpenCV takes: no negative strides."""
+    """An array that OpenCV accepts: no negative strides."""
     import numpy as np
 
     return array if all(stride > 0 for stride in array.strides) else np.ascontiguousarray(array)

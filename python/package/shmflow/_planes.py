@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Planes(dict[str, "NDArray[Any]"]):
-    """The planes of a frame, in the order in which they lie in memory: ``planes.y`` is ``planes["y"]``.
+    """The planes of a frame, in their order in memory: ``planes.y`` is ``planes["y"]``.
 
     Planar formats have ``y``, ``u``, ``v`` (``r``, ``g``, ``b``; and ``a``), semi-planar ones ``y`` and ``uv`` or
     ``vu``, packed ones ``pixels``.

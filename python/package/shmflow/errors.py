@@ -1,4 +1,4 @@
-"""What can go wrong. Every message says what happened, to which topic, and what to do about it."""
+"""The exceptions. Every message says what happened, to which topic, and what to do."""
 
 __all__ = [
     "Busy",
@@ -11,6 +11,7 @@ __all__ = [
     "InUse",
     "InvalidArgument",
     "MetadataError",
+    "NoProducer",
     "NoSlot",
     "NoSpace",
     "PermissionDenied",
@@ -21,6 +22,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TopicNotFound",
+    "WouldCopy",
 ]
 
 
@@ -29,15 +31,23 @@ class ShmflowError(Exception):
 
 
 class TopicNotFound(ShmflowError, FileNotFoundError):
-    """There is no such topic, and it was not to be waited for. ``errno`` is ``ENOENT``."""
+    """There is no such topic, and ``connect_timeout`` is 0. ``errno`` is ``ENOENT``."""
 
 
 class Timeout(ShmflowError, TimeoutError):
-    """Nothing came within the time given. ``errno`` is ``ETIMEDOUT``."""
+    """No frame, or no topic, arrived within the timeout. ``errno`` is ``ETIMEDOUT``."""
 
 
 class Ended(ShmflowError, EOFError):
     """The stream ended, and every frame of it was read. Iteration ends instead."""
+
+
+class NoProducer(ShmflowError):
+    """With ``report_no_producer=True``: everything was read, and no producer is left that has not ended the stream."""
+
+
+class WouldCopy(ShmflowError):
+    """With ``allow_copies=False``: the next frame could only be copied. It stays where it is until it is overwritten."""
 
 
 class Removed(ShmflowError):
@@ -49,7 +59,7 @@ class Closed(ShmflowError, ValueError):
 
 
 class ForkedError(ShmflowError, RuntimeError):
-    """The object was made before a ``fork`` and belongs to the parent process. Open the topic again in this one."""
+    """The object was created before a ``fork`` and belongs to the parent process. Open the topic again in this one."""
 
 
 class PermissionDenied(ShmflowError, PermissionError):
@@ -64,7 +74,7 @@ class NoSpace(ShmflowError, OSError):
 
 
 class SystemFailure(ShmflowError, OSError):
-    """The operating system refused, for a reason that no other class describes; ``errno`` says which."""
+    """Any other error of the operating system, as in ``errno``."""
 
 
 class NoSlot(ShmflowError):
@@ -72,7 +82,7 @@ class NoSlot(ShmflowError):
 
 
 class Full(ShmflowError):
-    """With ``overflow_policy="drop"``: consumers have not read what is there. The frame was dropped."""
+    """With ``overflow_policy="drop"``: the ring is full of unread frames. The frame was dropped."""
 
 
 class Standby(ShmflowError):
@@ -80,15 +90,15 @@ class Standby(ShmflowError):
 
 
 class InUse(ShmflowError):
-    """Others use the topic in a way that excludes this."""
+    """Another participant uses the topic in a way that excludes this operation."""
 
 
 class Busy(ShmflowError):
-    """Somebody has been opening or closing the topic for too long, most likely a stopped process."""
+    """Another process has been opening or closing the topic for too long; it is probably stopped."""
 
 
 class Corrupt(ShmflowError):
-    """The files of the topic hold what no correct program writes, or are of another version."""
+    """The files of the topic are corrupt, or have another layout version."""
 
 
 class TooLarge(ShmflowError, ValueError):
@@ -96,7 +106,7 @@ class TooLarge(ShmflowError, ValueError):
 
 
 class InvalidArgument(ShmflowError, ValueError):
-    """A topic's name or a setting that cannot work, or an array of another shape than the frame."""
+    """An invalid topic name or setting, or an array of another shape than the frame."""
 
 
 class FormatError(ShmflowError, ValueError):
@@ -104,4 +114,4 @@ class FormatError(ShmflowError, ValueError):
 
 
 class MetadataError(ShmflowError, ValueError):
-    """The frame's metadata block cannot be understood, or cannot be written."""
+    """The frame's metadata block cannot be decoded, or cannot be encoded."""

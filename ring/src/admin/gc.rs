@@ -14,52 +14,52 @@ use crate::sys::{lock, thread};
 use crate::topic::{FileKind, Topic, directory};
 use crate::trace::{self, Fields, Level};
 
-/// A topic whose lock somebody holds for longer is in use, whatever its state.
+/// A topic whose lifecycle lock a process holds for longer is in use, in any state.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What a collection did. From [`gc`].
+/// What [`gc`] removed.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct GcReport {
-    /// Topics that were removed: nobody took part any more.
+    /// Topics that were removed: they had no live participants.
     pub removed: Vec<String>,
-    /// Files that dead processes had been making, for any topic.
+    /// Temporary files of dead processes, for any topic.
     pub temp_files: u32,
-    /// Bytes of shared memory given back.
+    /// Bytes of shared memory that were freed.
     pub freed_bytes: u64,
-    /// Topics that stay, and why.
+    /// Topics that were not removed, and why.
     pub skipped: Vec<SkippedTopic>,
 }
 
-/// A topic that a collection did not remove.
+/// A topic that [`gc`] did not remove.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SkippedTopic {
     /// Its name.
     pub topic: String,
-    /// Why it stays.
+    /// Why it was not removed.
     pub reason: SkipReason,
 }
 
-/// Why a topic stays.
+/// Why [`gc`] did not remove a topic.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// So many participants live, or somebody is opening or closing it (0).
+    /// The number of live participants; 0 if a process is opening or closing it.
     InUse(u32),
-    /// Nobody takes part, but it was made to stay.
+    /// It has no participants, but is persistent.
     Persistent,
     /// It could not be removed, or is not what its name says.
     Failed(Error),
 }
 
 /// Removes what dead processes left in `dir` (`None`: `$SHMFLOW_DIR`, or else `/dev/shm`): topics whose participants are
-/// all dead, unless they are persistent; topics that were never finished; files that were being made.
+/// all dead, unless they are persistent; topics that were never finished; temporary files of dead processes.
 ///
-/// Producers have their directory collected, too: a process does so a second after it has opened a topic, once a minute at
-/// most, and at once if there is too little room.
+/// Producers run it, too: a process does so on its directory a second after it has opened a topic, once a minute at most,
+/// and at once if there is too little room.
 ///
-/// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not keep
+/// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not protect
 /// a topic: without producers it would wait in vain.
 ///
 /// A topic that cannot be removed is reported in [`GcReport::skipped`] and does not hinder the others.
@@ -91,19 +91,19 @@ pub fn gc(dir: Option<&Path>) -> Result<GcReport> {
     Ok(collected)
 }
 
-/// How long after an open the directory is collected: whoever has just opened a topic has a stream to start.
+/// How long after an open `gc` runs on the directory: a process that has just opened a topic has a stream to start.
 const DELAY: Duration = Duration::from_secs(1);
 /// A process does it so often at most.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
-/// Has a directory collected a little later, by a thread, unless this process did so a short while ago.
+/// Runs `gc` on a directory a little later, by a thread, unless this process did so a short while ago.
 pub(crate) fn gc_soon(dir: &Path) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let (now, last) = (monotonic_ns().max(1), LAST.load(Relaxed));
     let since = Duration::from_nanos(now.saturating_sub(last));
     if (last == 0 || since >= AT_MOST_EVERY) && LAST.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
         let dir = dir.to_path_buf();
-        // Without a thread it is done by whoever opens the next topic, or by `shmflow gc`.
+        // Without a thread the next process that opens a topic does it, or `shmflow gc`.
         let _ = thread::spawn("shmflow-collect", move || {
             std::thread::sleep(DELAY);
             // What could not be removed stays, as it did.
@@ -160,7 +160,7 @@ fn collect_topic(
     refused.map_or(Ok(()), |error| Err(SkipReason::Failed(error)))
 }
 
-/// Removes a temporary file if nobody is making it; its size.
+/// Removes a temporary file if no process is creating it; its size.
 fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let file = match open_existing(topic, path, true, true) {
         Ok(file) => file,
@@ -171,7 +171,7 @@ fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let fd = file.fd().map_err(io)?;
     // The name must still lead to what we locked: its maker may have given it its real one meanwhile.
     if lock::try_write(fd, lock::LIFECYCLE_BYTE).map_err(io)? && same_file(fd, path).map_err(io)? {
-        let blocks = nix::sys::stat::fstat(fd).map_err(|error| io(error.into()))?.st_blocks;
+        let blocks = rustix::fs::fstat(fd).map_err(|error| io(error.into()))?.st_blocks;
         unlink(path).map_err(|error| removal_error(topic, path, error))?;
         return Ok(Some(u64::try_from(blocks).unwrap_or(0).saturating_mul(512)));
     }

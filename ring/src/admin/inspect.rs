@@ -18,11 +18,11 @@ use crate::sys::files::files_of;
 use crate::sys::lock::{self, Probe};
 use crate::topic::{FileKind, Topic};
 
-/// Looks at a topic: its geometry, who takes part, how far each is, and what it takes of the memory. `dir` is where the
-/// topic lives; `None` for `$SHMFLOW_DIR`, or else `/dev/shm`.
+/// Inspects a topic: its geometry, its participants, the position of each, and the memory that it takes. `dir` is the
+/// directory of its files; `None` for `$SHMFLOW_DIR`, or else `/dev/shm`.
 ///
-/// It reads and never writes, needs permission to read only, and nobody notices. Whether a participant lives is told
-/// by the lock that it holds; for who may not even ask for that it is [`Liveness::Unknown`].
+/// It never writes, needs only read permission, and does not disturb the topic. A participant lives if it holds its lock;
+/// if the caller may not test the lock, liveness is [`Liveness::Unknown`].
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-inspect-{}", std::process::id()));
@@ -119,7 +119,7 @@ fn read_rings(topic: &Topic) -> Result<Vec<RingSnapshot>> {
     let files = files_of(topic).map_err(|error| Error::io(topic.name(), "list its files", error))?;
     for (kind, path) in files {
         if matches!(kind, FileKind::OldRing(_))
-            // One that cannot be read, or is gone by now, concerns nobody any more.
+            // One that cannot be read, or is gone by now, is not listed.
             && let Ok(ring) = RingSnapshot::read(topic, &path)
         {
             rings.entry(ring.geometry.epoch).or_insert(ring);

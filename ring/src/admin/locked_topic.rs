@@ -1,4 +1,4 @@
-//! A topic under its lifecycle lock, in the hands of somebody who is no participant.
+//! A topic under its lifecycle lock, held by a process that is not a participant.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ use crate::topic::{FileKind, Topic};
 /// How often to start again because the topic was removed or made meanwhile.
 const ATTEMPTS: usize = 100;
 
-/// A topic whose lifecycle lock we hold: nobody opens, grows or removes it.
+/// A topic whose lifecycle lock we hold: no other process opens, grows or removes it.
 #[derive(Debug)]
 pub(super) struct LockedTopic {
     topic: Topic,
@@ -46,8 +46,8 @@ pub(super) struct Removal {
 impl LockedTopic {
     /// Takes the lock of a topic, waiting at most so long ([`Error::Busy`]).
     ///
-    /// Files of a topic without a list of participants (somebody removed that by hand) have no lock: they get an empty
-    /// list first, so that whoever opens the topic at this moment waits for us or we for them.
+    /// Files of a topic without a `peers` (it was removed by hand) have no lock: they get an empty one first, so that a
+    /// process that opens the topic at this moment waits for us or we for it.
     pub(super) fn take(topic: &Topic, timeout: Duration, what: &str) -> Result<Self> {
         let path = topic.peers_path();
         let io = |error| Error::io(topic.name(), "examine the list of participants", error);
@@ -95,7 +95,7 @@ impl LockedTopic {
         fs::symlink_metadata(self.topic.ring_path()).is_ok()
     }
 
-    /// Removes all of the topic's files but those being made, and tells those who have it open.
+    /// Removes all of the topic's files but those being created, and notifies its participants.
     ///
     /// Nothing has changed if the first of them may not be removed.
     pub(super) fn remove(self) -> Result<Removal> {
@@ -136,7 +136,7 @@ pub(super) fn remove_files(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Resu
     let rank = |kind: &FileKind| match kind {
         FileKind::Ring | FileKind::OldRing(_) => 0,
         FileKind::Holds(_) => 1,
-        FileKind::ParticipantTable | FileKind::Temp(_) => 2,
+        FileKind::Peers | FileKind::Temp(_) => 2,
     };
     let mut ordered: Vec<_> = files.iter().filter(|(kind, _)| !matches!(kind, FileKind::Temp(_))).collect();
     ordered.sort_by_key(|(kind, _)| rank(kind));
@@ -202,7 +202,7 @@ impl Sleepers {
             let is_writable = writable.is_ok();
             let Ok(file) = writable.or_else(|_| open_existing(topic, path, false, true)) else { continue };
             let Some(fd) = file.get() else { continue };
-            // Nothing is written into a file that somebody has only called a ring.
+            // Nothing is written into a file that only has the name of a ring.
             if begins_with(fd, ring::MAGIC)
                 && let Ok(map) = Mapping::new(fd, PAGE as usize, Access::ReadOnly, false)
             {
@@ -221,12 +221,12 @@ impl Sleepers {
             if let Some(fd) = file.as_ref().and_then(GuardedFd::get)
                 && matches!(pread(fd, &mut bytes, offset), Ok(4))
             {
-                // Far from what publications make of it: whoever has loaded it finds another value.
+                // Far from the values of publications: a process that has loaded it finds another value.
                 let changed = u32::from_le_bytes(bytes) ^ (1 << 31);
                 let _ = pwrite(fd, &changed.to_le_bytes(), offset);
             }
             if let Some(word) = map.u32_at(*at) {
-                // The word itself is not touched: in a truncated file the call fails, and nobody dies of it.
+                // The word itself is not touched: in a truncated file the call fails, and no process dies of it.
                 let _ = futex::wake_all(word);
             }
         }

@@ -1,6 +1,6 @@
-//! Upkeep: which topics there are, what goes on in one, and getting rid of those that nobody needs.
+//! Administration: list and inspect topics, and remove those that are not needed.
 //!
-//! Nothing here maps a file that somebody else may truncate, and nothing judges by process ids.
+//! Nothing here maps a file that another process may truncate, and nothing judges by process ids.
 
 mod gc;
 mod inspect;
@@ -18,6 +18,7 @@ pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result, is_refusal};
 use crate::topic::{FileKind, directory};
@@ -40,9 +41,7 @@ use crate::topic::{FileKind, directory};
 pub fn topics(dir: Option<&Path>) -> Result<Vec<String>> {
     let found = scan(&directory(dir))?.into_iter();
     let topics = found.filter(|(_, files)| {
-        files.iter().any(|(kind, _)| {
-            matches!(kind, FileKind::ParticipantTable | FileKind::Ring | FileKind::OldRing(_))
-        })
+        files.iter().any(|(kind, _)| matches!(kind, FileKind::Peers | FileKind::Ring | FileKind::OldRing(_)))
     });
     Ok(topics.map(|(name, _)| name).collect())
 }
@@ -53,9 +52,9 @@ fn scan(dir: &Path) -> Result<BTreeMap<String, Vec<(FileKind, PathBuf)>>> {
         let what = format!("list the topics in {}", dir.display());
         if is_refusal(&error) {
             let (path, mode, owner_uid) = (dir.into(), None, None);
-            return Error::PermissionDenied { topic: String::new(), path, what, mode, owner_uid };
+            return Error::PermissionDenied { topic: Arc::default(), path, what, mode, owner_uid };
         }
-        Error::Io { topic: String::new(), what, source: error }
+        Error::Io { topic: Arc::default(), what, source: error }
     };
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(failed)? {

@@ -10,12 +10,12 @@ use crate::sys::files::files_of;
 use crate::topic::Topic;
 use crate::trace::{self, Fields, Level};
 
-/// Removes a topic's files and gives back its memory; the bytes of it. `dir` is where the topic lives; `None` for
+/// Removes a topic's files and frees its memory; returns the bytes freed. `dir` is the directory of its files; `None` for
 /// `$SHMFLOW_DIR`, or else `/dev/shm`.
 ///
-/// While somebody takes part it refuses, unless `force` is set: then consumers that wait get
+/// It refuses while the topic has live participants, unless `force` is set: then consumers that wait get
 /// [`Error::Removed`] at once, producers at their next frame, and frames that are still held stay valid until they are
-/// dropped. `force` also removes files that are no ring at all.
+/// dropped. `force` also removes files that are not a ring.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-rm-{}", std::process::id()));
@@ -31,8 +31,8 @@ use crate::trace::{self, Fields, Level};
 /// # Errors
 /// [`Error::TopicNotFound`]; [`Error::InUse`] unless `force` is set; [`Error::PermissionDenied`];
 /// [`Error::NotARing`] or [`Error::VersionMismatch`] unless `force` is set; [`Error::Busy`] if a stopped process is in the
-/// middle of opening or closing it, even if `force` is set: what it goes on with later could hit the next topic of this
-/// name.
+/// middle of opening or closing it, even if `force` is set: when it continues later, it could damage the next topic of
+/// this name.
 pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {
     let topic = Topic::new(topic, dir)?;
     let held = match LockedTopic::take(&topic, OPEN_TIMEOUT, "remove") {

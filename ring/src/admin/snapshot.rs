@@ -8,8 +8,8 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{FileStat, fstat};
 use nix::sys::uio::pread;
+use rustix::fs::{Stat, fstat};
 
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
@@ -21,7 +21,8 @@ use crate::layout::ring::{
     BadGeometry, GEOMETRY_WORDS, HOLDS_MAGIC, Header as RingHeader, HoldsHeader, LINE, PAGE, RingGeometry,
     Slot,
 };
-use crate::layout::words::{Entry, MAX_SEQ, PARTICIPANTS, State};
+use crate::layout::words::{Entry, PARTICIPANTS, State};
+use crate::protocol::lease::follow_index;
 use crate::sys::files::open_existing;
 use crate::sys::fork::GuardedFd;
 use crate::topic::Topic;
@@ -61,11 +62,11 @@ pub(super) struct File {
     topic: Topic,
     path: PathBuf,
     fd: GuardedFd,
-    pub(super) status: FileStat,
+    pub(super) status: Stat,
 }
 
 impl File {
-    /// Opens a file to look at it, whoever owns it.
+    /// Opens a file to inspect it, with any owner.
     pub(super) fn open(topic: &Topic, path: &Path) -> Result<Self> {
         Self::new(topic, path, open_existing(topic, path, false, true)?)
     }
@@ -155,7 +156,7 @@ impl PeersSnapshot {
         }
         let part = file.part(0, CAPS_AT)?;
         if part.word(offset_of!(Header, magic)) != MAGIC {
-            return Err(file.not_a_ring("it does not begin like a list of participants"));
+            return Err(file.not_a_ring("it does not start with the magic number of a participant table"));
         }
         let version = part.word(offset_of!(Header, version));
         if version != VERSION { Err(file.version(version)) } else { Ok(Self { part }) }
@@ -246,11 +247,11 @@ impl RingSnapshot {
             usize::from(geometry.slots).saturating_mul(LINE),
         )?;
         let head = header.word(offset_of!(RingHeader, head));
-        let next = next_seq(head, o.index_len, |seq| {
+        let next = follow_index(head, o.index_len, |seq| {
             let entry = usize::try_from(seq & o.index_len.saturating_sub(1)).unwrap_or(0);
             Entry::unpack(index.word(entry.saturating_mul(8)))
         });
-        let next = next.ok_or_else(|| Error::Corrupt {
+        let (next, _) = next.ok_or_else(|| Error::Corrupt {
             topic: topic.name().into(),
             what: crate::protocol::Corruption::Head.what().into(),
         })?;
@@ -286,20 +287,6 @@ impl RingSnapshot {
     }
 }
 
-/// The next sequence as the index tells it: `head` lags by the frames whose producers died or stand between the two.
-/// `None` if it is out of range.
-fn next_seq(head: u64, index_len: u64, entry: impl Fn(u64) -> Entry) -> Option<u64> {
-    let mut next = head;
-    for _ in 0..index_len {
-        let found = entry(next);
-        if next == 0 || next >= MAX_SEQ || found.seq != next || found.is_seal() {
-            break;
-        }
-        next = next.saturating_add(1);
-    }
-    (next < MAX_SEQ).then_some(next)
-}
-
 fn read_holders(topic: &Topic, geometry: &RingGeometry) -> Result<Option<Part>> {
     let file = File::open(topic, &topic.path(crate::topic::FileKind::Holds(geometry.holds)))?;
     let header = file.part(0, size_of::<HoldsHeader>())?;
@@ -315,21 +302,25 @@ fn read_holders(topic: &Topic, geometry: &RingGeometry) -> Result<Option<Part>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::words::MAX_SEQ;
 
     #[test]
     fn the_next_sequence_comes_from_the_index_where_head_lags() {
         let index = |seq: u64| Entry::new(if seq < 8 { seq } else { 0 }, 1);
-        assert_eq!(next_seq(1, 16, index), Some(8));
-        assert_eq!(next_seq(8, 16, index), Some(8));
-        assert_eq!(next_seq(0, 16, index), Some(0), "an epoch that has not started");
-        assert_eq!(next_seq(5, 16, |seq| if seq == 6 { Entry::seal(6) } else { index(seq) }), Some(6));
+        assert_eq!(follow_index(1, 16, index), Some((8, false)));
+        assert_eq!(follow_index(8, 16, index), Some((8, false)));
+        assert_eq!(follow_index(0, 16, index), Some((0, false)), "an epoch that has not started");
+        assert_eq!(
+            follow_index(5, 16, |seq| if seq == 6 { Entry::seal(6) } else { index(seq) }),
+            Some((6, true))
+        );
     }
 
     #[test]
     fn no_index_makes_the_search_long_or_wrong() {
-        assert_eq!(next_seq(1, 16, |seq| Entry::new(seq, 0)), Some(17));
+        assert_eq!(follow_index(1, 16, |seq| Entry::new(seq, 0)), Some((17, false)));
         for head in [MAX_SEQ - 1, MAX_SEQ, u64::MAX] {
-            assert_eq!(next_seq(head, 16, |seq| Entry::new(seq, 0)), None, "{head}");
+            assert_eq!(follow_index(head, 16, |seq| Entry::new(seq, 0)), None, "{head}");
         }
     }
 
@@ -337,7 +328,7 @@ mod tests {
     fn words_behind_the_end_are_zero() {
         let part = Part(vec![0xff; 12]);
         assert_eq!(part.word(4), u64::MAX);
-        for at in [5, 8, 12, 1 << 40, usize::MAX] {
+        for at in [5, 8, 12, usize::MAX - 8, usize::MAX] {
             assert_eq!(part.word(at), 0, "{at}");
         }
     }

@@ -1,4 +1,4 @@
-//! What an inspection tells.
+//! The results of an inspection.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::info::{Geometry, ParticipantId};
 use crate::shm::registration::Role;
 
-/// Whether a participant lives, as the lock says that it holds as long as it does. Never judged by its pid.
+/// Whether a participant lives, by the lock that it holds as long as it lives; never by its pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Liveness {
     /// It holds its lock; it may be stopped.
     Alive,
-    /// Nobody holds its lock: it died, and others have not cleaned up behind it yet.
+    /// Its lock is free: it died, and was not reaped yet.
     Dead,
     /// The lock could not be examined.
     Unknown,
@@ -20,7 +20,7 @@ pub enum Liveness {
 
 /// A topic at one moment. From [`inspect`](super::inspect).
 ///
-/// What is read of a running topic is from slightly different moments; no number is older than the call.
+/// The numbers of a running topic are from slightly different moments; none is older than the call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopicInfo {
@@ -28,9 +28,9 @@ pub struct TopicInfo {
     pub topic: String,
     /// The directory of its files.
     pub dir: PathBuf,
-    /// The geometry of its ring; `None` if its maker has not made one, or died before it could.
+    /// The geometry of its ring; `None` if the process that created the topic has not created one yet, or died before.
     pub geometry: Option<Geometry>,
-    /// Who takes part, by id. Those who only read do not register, and are not known.
+    /// The participants, by id. Read-only consumers do not register, and are not listed.
     pub participants: Vec<ParticipantInfo>,
     /// Sequence number of the next frame: one more than the frames that were ever published.
     pub next_seq: u64,
@@ -50,9 +50,9 @@ pub struct TopicInfo {
     pub persistent: bool,
     /// Its producers have ended the stream.
     pub ended: bool,
-    /// Somebody removed it; those who have it open are being told.
+    /// It was removed; its participants get [`Error::Removed`](crate::Error::Removed).
     pub removed: bool,
-    /// Its permissions admit consumers who only read.
+    /// Its permissions allow read-only consumers.
     pub allows_read_only: bool,
     /// When this was read, CLOCK_MONOTONIC in nanoseconds.
     pub(super) taken: u64,
@@ -66,11 +66,11 @@ pub struct TopicInfo {
 pub struct ParticipantInfo {
     /// Its id and generation.
     pub id: ParticipantId,
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// The name it gave itself.
+    /// Its name, for display.
     pub name: String,
-    /// Its process, as numbered in its own PID namespace: for people.
+    /// Its process, as numbered in its own PID namespace: for display.
     pub pid: u32,
     /// Whether it lives.
     pub liveness: Liveness,
@@ -78,7 +78,7 @@ pub struct ParticipantInfo {
     pub active: bool,
     /// How long ago it joined.
     pub age: Duration,
-    /// The epoch it works in.
+    /// The epoch that it reads or writes.
     pub epoch: u64,
     /// Consumer: the sequence that it wants next.
     pub cursor: Option<u64>,
@@ -88,7 +88,7 @@ pub struct ParticipantInfo {
     pub frames: u64,
     /// Payload bytes received, or published.
     pub bytes: u64,
-    /// Frames that it lost because they were overwritten, or dropped for want of a slot.
+    /// Frames that it lost because they were overwritten (consumer), or dropped because no slot was free (producer).
     pub lost: u64,
     /// Consumer: frames received as copies.
     pub copied: u64,
@@ -97,19 +97,19 @@ pub struct ParticipantInfo {
     pub held_slots: Option<u32>,
     /// Producer: slots into which it is writing.
     pub claimed_slots: u32,
-    /// Consumer: what it would like to receive.
+    /// Consumer: the caps that it accepts.
     pub accepted_caps: Option<String>,
     /// Consumer: it waits for a frame. (One that was killed while it waited shows it, too.)
     pub waiting: bool,
     /// Producer: its stream ended before this sequence.
     pub end_seq: Option<u64>,
-    /// Producer: the one of several whose frames count.
+    /// Producer: it is the primary.
     pub primary: bool,
     /// Producer: it excludes others.
     pub exclusive: bool,
 }
 
-/// How fast a topic, or a participant, goes. From [`TopicInfo::rate_since`].
+/// The frame rate of a topic, or of a participant. From [`TopicInfo::rate_since`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
@@ -136,17 +136,17 @@ impl TopicInfo {
         self.participants.iter().filter(|p| p.role == Role::Consumer)
     }
 
-    /// Whether somebody takes part who lives, or may live.
+    /// Whether it has a participant that lives, or may live.
     #[must_use]
     pub fn in_use(&self) -> bool {
         self.participants.iter().any(|p| p.liveness != Liveness::Dead)
     }
 
-    /// How fast frames were published between two inspections. `None` if no time lies between them, or the topic was
-    /// made anew meanwhile.
+    /// The rate at which frames were published between two inspections. `None` if they were at the same time, or the topic
+    /// was recreated meanwhile.
     ///
-    /// Bytes are those of the producers that took part at both moments or joined in between; what one published that
-    /// has left meanwhile is not known any more.
+    /// Bytes are those of the producers that were registered at both moments or joined in between; what a producer
+    /// published that has left meanwhile is not known any more.
     ///
     /// ```
     /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-rate-{}", std::process::id()));

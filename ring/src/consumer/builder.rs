@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::place::Placeless;
 use super::pool::Pool;
-use super::receive::why_unregistered;
 use super::wait::ArrivalTimer;
-use super::{Consumer, ConsumerStats};
+use super::{Consumer, ConsumerStats, CopyReason};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
@@ -19,17 +19,18 @@ use crate::sys::watch::{Appeared, Watch};
 use crate::topic::{FileKind, Topic};
 use crate::trace::{self, ConsumerTrace, Fields, Level};
 
-/// Where a consumer goes on when frames that it had not read were overwritten.
+/// Where a consumer continues when it was lapped: frames that it had not read were overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnLapped {
-    /// At the oldest frame that is still there: the fewest are lost.
+    /// At the oldest frame in the ring: the fewest are lost.
     #[default]
     Oldest,
     /// At the newest: the least delay.
     Newest,
 }
 
-/// Settings to open a topic with as a consumer.
+/// Options to open a topic with as a consumer.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until `open` is called"]
 pub struct ConsumerBuilder {
@@ -39,6 +40,8 @@ pub struct ConsumerBuilder {
     start: StartAt,
     on_lapped: OnLapped,
     max_leases: Option<u32>,
+    allow_copies: bool,
+    report_no_producer: bool,
     read_only: bool,
     /// `None`: do not wait; `Some(None)`: for ever.
     wait: Option<Option<Duration>>,
@@ -62,6 +65,8 @@ impl ConsumerBuilder {
             start: StartAt::default(),
             on_lapped: OnLapped::default(),
             max_leases: None,
+            allow_copies: true,
+            report_no_producer: false,
             read_only: false,
             wait: None,
             cancel_token: CancelToken::new(),
@@ -77,28 +82,59 @@ impl ConsumerBuilder {
         self
     }
 
-    /// A name for people to see; at most 64 bytes. Default: the name of the process.
+    /// A name for display; at most 64 bytes. Default: the name of the process.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Where to start. Default: at the oldest frame that is still there.
+    /// Where to start. Default: at the oldest frame in the ring.
     pub fn start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
 
-    /// Where to go on when frames were overwritten. Default: at the oldest.
+    /// Where to continue when frames were overwritten. Default: at the oldest.
     pub fn on_lapped(mut self, on_lapped: OnLapped) -> Self {
         self.on_lapped = on_lapped;
         self
     }
 
-    /// How many frames this consumer may hold without copies, at least 1. Beyond it, and when producers would run
-    /// short of slots, it receives copies. Default: half the depth.
+    /// Leases that this consumer may hold at a time, at least 1. Beyond that, and when producers would run short of
+    /// slots, it receives copies. Default: half the depth.
     pub fn max_leases(mut self, frames: u32) -> Self {
         self.max_leases = Some(frames.max(1));
+        self
+    }
+
+    /// Whether frames that cannot be leased are received as copies. Without, receiving gives [`Error::WouldCopy`] and leaves
+    /// the frame where it is: for programs that would rather drop frames, or release some, than copy 33 MB. Default true.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-nocopy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/nocopy").dir(&dir).open()?;
+    /// let builder = shmflow::Consumer::builder("doc/nocopy").dir(&dir);
+    /// let mut consumer = builder.max_leases(1).allow_copies(false).open()?;
+    /// for _ in 0..2 { producer.write(b"x")?; }
+    /// let first = consumer.recv()?;
+    /// assert!(matches!(consumer.recv(), Err(shmflow::Error::WouldCopy { .. })));
+    /// drop(first);
+    /// assert_eq!(consumer.recv()?.seq(), 2);
+    /// # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn allow_copies(mut self, allow: bool) -> Self {
+        self.allow_copies = allow;
+        self
+    }
+
+    /// Whether a wait for a frame ends with [`Error::NoProducer`] when everything was read and no producer is left, or was
+    /// there from the beginning, and the stream has not [ended](crate::Producer::end): the producer left without saying
+    /// so, or died. Noticed within a second, and reported once each time: the next call waits for the next producer. Default
+    /// false: wait for it.
+    pub fn report_no_producer(mut self, report: bool) -> Self {
+        self.report_no_producer = report;
         self
     }
 
@@ -109,20 +145,21 @@ impl ConsumerBuilder {
         self
     }
 
-    /// If the topic is not there, wait for it: at most so long, or for ever (`None`). Default: do not wait.
+    /// If the topic does not exist yet, wait for it: at most this long, or for ever (`None`). Default: do not wait (in
+    /// Python the default is for ever).
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.wait = Some(timeout.into());
         self
     }
 
-    /// An cancel_token made earlier, which ends the wait for the topic too.
+    /// A cancel token made earlier, which also ends the wait for the topic.
     pub fn cancel_token(mut self, cancel_token: &CancelToken) -> Self {
         self.cancel_token = cancel_token.clone();
         self
     }
 
-    /// Allow a topic that belongs to another user than ourselves or root. Whoever owns its files can end this
-    /// process by truncating them.
+    /// Allow a topic that belongs to a user other than this one or root. The owner of its files can end this process by
+    /// truncating them.
     pub fn allow_foreign_owner(mut self, allow: bool) -> Self {
         self.allow_foreign = allow;
         self
@@ -144,13 +181,17 @@ impl ConsumerBuilder {
     /// Opens the topic.
     ///
     /// # Errors
-    /// [`Error::TopicNotFound`] if it is not there and was not to be waited for, [`Error::Timeout`] if it did not come in
-    /// time, [`Error::Cancelled`]; [`Error::InvalidTopicName`]; [`Error::PermissionDenied`], [`Error::ForeignOwner`];
+    /// [`Error::TopicNotFound`] if it does not exist and the consumer does not wait, [`Error::Timeout`] if it was not
+    /// created in time, [`Error::Cancelled`]; [`Error::InvalidTopicName`]; [`Error::PermissionDenied`], [`Error::ForeignOwner`];
     /// [`Error::ReadOnlyNotAllowed`]; [`Error::NotARing`], [`Error::VersionMismatch`], [`Error::Corrupt`];
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         super::check_accepted_caps(&self.accepted_caps)?;
+        if self.read_only && !self.allow_copies {
+            let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
+            return Err(Error::InvalidArgument { what });
+        }
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
             accepted_caps: self.accepted_caps.clone(),
@@ -172,10 +213,15 @@ impl ConsumerBuilder {
             }
             (result, _) => result?,
         };
-        let reason = opened.epoch.member.id().is_none().then(|| why_unregistered(&opened.epoch));
+        let reason = opened.epoch.member.id().is_none().then(|| self.unregistered().as_str());
         let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };
         trace::event(Level::Debug, "consumer attached", topic.name(), fields);
-        Ok(self.consumer(opened))
+        Ok(self.consumer(opened, options))
+    }
+
+    /// Why it has no place among the participants, if it has none.
+    fn unregistered(&self) -> CopyReason {
+        if self.read_only { CopyReason::ReadOnly } else { CopyReason::NotRegistered }
     }
 
     fn wait_and_open(
@@ -195,13 +241,18 @@ impl ConsumerBuilder {
             }
             match watch.wait(file.as_ref(), deadline, &self.cancel_token)? {
                 Appeared::Changed => {}
-                Appeared::TimedOut => return Err(Error::Timeout { topic: topic.name().into() }),
+                Appeared::TimedOut => {
+                    return Err(Error::Timeout {
+                        topic: topic.name().into(),
+                        what: "there is no such topic yet; start its producer, in the same directory",
+                    });
+                }
                 Appeared::Cancelled => return Err(Error::Cancelled { topic: topic.name().into() }),
             }
         }
     }
 
-    fn consumer(self, opened: Opened) -> Consumer {
+    fn consumer(self, opened: Opened, options: Options) -> Consumer {
         let Opened { epoch, cursor, initial_end } = opened;
         let mode = Mode {
             write_ring: false,
@@ -209,6 +260,8 @@ impl ConsumerBuilder {
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
         };
+        let placeless = (!self.read_only && epoch.member.id().is_none())
+            .then(|| Box::new(Placeless::new(options.name, options.accepted_caps)));
         let max_leases = self.max_leases.unwrap_or((epoch.geometry.depth / 2).max(1));
         Consumer {
             epoch,
@@ -218,6 +271,9 @@ impl ConsumerBuilder {
             lost: 0,
             on_lapped: self.on_lapped,
             max_leases,
+            allow_copies: self.allow_copies,
+            report_no_producer: self.report_no_producer,
+            reported_no_producer: false,
             leases: Arc::default(),
             pool: Pool::default(),
             cancel_token: self.cancel_token,
@@ -225,6 +281,7 @@ impl ConsumerBuilder {
             known_end: initial_end,
             pace: ArrivalTimer::default(),
             poll_fd: None,
+            placeless,
             room: super::frame::FrameAlloc::default(),
             trace: ConsumerTrace::default(),
         }

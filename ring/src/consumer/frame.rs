@@ -8,9 +8,10 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::CopyReason;
 use super::pool::Pooled;
+use super::receive::Unreadable;
 use crate::info::ParticipantId;
-use crate::meta::{Meta, MetaError};
 use crate::protocol::lease;
 use crate::shm::epoch::Epoch;
 
@@ -18,6 +19,18 @@ use crate::shm::epoch::Epoch;
 ///
 /// Usually a lease: the bytes are the producer's, in shared memory, and stay as they are until the last clone is
 /// dropped, on any thread, even after the consumer is gone. See [`is_copy`](Self::is_copy) for when they are not.
+///
+/// # Whom this trusts
+/// That the bytes stay as they are is the word of all processes that may write the topic's `ring` and `holds` files. A
+/// `&[u8]` of a lease is sound only if they keep it: if one of them writes there nevertheless, the behaviour is undefined.
+/// Files of your own, or of root, which are all that is opened without
+/// [`allow_foreign_owner`](crate::ConsumerBuilder::allow_foreign_owner), are written by processes that could do worse to
+/// yours, unless `perms` lets others in.
+///
+/// Whoever does not trust a producer reads by [`copy_to`](Self::copy_to) or [`to_vec`](Self::to_vec), or opens the topic
+/// [`read_only`](crate::ConsumerBuilder::read_only), so that every frame is such a copy. Those are sound whatever others
+/// do: at worst the copy is a mixture of what was there at different times. [`len`](Self::len), the metadata and everything
+/// else but the bytes never depend on that trust.
 #[derive(Clone)]
 pub struct Frame {
     inner: Arc<Inner>,
@@ -33,10 +46,10 @@ struct Inner {
 
 pub(super) enum Body {
     Leased(Leased),
-    Copied { payload: Pooled, meta: Vec<u8> },
+    Copied { payload: Pooled, meta: Vec<u8>, reason: CopyReason },
 }
 
-/// Memory for the next frame, asked for while there is nothing else to do.
+/// Memory for the next frame, allocated while there is nothing else to do.
 ///
 /// The allocator's code has left the caches when frames come at the pace of video: its first call then takes 1.5 to 3 µs,
 /// of the 5 µs from publication to here.
@@ -53,7 +66,7 @@ impl FrameAlloc {
 
     fn fill(&mut self, inner: Inner) -> Arc<Inner> {
         let Some(mut room) = self.0.take() else { return Arc::new(inner) };
-        // Nobody else ever had it.
+        // No other code ever had it.
         let Some(place) = Arc::get_mut(&mut room) else { return Arc::new(inner) };
         place.write(inner);
         // SAFETY: written just now.
@@ -98,25 +111,28 @@ impl Leased {
         self.epoch.slot(self.slot).generation.load(Relaxed)
     }
 
-    pub(super) fn slot(&self) -> u16 {
-        self.slot
-    }
-
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// The payload and the metadata, copied.
-    pub(super) fn copy(&self, mut payload: Pooled) -> Body {
-        payload.bytes.copy_from_slice(self.bytes());
+    pub(super) fn copy(&self, mut payload: Pooled, reason: CopyReason) -> Result<Body, Unreadable> {
+        if !self.copy_to(&mut payload) {
+            return Err(Unreadable::Lengths);
+        }
         let mut meta = Vec::new();
         self.read_meta(&mut meta);
-        Body::Copied { payload, meta }
+        Ok(Body::Copied { payload, meta, reason })
+    }
+
+    /// Copies the first bytes of the payload, which no reference leads to meanwhile. `false` if it has fewer.
+    fn copy_to(&self, dst: &mut [u8]) -> bool {
+        dst.len() <= self.len && self.epoch.copy_payload(self.slot, 0, dst)
     }
 
     fn bytes(&self) -> &[u8] {
         // SAFETY: published, and our bit keeps it from being claimed; producers keep to the protocol by the trust that
-        // write permission is.
+        // write permission is. (Who does not trust them calls `copy_to`.)
         unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len) }
     }
 
@@ -172,11 +188,77 @@ impl Frame {
         self.inner.epoch
     }
 
-    /// Whether the bytes are a private copy: because the consumer only reads, or came as the 57th, or holds as many
-    /// leases as it may, or producers would run short of slots.
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.len,
+            Body::Copied { payload, .. } => payload.len(),
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies its first bytes, as many as there are and fit; how many that were.
+    ///
+    /// Sound even if a process that may write the topic breaks the protocol and changes them meanwhile.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-copy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/copy").dir(&dir).open()?;
+    /// # let mut consumer = shmflow::Consumer::builder("doc/copy").dir(&dir).open()?;
+    /// # producer.write(b"hello")?;
+    /// let frame = consumer.recv()?;
+    /// let mut buffer = [0; 1024];
+    /// let copied = frame.copy_to(&mut buffer);
+    /// assert_eq!(&buffer[..copied], b"hello");
+    /// # drop((frame, consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn copy_to(&self, buffer: &mut [u8]) -> usize {
+        let len = self.len().min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..len) else { return 0 };
+        match &self.inner.body {
+            Body::Leased(leased) => {
+                if !leased.copy_to(buffer) {
+                    // The file was cut short.
+                    return 0;
+                }
+            }
+            Body::Copied { payload, .. } => buffer.copy_from_slice(payload.get(..len).unwrap_or_default()),
+        }
+        len
+    }
+
+    /// Its bytes, copied as [`copy_to`](Self::copy_to) does.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        let copied = self.copy_to(&mut bytes);
+        bytes.truncate(copied);
+        bytes
+    }
+
+    /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does: because the consumer only reads, or found no place among the 56 that can hold
+    /// leases, or holds as many leases as it may, or producers would run short of slots, or the ring's memory has holes.
     #[must_use]
     pub fn is_copy(&self) -> bool {
-        matches!(self.inner.body, Body::Copied { .. })
+        self.copy_reason().is_some()
+    }
+
+    /// Why the bytes are a private copy; `None` for a lease. See
+    /// [`allow_copies`](crate::ConsumerBuilder::allow_copies) to have none.
+    #[must_use]
+    pub fn copy_reason(&self) -> Option<CopyReason> {
+        match self.inner.body {
+            Body::Leased(_) => None,
+            Body::Copied { reason, .. } => Some(reason),
+        }
     }
 
     /// The metadata block as it was written; empty if there is none.
@@ -187,32 +269,24 @@ impl Frame {
         block
     }
 
-    /// Replaces what is in `block` by the metadata block as it was written, which is nothing if there is none. Allocates
-    /// only if `block` has too little room: for those who read frame after frame.
+    /// Replaces the content of `block` by the metadata block as it was written, empty if there is none. Allocates only if
+    /// `block` has too little room: for consumers that read frame after frame.
     pub fn read_meta(&self, block: &mut Vec<u8>) {
         match &self.inner.body {
             Body::Leased(leased) => leased.read_meta(block),
             Body::Copied { meta, .. } => block.clone_from(meta),
         }
     }
-
-    /// The metadata; `None` for bare bytes.
-    ///
-    /// # Errors
-    /// If the block cannot be understood.
-    pub fn meta(&self) -> Result<Option<Meta>, MetaError> {
-        let block = self.meta_bytes();
-        if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) }
-    }
 }
 
+/// Of a lease, sound only as far as those who may write the topic keep to the protocol: see [`Frame`].
 impl Deref for Frame {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match &self.inner.body {
             Body::Leased(leased) => leased.bytes(),
-            Body::Copied { payload, .. } => &payload.bytes,
+            Body::Copied { payload, .. } => payload,
         }
     }
 }

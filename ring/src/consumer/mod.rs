@@ -1,13 +1,16 @@
 //! Reading frames from a topic.
 
 mod builder;
+mod copy_reason;
 mod frame;
+mod place;
 mod poll_fd;
 mod pool;
 mod receive;
 mod wait;
 
 pub use builder::{ConsumerBuilder, OnLapped};
+pub use copy_reason::CopyReason;
 pub use frame::Frame;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
@@ -19,6 +22,7 @@ use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::peers::CAPS_BYTES;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
+use crate::lifecycle::follow;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{newest_readable, next_seq};
@@ -51,20 +55,27 @@ pub struct Consumer {
     old: Vec<Weak<Epoch>>,
     mode: Mode,
     cursor: u64,
-    /// Lost since the last frame that was given out.
+    /// Frames lost since the last received frame.
     lost: u64,
     on_lapped: OnLapped,
     max_leases: u32,
+    allow_copies: bool,
+    /// Whether to report that no producer is left.
+    report_no_producer: bool,
+    /// That was reported, and none has come since.
+    reported_no_producer: bool,
     /// Leases given out and not dropped yet.
     leases: Arc<AtomicU32>,
     pool: Pool,
     cancel_token: CancelToken,
     stats: ConsumerStats,
-    /// The newest end that is not to be told: it was told already, or was there before us.
+    /// The newest end that is not to be reported: it was reported already, or was there before this consumer.
     known_end: Option<End>,
     pace: wait::ArrivalTimer,
-    /// Once somebody has asked for a descriptor.
+    /// Set once the program has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
+    /// As long as it has no place among the participants, but would like one.
+    placeless: Option<Box<place::Placeless>>,
     room: frame::FrameAlloc,
     /// What was told of copies and losses.
     trace: ConsumerTrace,
@@ -86,13 +97,13 @@ pub struct ConsumerStats {
     pub leases: u32,
 }
 
-/// Who produces into a topic.
+/// The producers of a topic, and whether its stream has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStatus {
     /// Producers that are alive.
     pub producers: u32,
-    /// The stream has ended: every producer has said so, or the last one did before it left.
+    /// The stream has ended: every producer ended it, or the last one did before it left.
     pub ended: bool,
 }
 
@@ -125,29 +136,27 @@ impl Consumer {
         self.epoch.member.topic_name()
     }
 
-    #[cfg(feature = "zerocopy")]
-    pub(crate) fn member(&self) -> &crate::shm::registration::Registration {
-        &self.epoch.member
-    }
-
-    /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies.
+    /// This consumer among the topic's participants; `None` if it is not registered, and so receives copies. One that opened
+    /// when there was no place tries again from time to time.
     #[must_use]
     pub fn id(&self) -> Option<ParticipantId> {
         let member = &self.epoch.member;
         member.id().map(|id| ParticipantId { id, generation: member.generation() })
     }
 
-    /// The next frame, waiting for it as long as it takes.
+    /// The next frame; waits for it without a limit.
     ///
     /// # Errors
     /// [`Error::Ended`], once for each end, when everything was read and the producers ended the stream. It may go on
-    /// later: the next call waits for that. [`Error::Cancelled`]; [`Error::Removed`] if the topic was removed: open it
+    /// later: the next call waits for that. [`Error::NoProducer`] and [`Error::WouldCopy`] if the builder asked for them
+    /// ([`report_no_producer`](ConsumerBuilder::report_no_producer),
+    /// [`allow_copies`](ConsumerBuilder::allow_copies)). [`Error::Cancelled`]; [`Error::Removed`] if the topic was removed: open it
     /// again; [`Error::Corrupt`].
     pub fn recv(&mut self) -> Result<Frame> {
         self.recv_until(None)
     }
 
-    /// The next frame, waiting at most so long.
+    /// The next frame; waits for it at most `timeout`.
     ///
     /// # Errors
     /// As [`recv`](Self::recv), and [`Error::Timeout`].
@@ -156,8 +165,8 @@ impl Consumer {
     }
 
     /// The next frame if there is one. Makes no system call (one or two when it finds nothing and
-    /// [`poll_fd`](Self::poll_fd) is in use, and when it looks, every five seconds at most, whether the topic is still
-    /// there). Does not tell the end of the stream.
+    /// [`poll_fd`](Self::poll_fd) is in use, and when it checks, every five seconds at most, whether the topic still
+    /// exists). Does not report the end of the stream.
     ///
     /// # Errors
     /// [`Error::Removed`] if the topic is gone and every frame of it was read; [`Error::Corrupt`].
@@ -175,39 +184,47 @@ impl Consumer {
     }
 
     /// Frames until the stream ends or an error occurs; the error, other than the end, is the last item. Another
-    /// iterator waits for the stream to go on.
+    /// iterator waits for the stream to continue.
     pub fn iter(&mut self) -> Iter<'_> {
         Iter { consumer: self, done: false }
     }
 
-    /// Ends waits from other threads.
+    /// Cancels waits from other threads.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
     }
 
-    /// Leaves out everything but the newest frame that is there. What is left out does not count as lost.
+    /// Skips all frames in the ring but the newest. They do not count as lost.
     ///
     /// # Errors
     /// [`Error::Removed`], [`Error::Corrupt`].
     pub fn skip_to_newest(&mut self) -> Result<()> {
         self.epoch.member.check_fork()?;
+        // Those after a sealed one may be empty: then the newest is further back. ParticipantSnapshot only if it is in them, since the
+        // names of those that we have yet to follow into are kept.
+        let mut ahead = Arc::clone(&self.epoch);
+        let mut found = None;
         loop {
-            let corrupt = |epoch: &Epoch, corruption| epoch.corrupt(corruption);
-            let (next, sealed) = next_seq(&*self.epoch).map_err(|c| corrupt(&self.epoch, c))?;
-            let newest =
-                newest_readable(&*self.epoch, self.cursor.max(1)).map_err(|c| corrupt(&self.epoch, c))?;
-            if sealed && newest.is_none() {
-                self.advance(next);
-                self.follow()?;
-                continue;
+            let (next, sealed) = next_seq(&*ahead).map_err(|c| ahead.corrupt(c))?;
+            let newest = newest_readable(&*ahead, self.cursor.max(1)).map_err(|c| ahead.corrupt(c))?;
+            let is_last = !sealed;
+            if newest.is_some() || (is_last && found.is_none()) {
+                if !Arc::ptr_eq(&ahead, &self.epoch) {
+                    self.enter(Arc::clone(&ahead));
+                }
+                found = Some(newest.unwrap_or(next));
             }
-            self.advance(newest.unwrap_or(next).max(self.cursor));
-            return Ok(());
+            if is_last {
+                break;
+            }
+            ahead = follow::next(&ahead, self.mode)?;
         }
+        self.advance(found.unwrap_or(0).max(self.cursor));
+        Ok(())
     }
 
-    /// Tells producers which caps this consumer accepts, as GStreamer writes them; empty if it does not state any.
+    /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them; empty for not stated.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] beyond 8192 bytes.
@@ -216,24 +233,26 @@ impl Consumer {
         self.epoch.member.check_fork()?;
         if let Some(id) = self.epoch.member.id() {
             ConsumerInfo::write(&self.epoch.member.peers, id, caps);
+        } else if let Some(placeless) = &mut self.placeless {
+            placeless.accepted_caps = caps.into();
         }
         Ok(())
     }
 
-    /// Who produces into the topic.
+    /// The topic's producers, and whether its stream has ended.
     #[must_use]
     pub fn stream_status(&self) -> StreamStatus {
         let peers = &self.epoch.member.peers;
         StreamStatus { producers: peers.producers().count_ones(), ended: peers.end().is_some() }
     }
 
-    /// Whether a producer of this topic, such as that of a [`Frame`], takes part and is alive.
+    /// Whether a producer of this topic, such as that of a [`Frame`], is registered and alive.
     #[must_use]
     pub fn is_producing(&self, producer: ParticipantId) -> bool {
         let peers = &self.epoch.member.peers;
         producer.id < PRODUCERS
             && peers.producers() & bit(producer.id) != 0
-            && peers.participant(producer.id).generation.load(SeqCst) == producer.generation
+            && peers.load(&peers.participant(producer.id).generation) == producer.generation
     }
 
     /// The geometry of the ring now being read.
@@ -252,6 +271,16 @@ impl Consumer {
     #[must_use]
     pub fn stats(&self) -> ConsumerStats {
         ConsumerStats { leases: self.leases.load(Relaxed), ..self.stats }
+    }
+
+    /// The topic's name, for errors that may come again and again: a time-out makes no copy of it.
+    fn topic_shared(&self) -> Arc<str> {
+        self.epoch.member.topic_shared()
+    }
+
+    #[cfg(any(test, feature = "zerocopy"))]
+    pub(crate) fn member(&self) -> &Arc<crate::shm::registration::Registration> {
+        &self.epoch.member
     }
 
     /// The next wanted sequence, for us and for the producers that choose slots.

@@ -10,7 +10,7 @@
 //! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
 //! - `QUIT`: the watcher ends.
 //!
-//! **The descriptor is readable exactly in `IDLE`** as seen by who holds the mutex: the change of the word and the write
+//! **The descriptor is readable exactly in `IDLE`** as seen by the thread that holds the mutex: the change of the word and the write
 //! or read of the eventfd are made together under it. From this follows:
 //!
 //! - *No wake-up is lost.* The consumer goes from `IDLE` to `ARMED` only after it has looked and found nothing, and gives
@@ -26,7 +26,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ use rustix::io::Errno;
 use super::Consumer;
 use super::wait::{ArrivalTimer, WaitCondition};
 use crate::error::{Error, Result};
+use crate::protocol::poll_fd::{self, ARMED, IDLE, Level};
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
@@ -44,14 +45,10 @@ use crate::sys::fork::GuardedFd;
 use crate::sys::futex::{self, Woken};
 use crate::sys::thread;
 
-const IDLE: u32 = 0;
-const ARMED: u32 = 1;
-const QUIT: u32 = 2;
-
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
 const REFUSED: Duration = Duration::from_millis(20);
 
-/// The longest time between two questions to an cancel_token that asks.
+/// The longest time between two calls of a cancel token's check.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The consumer's end: the descriptor and the watcher.
@@ -68,7 +65,7 @@ struct Shared {
     word: AtomicU32,
     /// Readable in `IDLE`.
     event: GuardedFd,
-    /// LockedTopic while `word` and `event` change; what the watcher is to take up next.
+    /// Held while `word` and `event` change; what the watcher is to take up next.
     order: Mutex<Option<WatchRequest>>,
     /// The watcher found that the topic's files are gone.
     gone: AtomicBool,
@@ -81,6 +78,7 @@ struct WatchRequest {
     epoch: Arc<Epoch>,
     cursor: u64,
     known_end: Option<End>,
+    reports_absence: bool,
 }
 
 impl ReadyFd {
@@ -104,6 +102,11 @@ impl ReadyFd {
         self.shared.event.get().ok_or_else(|| Error::Forked { topic: topic.into() })
     }
 
+    /// Whether the watcher rests, as it then does until the consumer wants it to watch.
+    pub(super) fn rests(&self) -> bool {
+        self.shared.word.load(Acquire) == IDLE
+    }
+
     /// Whether the watcher saw that the topic is gone.
     pub(super) fn is_gone(&self) -> bool {
         self.shared.gone.load(Relaxed)
@@ -112,19 +115,7 @@ impl ReadyFd {
     /// The consumer found nothing: makes the descriptor unreadable until there is something. No system call if it is so
     /// already.
     fn rearm(&self, order: impl FnOnce() -> WatchRequest) {
-        let shared = &*self.shared;
-        if shared.word.load(Acquire) != IDLE {
-            // The cursor given then is not beyond the present one: whatever is news now was, or will be, to the watcher.
-            return;
-        }
-        let mut next = shared.lock();
-        *next = Some(order());
-        // Nobody but us leaves `IDLE`, so it still is. It cannot fail: `IDLE` is readable.
-        let _ = shared.event.get().map(|fd| rustix::io::read(fd, &mut [0u8; 8]));
-        shared.word.store(ARMED, Release);
-        drop(next);
-        // Waking a word of our own memory does not fail.
-        let _ = futex::wake_all_private(&shared.word);
+        poll_fd::rearm(&*self.shared, order);
     }
 
     /// Waits until the descriptor is readable, a signal arrives or the deadline passes.
@@ -155,11 +146,7 @@ impl Drop for ReadyFd {
             std::mem::forget(watcher);
             return;
         }
-        // Under the mutex, since the watcher could be about to store `IDLE` over it.
-        let next = self.shared.lock();
-        self.shared.word.store(QUIT, Release);
-        drop(next);
-        let _ = futex::wake_all_private(&self.shared.word);
+        poll_fd::quit(&*self.shared);
         // It does nothing for long but wait for that word. From here on nobody else uses the mapping, or the sleeper bit.
         // (A panic over there was reported there.)
         let _ = watcher.map(JoinHandle::join);
@@ -167,67 +154,76 @@ impl Drop for ReadyFd {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<WatchRequest>> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The watcher's life.
     fn watch(&self, mut pace: ArrivalTimer) {
-        loop {
-            match self.word.load(Acquire) {
-                QUIT => return,
-                ARMED => self.watch_until_ready(&mut pace),
-                // Why it returns does not matter.
-                _ => drop(futex::wait_private(&self.word, IDLE)),
-            }
-        }
+        poll_fd::watch(self, |order| self.watch_until_ready(order, &mut pace));
     }
 
     /// Until there is news, or the consumer goes.
-    fn watch_until_ready(&self, pace: &mut ArrivalTimer) {
-        let order = self.lock().take();
-        if let Some(WatchRequest { epoch, cursor, known_end }) = &order {
-            let awaited = WaitCondition {
-                epoch,
-                cursor: *cursor,
-                known_end: *known_end,
-                cancel_token: &self.cancel_token,
-            };
-            while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
-                match awaited.sleep(Some((&self.word, ARMED)), pace.tick()) {
-                    Ok(Woken::TimedOut) if pace.on_timeout() => {
-                        if matches!(awaited.check_peers(), Err(Error::Removed { .. })) {
-                            self.gone.store(true, Relaxed);
-                            break;
-                        }
+    fn watch_until_ready(&self, order: WatchRequest, pace: &mut ArrivalTimer) {
+        let WatchRequest { epoch, cursor, known_end, reports_absence } = &order;
+        let awaited = WaitCondition {
+            epoch,
+            cursor: *cursor,
+            known_end: *known_end,
+            reports_absence: *reports_absence,
+            cancel_token: &self.cancel_token,
+        };
+        while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
+            match awaited.sleep(Some((&self.word, ARMED)), pace.tick()) {
+                Ok(Woken::TimedOut) if pace.on_timeout() => {
+                    if matches!(awaited.check_peers(), Err(Error::Removed { .. })) {
+                        self.gone.store(true, Relaxed);
+                        break;
                     }
-                    Ok(Woken::TimedOut) => {}
-                    Ok(_) => pace.arrived(),
-                    Err(_) => std::thread::sleep(REFUSED),
                 }
+                Ok(Woken::TimedOut) => {}
+                Ok(_) => pace.arrived(),
+                Err(_) => std::thread::sleep(REFUSED),
             }
         }
-        // Before the consumer is told: it counts the epochs that are still in use.
-        drop(order);
-        let order = self.lock();
-        if self.word.load(Relaxed) == ARMED {
-            self.word.store(IDLE, Release);
-            // It fails only if the counter were full, and then it is readable.
-            let _ = self.event.get().map(|fd| rustix::io::write(fd, &1u64.to_ne_bytes()));
-        }
-        drop(order);
+    }
+}
+
+impl Level for Shared {
+    type WatchRequest = WatchRequest;
+
+    fn word(&self) -> u32 {
+        self.word.load(Acquire)
+    }
+    fn set_word(&self, word: u32) {
+        self.word.store(word, Release);
+    }
+    fn wake(&self) {
+        // Waking a word of our own memory does not fail.
+        let _ = futex::wake_all_private(&self.word);
+    }
+    fn locked<R>(&self, change: impl FnOnce(&mut Option<WatchRequest>) -> R) -> R {
+        change(&mut self.order.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    fn raise(&self) {
+        // It fails only if the counter were full, and then it is readable.
+        let _ = self.event.get().map(|fd| rustix::io::write(fd, &1u64.to_ne_bytes()));
+    }
+    fn lower(&self) {
+        // It cannot fail: it is readable.
+        let _ = self.event.get().map(|fd| rustix::io::read(fd, &mut [0u8; 8]));
+    }
+    fn rest(&self) {
+        // Why it returns does not matter.
+        drop(futex::wait_private(&self.word, IDLE, None));
     }
 }
 
 impl Consumer {
     /// A descriptor that is readable when [`recv_timeout`](Self::recv_timeout) has something to say at once: a frame, an
-    /// end that was not told yet, a removal, or the cancel_token. For `poll`, `epoll` and event loops.
+    /// end that was not reported yet, a removal, or the cancel token. For `poll`, `epoll` and event loops.
     ///
     /// It is level-triggered: readable until `try_recv` or `recv_timeout` found nothing, which also makes it unreadable
     /// until there is something. It may be readable without reason (always so at first), never the other way round. Do
-    /// not read from it or write to it. After [`try_recv`](Self::try_recv), which does not tell the end, an end keeps it
-    /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was told no longer counts; once
-    /// the stream goes on it is readable again. A removed topic keeps it readable.
+    /// not read from it or write to it. After [`try_recv`](Self::try_recv), which does not report the end, an end keeps it
+    /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was reported no longer counts; once
+    /// the stream continues it is readable again. A removed topic keeps it readable.
     ///
     /// The first call starts a thread, which sleeps as [`recv`](Self::recv) would and ends with the consumer; the
     /// descriptor is always the same one, and closed with the consumer. From then on a wait costs one more wake-up of a
@@ -274,6 +270,7 @@ impl Consumer {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,
+            reports_absence: self.awaited().reports_absence,
         });
     }
 }

@@ -1,13 +1,14 @@
 //! Getting at the next frame.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::frame::{Body, Leased};
-use super::pool::Pooled;
-use super::{Consumer, Frame, OnLapped};
+use super::pool::{Pool, Pooled};
+use super::{Consumer, CopyReason, Frame, OnLapped};
 use crate::error::{Error, Result};
 use crate::info::ParticipantId;
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::follow;
 use crate::protocol::fail_points::fail_point;
@@ -22,6 +23,7 @@ const PINNED_EPOCHS: usize = 2;
 impl Consumer {
     /// The next frame if there is one.
     pub(super) fn poll(&mut self) -> Result<Option<Frame>> {
+        self.register_sometimes();
         // Each round either returns, loses at least one frame, or goes on to a later epoch. Frames that are lost faster
         // than one can look for them are for the next call.
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
@@ -72,56 +74,88 @@ impl Consumer {
             self.lose(self.cursor.saturating_add(1));
             return Err(Error::Corrupt {
                 topic: self.topic().into(),
-                what: format!("slot {slot} claims to hold more than fits"),
+                what: format!("the lengths of slot {slot} exceed its capacity"),
             });
         };
         let producer = ParticipantId { id: owner, generation: leased.generation() };
-        let body = if let Some(reason) = self.must_copy(leased.slot()) {
-            self.trace.copied(self.epoch.member.topic_name(), Some(id), reason);
-            let buffer = self.pool.take(leased.len());
-            leased.copy(buffer)
-        } else {
-            Body::Leased(leased)
+        let len = leased.len() as u64;
+        let body = match self.must_copy(slot, len) {
+            Some(reason) if !self.allow_copies => return Err(self.would_copy(reason)),
+            Some(reason) => {
+                buffer(&self.epoch, slot, len, &self.pool).and_then(|buffer| leased.copy(buffer, reason))
+            }
+            None => Ok(Body::Leased(leased)),
         };
-        Ok(Look::Frame(self.deliver(body, producer)))
+        match body {
+            Ok(body) => Ok(Look::Frame(self.deliver(body, producer))),
+            Err(why) => Err(self.unreadable(why)),
+        }
     }
 
-    /// Why the lease just taken is one too many, for us or for the producers; `None` if it is not.
-    fn must_copy(&mut self, slot: u16) -> Option<&'static str> {
+    /// Whether the lease just taken is one too many, for us or for the producers, or its bytes cannot be read in place.
+    fn must_copy(&mut self, slot: u16, len: u64) -> Option<CopyReason> {
         if self.leases.load(Relaxed) > self.max_leases {
-            return Some("it holds as many leases as it may");
+            return Some(CopyReason::MaxLeases(self.max_leases));
         }
         self.old.retain(|epoch| epoch.strong_count() != 0);
         if self.old.len() > PINNED_EPOCHS {
-            return Some("its leases keep too many old epochs in memory");
+            return Some(CopyReason::OldEpochs);
         }
         // Each producer needs a slot to write into, and one must be left to change over.
         let producers = (self.epoch.member.peers.active() & (bit(PRODUCERS) - 1)).count_ones().max(1);
-        over_budget(&*self.epoch, slot, producers.saturating_add(1))
-            .then_some("producers would run short of slots")
+        if over_budget(&*self.epoch, slot, producers.saturating_add(1)) {
+            return Some(CopyReason::SlotsNeeded);
+        }
+        (!self.epoch.is_readable_in_place(slot, len)).then_some(CopyReason::Holes)
+    }
+
+    /// The frame stays where it is: the next attempt finds it, if it is not overwritten by then.
+    fn would_copy(&self, reason: CopyReason) -> Error {
+        Error::WouldCopy { topic: self.topic_shared(), reason }
     }
 
     /// Reads the frame without holding its slot.
     fn copy_out(&mut self) -> Result<Result<Frame, Lease>> {
+        let reason = if self.mode.write_holds { CopyReason::NotRegistered } else { CopyReason::ReadOnly };
+        if !self.allow_copies && self.awaited().has_frame() {
+            return Err(self.would_copy(reason));
+        }
         let epoch = Arc::clone(&self.epoch);
-        let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, |len| self.pool.take(len)));
+        let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, &self.pool));
         match copied.map_err(|corruption| epoch.corrupt(corruption))? {
-            Ok((Some((payload, meta, generation)), owner)) => {
+            Ok((Ok((payload, meta, generation)), owner)) => {
                 let producer = ParticipantId { id: owner, generation };
-                self.trace.copied(epoch.member.topic_name(), None, why_unregistered(&epoch));
-                Ok(Ok(self.deliver(Body::Copied { payload, meta }, producer)))
+                Ok(Ok(self.deliver(Body::Copied { payload, meta, reason }, producer)))
             }
-            Ok((None, _)) => {
-                self.lose(self.cursor.saturating_add(1));
-                let what = "a slot claims to hold more than fits".into();
-                Err(Error::Corrupt { topic: self.topic().into(), what })
-            }
+            Ok((Err(why), _)) => Err(self.unreadable(why)),
             Err(why) => Ok(Err(why)),
         }
     }
 
+    /// Goes past a frame that cannot be copied.
+    fn unreadable(&mut self, why: Unreadable) -> Error {
+        self.lose(self.cursor.saturating_add(1));
+        let topic = self.topic().into();
+        let what = match why {
+            Unreadable::Lengths => "a slot claims to hold more than fits".into(),
+            Unreadable::Holes(len) => format!(
+                "a slot claims to hold {len} bytes, and the ring was not given so much memory; whoever made this ring \
+                 does not follow the protocol"
+            ),
+            Unreadable::NoMemory(len) => {
+                let source = std::io::ErrorKind::OutOfMemory.into();
+                return Error::Io { topic, what: format!("copy a frame of {len} bytes"), source };
+            }
+        };
+        Error::Corrupt { topic, what }
+    }
+
     fn deliver(&mut self, body: Body, producer: ParticipantId) -> Frame {
         let copied = matches!(body, Body::Copied { .. });
+        if let Body::Copied { reason, .. } = &body {
+            let member = &self.epoch.member;
+            self.trace.copied(member.topic_name(), member.id(), reason.as_str());
+        }
         let frame = Frame::new(
             &mut self.room,
             body,
@@ -131,6 +165,7 @@ impl Consumer {
             self.epoch.geometry.epoch,
         );
         self.advance(self.cursor.saturating_add(1));
+        self.reported_no_producer = false;
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;
@@ -145,7 +180,7 @@ impl Consumer {
 
     /// Nothing at the cursor. An epoch that has only just started may begin after it.
     fn not_yet(&mut self) -> Result<Look> {
-        let first = self.epoch.first().load(Acquire);
+        let first = self.epoch.first().load_acquire();
         if self.cursor < first {
             self.advance(first);
             return Ok(Look::Again);
@@ -182,23 +217,24 @@ impl Consumer {
     /// Goes on in the epoch after this one, which is sealed at the cursor.
     pub(super) fn follow(&mut self) -> Result<()> {
         let new = follow::next(&self.epoch, self.mode)?;
-        self.old.retain(|epoch| epoch.strong_count() != 0);
-        let left = std::mem::replace(&mut self.epoch, new);
-        self.old.push(Arc::downgrade(&left));
-        // What still needs it are leases.
-        give_up(left);
-        // An epoch in between whose name is gone: its frames are lost.
-        let first = self.epoch.first().load(Acquire);
+        self.enter(new);
+        // Epochs in between whose names are gone: their frames are lost.
+        let first = self.epoch.first().load_acquire();
         if first > self.cursor {
             self.lose(first);
         }
         Ok(())
     }
-}
 
-/// Why a consumer has no bit to lease with.
-pub(super) fn why_unregistered(epoch: &Epoch) -> &'static str {
-    if epoch.member.peers.writable() { "there are as many consumers as can lease" } else { "it only reads" }
+    /// Goes on in a later epoch.
+    pub(super) fn enter(&mut self, new: Arc<Epoch>) {
+        follow::enter(&new, self.mode);
+        self.old.retain(|epoch| epoch.strong_count() != 0);
+        let left = std::mem::replace(&mut self.epoch, new);
+        self.old.push(Arc::downgrade(&left));
+        // What still needs it are leases.
+        give_up(left);
+    }
 }
 
 enum Look {
@@ -207,33 +243,39 @@ enum Look {
     Again,
 }
 
-/// Copies a slot that may be changing; `None` if its lengths are out of range.
-fn read_slot(
-    epoch: &Epoch,
-    slot: u16,
-    buffer: impl FnOnce(usize) -> Pooled,
-) -> Option<(Pooled, Vec<u8>, u64)> {
+/// Why a frame cannot be copied.
+pub(super) enum Unreadable {
+    /// Its lengths are out of range.
+    Lengths,
+    /// It is longer than all the memory that is behind the ring.
+    Holes(u64),
+    /// This process has no memory for the copy.
+    NoMemory(u64),
+}
+
+/// A buffer for a slot's payload. Its length is what its producer says.
+fn buffer(epoch: &Epoch, slot: u16, len: u64, pool: &Pool) -> Result<Pooled, Unreadable> {
+    if !epoch.may_hold(slot, len) {
+        return Err(Unreadable::Holes(len));
+    }
+    usize::try_from(len).ok().and_then(|len| pool.take(len)).ok_or(Unreadable::NoMemory(len))
+}
+
+/// Copies a slot that may be changing.
+fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, u64), Unreadable> {
     let header = epoch.slot(slot);
-    let len = header.len.load(Relaxed);
-    let meta_len = header.meta_len.load(Relaxed);
+    let (len, meta_len) = (header.len.load(Relaxed), header.meta_len.load(Relaxed));
     if len > epoch.geometry.slot_capacity || meta_len > epoch.geometry.meta_capacity {
-        return None;
+        return Err(Unreadable::Lengths);
     }
-    let mut payload = buffer(usize::try_from(len).ok()?);
-    let mut meta = vec![0; usize::try_from(meta_len).ok()?];
-    #[cfg(feature = "failpoints")]
-    {
-        let half = payload.bytes.len() / 2;
-        let (one, two) = payload.bytes.split_at_mut(half);
-        let copied = epoch.copy_payload(slot, 0, one);
-        fail_point(FailPoint::CopyHalf);
-        if !(copied && epoch.copy_payload(slot, half, two)) {
-            return None;
-        }
-    }
-    #[cfg(not(feature = "failpoints"))]
-    if !epoch.copy_payload(slot, 0, &mut payload.bytes) {
-        return None;
-    }
-    epoch.copy_meta(slot, &mut meta).then(|| (payload, meta, header.generation.load(Relaxed)))
+    let mut payload = buffer(epoch, slot, len, pool)?;
+    let mut meta = vec![0; usize::try_from(meta_len).map_err(|_| Unreadable::Lengths)?];
+    // In two halves, for a producer to come in between.
+    let half = if cfg!(feature = "failpoints") { payload.len() / 2 } else { 0 };
+    let (one, two) = payload.split_at_mut(half);
+    let mut copied = epoch.copy_payload(slot, 0, one);
+    fail_point(FailPoint::CopyHalf);
+    copied &= epoch.copy_payload(slot, half, two) && epoch.copy_meta(slot, &mut meta);
+    // It fails if the file was cut short.
+    if copied { Ok((payload, meta, header.generation.load(Relaxed))) } else { Err(Unreadable::Lengths) }
 }

@@ -1,11 +1,12 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, SeqCst};
+use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::Entry;
 use crate::lifecycle::reap;
 use crate::protocol::{Fence, Memory, Word, sleep};
@@ -15,7 +16,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::{Deadline, monotonic_coarse_ns};
 use crate::sys::futex::{self, Private, Woken};
 
-/// The longest sleep: the death of a peer wakes no futex, so a sleeper looks up at times.
+/// The longest sleep: the death of a peer wakes no futex, so a sleeper checks its peers at intervals.
 const TICK: Duration = Duration::from_secs(1);
 /// The shortest, when frames are overdue.
 const SHORTEST_TICK: Duration = Duration::from_millis(50);
@@ -65,7 +66,7 @@ impl ArrivalTimer {
         (self.last, self.looked, self.idle) = (now, now, false);
     }
 
-    /// How long to sleep before looking up: four frames' time once, then the whole tick.
+    /// How long to sleep before checking the peers: four frame intervals once, then the whole interval.
     pub(super) fn tick(&self) -> Duration {
         if self.idle || self.longest > TICK {
             self.longest
@@ -84,7 +85,7 @@ impl ArrivalTimer {
         due
     }
 
-    /// The same for who does not wait, and finds nothing.
+    /// The same for a consumer that does not wait, and finds nothing.
     pub(super) fn on_empty_poll(&mut self) -> bool {
         self.empty = self.empty.wrapping_add(1);
         self.empty.is_multiple_of(EMPTY_HANDED) && self.has_been(PEER_CHECK_INTERVAL)
@@ -101,14 +102,16 @@ impl ArrivalTimer {
     }
 }
 
-/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not told, a removal, or its
-/// cancel_token.
+/// What a consumer waits for: anything at its cursor or beyond it, an end that it has not reported, a removal, or its
+/// cancel token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitCondition<'a> {
     pub(super) epoch: &'a Epoch,
     pub(super) cursor: u64,
     /// An end that does not count.
     pub(super) known_end: Option<End>,
+    /// That no producer is there counts.
+    pub(super) reports_absence: bool,
     pub(super) cancel_token: &'a CancelToken,
 }
 
@@ -118,7 +121,7 @@ impl WaitCondition<'_> {
         let epoch = self.epoch;
         let id = epoch.member.id();
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
-        // each, and all that kernels before 5.16 can do without looking up all the time.
+        // each, and all that kernels before 5.16 can do without checking all the time.
         let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
         let value = match id {
             Some(id) => sleep::prepare(epoch, id, || self.is_ready()),
@@ -145,7 +148,7 @@ impl WaitCondition<'_> {
         woken
     }
 
-    /// Nothing came: is somebody dead, or the topic gone?
+    /// Nothing arrived: is a peer dead, or the topic gone?
     pub(super) fn check_peers(&self) -> Result<()> {
         let member = &self.epoch.member;
         if !self.epoch.has_names() {
@@ -157,14 +160,18 @@ impl WaitCondition<'_> {
 
     /// Whether there is a reason not to sleep.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_frame() || self.cancel_token.is_cancelled() || self.new_end().is_some() || self.is_removed()
+        self.has_frame()
+            || self.cancel_token.is_cancelled()
+            || self.new_end().is_some()
+            || (self.reports_absence && self.is_deserted())
+            || self.is_removed()
     }
 
     /// Whether the index has something at the cursor, or beyond it.
     pub(super) fn has_frame(&self) -> bool {
         let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);
         Entry::unpack(Word::load(word, Acquire)).seq >= self.cursor
-            || self.cursor < self.epoch.first().load(SeqCst)
+            || self.cursor < self.epoch.first().load_acquire()
     }
 
     /// The end of the stream, if the producers have said it and it is not the known one.
@@ -173,8 +180,15 @@ impl WaitCondition<'_> {
         self.known_end.is_none_or(|known| end.is_after(known)).then_some(end)
     }
 
+    /// Whether no producer is there, and none of those that were has ended the stream.
+    pub(super) fn is_deserted(&self) -> bool {
+        let peers = &self.epoch.member.peers;
+        peers.producers() == 0 && peers.end().is_none()
+    }
+
     pub(super) fn is_removed(&self) -> bool {
-        self.epoch.member.peers.header().removed.load(SeqCst) != 0
+        let peers = &self.epoch.member.peers;
+        peers.load(&peers.header().removed) != 0
     }
 }
 
@@ -183,9 +197,8 @@ impl Consumer {
         let mut slept = false;
         loop {
             self.epoch.member.check_fork()?;
-            let topic = || self.epoch.member.topic_name().to_owned();
             if self.cancel_token.is_cancelled() {
-                return Err(Error::Cancelled { topic: topic() });
+                return Err(Error::Cancelled { topic: self.topic_shared() });
             }
             if let Some(frame) = self.poll()? {
                 if slept {
@@ -198,11 +211,22 @@ impl Consumer {
             if let Some(end) = awaited.new_end().filter(|_| !awaited.has_frame()) {
                 self.known_end = Some(end);
                 self.rearm();
-                return Err(Error::Ended { topic: self.topic().into() });
+                return Err(Error::Ended { topic: self.topic_shared() });
+            }
+            let deserted = self.report_no_producer && self.awaited().is_deserted();
+            if !deserted {
+                self.reported_no_producer = false;
+            } else if !self.reported_no_producer && !self.awaited().has_frame() {
+                self.reported_no_producer = true;
+                self.rearm();
+                return Err(Error::NoProducer { topic: self.topic_shared() });
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
-                return Err(Error::Timeout { topic: self.topic().into() });
+                return Err(Error::Timeout {
+                    topic: self.topic_shared(),
+                    what: "no frame arrived; check that its producer is running",
+                });
             }
             slept = true;
             match &self.poll_fd {
@@ -218,7 +242,7 @@ impl Consumer {
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
         let woken = self.awaited().sleep(None, limit);
         if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.cancel_token.check() {
-            return Err(Error::Cancelled { topic: self.topic().into() });
+            return Err(Error::Cancelled { topic: self.topic_shared() });
         }
         match woken {
             Ok(Woken::TimedOut) if self.pace.on_timeout() => self.awaited().check_peers(),
@@ -232,6 +256,7 @@ impl Consumer {
             epoch: &self.epoch,
             cursor: self.cursor,
             known_end: self.known_end,
+            reports_absence: self.report_no_producer && !self.reported_no_producer,
             cancel_token: &self.cancel_token,
         }
     }
@@ -240,8 +265,12 @@ impl Consumer {
     pub(super) fn check_removed(&self) -> Result<()> {
         let gone = self.poll_fd.as_ref().is_some_and(super::poll_fd::ReadyFd::is_gone);
         if gone || self.awaited().is_removed() {
-            return Err(Error::Removed { topic: self.topic().into() });
+            return Err(Error::Removed { topic: self.topic_shared() });
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "wait_tests.rs"]
+mod tests;

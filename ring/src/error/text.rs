@@ -1,11 +1,11 @@
-//! What errors say.
+//! The texts of errors.
 
 use std::fmt;
 use std::path::Path;
 
 use super::{Error, SpaceLimit};
 
-/// Bytes for a person: exact, and in MiB.
+/// Bytes for display: exact, and in MiB.
 struct Size(u64);
 
 impl fmt::Display for Size {
@@ -17,7 +17,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// The topic at the end of a sentence; nothing where it was about no single one.
+/// The topic at the end of a sentence; empty if the error is about no single topic.
 struct ForTopic<'a>(&'a str);
 
 impl fmt::Display for ForTopic<'_> {
@@ -26,7 +26,7 @@ impl fmt::Display for ForTopic<'_> {
     }
 }
 
-/// A size for the `--shm-size` option: whole MiB, with room for what else is there.
+/// A size for the `--shm-size` option: whole MiB, with room for other files.
 struct ShmSize(u64);
 
 impl fmt::Display for ShmSize {
@@ -44,7 +44,7 @@ impl fmt::Display for Error {
                 dir.display()
             ),
             Self::PermissionDenied { topic, path, what, mode, owner_uid } => {
-                write!(f, "not permitted to {what}{}", ForTopic(topic))?;
+                write!(f, "permission denied: cannot {what}{}", ForTopic(topic))?;
                 if !path.as_os_str().is_empty() {
                     write!(f, ": {}", path.display())?;
                     match (mode, owner_uid) {
@@ -56,38 +56,38 @@ impl fmt::Display for Error {
                 }
                 write!(
                     f,
-                    "; run as its owner, let the producer set wider permissions, or open the topic read-only"
+                    "; run as its owner, have the producer set wider permissions, or open the topic read-only"
                 )
             }
             Self::ForeignOwner { topic, owner_uid } => write!(
                 f,
-                "topic `{topic}` belongs to another user (uid {owner_uid}), who can change it at any moment; \
-                 allow a foreign owner if you trust them"
+                "topic `{topic}` belongs to another user (uid {owner_uid}), who can change its files at any time; \
+                 allow a foreign owner if you trust that user"
             ),
             Self::NotARing { topic, path, why } => write!(
                 f,
-                "{} is not a ring of topic `{topic}`: {why}; remove the topic's files if nobody needs them",
+                "{} is not a ring of topic `{topic}`: {why}; remove the topic's files if they are not needed",
                 path.display()
             ),
             Self::VersionMismatch { topic, found, expected } => write!(
                 f,
-                "topic `{topic}` has layout version {found}, this library speaks version {expected}; use the same \
-                 version of shmflow on both sides, or remove the topic if it is a leftover"
+                "topic `{topic}` has layout version {found}, this library supports version {expected}; use the same \
+                 version of shmflow in all processes, or remove the topic if it is a leftover"
             ),
             Self::NoSpace { topic, dir, needed, free, limit } => {
                 write_no_space(f, topic, dir, *needed, *free, limit)
             }
             Self::InvalidTopicName { name, why } => {
-                write!(f, "`{}` cannot be the name of a topic: {why}", name.escape_debug())
+                write!(f, "invalid topic name `{}`: {why}", name.escape_debug())
             }
             Self::NoSlot { topic, slots, why } => write!(
                 f,
-                "none of the {slots} slots of topic `{topic}` is free: {why}; drop frames and claims sooner, or give \
-                 the ring more slots"
+                "topic `{topic}` has no free slot (all {slots} in use: {why}); release frames and claims sooner, or \
+                 configure more slots"
             ),
             Self::TooLarge { topic, needed, max } => write!(
                 f,
-                "a frame of {} is too large for topic `{topic}`, which can hold at most {}; send it in parts",
+                "a frame of {} is too large for topic `{topic}`, whose frames can have at most {}; send it in parts",
                 Size(*needed),
                 Size(*max)
             ),
@@ -96,53 +96,57 @@ impl fmt::Display for Error {
             }
             Self::TooManyProducers { topic } => write!(
                 f,
-                "topic `{topic}` has as many producers as it can have; close one of them, or use another topic"
+                "topic `{topic}` already has the maximum number of producers; close one of them, or use another topic"
             ),
             Self::InUse { topic, by } => {
                 write!(f, "topic `{topic}` is in use by {by}; close it there first, or use another topic")
             }
             Self::Busy { topic, waited, what } => write!(
                 f,
-                "could not {what} topic `{topic}`: for {waited:?} another process has been opening, closing or \
-                 enlarging it; most likely that process is stopped: continue or end it, then try again"
+                "could not {what} topic `{topic}`: another process has been opening, closing or enlarging it for \
+                 {waited:?} and is probably stopped; continue or end that process, then try again"
             ),
             Self::Corrupt { topic, what } => write!(
                 f,
-                "the shared memory of topic `{topic}` is damaged: {what}; end all its participants, remove the topic \
+                "the shared memory of topic `{topic}` is corrupt: {what}; end all its participants, remove the topic \
                  and start again"
             ),
             Self::Removed { topic } => {
                 write!(f, "topic `{topic}` was removed while it was in use; open it again")
             }
             Self::Ended { topic } => write!(f, "the stream of topic `{topic}` has ended"),
-            Self::Timeout { topic } => {
-                write!(f, "no frame came on topic `{topic}` in time; is its producer running?")
-            }
+            Self::Timeout { topic, what } => write!(f, "timed out on topic `{topic}`: {what}"),
             Self::Cancelled { topic } => {
                 write!(
                     f,
-                    "waiting on topic `{topic}` was interrupted by request; reset the cancel_token to go on"
+                    "the wait on topic `{topic}` was cancelled; reset the cancel token before waiting again"
                 )
             }
             Self::Full { topic } => write!(
                 f,
                 "the ring of topic `{topic}` is full of frames that a consumer has not read yet; the new frame was \
-                 not taken"
+                 dropped"
+            ),
+            Self::WouldCopy { topic, reason } => write!(
+                f,
+                "the next frame of topic `{topic}` could only be had as a copy: {reason}; release frames sooner, give \
+                 the ring more slots, or allow copies"
             ),
             Self::Standby { topic } => write!(
                 f,
-                "another producer is the primary of topic `{topic}`; this one stands by and takes over when it is gone"
+                "another producer is the primary of topic `{topic}`; this one is a standby and takes over when the \
+                 primary is gone"
             ),
             Self::Forked { topic } => write!(
                 f,
                 "this handle on topic `{topic}` was opened before a fork and belongs to the parent process; open the \
-                 topic anew in the child"
+                 topic again in the child"
             ),
             Self::InvalidArgument { what } => write!(f, "invalid argument: {what}"),
             Self::ReadOnlyNotAllowed { topic } => write!(
                 f,
-                "topic `{topic}` does not admit read-only consumers; open it read-write, or let the producer give \
-                 others permission to read"
+                "topic `{topic}` does not allow read-only consumers; open it read-write, or have its producer grant \
+                 read permission to others"
             ),
             #[cfg(feature = "zerocopy")]
             Self::TypeMismatch { topic, expected, found } => write!(
@@ -150,7 +154,7 @@ impl fmt::Display for Error {
                 "topic `{topic}` holds {found}, but {expected} was asked for; build both sides with the same type, or use \
                  another topic"
             ),
-            Self::Meta(error) => write!(f, "the metadata of a frame is not usable: {error}"),
+            Self::Meta(error) => write!(f, "invalid frame metadata: {error}"),
             Self::Io { topic, what, source } => write!(f, "could not {what}{}: {source}", ForTopic(topic)),
         }
     }
@@ -167,9 +171,18 @@ fn write_no_space(
     if *limit == SpaceLimit::FileEntries {
         return write!(
             f,
-            "no space for topic `{topic}`: {} can hold no more files; remove files there, or mount it with a larger \
+            "no space for topic `{topic}`: {} cannot hold more files; remove files there, or mount it with a larger \
              nr_inodes",
             dir.display()
+        );
+    }
+    if *limit == SpaceLimit::FileSize {
+        return write!(
+            f,
+            "no space for topic `{topic}`: it needs a file of {}, and this process may make files of {} at most; raise \
+             that limit (ulimit -f, LimitFSIZE= of a service), or use fewer slots or smaller frames",
+            Size(needed),
+            Size(free)
         );
     }
     write!(
@@ -180,7 +193,7 @@ fn write_no_space(
         Size(free)
     )?;
     match limit {
-        SpaceLimit::FileSystem | SpaceLimit::FileEntries => write!(
+        SpaceLimit::FileSystem | SpaceLimit::FileEntries | SpaceLimit::FileSize => write!(
             f,
             "use fewer slots or smaller frames, remove unused topics, or make it larger (in a container: docker run \
              --shm-size={}; elsewhere: mount -o remount,size=… {})",
@@ -189,13 +202,13 @@ fn write_no_space(
         ),
         SpaceLimit::ControlGroup { group } => write!(
             f,
-            "the limit is that of the control group {}: raise its memory.max (docker run --memory=…), or use fewer \
+            "the limit is that of control group {}: raise its memory.max (docker run --memory=…), or use fewer \
              slots or smaller frames",
             group.display()
         ),
         SpaceLimit::Memory => write!(
             f,
-            "the machine has too little memory left: end other programs, or use fewer slots or smaller frames"
+            "the machine has too little free memory: end other programs, or use fewer slots or smaller frames"
         ),
     }
 }
@@ -231,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_other_failures() {
+    fn refusals_differ_from_other_failures() {
         let refused = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EACCES));
         assert!(
-            matches!(refused, Error::PermissionDenied { ref topic, .. } if topic == "cam"),
+            matches!(refused, Error::PermissionDenied { ref topic, .. } if &**topic == "cam"),
             "{refused:?}"
         );
         let failed = Error::io("cam", "open the ring", io::Error::from_raw_os_error(libc::EMFILE));

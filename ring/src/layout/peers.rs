@@ -1,4 +1,4 @@
-//! The bytes of `peers`: who takes part in a topic. It outlives every epoch.
+//! The bytes of `peers`: the participants of a topic. It outlives every epoch.
 
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -12,8 +12,8 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SHMFLPRS");
 pub(crate) mod flags {
     /// The files stay when the last participant leaves.
     pub(crate) const PERSISTENT: u64 = 1;
-    /// More consumers came than there are bits: those without one cannot say that they sleep, so that
-    /// every publication makes the wake-up call.
+    /// There are consumers that found no bit: they cannot say that they sleep, so that every publication makes the wake-up
+    /// call. See `lifecycle/crowd.rs`.
     pub(crate) const OVERCROWDED: u64 = 1 << 1;
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Header {
     /// Low 48 bits: the last producer to go ended the stream before this sequence, or 0. High 16 bits: how often
     /// producers came and went, so that whoever reaps one late does not overwrite what happened since.
     pub(crate) ended: AtomicU64,
-    /// Producer in charge (`generation << 8 | id`, id + 1 so that 0 means none), for stand-by producers.
+    /// The primary (`generation << 8 | id`, id + 1 so that 0 means none), for standby producers.
     pub(crate) primary: AtomicU64,
     /// Producer that excludes others, coded alike.
     pub(crate) exclusive: AtomicU64,
@@ -75,7 +75,7 @@ pub(crate) const fn next_end(word: u64, ended: u64) -> u64 {
 pub(crate) struct Participant {
     /// Generation of the owner; 0 is a free entry.
     pub(crate) generation: AtomicU64,
-    /// Process id in its own PID namespace: for people, never for liveness.
+    /// Process id in its own PID namespace: for display, never for liveness.
     pub(crate) pid: AtomicU64,
     /// When it joined, CLOCK_MONOTONIC in nanoseconds.
     pub(crate) joined: AtomicU64,
@@ -98,9 +98,9 @@ pub(crate) struct Participant {
     pub(crate) lost: AtomicU64,
     /// Frames that a consumer got as copies.
     pub(crate) copied: AtomicU64,
-    /// The epoch it works in.
+    /// The epoch that it reads or writes.
     pub(crate) epoch: AtomicU64,
-    /// Producer: its stream ended before this sequence; 0 while it goes on.
+    /// Producer: its stream ended before this sequence; 0 while it continues.
     pub(crate) ended: AtomicU64,
     _pad1: AtomicU64,
 }

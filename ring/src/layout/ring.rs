@@ -23,7 +23,7 @@ pub(crate) const LINE: usize = 64;
 
 /// Bits of [`Header::flags`].
 pub(crate) mod flags {
-    /// The permissions let somebody read who may not write: such consumers cannot say that they sleep.
+    /// The permissions allow read-only consumers, which cannot set a sleeper bit.
     pub(crate) const ADMITS_READERS: u64 = 1;
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Header {
 
     /// First sequence of the epoch; 0 until its predecessor is sealed.
     pub(crate) first: AtomicU64,
-    /// Not 0: all of the file has memory. Until then whoever claims a slot reserves that slot's memory first.
+    /// Non-zero: all of the file has memory. Until then a producer that claims a slot reserves that slot's memory first.
     pub(crate) reserved: AtomicU64,
     _pad0: [AtomicU64; 6],
 
@@ -91,7 +91,7 @@ pub(crate) struct HoldsHeader {
     pub(crate) id: AtomicU64,
     pub(crate) slots: AtomicU64,
     _pad0: [AtomicU64; 3],
-    /// Reserved for the lossless overflow_policy: futex word that tells that a slot became free, and who waits for it.
+    /// Reserved for a lossless overflow policy: futex word that changes when a slot becomes free, and the producers that wait for it.
     pub(crate) freed: AtomicU32,
     _pad1: AtomicU32,
     pub(crate) waiters: AtomicU64,
@@ -123,7 +123,7 @@ pub(crate) struct RingGeometry {
     pub(crate) flags: u64,
 }
 
-/// Where things lie in `ring`.
+/// The offsets of the parts of `ring`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offsets {
     pub(crate) index_len: u64,
@@ -154,7 +154,7 @@ impl RingGeometry {
         PAGE + (u64::from(self.slots) * LINE as u64).next_multiple_of(PAGE)
     }
 
-    /// Whether others may read the ring who cannot register.
+    /// Whether read-only consumers may map the ring.
     pub(crate) fn allows_read_only(&self) -> bool {
         self.flags & flags::ADMITS_READERS != 0
     }
@@ -242,7 +242,7 @@ impl RingGeometry {
             offsets @ ..,
         ] = words;
         if magic != MAGIC {
-            return Err(BadGeometry::Other("it does not begin like a ring"));
+            return Err(BadGeometry::Other("it does not start with the magic number of a ring"));
         }
         if version != VERSION {
             return Err(BadGeometry::Version(version));

@@ -3,12 +3,13 @@
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::{peers, ring};
 use crate::sys::map::Mapping;
 
-/// Structures that may lie in memory which others write: every field is an atomic, any bits are valid.
+/// Structures that may be in memory which others write: every field is an atomic, any bits are valid.
 ///
 /// # Safety
 /// No field may be anything but an atomic or an array of them.
@@ -26,6 +27,39 @@ unsafe impl Shared for ring::Header {}
 unsafe impl Shared for ring::Slot {}
 // SAFETY: atomics only.
 unsafe impl Shared for ring::HoldsHeader {}
+
+/// An Acquire load for memory that may be mapped read-only, where the standard library promises no more than relaxed loads.
+///
+/// On x86-64 the fence is one for the compiler. On 64-bit ARM it would be a barrier in place of an instruction (`ldar`) that
+/// only reads in any case. (Of 8 bytes on a 32-bit target std promises nothing; `movq` and `ldrexd` only read.)
+pub(crate) trait LoadAcquire {
+    /// What it holds.
+    type Value;
+
+    /// Loads it.
+    fn load_acquire(&self) -> Self::Value;
+}
+
+macro_rules! load_acquire {
+    ($word:ty, $value:ty) => {
+        impl LoadAcquire for $word {
+            type Value = $value;
+
+            #[inline(always)]
+            fn load_acquire(&self) -> $value {
+                if cfg!(target_arch = "aarch64") {
+                    return self.load(Acquire);
+                }
+                let value = self.load(Relaxed);
+                fence(Acquire);
+                value
+            }
+        }
+    };
+}
+
+load_acquire!(AtomicU64, u64);
+load_acquire!(AtomicU32, u32);
 
 /// `count` structures in a mapping, `stride` bytes apart.
 #[derive(Debug)]

@@ -54,14 +54,14 @@ impl Entry {
 /// The state of a slot: `seq:48 | owner:8 | tag:8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Holds nothing that anybody may read.
+    /// Holds nothing that a consumer may read.
     Free,
     /// A producer writes into it.
     Writing {
         /// Participant id of that producer.
         owner: u8,
     },
-    /// Stamped with a sequence; offered only if the index says so too.
+    /// Stamped with a sequence; published only if the index names the slot, too.
     Published {
         /// Its sequence number.
         seq: u64,

@@ -1,10 +1,10 @@
 //! Making and mapping the files of an epoch.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::stat::fstat;
+use rustix::fs::{Stat, fstat};
 
 use super::ring_perms;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::shm::epoch::{Epoch, Part, read_geometry, read_progress};
 use crate::shm::registration::Registration;
 use crate::sys::files::{TempFile, create_sparse, create_temp, open_existing};
 use crate::sys::fork::GuardedFd;
+use crate::sys::holes;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::{FileKind, Topic};
 
@@ -30,13 +31,19 @@ pub(crate) struct NewEpoch {
 }
 
 /// Makes the files of an epoch, mapped, and with memory for all control words at least. `first` is 0 if a predecessor decides it.
+///
+/// They get the owner, the group and the permissions of the topic's list, as far as we may give them: who takes part
+/// belongs to those for whom it was made, and whoever happens to enlarge it shuts nobody out.
 pub(crate) fn create(
-    topic: &Topic,
+    member: &Registration,
     geometry: RingGeometry,
     first: u64,
-    perms: u32,
     [holds_step, ring_step]: [FailPoint; 2],
 ) -> Result<NewEpoch> {
+    let topic = member.peers.topic();
+    let list = fstat(member.peers.fd()?)
+        .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
+    let perms = perms_of(&list);
     let io = |e| Error::io(topic.name(), "map the new ring", e);
     let broken = |why: &'static str| Error::Io {
         topic: topic.name().into(),
@@ -48,10 +55,12 @@ pub(crate) fn create(
     let small = is_small(o.file_len);
     let reserved = if small { o.file_len } else { o.meta_at };
     let ring = create_sparse(topic, ring_perms(perms), o.file_len, reserved)?;
+    ring.give_to(list.st_uid, list.st_gid)?;
     let ring_map =
         Mapping::new(ring.view()?, len(topic, o.file_len)?, Access::ReadWrite, small).map_err(io)?;
     Epoch::initialise(&geometry, &ring_map, first, small).map_err(broken)?;
     let mut holds = create_temp(topic, perms, geometry.holds_len())?;
+    holds.give_to(list.st_uid, list.st_gid)?;
     let holds_map = Mapping::new(holds.view()?, len(topic, geometry.holds_len())?, Access::ReadWrite, true)
         .map_err(io)?;
     Epoch::initialise_holds(&geometry, &holds_map).map_err(broken)?;
@@ -63,10 +72,15 @@ pub(crate) fn create(
     Ok(NewEpoch { geometry, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
 }
 
+/// The permissions of a file.
+pub(super) fn perms_of(status: &Stat) -> u32 {
+    status.st_mode & 0o777
+}
+
 impl NewEpoch {
     /// The epoch, once its ring has its name.
     pub(crate) fn into_epoch(self, member: Arc<Registration>) -> Result<Epoch> {
-        let topic = member.topic_name().to_owned();
+        let topic = member.topic_shared();
         let ring = Part { map: self.ring_map, file: self.ring.into_view() };
         Epoch::new(member, self.geometry, ring, Some(self.holds)).map_err(|why| Error::Io {
             topic,
@@ -102,8 +116,22 @@ pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result
         let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
         Ok(Part { map, file })
     };
-    let file_len = geometry.offsets().file_len;
-    let ring = part(file, file_len, access, mode.prefault && is_small(file_len))?;
+    let o = geometry.offsets();
+    let small = is_small(o.file_len);
+    // Before anything of it is touched: holes would be filled, for which its maker has to pay and not its readers.
+    let check_memory = |fd: BorrowedFd<'_>, needed: u64| match holes::has_memory_for(fd, needed) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_a_ring(&format!(
+            "it is {} bytes long, and of the first {needed} only some have memory",
+            o.file_len
+        ))),
+        Err(e) => Err(Error::io(topic.name(), "examine the ring", e)),
+    };
+    check_memory(file.fd().map_err(used)?, if small { o.file_len } else { o.meta_at })?;
+    let ring = part(file, o.file_len, access, mode.prefault && small)?;
+    if ring.is_reserved() {
+        check_memory(ring.file.fd().map_err(used)?, o.file_len)?;
+    }
     let holds = if mode.write_holds {
         let path = topic.path(FileKind::Holds(geometry.holds));
         let file = open_existing(topic, &path, true, mode.allow_foreign)?;
@@ -135,7 +163,7 @@ fn geometry_of(topic: &Topic, fd: impl AsFd, path: &Path) -> Result<RingGeometry
     })
 }
 
-/// A ring as somebody sees it who only looks: its geometry, first and next sequence.
+/// A ring as an observer sees it: its geometry, first and next sequence.
 pub(crate) fn read_ring_header(
     topic: &Topic,
     path: &Path,

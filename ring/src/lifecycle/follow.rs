@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::files::{self, Mode};
+use super::recovery::KEPT_EPOCHS;
 use super::{grow, recovery, whole};
 use crate::error::{Error, Result};
 use crate::protocol::{Memory, seal};
@@ -11,10 +12,10 @@ use crate::shm::epoch::Epoch;
 use crate::sys::files::same_file;
 use crate::topic::FileKind;
 
-/// How often names are looked up again that led to other files a moment before. Each time the topic has grown meanwhile.
+/// How often names that led to other files a moment before are opened again. Each time the topic has grown meanwhile.
 const ATTEMPTS: usize = 16;
 
-/// The epoch in which a producer goes on: the newest that has started. `None` if that is the one it has.
+/// The epoch in which a producer continues: the newest that has started. `None` if that is the one it has.
 ///
 /// Needs no lock: a seal is set only after the commit of the successor.
 pub(crate) fn newest(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Option<Arc<Epoch>>> {
@@ -51,7 +52,7 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     let path = if first != 0 || (next_to_mine && sealed) {
         topic.ring_path()
     } else if next_to_mine {
-        // Its maker stands or died before it sealed ours: the frames flow here until somebody does.
+        // Its creator is stopped, or died, before it sealed ours: the frames flow here until a producer does.
         check_current(old)?;
         return Ok(Found::Mine);
     } else {
@@ -71,43 +72,57 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
     if first == 0 {
         return Ok(Found::Unsettled);
     }
-    // Whoever started it may have died half-way.
+    // The producer that started it may have died half-way.
     seal::start(&*new, first).map_err(|corruption| new.corrupt(corruption))?;
     Ok(Found::Newer(new))
 }
 
-/// The epoch in which a consumer goes on after it has read `old` to its seal: the next one if that still has a name.
+/// The epoch in which a consumer goes on after it has read `old` to its seal: the oldest later one that still has a name.
+/// Nothing is noted yet: see [`enter`].
 pub(crate) fn next(old: &Arc<Epoch>, mode: Mode) -> Result<Arc<Epoch>> {
     let topic = old.topic();
-    let wanted = old.geometry.epoch.saturating_add(1);
-    let kept = topic.path(FileKind::OldRing(wanted));
     for _ in 0..ATTEMPTS {
-        let found = match files::map(&old.member, &kept, mode) {
-            Err(Error::TopicNotFound { .. }) => match files::map(&old.member, &topic.ring_path(), mode) {
-                // It became an old one between our two looks.
-                Ok(newer) if newer.geometry.epoch > wanted => match files::map(&old.member, &kept, mode) {
-                    Err(Error::TopicNotFound { .. }) => Ok(newer),
-                    found => found,
-                },
+        let found = match oldest_kept(old, mode) {
+            Ok(Some(kept)) => Ok(kept),
+            Ok(None) => match files::map(&old.member, &topic.ring_path(), mode) {
+                // One that comes before it may have become an old one between our two looks.
+                Ok(newer) if newer.geometry.epoch > old.geometry.epoch.saturating_add(1) => {
+                    oldest_kept(old, mode).map(|kept| kept.unwrap_or(newer))
+                }
                 found => found,
             },
-            found => found,
+            Err(error) => Err(error),
         };
         // After the mapping, as above.
         check_current(old)?;
         match found {
             Err(Error::TopicNotFound { .. }) => {}
             Err(error) => return Err(error),
-            Ok(new) if new.geometry.epoch < wanted => {}
-            Ok(new) => {
-                let new = Arc::new(new);
-                note_epoch(&new);
-                new.start_backing(mode.prefault);
-                return Ok(new);
-            }
+            Ok(new) if new.geometry.epoch <= old.geometry.epoch => {}
+            Ok(new) => return Ok(Arc::new(new)),
         }
     }
     Err(unsettled(old, mode.allow_foreign))
+}
+
+/// The oldest epoch after `old` among those whose names are kept.
+fn oldest_kept(old: &Arc<Epoch>, mode: Mode) -> Result<Option<Epoch>> {
+    // At most one behind: see `recover`. What else it says leads to names that are not there.
+    let current = old.member.peers.load(&old.member.peers.header().epoch);
+    let oldest = current.saturating_sub(KEPT_EPOCHS).max(old.geometry.epoch.saturating_add(1));
+    for epoch in oldest..=current {
+        match files::map(&old.member, &old.topic().path(FileKind::OldRing(epoch)), mode) {
+            Err(Error::TopicNotFound { .. }) => {}
+            found => return found.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// Notes that a consumer goes on in this epoch.
+pub(crate) fn enter(new: &Epoch, mode: Mode) {
+    note_epoch(new);
+    new.start_backing(mode.prefault);
 }
 
 /// Whether the topic is still the one that we take part in, and not removed, nor another of the same name.
@@ -115,7 +130,7 @@ fn check_current(old: &Epoch) -> Result<()> {
     let peers = &old.member.peers;
     let there = same_file(peers.fd()?, &old.topic().peers_path())
         .map_err(|e| Error::io(old.topic().name(), "examine the list of participants", e))?;
-    if there && peers.header().removed.load(SeqCst) == 0 {
+    if there && peers.load(&peers.header().removed) == 0 {
         Ok(())
     } else {
         Err(Error::Removed { topic: old.topic().name().into() })

@@ -16,7 +16,7 @@ use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
 use crate::trace::{self, Fields, Level};
 
-/// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to go on in.
+/// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to continue in.
 pub(crate) fn grow(
     mine: &Arc<Epoch>,
     want: impl Fn(&Epoch) -> Option<GeometryRequest>,
@@ -32,7 +32,7 @@ pub(crate) fn grow(
         return Err(Error::Removed { topic: topic.name().into() });
     }
     if whole::parts(member, allow_foreign)? != Parts::Whole {
-        // It cannot be repaired from here: newcomers would not find us.
+        // It cannot be recovered from here: new participants would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
     }
     recover(member, allow_foreign)?;
@@ -52,7 +52,7 @@ pub(crate) fn grow(
 ///
 /// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
 /// its index. A death in between leaves an epoch that is committed and not started, which [`recover`] starts; until
-/// then everybody goes on in the old one.
+/// then all participants continue in the old one.
 pub(crate) fn replace(
     old: &Arc<Epoch>,
     wanted: &GeometryRequest,
@@ -60,11 +60,10 @@ pub(crate) fn replace(
 ) -> Result<Arc<Epoch>> {
     let member = &old.member;
     let topic = member.peers.topic();
-    let perms = perms(member)?;
-    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms)?;
-    let mut new = files::create(topic, geometry, 0, perms, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
+    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms(member)?)?;
+    let mut new = files::create(member, geometry, 0, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
     link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
-        .map_err(|e| Error::io(topic.name(), "keep the old ring for those who still read it", e))?;
+        .map_err(|e| Error::io(topic.name(), "keep the old ring for consumers that still read it", e))?;
     fail_point(FailPoint::GrowKeepOld);
     new.ring.commit_replace(&topic.ring_path())?;
     fail_point(FailPoint::GrowCommit);

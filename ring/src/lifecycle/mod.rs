@@ -1,5 +1,6 @@
 //! The life of a topic: open, adopt, grow, leave, remove. All under the lifecycle lock, none of it in the flow of frames.
 
+pub(crate) mod crowd;
 pub(crate) mod files;
 pub(crate) mod follow;
 pub(crate) mod grow;
@@ -14,11 +15,11 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::layout::ring::{MAX_CAPACITY, MAX_META, MAX_SLOTS, RingGeometry, flags};
 
-/// How long open and grow wait for somebody else who opens, grows or closes. Longer means a stopped process.
+/// How long open and grow wait for another process that opens, grows or closes. Longer means a stopped process.
 pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a growth waits, which happens in the flow of frames.
 pub(crate) const GROW_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a close waits: it must not hold up whoever closes; the next to come collects what is left.
+/// How long a close waits: it must not block the closing process; the next opener removes what is left.
 pub(crate) const CLOSING_PATIENCE: Duration = Duration::from_millis(40);
 /// How much longer it waits if it was the last one, and the files are to be removed.
 pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(200);
@@ -84,7 +85,7 @@ impl GeometryRequest {
     }
 }
 
-/// Whether file permissions let somebody read who may not write.
+/// Whether file permissions let a user read who may not write.
 pub(crate) const fn allows_read_only(perms: u32) -> bool {
     (perms & 0o040 != 0 && perms & 0o020 == 0) || (perms & 0o004 != 0 && perms & 0o002 == 0)
 }

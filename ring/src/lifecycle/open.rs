@@ -1,17 +1,20 @@
 //! Opening a topic: create it, join it, or adopt what the dead left.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use nix::sys::stat::fstat;
+use rustix::fs::fstat;
 
 use super::files::{self, Mode};
 use super::recovery::{recover, remove_but_peers};
 use super::whole::{self, Parts};
-use super::{GeometryRequest, OPEN_TIMEOUT, Options, grow, leave, reap};
-use crate::error::{Error, Result};
+use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
+use crate::error::{Error, Result, SpaceLimit};
 use crate::layout::peers::{FILE_LEN, flags};
-use crate::layout::words::{PRODUCERS, bit};
+use crate::layout::view::LoadAcquire;
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::{FailPoint, Memory};
@@ -28,6 +31,7 @@ const ATTEMPTS: usize = 100;
 
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartAt {
     /// At the oldest frame that is still there.
     #[default]
@@ -47,6 +51,7 @@ pub(crate) fn producer(
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
     let _events = trace::hold();
+    let mut has_made_room = false;
     for _ in 0..ATTEMPTS {
         let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
@@ -63,7 +68,7 @@ pub(crate) fn producer(
         }
         fail_point(FailPoint::OpenLocked);
         if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
-            // Those who have it open are told that it is gone, and come back to the one that is made here.
+            // Its participants get an error, and open the one that is created here.
             if !leave::remove(&member, "one of its files was deleted")? {
                 return Err(whole::deleted(topic, &part));
             }
@@ -74,6 +79,14 @@ pub(crate) fn producer(
             // No room for a ring, say: then no list of participants stays behind that we have made for it.
             leave::give_up(&member);
         }
+        if let Err(Error::NoSpace { needed, free, ref limit, .. }) = joined
+            && *limit != SpaceLimit::FileSize
+            && !has_made_room
+            && gives_room(&member, needed.saturating_sub(free))
+        {
+            has_made_room = true;
+            continue;
+        }
         drop(locked);
         if let Ok(epoch) = &joined {
             epoch.start_backing(options.prefault);
@@ -81,6 +94,16 @@ pub(crate) fn producer(
         return joined;
     }
     Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
+}
+
+/// Frees the ring of a topic in which nobody takes part, if that makes so much room: what comes after it would have been
+/// made beside it. Its list stays, so that the topic keeps its owner, its permissions and its persistence. Under the
+/// lifecycle lock.
+fn gives_room(member: &Registration, missing: u64) -> bool {
+    let ring = fs::symlink_metadata(member.peers.topic().ring_path());
+    let enough = ring.is_ok_and(|ring| ring.blocks().saturating_mul(512) >= missing);
+    let is_dead = (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id));
+    enough && is_dead && remove_but_peers(member).is_ok()
 }
 
 /// Takes a place among the producers. Under the lifecycle lock.
@@ -98,7 +121,7 @@ fn join_as_producer(
     check_exclusive(member, exclusive)?;
     let others = member.peers.producers() != 0;
     let mut epoch = open_ring(member, options, wanted)?;
-    // Before it takes an id: stopped afterwards, a newcomer would keep what the id's last owner left from being reaped by
+    // Before it takes an id: stopped afterwards, a new participant would keep what the id's last owner left from being reaped by
     // others.
     reap::reap_dead(&epoch)?;
     let Some(id) = member.reserve(Role::Producer)? else {
@@ -149,12 +172,10 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
             reap::clear_dead(&epoch, id);
             fail_point(FailPoint::JoinCleaned);
         } else {
-            // Without a bit it cannot say that it sleeps.
-            let flags_word = &member.peers.header().flags;
-            flags_word.fetch_or(flags::OVERCROWDED, SeqCst);
+            crowd::enter(&member)?;
         }
         let cursor = start_at(&epoch, start)?;
-        // Before anybody sees us and ends the stream for our sake.
+        // Before a producer sees us and ends the stream because of us.
         let initial_end = member.peers.end();
         member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor);
         drop(locked);
@@ -168,7 +189,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
 pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     let member =
         Arc::new(Registration::new(ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?));
-    if member.peers.header().removed.load(SeqCst) != 0 {
+    if member.peers.load(&member.peers.header().removed) != 0 {
         // Whoever was removing it may be dead.
         return Err(no_topic(topic));
     }
@@ -181,7 +202,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
     let epoch = match map_started(&member, mode) {
         // Without the lock, in this order: a removal is marked before any file goes.
         Err(Error::TopicNotFound { .. })
-            if !whole::is_deserted(&member) && member.peers.header().removed.load(SeqCst) == 0 =>
+            if !whole::is_deserted(&member) && member.peers.load(&member.peers.header().removed) == 0 =>
         {
             return Err(whole::deleted(topic, &topic.ring_path()));
         }
@@ -215,7 +236,7 @@ fn is_current(member: &Arc<Registration>) -> Result<bool> {
     if member.peers.header().removed.load(SeqCst) != 0 {
         let owner = fstat(member.peers.fd()?).map_err(|e| io(e.into()))?.st_uid;
         if !may_unlink(topic.dir(), owner).map_err(io)? {
-            // Its owner was killed in the middle of it; it is not there any more, and we cannot make it anew.
+            // Its owner was killed in the middle of a removal; the topic is gone, and we cannot recreate it.
             return Err(no_topic(topic));
         }
         remove_but_peers(member)?;
@@ -235,7 +256,7 @@ pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Resul
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
     ParticipantTable::initialise(topic, file.view()?, persistent)?;
     fail_point(FailPoint::OpenPeersTemp);
-    // Somebody else may have been faster; then theirs is the topic.
+    // Another process may have been faster; then its file is the topic.
     file.commit_new(&topic.peers_path())?;
     fail_point(FailPoint::OpenPeersCommit);
     Ok(())
@@ -263,12 +284,11 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         }
     }
     let geometry = wanted.geometry(1, random(), perms(member)?)?;
-    let mut new =
-        files::create(topic, geometry, 1, perms(member)?, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
+    let mut new = files::create(member, geometry, 1, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
     // Before the ring has its name: see `whole::parts`.
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     if !new.ring.commit_new(&topic.ring_path())? {
-        // Impossible under the lock, unless somebody meddles.
+        // Impossible under the lock, unless a process breaks the protocol.
         return Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "make".into() });
     }
     fail_point(FailPoint::OpenRingCommit);
@@ -286,7 +306,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
 pub(crate) fn perms(member: &Registration) -> Result<u32> {
     let status = fstat(member.peers.fd()?)
         .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
-    Ok(status.st_mode & 0o777)
+    Ok(files::perms_of(&status))
 }
 
 /// The ring to start reading in. One that has not started yet (its maker stopped or died before it sealed the one
@@ -294,7 +314,7 @@ pub(crate) fn perms(member: &Registration) -> Result<u32> {
 fn map_started(member: &Arc<Registration>, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
     let epoch = files::map(member, &topic.ring_path(), mode)?;
-    if epoch.first().load(std::sync::atomic::Ordering::Acquire) != 0 {
+    if epoch.first().load_acquire() != 0 {
         return Ok(epoch);
     }
     match files::map(member, &topic.path(FileKind::OldRing(epoch.geometry.epoch.saturating_sub(1))), mode) {
@@ -340,7 +360,7 @@ fn check_exclusive(member: &Registration, exclusive: bool) -> Result<()> {
 }
 
 /// Whether the ring that is there will do. With other producers at work only a frame that does not fit is a reason
-/// to change it: who came first chose the geometry.
+/// to change it: the producer that created the topic set the geometry.
 fn satisfies(epoch: &Epoch, wanted: &GeometryRequest, others: bool) -> bool {
     let geometry = &epoch.geometry;
     let fits =

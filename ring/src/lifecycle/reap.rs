@@ -4,19 +4,19 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::error::Result;
-use crate::layout::peers::next_end;
 use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
-use crate::protocol::{FailPoint, publish, reap};
+use crate::protocol::primary::depose;
+use crate::protocol::{FailPoint, end, publish, reap};
 use crate::shm::epoch::Epoch;
-use crate::shm::registration::{Role, owner_id};
+use crate::shm::registration::Role;
 use crate::sys::files::remove_orphaned_temps;
 use crate::sys::lock;
 use crate::trace::{self, Fields, Level};
 
 /// Reaps every dead participant that is listed as active, or holds something in this epoch. How many there were.
 ///
-/// Nobody is reaped from an epoch that has a successor: their entries may own slots there.
+/// No participant is reaped from an epoch that has a successor: its entry may own slots there.
 pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
     let _events = trace::hold();
     let peers = &epoch.member.peers;
@@ -24,14 +24,14 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
     if !peers.writable() {
         return Ok(0);
     }
-    // One thread at a time: the first to unlock would unlock for all of this handle's threads, and a newcomer could
+    // One thread at a time: the first to unlock would unlock for all of this handle's threads, and a new participant could
     // take the id that another of them is still clearing away.
     let _one = peers.reaping.lock().unwrap_or_else(PoisonError::into_inner);
     let mine = epoch.member.id().map_or(0, bit);
     let suspects = (peers.active() | reap::holding(epoch)) & !mine;
     let mut reaped = 0;
     for id in (0..PARTICIPANTS).filter(|&id| suspects & bit(id) != 0) {
-        // A read lock: refused while the owner lives, shared by those who reap, and no newcomer gets the id meanwhile.
+        // A read lock: refused while the owner lives, shared by those who reap, and no new participant gets the id meanwhile.
         if !matches!(lock::try_read(fd, lock::participant_byte(id)), Ok(true)) {
             continue;
         }
@@ -48,7 +48,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
         }
         peers.notify();
         if epoch.ring_writable() {
-            publish::wake(epoch, true);
+            publish::wake(epoch, || true);
         } else {
             use crate::protocol::Memory;
             epoch.wake_all();
@@ -58,7 +58,7 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
 }
 
 /// Clears what the dead participant `id` left. Its byte is locked: for reading by those who reap, for writing by a
-/// newcomer, who must not be taken for the dead one while it fills the entry.
+/// new participant, which must not be taken for the dead one while it fills the entry.
 pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     let peers = &epoch.member.peers;
     let header = peers.header();
@@ -69,18 +69,10 @@ pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     if !whole || header.epoch.load(SeqCst) > epoch.geometry.epoch {
         return;
     }
-    let before = header.ended.load(SeqCst);
-    if Role::of(id) == Role::Producer && header.active.load(SeqCst) & bit(id) != 0 {
-        // Killed after its end of stream, it has ended; otherwise it is gone. If this fails another has reaped it, and
-        // somebody may have come since.
-        let ended = next_end(before, entry.ended.load(SeqCst));
-        let _ = header.ended.compare_exchange(before, ended, SeqCst, SeqCst);
-        header.last_producer.fetch_max(entry.generation.load(SeqCst), SeqCst);
+    if Role::of(id) == Role::Producer {
+        end::clear_dead(peers, id);
         for word in [&header.primary, &header.exclusive] {
-            let found = word.load(SeqCst);
-            if owner_id(found) == Some(id) {
-                let _ = word.compare_exchange(found, 0, SeqCst, SeqCst);
-            }
+            depose(peers, word, id);
         }
         header.watchers.fetch_and(!bit(id), SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Repair: whoever holds the lifecycle lock completes or clears away what a dead holder left half done.
+//! Recovery: the process that holds the lifecycle lock completes or removes what a dead holder left half done.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
 use crate::topic::FileKind;
 use crate::trace::{self, Fields, Level};
 
-/// Names of old epochs that are kept for consumers who have not followed yet; more are not, whoever lags.
-const KEPT_EPOCHS: u64 = 4;
+/// Names of old epochs that are kept for consumers that have not followed yet; no more, however far a consumer lags.
+pub(super) const KEPT_EPOCHS: u64 = 4;
 
-/// Repairs the topic's files. For those who may write the ring.
+/// Recovers the topic's files. For processes that may write the ring.
 pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {
     let topic = member.peers.topic();
-    let io = |e| Error::io(topic.name(), "clear away what a dead process left", e);
+    let io = |e| Error::io(topic.name(), "remove what a dead process left", e);
     let (geometry, first, head) = match files::read_ring_header(topic, &topic.ring_path(), allow_foreign) {
         Ok(seen) => seen,
         Err(Error::TopicNotFound { .. }) => return remove_but_peers(member),
@@ -28,7 +28,7 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
     };
     remove_orphaned_temps(topic).map_err(io)?;
     if first == 0 || head == 0 {
-        // Somebody died between the commit of this epoch and the seal of the one before.
+        // A producer died between the commit of this epoch and the seal of the one before.
         let mode = Mode { write_ring: true, write_holds: true, allow_foreign, prefault: false };
         let new = files::map(member, &topic.ring_path(), mode)?;
         let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
@@ -50,11 +50,11 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
     purge(member, &geometry)
 }
 
-/// Ends `old` and starts `new` where it ended. Idempotent; by whoever comes by.
+/// Ends `old` and starts `new` where it ended. Idempotent; any producer may do it.
 pub(crate) fn start_successor(old: &Epoch, new: &Epoch) -> Result<u64> {
     let first = seal::seal(old).map_err(|corruption| old.corrupt(corruption))?;
     seal::start(new, first).map_err(|corruption| new.corrupt(corruption))?;
-    wake(old, true);
+    wake(old, || true);
     old.at(FailPoint::SealWake);
     Ok(first)
 }
@@ -62,7 +62,7 @@ pub(crate) fn start_successor(old: &Epoch, new: &Epoch) -> Result<u64> {
 /// Removes the names of old epochs that no registered consumer has yet to follow into, and holder words without a ring.
 pub(crate) fn purge(member: &Registration, current: &crate::layout::ring::RingGeometry) -> Result<()> {
     let topic = member.peers.topic();
-    let io = |e| Error::io(topic.name(), "clear away old epochs", e);
+    let io = |e| Error::io(topic.name(), "remove old epochs", e);
     let consumers = member.peers.active() & !(bit(PRODUCERS) - 1);
     let behind = (PRODUCERS..PARTICIPANTS)
         .filter(|&id| consumers & bit(id) != 0)
@@ -89,11 +89,11 @@ pub(crate) fn purge(member: &Registration, current: &crate::layout::ring::RingGe
     Ok(())
 }
 
-/// Removes everything of the topic but `peers`, and but what somebody is making just now.
+/// Removes everything of the topic but `peers`, and but the files that a live process is creating.
 pub(crate) fn remove_but_peers(member: &Registration) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
-    // Of one that was killed while it enlarged the ring, and that no producer came after.
+    // Of a producer that was killed while it enlarged the ring, and that no other producer came after.
     remove_orphaned_temps(topic).map_err(io)?;
     let files = files_of(topic).map_err(io)?;
     for (kind, path) in &files {

@@ -1,5 +1,5 @@
-//! Whether a topic has all of its files. Whoever cleans up `/dev/shm` by hand may delete one and leave the others: then
-//! the topic is not found by newcomers, or another one grows beside it under the same name.
+//! Whether a topic has all of its files. A user who cleans up `/dev/shm` by hand may delete one and leave the others: then
+//! the topic is not found by new participants, or another one grows beside it under the same name.
 
 use std::fs;
 use std::io::ErrorKind::NotFound;
@@ -16,9 +16,9 @@ use crate::topic::{FileKind, Topic};
 pub(crate) enum Parts {
     /// All of it.
     Whole,
-    /// No ring, and nobody who could have had one: it was never made, or is to be made anew.
+    /// No ring, and no participant that could have had one: it was never created, or is to be recreated.
     NotMade,
-    /// Somebody deleted this.
+    /// This file was deleted.
     Missing(PathBuf),
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn parts(member: &Registration, allow_foreign: bool) -> Result<Parts>
     }
 }
 
-/// Whether nobody takes part who lives.
+/// Whether the topic has no live participant.
 pub(crate) fn is_deserted(member: &Registration) -> bool {
     member.peers.alive(member.peers.active()) == 0
 }
@@ -45,27 +45,27 @@ pub(crate) fn is_deserted(member: &Registration) -> bool {
 /// The part of the newest epoch that has no name.
 pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathBuf>> {
     let ring = topic.ring_path();
-    let geometry = match read_ring_header(topic, &ring, allow_foreign) {
-        Ok((geometry, ..)) => geometry,
+    let (geometry, first) = match read_ring_header(topic, &ring, allow_foreign) {
+        Ok((geometry, first, _)) => (geometry, first),
         Err(Error::TopicNotFound { .. }) => return Ok(Some(ring)),
         Err(error) => return Err(error),
     };
     let holds = topic.path(FileKind::Holds(geometry.holds));
-    match fs::symlink_metadata(&holds) {
-        Err(error) if error.kind() == NotFound => Ok(Some(holds)),
-        // What else is wrong with it is told by whoever opens it.
-        _ => Ok(None),
-    }
+    // One that has not started is of no use without the one before, which says where it starts.
+    let before = (first == 0).then(|| topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1))));
+    // What else is wrong with them the process that opens them reports.
+    let is_gone = |part: &PathBuf| matches!(fs::symlink_metadata(part), Err(e) if e.kind() == NotFound);
+    Ok([Some(holds), before].into_iter().flatten().find(is_gone))
 }
 
-const DELETED: &str = "it was deleted while others use the topic, whose next frame makes the topic anew";
+const DELETED: &str = "it was deleted while processes use the topic, whose next frame recreates it";
 
-/// What those are told who cannot make the topic anew.
+/// The error of a process that cannot recreate the topic.
 pub(crate) fn deleted(topic: &Topic, part: &Path) -> Error {
     Error::NotARing { topic: topic.name().into(), path: part.into(), why: DELETED.into() }
 }
 
-/// Whether it is that: who waits for a topic waits on.
+/// Whether `error` is that one: a process that waits for a topic continues to wait.
 pub(crate) fn is_deleted(error: &Error) -> bool {
     matches!(error, Error::NotARing { why, .. } if why == DELETED)
 }

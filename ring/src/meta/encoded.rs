@@ -13,11 +13,11 @@ use super::{Meta, MetaView};
 /// ```
 /// use shmflow::meta::{EncodedMeta, Meta, PerFrame, Times};
 ///
-/// let mut block = EncodedMeta::new(&Meta { caps: Some("audio/x-raw".into()), ..Meta::default() })?;
+/// let mut block = EncodedMeta::new(&Meta::default().caps("audio/x-raw"))?;
 /// let mut room = [0; 256];
 /// for frame in 0..3 {
-///     let times = Times { pts: Some(frame * 20_000_000), ..Times::default() };
-///     block.patch(&PerFrame { times, ..PerFrame::default() });
+///     let times = Times::default().pts(frame * 20_000_000);
+///     block.patch(&PerFrame::default().times(times));
 ///     let len = block.write_to(&mut room)?;
 ///     assert_eq!(Meta::decode(&room[..len])?.times, times);
 /// }

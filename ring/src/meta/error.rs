@@ -114,8 +114,8 @@ impl fmt::Display for MetaError {
             }
             Self::BadMagic { found } => write!(
                 f,
-                "this is no shmflow frame metadata: it starts with {found:02x?} instead of {MAGIC:02x?} (\"SFMD\"); \
-                 frames of other programs need their caps said by hand"
+                "this is not shmflow frame metadata: it starts with {found:02x?} instead of {MAGIC:02x?} (\"SFMD\"); \
+                 set the caps of frames from other programs by hand"
             ),
             Self::Version { found, expected } => write!(
                 f,

@@ -47,7 +47,7 @@ flags! {
     DROPPABLE = 6, "droppable";
     /// The data must not be dropped, not even while seeking or trimming.
     NON_DROPPABLE = 7, "non-droppable";
-    /// Clocks should be set anew at this frame.
+    /// Clocks should be resynchronised at this frame.
     RESYNC = 8, "resync";
     /// The data was captured live.
     LIVE = 9, "live";

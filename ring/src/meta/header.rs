@@ -32,12 +32,12 @@ const NO_BLOCK: [u8; HEADER_LEN] = {
 /// ```
 /// use shmflow::meta::{EncodedMeta, Meta, MetaHeader, PerFrame};
 ///
-/// let mut block = EncodedMeta::new(&Meta { caps: Some("audio/x-raw".into()), ..Meta::default() })?;
+/// let mut block = EncodedMeta::new(&Meta::default().caps("audio/x-raw"))?;
 /// let mut room = [0; 256];
 /// let mut known: Option<(Vec<u8>, Meta)> = None;
 /// let mut parsed = 0;
 /// for frame in 0..100 {
-///     block.patch(&PerFrame { offset: Some(frame), ..PerFrame::default() });
+///     block.patch(&PerFrame::default().offset(frame));
 ///     let len = block.write_to(&mut room)?;
 ///
 ///     let header = MetaHeader::parse(&room[..len])?;
@@ -56,7 +56,7 @@ pub struct MetaHeader<'a> {
     minor: u16,
     /// Where entries start in `bytes`; not beyond its end.
     entries_at: usize,
-    /// The whole block, without what may lie behind it.
+    /// The whole block, without what may follow it.
     bytes: &'a [u8],
 }
 
@@ -129,7 +129,7 @@ impl<'a> MetaHeader<'a> {
         get_per_frame(self.header)
     }
 
-    /// All entries as they lie in the block, unchecked. As long as these bytes (and [`kind`](Self::kind)) stay equal
+    /// All entries as they are in the block, unchecked. As long as these bytes (and [`kind`](Self::kind)) stay equal
     /// from
     /// frame to frame, so do caps, layout, crop and extensions.
     #[must_use]
@@ -137,7 +137,7 @@ impl<'a> MetaHeader<'a> {
         self.bytes.get(self.entries_at..).unwrap_or(&[])
     }
 
-    /// The whole block, without what may lie behind it.
+    /// The whole block, without what may follow it.
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes

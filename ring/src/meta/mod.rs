@@ -11,12 +11,18 @@
 //! A block comes from another process: decoding takes any bytes and gives a value or an error, in time and memory
 //! bounded by the block's length. A value that was decoded is well-formed, not true: check a layout with
 //! [`VideoLayout::fits`] before touching the payload by it.
+//!
+//! The rest of the crate carries a block's bytes and does not depend on this module, which adds the calls that know what
+//! they say to [`Claim`](crate::Claim), [`PublishPermit`](crate::PublishPermit), [`Producer`](crate::Producer) and
+//! [`Frame`](crate::Frame).
 
+mod calls;
 mod encoded;
 mod error;
 mod flags;
 mod format;
 mod header;
+mod setters;
 mod standard;
 mod types;
 mod video;
@@ -36,6 +42,7 @@ pub use wire::{
     MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR,
 };
 
+use setters::setters;
 use view::has_field;
 use wire::{CROP_LEN, VIDEO_LEN, entry_len, put, put_header};
 
@@ -44,26 +51,21 @@ use wire::{CROP_LEN, VIDEO_LEN, entry_len, put, put_header};
 /// ```
 /// use shmflow::meta::{Clock, Flags, Kind, Meta, Plane, Times, VideoLayout};
 ///
-/// let meta = Meta {
-///     kind: Kind::Video,
-///     flags: Flags::DISCONT,
-///     caps: Some("video/x-raw, format=BGRx, width=640, height=480, framerate=30/1".into()),
-///     video: Some(VideoLayout {
-///         format: "BGRx".into(),
-///         width: 640,
-///         height: 480,
-///         planes: vec![Plane { offset: 0, stride: 2560 }],
-///         fps: (30, 1),
-///     }),
-///     times: Times { capture_ns: Some(1_000_000), clock: Clock::Monotonic, ..Times::default() },
-///     ..Meta::default()
-/// };
+/// let meta = Meta::new(Kind::Video)
+///     .flags(Flags::DISCONT)
+///     .caps("video/x-raw, format=BGRx, width=640, height=480, framerate=30/1")
+///     .video(VideoLayout::new("BGRx", 640, 480, [Plane { offset: 0, stride: 2560 }]).fps(30, 1))
+///     .times(Times::default().capture_ns(1_000_000).clock(Clock::Monotonic))
+///     .extension(0x8000, b"exposure=12ms");
+/// assert_eq!(meta.caps.as_deref().unwrap().split(',').next(), Some("video/x-raw"));
+///
 /// let mut room = [0; 512];
 /// let len = meta.encode(&mut room)?;
 /// assert_eq!(Meta::decode(&room[..len])?, meta);
 /// # Ok::<(), shmflow::meta::MetaError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Meta {
     /// What the payload is.
     pub kind: Kind,
@@ -71,7 +73,7 @@ pub struct Meta {
     pub flags: Flags,
     /// GStreamer caps, or any media type with parameters; without NUL.
     pub caps: Option<String>,
-    /// How a video frame lies in the payload.
+    /// The layout of a video frame in the payload.
     pub video: Option<VideoLayout>,
     /// When the frame was taken and is to be shown.
     pub times: Times,
@@ -86,6 +88,35 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Metadata that says of what kind the payload is, and nothing else yet.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    setters! {
+        flags: Flags,
+        video: Option<VideoLayout>,
+        times: Times,
+        offset: Option<u64>,
+        offset_end: Option<u64>,
+        crop: Option<Crop>,
+    }
+
+    /// Sets [`caps`](#structfield.caps).
+    #[must_use]
+    pub fn caps(mut self, caps: impl Into<String>) -> Self {
+        self.caps = Some(caps.into());
+        self
+    }
+
+    /// Adds one to [`extensions`](#structfield.extensions).
+    #[must_use]
+    pub fn extension(mut self, ty: u16, data: impl Into<Vec<u8>>) -> Self {
+        self.extensions.push(Extension::new(ty, data));
+        self
+    }
+
     /// Reads a block: [`MetaView::parse`] into an owned value. No bytes at all give [`Meta::default`].
     ///
     /// # Errors

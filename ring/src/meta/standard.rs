@@ -1,4 +1,4 @@
-//! Where the planes of a picture lie unless somebody says otherwise.
+//! The default positions of the planes of a picture.
 
 use super::format::plane_extents;
 use super::video::{Plane, VideoLayout};

@@ -1,14 +1,16 @@
 //! The small values a metadata block is made of.
 
 use super::flags::Flags;
+use super::setters::setters;
 
 /// What a frame's payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Kind {
     /// Bytes of no particular kind; the caps text may say more.
     #[default]
     Bytes,
-    /// One uncompressed video frame; [`Meta::video`](super::Meta::video) says how it lies in memory.
+    /// One uncompressed video frame; [`Meta::video`](field@super::Meta::video) says how it lies in memory.
     Video,
     /// A kind this version has no name for. 2 to 0x7fff belong to later versions, 0x8000 and above to applications.
     Other(u16),
@@ -36,13 +38,15 @@ impl Kind {
     }
 }
 
-/// The clock that [`Times::capture_ns`] was read from.
+/// The clock that [`Times::capture_ns`](field@Times::capture_ns) was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Clock {
     /// Not said.
     #[default]
     Unknown,
-    /// `CLOCK_MONOTONIC` of this machine (of this boot).
+    /// `CLOCK_MONOTONIC` of this machine (of this boot), as the process that wrote the time sees it: in a time namespace it
+    /// is shifted, and a reader in another one finds the frame so much older, or newer.
     Monotonic,
     /// `CLOCK_REALTIME`: nanoseconds since 1970, UTC.
     Realtime,
@@ -79,9 +83,17 @@ impl Clock {
 }
 
 /// When a frame was taken and is to be shown. All values are nanoseconds; `None` is "not known".
+///
+/// ```
+/// use shmflow::meta::{Clock, Times};
+///
+/// let times = Times::default().capture_ns(1_000_000).clock(Clock::Monotonic).pts(Some(0)).dts(None);
+/// assert_eq!((times.capture_ns, times.pts, times.dts), (Some(1_000_000), Some(0), None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct Times {
-    /// When the frame was captured, on [`clock`](Self::clock), without any latency added.
+    /// When the frame was captured, on [`clock`](field@Self::clock), without any latency added.
     pub capture_ns: Option<u64>,
     /// The clock of `capture_ns`.
     pub clock: Clock,
@@ -95,9 +107,28 @@ pub struct Times {
     pub latency_ns: Option<u64>,
 }
 
+impl Times {
+    setters! {
+        capture_ns: Option<u64>,
+        clock: Clock,
+        pts: Option<u64>,
+        dts: Option<u64>,
+        duration: Option<u64>,
+        latency_ns: Option<u64>,
+    }
+}
+
 /// The part of a block that changes with every frame of a stream, while caps and layout stay:
 /// see [`EncodedMeta`](super::EncodedMeta).
+///
+/// ```
+/// use shmflow::meta::{Flags, PerFrame, Times};
+///
+/// let frame = PerFrame::default().flags(Flags::LIVE).times(Times::default().pts(40_000_000)).offset(7);
+/// assert_eq!((frame.times.pts, frame.offset, frame.offset_end), (Some(40_000_000), Some(7), None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct PerFrame {
     /// What is special about the frame.
     pub flags: Flags,
@@ -107,6 +138,15 @@ pub struct PerFrame {
     pub offset: Option<u64>,
     /// Unit after the last one.
     pub offset_end: Option<u64>,
+}
+
+impl PerFrame {
+    setters! {
+        flags: Flags,
+        times: Times,
+        offset: Option<u64>,
+        offset_end: Option<u64>,
+    }
 }
 
 /// The visible part of a video frame, in pixels.
@@ -123,7 +163,7 @@ pub struct Crop {
 }
 
 impl Crop {
-    /// Whether the crop is not empty and lies within a frame of `width` × `height` pixels.
+    /// Whether the crop is not empty and is within a frame of `width` × `height` pixels.
     ///
     /// ```
     /// use shmflow::meta::Crop;
@@ -144,9 +184,9 @@ impl Crop {
     ///
     /// `layout` is the size that the frame's video layout has, `crop` what its crop entry says, and `caps` the size that
     /// its caps text says, `None` if it has none; with `interlace-mode=alternate`, where a frame is one field, with half
-    /// of the rows, rounded up. The result lies within the layout.
+    /// of the rows, rounded up. The result is within the layout.
     ///
-    /// `None` if the layout is smaller than the caps: one of them is wrong, and nobody can tell which.
+    /// `None` if the layout is smaller than the caps: one of them is wrong, and it is not known which.
     ///
     /// ```
     /// use shmflow::meta::Crop;
@@ -168,11 +208,20 @@ impl Crop {
 
 /// An entry that has no field of its own in [`Meta`](super::Meta): private data, or something of a later version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Extension {
     /// Type number: 0x8000 and above are for applications, those below are listed in `docs/metadata.md`.
     pub ty: u16,
     /// The entry's value, without padding.
     pub data: Vec<u8>,
+}
+
+impl Extension {
+    /// An entry of type `ty`; see [`Meta::extension`](super::Meta::extension).
+    #[must_use]
+    pub fn new(ty: u16, data: impl Into<Vec<u8>>) -> Self {
+        Self { ty, data: data.into() }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How a video frame lies in its payload, and whether it fits there.
+//! The layout of a video frame in its payload, and whether it fits there.
 
 use super::error::MetaError;
 use super::format::{PlaneExtent, plane_extents};
@@ -13,26 +13,22 @@ use super::wire::{
 pub struct Plane {
     /// Where the plane's first row starts, in bytes from the start of the payload.
     pub offset: u64,
-    /// Bytes from one row to the next; negative if the rows lie bottom-up.
+    /// Bytes from one row to the next; negative if the rows are stored bottom-up.
     pub stride: i32,
 }
 
-/// How an uncompressed video frame lies in its payload.
+/// The layout of an uncompressed video frame in its payload.
 ///
 /// ```
 /// use shmflow::meta::{Plane, VideoLayout};
 ///
-/// let layout = VideoLayout {
-///     format: "NV12".into(),
-///     width: 640,
-///     height: 480,
-///     planes: vec![Plane { offset: 0, stride: 640 }, Plane { offset: 640 * 480, stride: 640 }],
-///     fps: (30, 1),
-/// };
+/// let planes = [Plane { offset: 0, stride: 640 }, Plane { offset: 640 * 480, stride: 640 }];
+/// let layout = VideoLayout::new("NV12", 640, 480, planes).fps(30, 1);
 /// assert!(layout.fits(640 * 480 * 3 / 2).is_ok());
 /// assert!(layout.fits(640 * 480).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct VideoLayout {
     /// Name of the pixel format, as GStreamer calls it (`NV12`, `BGRx`): 1 to 24 visible ASCII characters.
     pub format: String,
@@ -47,6 +43,26 @@ pub struct VideoLayout {
 }
 
 impl VideoLayout {
+    /// A picture of `width` × `height` pixels with these planes, at an unknown frame rate. Nothing is checked here:
+    /// [`Meta::encode`](super::Meta::encode) refuses what a block cannot say.
+    #[must_use]
+    pub fn new(
+        format: impl Into<String>,
+        width: u32,
+        height: u32,
+        planes: impl IntoIterator<Item = Plane>,
+    ) -> Self {
+        let (format, planes) = (format.into(), planes.into_iter().collect());
+        Self { format, width, height, planes, fps: (0, 1) }
+    }
+
+    /// Sets [`fps`](#structfield.fps).
+    #[must_use]
+    pub fn fps(mut self, numerator: u32, denominator: u32) -> Self {
+        self.fps = (numerator, denominator);
+        self
+    }
+
     /// Checks that every plane lies within a payload of `len` bytes, whoever wrote the numbers.
     ///
     /// # Errors
@@ -136,7 +152,7 @@ impl<'a> VideoView<'a> {
         self.planes.get(..self.plane_count).unwrap_or(&self.planes)
     }
 
-    /// Checks that every plane lies within a payload of `len` bytes; see [`VideoLayout::fits`].
+    /// Checks that every plane is within a payload of `len` bytes; see [`VideoLayout::fits`].
     ///
     /// # Errors
     /// As [`VideoLayout::fits`].

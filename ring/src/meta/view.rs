@@ -14,11 +14,8 @@ use super::{Flags, Meta, Times};
 /// ```
 /// use shmflow::meta::{Meta, MetaView, Times};
 ///
-/// let meta = Meta {
-///     caps: Some("video/x-raw, format=GRAY8".into()),
-///     times: Times { pts: Some(40_000_000), ..Times::default() },
-///     ..Meta::default()
-/// };
+/// let times = Times::default().pts(40_000_000);
+/// let meta = Meta::default().caps("video/x-raw, format=GRAY8").times(times);
 /// let block = meta.to_vec()?;
 ///
 /// let view = MetaView::parse(&block)?;
@@ -114,7 +111,7 @@ impl<'a> MetaView<'a> {
         self.caps
     }
 
-    /// How the video frame lies in the payload. Call [`VideoView::fits`] before touching the payload by it.
+    /// The layout of the video frame in the payload. Call [`VideoView::fits`] before touching the payload by it.
     #[must_use]
     pub fn video(&self) -> Option<&VideoView<'a>> {
         self.video.as_ref()
@@ -134,13 +131,13 @@ impl<'a> MetaView<'a> {
         })
     }
 
-    /// All entries as they lie in the block; see [`MetaHeader::entry_bytes`].
+    /// All entries as they are in the block; see [`MetaHeader::entry_bytes`].
     #[must_use]
     pub fn entry_bytes(&self) -> &'a [u8] {
         self.header.entry_bytes()
     }
 
-    /// The whole block, without what may lie behind it.
+    /// The whole block, without what may follow it.
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.header.as_bytes()

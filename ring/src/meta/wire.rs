@@ -173,7 +173,7 @@ pub(super) fn get_per_frame(header: &[u8; HEADER_LEN]) -> PerFrame {
     }
 }
 
-/// One entry as it lies in the block.
+/// One entry as it is in the block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawEntry<'a> {
     pub(super) ty: u16,

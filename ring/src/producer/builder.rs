@@ -16,10 +16,10 @@ use crate::trace::{self, Fields, Level};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OverflowPolicy {
-    /// It overwrites the oldest frame that nobody holds, whether consumers have read it or not.
+    /// It overwrites the oldest frame that no participant holds, read or unread.
     #[default]
     OverwriteOldest,
-    /// It is dropped while registered consumers have not read what is there ([`Error::Full`]). Dead ones do not count.
+    /// It is dropped while the ring is full of frames that live registered consumers have not read ([`Error::Full`]).
     DropNew,
 }
 
@@ -30,20 +30,20 @@ pub enum ProducerMode {
     /// Frames of all producers are interleaved in one sequence.
     #[default]
     Shared,
-    /// One producer's frames count; others stand by and take over when it dies, or when it publishes nothing for longer
-    /// than `takeover_timeout` although they have frames (zero: only when it dies).
+    /// The frames of one producer, the primary, count; standbys take over when it dies, or when it publishes nothing for
+    /// longer than `takeover_timeout` although they have frames (zero: only when it dies).
     Primary {
-        /// How long a primary may stand still; 1 s is a good choice.
+        /// How long a primary may publish nothing; 1 s is a good choice.
         takeover_timeout: Duration,
     },
-    /// No other producer may be there ([`Error::InUse`]).
+    /// The topic has one producer: another open fails with [`Error::InUse`].
     Exclusive,
 }
 
-/// Settings to open a topic with as a producer.
+/// Options to open a topic with as a producer.
 ///
-/// Who comes first chooses depth, spare slots, history and permissions; a later producer joins what is there, and
-/// enlarges the slots if its frames need it.
+/// The producer that creates the topic sets depth, spare slots, history and permissions; a later producer joins the
+/// existing ring, and enlarges the slots if its frames need it.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until `open` is called"]
 pub struct ProducerBuilder {
@@ -92,20 +92,20 @@ impl ProducerBuilder {
         self
     }
 
-    /// Slots beside the depth, in which producers write: one for each producer and one more. Default 2.
+    /// Slots beyond the depth, in which producers write: one for each producer and one more. Default 2.
     pub fn spare_slots(mut self, slots: u32) -> Self {
         self.spare_slots = slots;
         self
     }
 
-    /// How many of the newest frames stay for late joiners, up to the depth. Frames beyond it are overwritten as soon as
-    /// every registered consumer is past them, which keeps the memory in the cache. Default: the depth.
+    /// Number of newest frames kept for late joiners, up to the depth. Frames beyond it are overwritten as soon as every
+    /// registered consumer has read them, which keeps the memory in the cache. Default: the depth.
     pub fn history(mut self, frames: u32) -> Self {
         self.history = Some(frames);
         self
     }
 
-    /// Bytes of a frame for which room is made at once; the ring grows by itself beyond it. Default 64 KiB.
+    /// Initial size of a slot in bytes; the ring grows when a frame is larger. Default 64 KiB.
     pub fn slot_capacity(mut self, bytes: usize) -> Self {
         self.slot_capacity = bytes;
         self
@@ -117,8 +117,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Permissions of the topic's files, whatever the umask: who may write can register and lease, who may only read
-    /// receives copies. At most `0o777`. Default `0o600`.
+    /// Permissions of the topic's files; the umask does not apply. A user who may write can register and lease, a user who
+    /// may only read receives copies. At most `0o777`. Default `0o600`.
     pub fn perms(mut self, mode: u32) -> Self {
         self.perms = mode;
         self
@@ -130,7 +130,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// A name for people to see; at most 64 bytes. Default: the name of the process.
+    /// A name for display; at most 64 bytes. Default: the name of the process.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self
@@ -154,8 +154,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Allow a topic that belongs to another user than ourselves or root. Whoever owns its files can end this
-    /// process by truncating them.
+    /// Allow a topic that belongs to a user other than this one or root. The owner of its files can end this process by
+    /// truncating them.
     pub fn allow_foreign_owner(mut self, allow: bool) -> Self {
         self.allow_foreign = allow;
         self
@@ -176,8 +176,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Opens the topic, making it if it is not there, and adopting what dead processes left. What is left of other topics
-    /// of the directory, in which nobody takes part any more, is removed a little later; see [`gc`](crate::gc).
+    /// Opens the topic, creates it if it does not exist, and adopts what dead processes left. Other topics of the directory
+    /// without live participants are removed a little later; see [`gc`](crate::gc).
     ///
     /// # Errors
     /// [`Error::InvalidTopicName`], [`Error::InvalidArgument`]; [`Error::NoSpace`] if there is no room for it;
@@ -212,7 +212,7 @@ impl ProducerBuilder {
         };
         admin::gc_soon(topic.dir());
         let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
-        // What others left who died while no producer was there.
+        // What other participants left that died while the topic had no producer.
         inner.reap();
         trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));
         Ok(Producer { inner })

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use super::inner::Inner;
 use super::slot::OwnSlot;
 use crate::error::{Error, Result};
-use crate::meta::{EncodedMeta, Meta};
 
-/// A slot to write a frame into, straight in shared memory. Dropped unpublished, it is given back.
+/// A slot in shared memory to write a frame into. Dropped unpublished, it is abandoned.
 ///
 /// Its bytes are what an earlier frame left there; they start at a multiple of 4096 in memory.
 #[derive(Debug)]
@@ -50,28 +49,20 @@ impl Claim {
         debug_assert!(filled, "a claim is as large as it was asked for");
     }
 
-    /// Copies `bytes` to the start of the frame; what is longer than the frame is left out. Large copies go around the
+    /// Copies `bytes` to the start of the frame; bytes beyond the frame's length are ignored. Large copies go around the
     /// caches where that is faster, which writing through the slice cannot.
     pub fn copy_from(&mut self, bytes: &[u8]) {
         self.fill(bytes);
     }
 
-    /// Adds metadata, or replaces it.
-    ///
-    /// # Errors
-    /// [`Error::Meta`] if it cannot be encoded or is larger than the topic has room for.
-    pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
+    /// Has `write` put a metadata block into the slot, from the start of the room given, and say how long it is: so a
+    /// block is encoded where it stays. What is in a block the ring does not know.
+    pub(crate) fn set_meta_with<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<()>
+    where
+        Error: From<E>,
+    {
         // SAFETY: not published; `&mut self`.
-        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
-    }
-
-    /// As [`set_meta`](Self::set_meta), of metadata that was encoded before and is the same for many frames.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
-        // SAFETY: as above.
-        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
+        unsafe { self.slot.set_meta_with(write) }
     }
 
     /// Adds an encoded metadata block, or replaces it.
@@ -91,7 +82,7 @@ impl Claim {
     /// [`Producer::claim`](super::Producer::claim) does.
     pub fn publish(self) -> Result<Published> {
         if !self.slot.inner().try_become_primary() {
-            return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
+            return Err(Error::Standby { topic: self.slot.inner().member.topic_shared() });
         }
         // SAFETY: `self` is consumed; `Published` only reads.
         let seq = unsafe { self.slot.publish(self.len as u64)? };
@@ -164,7 +155,7 @@ impl AsRef<[u8]> for SlotBuffer {
 
 impl AsMut<[u8]> for SlotBuffer {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `PublishPermit::publish`.
+        // SAFETY: as above, and `&mut self`; once published nobody calls this, by the contract of `PublishPermit::publish_unchecked`.
         unsafe { std::slice::from_raw_parts_mut(self.slot.payload(), self.len) }
     }
 }
@@ -176,24 +167,14 @@ pub struct PublishPermit {
 }
 
 impl PublishPermit {
-    /// Adds metadata, or replaces it.
-    ///
-    /// # Errors
-    /// As [`Claim::set_meta`]; [`Error::InvalidArgument`] after publication.
-    pub fn set_meta(&mut self, meta: &Meta) -> Result<()> {
+    /// As [`Claim::set_meta_with`]; [`Error::InvalidArgument`] also after publication.
+    pub(crate) fn set_meta_with<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<()>
+    where
+        Error: From<E>,
+    {
         self.check_unpublished()?;
         // SAFETY: not published; `&mut self`, and the buffer cannot reach the metadata.
-        unsafe { self.slot.set_meta(|block| meta.encode(block)) }
-    }
-
-    /// As [`Claim::set_encoded_meta`]; [`Error::InvalidArgument`] also after publication.
-    ///
-    /// # Errors
-    /// As said.
-    pub fn set_encoded_meta(&mut self, meta: &EncodedMeta) -> Result<()> {
-        self.check_unpublished()?;
-        // SAFETY: as above.
-        unsafe { self.slot.set_meta(|block| meta.write_to(block)) }
+        unsafe { self.slot.set_meta_with(write) }
     }
 
     /// As [`Claim::set_meta_bytes`]; [`Error::InvalidArgument`] also after publication.
@@ -239,20 +220,49 @@ impl PublishPermit {
         usize::try_from(self.slot.epoch().geometry.slot_capacity).unwrap_or(usize::MAX)
     }
 
-    /// Publishes the first `len` bytes of the slot; the sequence number.
+    /// Publishes the slot once the framework has given its buffer back, as [`Claim::publish`] does.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-permit-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/permit").dir(&dir).open()?;
+    /// let (mut buffer, permit) = producer.claim(5)?.into_parts();
+    /// buffer.as_mut().copy_from_slice(b"hello"); // on whatever thread, by whatever library
+    /// assert_eq!(permit.publish(buffer)?.seq(), 1);
+    /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Claim::publish`]; [`Error::InvalidArgument`] if `buffer` is that of another claim, or if it was published
+    /// already.
+    pub fn publish(self, buffer: SlotBuffer) -> Result<Published> {
+        let refused = |what: &str| Err(Error::InvalidArgument { what: what.into() });
+        let SlotBuffer { slot, len } = buffer;
+        if !Arc::ptr_eq(&self.slot, &slot) {
+            return refused("the buffer given back is not that of this claim");
+        }
+        drop(slot);
+        match Arc::into_inner(self.slot) {
+            Some(slot) if slot.seq().is_none() => Claim { slot, len }.publish(),
+            _ => refused("a slot is published only once"),
+        }
+    }
+
+    /// Publishes the first `len` bytes of the slot while the framework still has its buffer; the sequence number.
     ///
     /// # Errors
     /// As [`Claim::publish`]; [`Error::InvalidArgument`] if it was published already.
     ///
     /// # Safety
-    /// From now on nobody may write through the [`SlotBuffer`].
-    pub unsafe fn publish(&mut self, len: usize) -> Result<u64> {
+    /// From now on nothing may write through the [`SlotBuffer`].
+    pub unsafe fn publish_unchecked(&mut self, len: usize) -> Result<u64> {
         if len > self.capacity() {
             let topic = self.slot.inner().member.topic_name().into();
             return Err(Error::TooLarge { topic, needed: len as u64, max: self.capacity() as u64 });
         }
         if !self.slot.inner().try_become_primary() {
-            return Err(Error::Standby { topic: self.slot.inner().member.topic_name().into() });
+            return Err(Error::Standby { topic: self.slot.inner().member.topic_shared() });
         }
         // SAFETY: passed on to the caller.
         unsafe { self.slot.publish(len as u64) }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::ring::RingGeometry;
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
-use crate::lifecycle::{GeometryRequest, follow, grow, reap};
+use crate::lifecycle::{GeometryRequest, crowd, follow, grow, reap};
 use crate::protocol::claim::{Hint, Reusable, abandon, claim_consumed, claim_oldest};
 use crate::protocol::publish;
 use crate::shm::backing::give_up;
@@ -57,6 +57,8 @@ pub(super) struct Current {
     claims: u32,
     /// When it was seen that the files still have a name.
     looked: u64,
+    /// When it was looked whether there are consumers without a place.
+    counted: u64,
     /// Gives back the memory of the epoch before.
     freeing: Option<JoinHandle<()>>,
 }
@@ -64,7 +66,7 @@ pub(super) struct Current {
 impl Current {
     fn new(epoch: Arc<Epoch>) -> Self {
         let looked = monotonic_coarse_ns();
-        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, freeing: None }
+        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, counted: 0, freeing: None }
     }
 
     fn go_on_in(&mut self, epoch: Arc<Epoch>) {
@@ -101,7 +103,7 @@ impl Inner {
     ) -> Result<Self> {
         let member = Arc::clone(&epoch.member);
         let Some(id) = member.id() else {
-            return Err(Error::TooManyProducers { topic: member.topic_name().into() });
+            return Err(Error::TooManyProducers { topic: member.topic_shared() });
         };
         let opened = epoch.geometry;
         let current = Mutex::new(Current::new(epoch));
@@ -159,7 +161,7 @@ impl Inner {
         // Both on one line that hardly ever changes.
         let header = self.member.peers.header();
         if header.removed.load(Acquire) != 0 || self.has_lost_its_name(current) {
-            return Err(Error::Removed { topic: self.member.topic_name().into() });
+            return Err(Error::Removed { topic: self.member.topic_shared() });
         }
         if header.epoch.load(Acquire) > current.epoch.geometry.epoch {
             self.follow(current)?;
@@ -171,7 +173,7 @@ impl Inner {
             let Current { epoch, hint, probed, .. } = current;
             let geometry = &epoch.geometry;
             let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
-            // Beyond the depth nothing is owed to anybody, unless unread frames are to be kept.
+            // Frames beyond the depth need not be kept for consumers, unless the policy keeps unread frames.
             let owed_from = match self.overflow_policy {
                 OverflowPolicy::DropNew => cursor,
                 OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
@@ -182,7 +184,7 @@ impl Inner {
             }
             let now = monotonic_coarse_ns();
             if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
-                // Somebody lags: the dead are owed nothing.
+                // A consumer lags: if it is dead, no frame has to be kept for it.
                 *probed = now;
                 if reap::reap_dead(epoch)? != 0 {
                     hint.reset();
@@ -200,7 +202,7 @@ impl Inner {
             }
         }
         if self.overflow_policy == OverflowPolicy::DropNew && self.slowest(&current.epoch) < u64::MAX {
-            return Err(Error::Full { topic: self.member.topic_name().into() });
+            return Err(Error::Full { topic: self.member.topic_shared() });
         }
         Err(self.no_slot(&current.epoch))
     }
@@ -245,7 +247,7 @@ impl Inner {
         if self.overflow_policy == OverflowPolicy::OverwriteOldest
             && protected_frames(geometry) >= geometry.depth.into()
         {
-            // Every frame within the depth is kept, so that nobody's cursor needs to be read.
+            // Every frame within the depth is kept, so that no cursor needs to be read.
             return 0;
         }
         let peers = &self.member.peers;
@@ -263,7 +265,7 @@ impl Inner {
             (0..epoch.geometry.slots).filter(|&s| epoch.holders(s).load(Relaxed) & bits != 0).count()
         };
         let why = format!("consumers hold {}, producers {}", held(CONSUMER_BITS), held(!CONSUMER_BITS));
-        Error::NoSlot { topic: self.member.topic_name().into(), slots: epoch.geometry.slots.into(), why }
+        Error::NoSlot { topic: self.member.topic_shared(), slots: epoch.geometry.slots.into(), why }
     }
 
     /// Goes on in the newest epoch.
@@ -342,14 +344,40 @@ impl Inner {
         Ok(())
     }
 
-    /// Wakes those who wait, after a publication.
+    /// Wakes the waiting consumers, after a publication.
     pub(super) fn wake(&self, epoch: &Epoch) {
-        let crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
-        let always = crowded || epoch.geometry.allows_read_only();
-        if publish::wake(epoch, always) {
+        let mut crowded = false;
+        let nobody = publish::wake(epoch, || {
+            crowded = self.member.peers.header().flags.load(Relaxed) & flags::OVERCROWDED != 0;
+            crowded || epoch.geometry.allows_read_only()
+        });
+        if crowded {
+            self.disperse_sometimes();
+        }
+        if nobody {
             // Bits of sleepers, and nobody sleeps: one of them may be dead.
             self.reap_sometimes();
         }
+    }
+
+    /// Looks whether there are still consumers without a place.
+    fn disperse_sometimes(&self) {
+        // Held: a growth in another thread takes the same lock of the same descriptor. There is no hurry while it does.
+        let Ok(mut current) = self.current.try_lock() else { return };
+        let now = monotonic_coarse_ns();
+        if now.wrapping_sub(current.counted) > LOOK_EVERY_NS {
+            current.counted = now;
+            crowd::disperse(&self.member);
+        }
+    }
+
+    /// Wakes all sleepers, because of something else than a frame.
+    pub(super) fn wake_sleepers(&self) {
+        let epoch = self.epoch();
+        let grown = self.member.peers.header().epoch.load(Acquire) > epoch.geometry.epoch;
+        // They are in the newest epoch. If that cannot be had, they find out at their next look, within a second.
+        let newest = if grown { follow::newest(&epoch, self.allow_foreign).ok().flatten() } else { None };
+        publish::wake(&**newest.as_ref().unwrap_or(&epoch), || true);
     }
 
     fn reap_sometimes(&self) {

@@ -1,19 +1,19 @@
 //! Writing frames into a topic.
 
+#[cfg(feature = "tokio")]
+mod async_events;
 mod builder;
 mod claim;
-#[cfg(feature = "tokio")]
-mod events;
 #[cfg(test)]
 mod fork_tests;
 mod inner;
 mod primary;
 mod slot;
 
+#[cfg(feature = "tokio")]
+pub use async_events::ProducerEvents;
 pub use builder::{OverflowPolicy, ProducerBuilder, ProducerMode};
 pub use claim::{Claim, PublishPermit, Published, SlotBuffer};
-#[cfg(feature = "tokio")]
-pub use events::ProducerEvents;
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
@@ -22,10 +22,10 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::meta::Meta;
+use crate::protocol::FailPoint;
+use crate::protocol::events;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
-use crate::protocol::{FailPoint, publish};
 use crate::sys::cancel::CancelToken;
 use crate::sys::futex;
 use inner::Inner;
@@ -42,7 +42,7 @@ use inner::Inner;
 /// let mut slot = producer.claim(5)?;         // memory shared with every consumer
 /// slot.copy_from_slice(b"hello");
 /// assert_eq!(slot.publish()?.seq(), 1);      // no copy was made
-/// assert_eq!(producer.write(b"world")?, 2);  // for those who have bytes already: one copy
+/// assert_eq!(producer.write(b"world")?, 2);  // for bytes in the program's memory: one copy
 /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
 /// # Ok::<(), shmflow::Error>(())
 /// ```
@@ -97,7 +97,7 @@ impl Producer {
     /// Takes a slot to write `len` bytes into. A frame that is larger than the slots moves the topic to a new epoch.
     ///
     /// # Errors
-    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite what is there (both
+    /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite unread frames (both
     /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
     /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
@@ -114,17 +114,6 @@ impl Producer {
         Ok(claim.publish()?.seq())
     }
 
-    /// As [`write`](Self::write), with metadata.
-    ///
-    /// # Errors
-    /// Also [`Error::Meta`] if the metadata is larger than the topic has room for.
-    pub fn write_with(&self, bytes: &[u8], meta: &Meta) -> Result<u64> {
-        let mut claim = self.claim(bytes.len())?;
-        claim.fill(bytes);
-        claim.set_meta(meta)?;
-        Ok(claim.publish()?.seq())
-    }
-
     /// Moves the topic to slots of at least `capacity` bytes and a depth of at least `depth`, ahead of need.
     /// Nothing happens if it has them.
     ///
@@ -135,7 +124,7 @@ impl Producer {
     }
 
     /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
-    /// now: for those who have so many bytes to spend. Nothing happens if the slots are large enough.
+    /// now: for producers with a fixed number of bytes to use. Nothing happens if the slots are large enough.
     ///
     /// # Errors
     /// As [`grow`](Self::grow).
@@ -149,21 +138,21 @@ impl Producer {
         Geometry::of(&self.inner.geometry())
     }
 
-    /// Says that the stream ends after the newest frame. Consumers that have read everything are told so, once
-    /// every producer has said it or left. Publishing again revokes it.
+    /// Ends the stream after the newest frame. Consumers that have read every frame get [`Error::Ended`], once every
+    /// producer has ended the stream or left. Publishing again revokes it.
     pub fn end(&self) {
         if self.inner.member.check_fork().is_err() {
-            return; // the parent's stream goes on
+            return; // the parent's stream continues
         }
         let epoch = self.inner.epoch();
         if let (Ok((next, _)), Some(entry)) = (next_seq(&*epoch), self.inner.member.entry()) {
             entry.ended.store(next.max(1), SeqCst);
             fail_point(FailPoint::EndNoted);
-            publish::wake(&*epoch, true);
+            self.inner.wake_sleepers();
         }
     }
 
-    /// Registered consumers that are alive. Those who only read are not registered.
+    /// The number of registered consumers that are alive. Read-only consumers are not registered.
     #[must_use]
     pub fn consumer_count(&self) -> usize {
         self.inner.member.peers.consumers().count_ones() as usize
@@ -185,7 +174,7 @@ impl Producer {
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
-    /// `cancel_token` is used; its value then. Also wakes once a second to see whether a participant died, or the topic is
+    /// `cancel_token` is cancelled; its value then. Also wakes once a second to see whether a participant died, or the topic is
     /// gone.
     ///
     /// # Errors
@@ -200,8 +189,8 @@ impl Producer {
     }
 
     /// Whether this producer is the one whose frames count: always in shared and exclusive mode; in primary mode only
-    /// for the primary. A stand-by producer that asks takes over if the primary is dead, or stands for longer
-    /// than its time-out.
+    /// for the primary. A standby takes over if the primary is dead, or has published nothing for longer than the
+    /// takeover timeout.
     #[must_use]
     pub fn try_become_primary(&self) -> bool {
         self.inner.try_become_primary()
@@ -221,14 +210,28 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.inner.member.deactivate();
+        if self.inner.has_ended() {
+            // Those who died before us go before us: the last one to go decides whether the stream has ended.
+            self.inner.reap();
+        }
+        let member = &self.inner.member;
+        member.deactivate();
+        if member.check_fork().is_ok() && member.peers.end().is_some() {
+            // Perhaps because the others had ended, and only this one had not.
+            self.inner.wake_sleepers();
+        }
     }
 }
 
 impl Inner {
+    fn has_ended(&self) -> bool {
+        self.member.peers.is_own_process()
+            && self.member.entry().is_some_and(|entry| entry.ended.load(SeqCst) != 0)
+    }
+
     fn wait_event(&self, last: u32, timeout: Option<Duration>, cancel_token: &CancelToken) -> Result<u32> {
         let tick = Duration::from_secs(1);
-        let topic = || self.member.topic_name().to_owned();
+        let topic = || self.member.topic_shared();
         let deadline = timeout.map(crate::sys::clock::Deadline::after);
         let header = self.member.peers.header();
         self.member.check_fork()?;
@@ -242,10 +245,13 @@ impl Inner {
             } else if now != last {
                 break Ok(now);
             } else if deadline.is_some_and(|d| d.has_passed()) {
-                break Err(Error::Timeout { topic: topic() });
+                break Err(Error::Timeout {
+                    topic: topic(),
+                    what: "no participant came, went or changed its accepted_caps",
+                });
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
-            // Why it woke does not matter: everything is looked at again. A failure shows as a time-out.
+            // Why it woke does not matter: everything is looked at again. A failure shows as a timeout.
             let woken = futex::wait_any(&header.events, last, &[(cancel_token.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
@@ -258,19 +264,10 @@ impl Inner {
         result
     }
 
-    /// One more thread of this producer watches, or one less. The participant has one bit for all of them: the first sets
-    /// it, the last clears it, and the mutex keeps that in the order of their counting.
+    /// One more thread of this producer watches, or one less.
     fn watch_events(&self, begins: bool) {
-        let watchers = &self.member.peers.header().watchers;
-        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
-        if begins {
-            *watching += 1;
-            watchers.fetch_or(bit(self.id), SeqCst);
-        } else {
-            *watching -= 1;
-            if *watching == 0 {
-                watchers.fetch_and(!bit(self.id), SeqCst);
-            }
-        }
+        let mut threads = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = if begins { events::begin } else { events::finish };
+        change(&self.member.peers, self.id, &mut threads);
     }
 }

@@ -1,16 +1,14 @@
-//! Primary and stand-by: which of several producers' frames count.
+//! Primary and standby: which of several producers' frames count.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::ProducerMode;
 use super::inner::Inner;
-use crate::protocol::FailPoint;
-use crate::protocol::fail_points::fail_point;
-use crate::shm::registration::{owner_id, owner_word};
+use crate::protocol::primary::{self, owner_word};
 use crate::sys::clock::monotonic_ns;
 
-/// What a stand-by producer has seen of the primary.
+/// What a standby producer has seen of the primary.
 #[derive(Debug, Default)]
 pub(super) struct PrimaryMonitor {
     primary: u64,
@@ -21,7 +19,7 @@ pub(super) struct PrimaryMonitor {
 impl Inner {
     /// Whether this producer's frames count now; takes over if the primary is gone.
     ///
-    /// Two stand-by producers decide by a CAS. A stopped primary that goes on later finds itself replaced at its next
+    /// Two standby producers decide by a CAS. A stopped primary that continues later finds itself replaced at its next
     /// frame; one that it was just publishing takes its place in the sequence, harmlessly.
     pub(super) fn try_become_primary(&self) -> bool {
         let ProducerMode::Primary { takeover_timeout } = self.mode else { return true };
@@ -30,30 +28,15 @@ impl Inner {
             return false; // a forked child's copy
         }
         let me = owner_word(self.id, self.member.generation());
-        let word = &peers.header().primary;
-        let found = word.load(SeqCst);
-        if found == me {
-            return true;
-        }
-        let gone = owner_id(found).is_none_or(|id| {
-            let generation = peers.participant(id).generation.load(SeqCst);
-            owner_word(id, generation) != found || !peers.is_alive(id)
-        });
-        let gone = gone
-            || owner_id(found).is_some_and(|id| {
-                let frames = peers.participant(id).frames.load(Relaxed);
-                let now = monotonic_ns();
-                let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-                if (watch.primary, watch.frames) != (found, frames) {
-                    *watch = PrimaryMonitor { primary: found, frames, since: now };
-                }
-                !takeover_timeout.is_zero()
-                    && u128::from(now.saturating_sub(watch.since)) > takeover_timeout.as_nanos()
-            });
-        let taken = gone && word.compare_exchange(found, me, SeqCst, SeqCst).is_ok();
-        if taken {
-            fail_point(FailPoint::PrimaryTaken);
-        }
-        taken
+        primary::lead(peers, me, |found, id| {
+            let frames = peers.participant(id).frames.load(Relaxed);
+            let now = monotonic_ns();
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            if (watch.primary, watch.frames) != (found, frames) {
+                *watch = PrimaryMonitor { primary: found, frames, since: now };
+            }
+            !takeover_timeout.is_zero()
+                && u128::from(now.saturating_sub(watch.since)) > takeover_timeout.as_nanos()
+        })
     }
 }

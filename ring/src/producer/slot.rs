@@ -9,12 +9,11 @@ use std::sync::atomic::{
 
 use super::inner::Inner;
 use crate::error::{Error, Result};
-use crate::meta::MetaError;
 use crate::protocol::publish::{Published, publish};
 use crate::protocol::{FailPoint, Memory, claim};
 use crate::shm::epoch::Epoch;
 
-/// The slot's bit is ours as long as this lives: nobody else writes into it, published or not.
+/// The slot's bit is ours as long as this lives: no other participant writes into it, published or not.
 #[derive(Debug)]
 pub(super) struct OwnSlot {
     inner: Arc<Inner>,
@@ -89,14 +88,17 @@ impl OwnSlot {
         }
     }
 
-    /// Has metadata written into the slot's room for it.
+    /// Has `write` put a metadata block into the slot's room for it, from its start, and say how long it is.
     ///
     /// # Safety
     /// The slot is not published, and nobody else calls this at the same time.
-    pub(super) unsafe fn set_meta(
+    pub(super) unsafe fn set_meta_with<E>(
         &self,
-        write: impl FnOnce(&mut [u8]) -> std::result::Result<usize, MetaError>,
-    ) -> Result<()> {
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<()>
+    where
+        Error: From<E>,
+    {
         // SAFETY: we own the slot; nobody else makes references to its metadata.
         let len = unsafe { self.epoch.with_meta(self.slot, write) };
         match len {
@@ -109,7 +111,7 @@ impl OwnSlot {
     /// Copies an encoded metadata block into the slot.
     ///
     /// # Safety
-    /// As [`set_meta`](Self::set_meta).
+    /// As [`set_meta_with`](Self::set_meta_with).
     pub(super) unsafe fn set_meta_bytes(&self, block: &[u8]) -> Result<()> {
         // SAFETY: passed on to the caller.
         if !unsafe { self.epoch.write_meta(self.slot, block) } {
@@ -129,7 +131,7 @@ impl OwnSlot {
     /// Publishes the first `len` bytes. In a sealed epoch the frame is copied once into the one that follows.
     ///
     /// # Safety
-    /// From now on nobody writes to the payload through this slot.
+    /// From now on no code writes to the payload through this slot.
     pub(super) unsafe fn publish(&self, len: u64) -> Result<u64> {
         self.inner.member.check_fork()?;
         if self.seq().is_some() {
@@ -163,7 +165,7 @@ impl OwnSlot {
         published
     }
 
-    /// Makes the slot a frame, unless its epoch has ended, and wakes those who wait for it.
+    /// Publishes the slot, unless its epoch has ended, and wakes the consumers that wait for it.
     fn commit(&self, len: u64) -> Result<Published> {
         let epoch = &*self.epoch;
         let header = epoch.slot(self.slot);
@@ -196,7 +198,7 @@ impl OwnSlot {
                 }
             }
             if let Published::At(seq) = new.commit(len)? {
-                // `new` lets go of its slot: nobody here refers to the copy.
+                // `new` releases its slot: nothing in this process refers to the copy.
                 new.in_place.store(true, Release);
                 return Ok(seq);
             }
@@ -205,7 +207,7 @@ impl OwnSlot {
         Err(Error::Busy {
             topic: self.inner.member.topic_name().into(),
             waited: std::time::Duration::ZERO,
-            what: "publish into, because it keeps changing its geometry,".into(),
+            what: "publish, because its geometry keeps changing, into".into(),
         })
     }
 }

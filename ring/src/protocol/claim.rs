@@ -5,21 +5,21 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use super::{FailPoint, Fence, Memory, Mutant, Word};
 use crate::layout::words::{Entry, State, bit};
 
-/// Where a claimer's scans left off, so that a claim looks at a few slots and not at all of them.
+/// Where a claimer's scans stopped, so that a claim tries a few slots and not all of them.
 ///
-/// Private to a producer and only ever a hint: every `slots` claims it starts afresh, which finds what
-/// others gave back behind it.
+/// Private to a producer and only ever a hint: every `slots` claims it starts from the beginning, which finds slots that
+/// others released behind it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hint {
     /// The limit for which `down` is valid.
     limit: u64,
-    /// Reusable frames at and above this sequence were tried for `limit`.
+    /// Consumed frames at and above this sequence were tried for `limit`.
     down: u64,
-    /// Owed frames below this sequence were tried.
+    /// Unread frames below this sequence were tried.
     up: u64,
     /// A whole scan found no free slot.
     none_free: bool,
-    /// Claims until everything is looked at again.
+    /// Claims until everything is tried again.
     fresh: u32,
 }
 
@@ -46,10 +46,10 @@ pub(crate) struct Reusable {
     pub(crate) history: u64,
 }
 
-/// Takes a slot whose content nobody is owed: a passed frame outside the history, the newest first because it is
-/// still in the cache, or else a slot that offers nothing.
+/// Takes a slot whose content no consumer needs: a consumed frame outside the history, the newest first because it is
+/// still in the cache, or else a slot that is not indexed.
 ///
-/// `None` means that it looked at all of them, whatever the hint says: the next resort is a frame that somebody is owed.
+/// `None` means that it tried all of them, even those that the hint skips: the next resort is an unread frame.
 pub(crate) fn claim_consumed<M: Memory>(m: &M, me: u8, passed: Reusable, hint: &mut Hint) -> Option<u16> {
     hint.tick(m.slots());
     let (floor, head) = window(m);
@@ -68,7 +68,7 @@ pub(crate) fn claim_consumed<M: Memory>(m: &M, me: u8, passed: Reusable, hint: &
         return Some(slot);
     }
     hint.none_free = true;
-    // What the hint left out may have been given back meanwhile.
+    // What the hint skipped may have been released meanwhile.
     if from < limit
         && let Some((seq, slot)) = frame(limit)
     {
@@ -80,8 +80,8 @@ pub(crate) fn claim_consumed<M: Memory>(m: &M, me: u8, passed: Reusable, hint: &
     slot
 }
 
-/// Takes the oldest frame below `below` that nobody holds, although consumers may be owed it or the history
-/// wants it.
+/// Takes the oldest frame below `below` that no participant holds, although it may be unread or in the history
+/// to be kept.
 pub(crate) fn claim_oldest<M: Memory>(m: &M, me: u8, below: u64, hint: &mut Hint) -> Option<u16> {
     let (floor, head) = window(m);
     let below = below.min(head);
@@ -108,7 +108,7 @@ fn window<M: Memory>(m: &M) -> (u64, u64) {
     (head.saturating_sub(m.index_len()), head)
 }
 
-/// Takes the slot in which frame `seq` is offered, if it still is and nobody holds it.
+/// Takes the slot that the index names for frame `seq`, if it still does and no participant holds the slot.
 pub(super) fn take_frame<M: Memory>(m: &M, me: u8, seq: u64) -> Option<u16> {
     let entry = Entry::unpack(m.index(seq).load(Acquire));
     if entry.seq != seq || entry.slot >= m.slots() || seq == 0 {
@@ -117,8 +117,8 @@ pub(super) fn take_frame<M: Memory>(m: &M, me: u8, seq: u64) -> Option<u16> {
     take(m, me, entry.slot, |state| state.is_published(seq)).then_some(entry.slot)
 }
 
-/// Takes a slot that offers nothing: `Free`, or stamped with a sequence that the index does not lead to it by
-/// (a ghost of a dead producer, or a frame so old that its entry is used again).
+/// Takes a slot that is not indexed: `Free`, or stamped with a sequence whose index entry does not name it (an orphaned
+/// slot of a dead producer, or a frame so old that its entry is used again).
 fn take_unoffered<M: Memory>(m: &M, me: u8, slot: u16) -> bool {
     take(m, me, slot, |state| match state {
         State::Free => true,
@@ -127,7 +127,7 @@ fn take_unoffered<M: Memory>(m: &M, me: u8, slot: u16) -> bool {
     })
 }
 
-/// Takes `slot` for `me` if its state is as wanted and nobody holds it.
+/// Takes `slot` for `me` if its state is as wanted and no participant holds it.
 ///
 /// Against a lease: the consumer sets its bit and then loads the state; we set the state and then our bit. Both use
 /// read-modify-writes on the holder word, so one of the two comes first there: if ours, the consumer sees our state
@@ -139,13 +139,13 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
         return false;
     }
     // After the state: a holder word that was empty before the frame was published says nothing about it.
-    // Acquire: pairs with the Release of the last one to let go, whose reads end before our writes begin.
+    // Acquire: pairs with the Release of the last holder to clear its bit, whose reads end before our writes begin.
     if early.unwrap_or_else(|| m.holders(slot).load(Acquire)) != 0 {
         return false;
     }
-    // After the holder word: a stamped slot that nobody holds is either in the index by now, where we see it because
-    // its producer let go of it later, or a ghost for ever. The other way round, the newest frame of all, published
-    // and let go between our two looks, would be taken for a ghost.
+    // After the holder word: a stamped slot that no participant holds is either indexed by now, which we see because its
+    // producer cleared its bit later, or orphaned for ever. The other way round, the slot of the newest frame, published
+    // and released between our two loads, would be taken for an orphaned one.
     if !m.mutant(Mutant::OfferBeforeHolders) && !wanted(State::unpack(old)) {
         return false;
     }
@@ -169,7 +169,7 @@ fn take<M: Memory>(m: &M, me: u8, slot: u16, wanted: impl Fn(State) -> bool) -> 
         m.holders(slot).and(!bit(me), m.hold_order());
         return false;
     }
-    // LockedTopic: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
+    // Held: give way. Our own bit may be there already: another thread of ours gives the slot back and has still to
     // clear it (`abandon`), so it is neither ours to use nor ours to clear. Ours goes before the state is restored:
     // from then on the slot can be claimed, by us too, and the bit would be that claim's.
     if before & bit(me) == 0 {

@@ -1,7 +1,7 @@
 //! The named fail points: one after each store to shared memory, and after each change of the files.
 //!
-//! A build with the feature `failpoints` can kill or stop a process at any of them (see `docs/architecture.md`,
-//! "The kill matrix", whose list of points is checked against this one).
+//! A build with the feature `failpoints` can kill or stop a process at any of them (see `docs/kill-matrix.md`,
+//! whose list of points a test compares with this one).
 
 macro_rules! steps {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
@@ -10,7 +10,7 @@ macro_rules! steps {
         pub enum FailPoint { $($(#[doc = $doc])+ $name,)+ }
 
         impl FailPoint {
-            /// Every step, in the order of the protocol.
+            /// Every fail point, in the order of the protocol.
             pub const ALL: &'static [FailPoint] = &[$(FailPoint::$name,)+];
 
             /// The name, as the documents and the models spell it.
@@ -27,15 +27,15 @@ macro_rules! steps {
 }
 
 steps! {
-    /// Open: the new `peers` file lies under its temporary name.
+    /// Open: the new `peers` file has its temporary name.
     OpenPeersTemp,
     /// Open: `peers` has its name.
     OpenPeersCommit,
     /// Open: the lifecycle lock is held.
     OpenLocked,
-    /// Open: the new `holds` file has its name, no `ring` leads to it yet.
+    /// Open: the new `holds` file has its name, no `ring` refers to it yet.
     OpenHolds,
-    /// Open: the new `ring` file lies under its temporary name.
+    /// Open: the new `ring` file has its temporary name.
     OpenRingTemp,
     /// Open: `ring` has its name; the epoch is committed.
     OpenRingCommit,
@@ -65,19 +65,19 @@ steps! {
     PublishPayload,
     /// Publish: metadata and lengths are written.
     PublishMeta,
-    /// Publish: `head` was helped over a frame that somebody else published.
+    /// Publish: `head` was helped over a frame that another producer published.
     PublishHelp,
     /// Publish: the slot is stamped with a sequence.
     PublishStamp,
-    /// Publish: the index entry leads to the slot; the frame is public.
+    /// Publish: the index entry names the slot; the frame is public.
     PublishIndex,
     /// Publish: `head` is advanced.
     PublishHead,
-    /// Publish: the futex word is changed, nobody is woken yet.
+    /// Publish: the futex word is changed, no sleeper is woken yet.
     PublishWake,
     /// Publish: the sleepers are woken; the counters are not written yet.
     PublishWoken,
-    /// Publish: the producer lets go of the slot.
+    /// Publish: the producer releases the slot.
     PublishRelease,
     /// Lease: the frame is found, nothing is set yet.
     LeaseLook,
@@ -93,13 +93,13 @@ steps! {
     CopyHalf,
     /// Release: the consumer's holder bit is cleared.
     Release,
-    /// Sleep: the sleeper bit is set, the index is not looked at again yet.
+    /// Sleep: the sleeper bit is set, the index is not checked again yet.
     SleepBit,
     /// Sleep: awake, the sleeper bit is cleared.
     SleepClear,
-    /// A producer's end of stream is in its entry; nobody is woken yet.
+    /// A producer's end of stream is in its entry; no sleeper is woken yet.
     EndNoted,
-    /// A stand-by producer has made itself the primary.
+    /// A standby producer has made itself the primary.
     PrimaryTaken,
     /// A consumer's accepted caps are marked as being written.
     CapsBegun,
@@ -107,9 +107,9 @@ steps! {
     CapsWritten,
     /// Reap: the dead participant's byte is read-locked.
     ReapLocked,
-    /// Reap: a slot that the dead one wrote into is `Free`.
+    /// Reap: a slot that the dead participant wrote into is `Free`.
     ReapState,
-    /// Reap: a holder bit of the dead one is cleared.
+    /// Reap: a holder bit of the dead participant is cleared.
     ReapHold,
     /// Reap: its sleeper bit is cleared.
     ReapSleeper,
@@ -121,7 +121,7 @@ steps! {
     ReservePiece,
     /// Grow: the new `holds` has its name.
     GrowHolds,
-    /// Grow: the new `ring` lies under its temporary name.
+    /// Grow: the new `ring` has its temporary name.
     GrowTemp,
     /// Grow: the old `ring` has a second name.
     GrowKeepOld,
@@ -133,21 +133,21 @@ steps! {
     SealFirst,
     /// Seal: the new epoch's `head` is set; it can be published into.
     SealHead,
-    /// Seal: those who sleep in the old epoch are woken.
+    /// Seal: the sleepers of the old epoch are woken.
     SealWake,
     /// Grow: `peers` names the new epoch.
     GrowEpoch,
-    /// Grow: names of old epochs that nobody needs are removed.
+    /// Grow: names of old epochs that no consumer needs are removed.
     GrowPurge,
     /// Leave: a producer's end of stream is noted.
     LeaveEnded,
-    /// Leave: out of the mask of active ones.
+    /// Leave: the participant is out of the mask of active ones.
     LeaveMask,
     /// Leave: no holder bit and no sleeper bit is left.
     LeaveBits,
     /// Leave: the entry is free.
     LeaveEntry,
-    /// Remove: `peers` says that the topic is gone.
+    /// Remove: `peers` is marked: the topic is removed.
     RemoveMark,
     /// Remove: the names of `ring` are gone.
     RemoveRing,

@@ -8,7 +8,7 @@ use crate::layout::words::{CONSUMER_BITS, Entry, MAX_SEQ, State, bit};
 /// What a look at frame `n` gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// Leased: nobody writes into this slot until the consumer's bit is cleared.
+    /// Leased: no producer writes into this slot until the consumer's bit is cleared.
     Taken { slot: u16, owner: u8 },
     /// Not published yet.
     NotYet,
@@ -16,7 +16,7 @@ pub(crate) enum Lease {
     Lapped,
     /// Still in the index, but a producer took the slot back.
     Lost,
-    /// The epoch ended before `n`: go on in the next one.
+    /// The epoch ended before `n`: continue in the next one.
     Sealed,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn copy<M: Memory, T>(
     Ok(Err(Lease::Lost))
 }
 
-/// The slot in which the index offers frame `n`, or why there is none.
+/// The slot that the index names for frame `n`, or why there is none.
 fn look<M: Memory>(m: &M, n: u64) -> Result<Result<u16, Lease>, Corruption> {
     let entry = Entry::unpack(m.index(n).load(Acquire));
     Ok(match entry.seq {
@@ -131,7 +131,7 @@ fn look<M: Memory>(m: &M, n: u64) -> Result<Result<u16, Lease>, Corruption> {
     })
 }
 
-/// Whether frame `n` is offered in a slot that still carries it.
+/// Whether the index names a slot for frame `n` that still carries it.
 pub(crate) fn readable<M: Memory>(m: &M, n: u64) -> bool {
     n != 0 && matches!(look(m, n), Ok(Ok(slot)) if State::unpack(m.state(slot).load(Acquire)).is_published(n))
 }
@@ -140,27 +140,35 @@ pub(crate) fn readable<M: Memory>(m: &M, n: u64) -> bool {
 ///
 /// `head` lags by the frames whose producers died, or stand, between the index and it.
 pub(crate) fn next_seq<M: Memory>(m: &M) -> Result<(u64, bool), Corruption> {
+    let entry = |n| Entry::unpack(m.index(n).load(Acquire));
     for _ in 0..LOOPS {
-        let mut h = m.head().load(Acquire);
-        for _ in 0..m.index_len() {
-            if h >= MAX_SEQ {
-                return Err(Corruption::Head);
-            }
-            let entry = Entry::unpack(m.index(h).load(Acquire));
-            if entry.seq != h || h == 0 {
-                break;
-            }
-            if entry.is_seal() {
-                return Ok((h, true));
-            }
-            h += 1;
-        }
-        // An entry beyond h: `head` moved on by a whole index meanwhile.
-        if Entry::unpack(m.index(h).load(Acquire)).seq <= h {
-            return Ok((h, false));
+        let head = m.head().load(Acquire);
+        let (next, sealed) = follow_index(head, m.index_len(), entry).ok_or(Corruption::Head)?;
+        // An entry beyond it: `head` moved on by a whole index meanwhile.
+        if sealed || entry(next).seq <= next {
+            return Ok((next, sealed));
         }
     }
     Err(Corruption::Head)
+}
+
+/// The next sequence from `head` on, and whether the epoch is sealed there; `None` if it is out of range.
+pub(crate) fn follow_index(head: u64, index_len: u64, entry: impl Fn(u64) -> Entry) -> Option<(u64, bool)> {
+    let mut next = head;
+    for _ in 0..index_len {
+        if next == 0 || next >= MAX_SEQ {
+            break;
+        }
+        let found = entry(next);
+        if found.seq != next {
+            break;
+        }
+        if found.is_seal() {
+            return Some((next, true));
+        }
+        next += 1;
+    }
+    (next < MAX_SEQ).then_some((next, false))
 }
 
 /// The oldest readable frame at or after `n`; a bounded scan of what the index can hold.
@@ -177,7 +185,7 @@ pub(crate) fn newest_readable<M: Memory>(m: &M, n: u64) -> Result<Option<u64>, C
 
 /// Where a late joiner starts: the oldest frame of the unbroken history, at most `history` frames back.
 ///
-/// Older frames may still lie in cold slots, with holes between them; they are not offered any more.
+/// Older frames may still be in cold slots, with gaps between them; they can no longer be leased.
 pub(crate) fn start_of_history<M: Memory>(m: &M, history: u64) -> Result<u64, Corruption> {
     let (next, _) = next_seq(m)?;
     let floor = next.saturating_sub(history.min(m.index_len()));

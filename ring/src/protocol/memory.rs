@@ -29,6 +29,21 @@ pub(crate) enum Fence {
     Sleep,
     /// Lease budget: between one's own bit and counting the others'; pairs with itself.
     Budget,
+    /// Accepted caps: between the odd lock and the text; pairs with [`Fence::CapsRead`].
+    CapsWrite,
+    /// Accepted caps: between the text and the second look at the lock; pairs with [`Fence::CapsWrite`].
+    CapsRead,
+    /// Events: between the change of the counter and the look at the watchers; pairs with [`Fence::Watch`].
+    Notify,
+    /// Events: between the watcher's bit and its look at the counter; pairs with [`Fence::Notify`].
+    Watch,
+    /// Cancel: between the flag and the look at who waits where; pairs with [`Fence::Waiter`] and [`Fence::Event`].
+    Cancel,
+    /// Cancel: between a waiter's registration and its look at the flag; pairs with [`Fence::Cancel`].
+    Waiter,
+    /// Cancel: between making, or clearing, the event descriptor and the look at the flag; pairs with
+    /// [`Fence::Cancel`].
+    Event,
 }
 
 /// Wrong variants of the protocol that the models must catch. Real memory is never one of them.
@@ -55,21 +70,47 @@ pub(crate) enum Mutant {
     IndexStores,
     /// A consumer trusts the state that it saw before it set its bit.
     NoSecondLook,
-    /// What the index offers is looked up before the holder word is.
+    /// The claimer reads the index before the holder word.
     OfferBeforeHolders,
-    /// The first `head` of an epoch is stored, whoever was faster.
+    /// The first `head` of an epoch is stored, even if another producer was faster.
     StartStores,
     /// The futex word is changed and read without an order.
     RelaxedWakeWord,
     /// A reaper looks whether the dead one's byte is locked, and does not lock it.
     ReapUnlocked,
+    /// A newcomer sets the lock of its accepted caps back to 0.
+    CapsLockRestarts,
+    /// The producers' votes for an end are read once.
+    VotesReadOnce,
+    /// A reaper reads the last end after it has seen that the dead producer is active.
+    BuriesLate,
+    /// A reaper stores the dead producer's end, whatever happened since it looked.
+    BurialStores,
+    /// The last producer to leave does not reap the dead before it votes.
+    LeavesTheDead,
+    /// A standby makes itself the primary without comparing.
+    PrimaryStores,
+    /// A reaper clears the primary without comparing.
+    DeposesAnyone,
+    /// Each thread of a producer that stops watching clears the producer's bit.
+    EachClearsTheBit,
+    /// Who finds the event descriptor readable without reason clears it and looks no more.
+    ConfirmsOnce,
+    /// A reset clears the event descriptor and looks no more.
+    ResetsOnce,
+    /// An opener sees the gate open and counts itself without comparing.
+    GateNotCompared,
+    /// A descriptor is registered after its opener has left the gate.
+    RegistersLate,
+    /// The word and the level of a poll descriptor are not changed under one lock.
+    LevelUnlocked,
 }
 
 /// The control words of one topic at one epoch, as one participant sees them.
 ///
 /// Consumers call nothing here that stores to the ring file: `head`, `first`, `index` and `state` are
-/// read-only to them; `holders`, `sleepers` and `cursor` lie in the files that they may write.
-/// `slot` arguments are below [`Memory::slots`]: whoever takes one from shared memory checks it first.
+/// read-only to them; `holders`, `sleepers` and `cursor` are in the files that they may write.
+/// `slot` arguments are below [`Memory::slots`]: code that takes one from shared memory checks it first.
 pub(crate) trait Memory {
     type Word: Word;
 
@@ -88,7 +129,7 @@ pub(crate) trait Memory {
     /// One bit per participant that sleeps, or is about to.
     fn sleepers(&self) -> &Self::Word;
 
-    /// The futex word that sleepers wait on. Acquire: whoever sees a change of it sees what was published before it,
+    /// The futex word that sleepers wait on. Acquire: a process that sees a change of it sees what was published before it,
     /// or else a sleeper could wait for the change after the one that was meant for it.
     fn wake_value(&self) -> u32;
     /// Changes the futex word, with Release. Producers only.
@@ -111,5 +152,26 @@ pub(crate) trait Memory {
     #[inline(always)]
     fn hold_order(&self) -> Ordering {
         if self.mutant(Mutant::RelaxedHolders) { Ordering::Relaxed } else { Ordering::AcqRel }
+    }
+}
+
+/// What the protocols beside the ring need of where they run. The defaults are those of real memory.
+pub(crate) trait Shared {
+    type Word: Word;
+
+    /// A sequentially consistent fence.
+    #[inline(always)]
+    fn fence(&self, _which: Fence) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+    /// A named fail point; nothing at all in a release.
+    #[inline(always)]
+    fn at(&self, step: super::FailPoint) {
+        super::fail_points::fail_point(step);
+    }
+    /// Whether a wrong variant is asked for; constant false outside the models.
+    #[inline(always)]
+    fn mutant(&self, _which: Mutant) -> bool {
+        false
     }
 }

@@ -3,19 +3,31 @@
 //! Nothing here opens files, locks, maps or sleeps. Each function says what it needs to hold and what a death
 //! inside it leaves behind; `docs/architecture.md` has the whole picture.
 
+pub(crate) mod accepted_caps;
+pub(crate) mod cancel;
 pub(crate) mod claim;
+pub(crate) mod end;
+pub(crate) mod events;
+#[cfg_attr(
+    not(feature = "failpoints"),
+    allow(dead_code, unreachable_pub, reason = "public with that feature")
+)]
 pub(crate) mod fail_points;
+pub(crate) mod fork_gate;
 pub(crate) mod lease;
 pub(crate) mod memory;
 #[cfg(test)]
 mod models;
+pub(crate) mod poll_fd;
+pub(crate) mod primary;
 pub(crate) mod publish;
 pub(crate) mod reap;
 pub(crate) mod seal;
 pub(crate) mod sleep;
 
+#[cfg_attr(not(feature = "failpoints"), allow(unreachable_pub, reason = "public with that feature"))]
 pub use fail_points::FailPoint;
-pub(crate) use memory::{Fence, Memory, Mutant, Word};
+pub(crate) use memory::{Fence, Memory, Mutant, Shared, Word};
 
 /// How often a loop over shared words goes round before it calls them corrupt. Each round of an honest loop
 /// means that another participant made progress; this many in a row without ours do not happen.
@@ -47,7 +59,7 @@ impl Corruption {
         match self {
             Self::Head => "its head is out of range or does not move",
             Self::Index => "its publish index holds an entry that is out of range",
-            Self::State => "a slot's state was changed by somebody who does not own it",
+            Self::State => "a slot's state was changed by a participant that does not own the slot",
             Self::First => "two epochs disagree about where one ends and the next begins",
         }
     }

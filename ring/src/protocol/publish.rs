@@ -16,14 +16,13 @@ pub(crate) enum Published {
 
 /// Publishes `slot`, which `me` claimed and filled.
 ///
-/// The index entry is the publication point: until then a death leaves a *ghost*, a stamped slot that the index
-/// does not lead to, which nobody offers and anybody may claim. After it, `head` is behind by one until somebody
-/// helps it forward. `me`'s holder bit stays set throughout: it keeps a slot that is stamped but not yet indexed
-/// from being claimed.
+/// The index entry is the publication point: until then a death leaves an *orphaned slot*, stamped but not indexed, which
+/// no consumer can lease and any producer may claim. After it, `head` is behind by one until a participant helps it
+/// forward. `me`'s holder bit stays set throughout: it keeps a slot that is stamped but not yet indexed from being claimed.
 pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, Corruption> {
     let mut stamp = State::Writing { owner: me };
     for _ in 0..LOOPS {
-        // Acquire: pairs with the CAS of whoever advanced `head`, so that the index entry is at least as new.
+        // Acquire: pairs with the CAS of the participant that advanced `head`, so that the index entry is at least as new.
         let h = m.head().load(Acquire);
         if h == 0 || h >= MAX_SEQ {
             return Err(Corruption::Head);
@@ -70,23 +69,26 @@ pub(crate) fn publish<M: Memory>(m: &M, me: u8, slot: u16) -> Result<Published, 
     Err(Corruption::Head)
 }
 
-/// Wakes those who sleep, after a publication; whether a wake-up call found nobody although bits are set
+/// Wakes the sleepers, after a publication; whether a wake-up call woke no process although bits are set
 /// (then one of the sleepers is dead, or has just woken by itself).
-pub(crate) fn wake<M: Memory>(m: &M, always: bool) -> bool {
+///
+/// `always` answers whether there may be sleepers without a bit. It is asked after the fence, which orders the answer as it
+/// does the bits.
+pub(crate) fn wake<M: Memory>(m: &M, always: impl FnOnce() -> bool) -> bool {
     m.bump_wake();
     m.at(FailPoint::PublishWake);
     // Pairs with the fence in `sleep`: either we see the bit, or the sleeper sees the frame.
     m.fence(super::Fence::Wake);
     let sleepers = m.sleepers().load(Relaxed);
     let mut nobody = false;
-    if sleepers != 0 || always {
+    if always() || sleepers != 0 {
         nobody = m.wake_all() == 0 && sleepers != 0;
     }
     m.at(FailPoint::PublishWoken);
     nobody
 }
 
-/// Advances `head` over frames whose producers died before they could; only for those who may write the ring.
+/// Advances `head` over frames whose producers died before they could; only for processes that may write the ring.
 pub(crate) fn help_head<M: Memory>(m: &M) {
     for _ in 0..m.index_len() {
         let h = m.head().load(Acquire);

@@ -7,7 +7,7 @@ use crate::layout::words::{State, bit};
 
 /// Clears what participant `dead` left in this epoch. Every step is idempotent, and several may reap the same one.
 ///
-/// The caller holds a read lock on the dead one's byte: its owner cannot be alive, and nobody can take its id
+/// The caller holds a read lock on the dead one's byte: its owner cannot be alive, and no process can take its id
 /// meanwhile. `may_write_ring` is false for consumers, who cannot free the slots that it was writing into; its
 /// entry then stays for a producer to free.
 pub(crate) fn reap<M: Memory>(m: &M, dead: u8, may_write_ring: bool) {

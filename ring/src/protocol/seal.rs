@@ -47,7 +47,7 @@ pub(crate) fn start<M: Memory>(new: &M, first: u64) -> Result<(), Corruption> {
     if new.mutant(Mutant::StartStores) {
         new.head().store(first, std::sync::atomic::Ordering::Release);
     }
-    // Fails when somebody was faster; `head` never goes back to 0.
+    // Fails when another producer was faster; `head` never goes back to 0.
     let _ = new.head().cas(0, first, AcqRel);
     new.at(FailPoint::SealHead);
     Ok(())

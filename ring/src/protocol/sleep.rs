@@ -8,7 +8,7 @@ use crate::layout::words::bit;
 /// Announces that `me` is about to sleep. `Some(value)`: sleep on the futex word as long as it has this value.
 /// `None`: `ready` said that there is something to do; the bit is cleared again.
 ///
-/// Only the sleeper, or whoever reaps it, clears the bit: a producer that wakes leaves it alone.
+/// Only the sleeper, or a participant that reaps it, clears the bit: a producer that wakes it does not.
 pub(crate) fn prepare<M: Memory>(m: &M, me: u8, ready: impl FnOnce() -> bool) -> Option<u32> {
     let value = m.wake_value();
     m.sleepers().or(bit(me), AcqRel);

@@ -9,12 +9,13 @@
 //! The threads refer to the mapping only, weakly: they end when the handle goes, and keep no participant alive.
 
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::epoch::{Epoch, Part};
+use crate::layout::view::LoadAcquire;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::sys::{space, thread};
@@ -40,7 +41,7 @@ impl Part {
         let (Ok(offset), Ok(size)) = (usize::try_from(at), usize::try_from(len)) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        // It takes no lock of the file, as a reservation does, for which who publishes would wait for the thread.
+        // It takes no lock of the file, as a reservation does, for which a publishing thread would wait.
         match self.map.touch(offset, size) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
@@ -57,7 +58,7 @@ impl Part {
 impl Epoch {
     /// Whether all of it has memory.
     fn is_reserved(&self) -> bool {
-        self.header().reserved.load(Acquire) != 0
+        self.header().reserved.load_acquire() != 0
     }
 
     /// Sees to it that a slot has memory. For its owner, before it writes to it.
@@ -126,6 +127,10 @@ fn touch_all(ring: &Weak<Part>, len: u64) -> Option<()> {
         }
         std::thread::sleep(WAIT);
     }
+    if !ring.upgrade()?.has(len) {
+        // It is said to have memory, and has not: it is not for us to give it any.
+        return None;
+    }
     // An older kernel cannot: pages are touched as they come to be used.
     in_pieces(ring, len, |ring, at, piece| {
         ring.map.touch(usize::try_from(at).ok()?, usize::try_from(piece).ok()?).ok()
@@ -143,14 +148,14 @@ fn in_pieces(ring: &Weak<Part>, len: u64, work: impl Fn(&Part, u64, u64) -> Opti
     Some(())
 }
 
-/// Gives up an epoch that its handle has left. If nobody else needs it, a thread unmaps it, which for the last process to
+/// Releases an epoch that its handle has left. If nothing else needs it, a thread unmaps it, which for the last process to
 /// do so frees its memory: a tenth of a second for what a 4K stream leaves behind.
 pub(crate) fn give_up(epoch: Arc<Epoch>) -> Option<JoinHandle<()>> {
     let epoch = Arc::into_inner(epoch)?;
     if is_small(epoch.offsets.file_len) {
         return None;
     }
-    // Only the mapping: the participant must not end in a thread that nobody knows of.
+    // Only the mapping: the participant must not end in a background thread.
     let ring = Arc::clone(&epoch.ring);
     drop(epoch);
     thread::spawn("shmflow-free", move || drop(ring)).ok()

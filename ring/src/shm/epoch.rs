@@ -11,7 +11,7 @@ use crate::layout::VERSION;
 use crate::layout::ring::{
     BadGeometry, HOLDS_MAGIC, Header, HoldsHeader, LINE, Offsets, PAGE, RingGeometry, Slot,
 };
-use crate::layout::view::Array;
+use crate::layout::view::{Array, LoadAcquire};
 use crate::protocol::{Corruption, FailPoint, Fence, Memory, Word, seal};
 use crate::sys::files::is_linked;
 use crate::sys::fork::GuardedFd;
@@ -28,10 +28,10 @@ pub(crate) struct Part {
 
 impl Part {
     /// Of a ring: whether all of it has memory.
-    pub(super) fn is_reserved(&self) -> bool {
+    pub(crate) fn is_reserved(&self) -> bool {
         // SAFETY: used only within this function.
         let header = unsafe { Array::<Header>::new(&self.map, 0, PAGE as usize, 1) };
-        header.is_some_and(|header| header.get(0).reserved.load(Ordering::Acquire) != 0)
+        header.is_some_and(|header| header.get(0).reserved.load_acquire() != 0)
     }
 
     /// Of a ring that we may write: says that all of it has memory.
@@ -52,10 +52,12 @@ pub(crate) struct Epoch {
     slots: Array<Slot>,
     holders: Option<Array<AtomicU64>>,
     /// The only owner but for a thread that works on the memory of it.
-    pub(super) ring: Arc<Part>,
+    pub(crate) ring: Arc<Part>,
     holds: Option<Part>,
     /// Slots that this handle has seen to have memory.
     pub(super) backed: Box<[AtomicBool]>,
+    /// All of the ring was seen to have memory.
+    pub(super) whole: AtomicBool,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
     pub(crate) geometry: RingGeometry,
@@ -94,6 +96,9 @@ impl Epoch {
             Some(holders) => holders,
             None => None,
         };
+        // Frames are large, and what is in them may be nobody else's business.
+        let (payloads, end) = (at(offsets.payload_at)?, at(offsets.file_len)?);
+        ring.map.leave_out_of_dumps(payloads, end.saturating_sub(payloads));
         let nothing = AtomicU64::new(0);
         let backed = (0..geometry.slots).map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
@@ -105,6 +110,7 @@ impl Epoch {
             ring: Arc::new(ring),
             holds,
             backed,
+            whole: AtomicBool::new(false),
             geometry,
             offsets,
             member,
@@ -162,7 +168,7 @@ impl Epoch {
             || [Some(&*self.ring), self.holds.as_ref()].into_iter().flatten().all(|p| is_linked(&p.file));
         // In this order: its names go after it was sealed.
         let succeeded = || {
-            peers.header().epoch.load(Ordering::SeqCst) > self.geometry.epoch
+            peers.load(&peers.header().epoch) > self.geometry.epoch
                 || !matches!(seal::sealed_at(self), Ok(None))
         };
         peers.has_name() && (all_linked() || succeeded())
@@ -189,7 +195,7 @@ impl Epoch {
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
     pub(crate) fn copy_payload(&self, slot: u16, at: usize, dst: &mut [u8]) -> bool {
         let end = at.checked_add(dst.len()).is_some_and(|end| end as u64 <= self.geometry.slot_capacity);
-        end && self.payload_at(slot).is_some_and(|from| self.ring.map.copy_out(from + at, dst))
+        end && self.payload_at(slot).is_some_and(|from| self.copy_out(from + at, dst))
     }
 
     /// Copies `src` into the payload at `at`.
@@ -205,7 +211,7 @@ impl Epoch {
     /// Copies out a slot's metadata block, which may be changing meanwhile.
     pub(crate) fn copy_meta(&self, slot: u16, dst: &mut [u8]) -> bool {
         let fits = dst.len() as u64 <= self.geometry.meta_capacity;
-        fits && self.meta_at(slot).is_some_and(|from| self.ring.map.copy_out(from, dst))
+        fits && self.meta_at(slot).is_some_and(|from| self.copy_out(from, dst))
     }
 
     /// Writes a slot's metadata block.
@@ -255,7 +261,7 @@ pub(crate) fn read_progress(ring: &Mapping) -> Option<(u64, u64)> {
     // SAFETY: used only within this function.
     let header = unsafe { Array::<Header>::new(ring, 0, PAGE as usize, 1) }?;
     let header = header.get(0);
-    Some((header.first.load(Ordering::Acquire), header.head.load(Ordering::Acquire)))
+    Some((header.first.load_acquire(), header.head.load_acquire()))
 }
 
 fn check_holds(holds: &Mapping, geometry: &RingGeometry) -> Result<(), &'static str> {
@@ -273,7 +279,7 @@ fn check_holds(holds: &Mapping, geometry: &RingGeometry) -> Result<(), &'static 
 impl Word for AtomicU64 {
     #[inline(always)]
     fn load(&self, order: Ordering) -> u64 {
-        Self::load(self, order)
+        if order == Ordering::Acquire { self.load_acquire() } else { Self::load(self, order) }
     }
     #[inline(always)]
     fn store(&self, value: u64, order: Ordering) {
@@ -333,7 +339,7 @@ impl Memory for Epoch {
     }
     #[inline(always)]
     fn wake_value(&self) -> u32 {
-        self.wake_word().load(Ordering::Acquire)
+        self.wake_word().load_acquire()
     }
     #[inline(always)]
     fn bump_wake(&self) {
@@ -349,7 +355,7 @@ impl Memory for Epoch {
     /// there they are.
     #[inline(always)]
     fn fence(&self, which: Fence) {
-        // Those who are not registered set no bit before they sleep.
+        // Consumers that are not registered set no bit before they sleep.
         let implied = which != Fence::Sleep || self.member.id().is_some();
         if cfg!(target_arch = "x86_64") && implied {
             compiler_fence(Ordering::SeqCst);

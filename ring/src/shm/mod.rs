@@ -4,3 +4,5 @@ pub(crate) mod backing;
 pub(crate) mod epoch;
 pub(crate) mod participants;
 pub(crate) mod registration;
+pub(crate) mod shared;
+mod sparse;

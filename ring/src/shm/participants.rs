@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::layout::peers::{CAPS_AT, CAPS_BYTES, end_of};
+use crate::layout::peers::{CAPS_AT, CAPS_BYTES};
 use crate::layout::peers::{
     FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT, Participant,
 };
-use crate::layout::view::Array;
+use crate::layout::view::{Array, LoadAcquire};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
+pub(crate) use crate::protocol::end::End;
+use crate::protocol::{end, events};
 use crate::sys::files::{OpenedTwice, is_linked, open_to_lock_and_map};
 use crate::sys::fork::GuardedFd;
-use crate::sys::futex;
 use crate::sys::lock::{self, Probe};
 use crate::sys::map::{Access, Mapping};
 use crate::topic::Topic;
@@ -33,7 +34,7 @@ pub(crate) struct ParticipantTable {
     topic: Topic,
     /// The id whose byte this descriptor locks: its own locks are invisible to it.
     own: AtomicU8,
-    /// LockedTopic while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
+    /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
     pub(crate) reaping: Mutex<()>,
 }
 
@@ -64,7 +65,7 @@ impl ParticipantTable {
         let (topic_name, own, reaping) = (topic.clone(), AtomicU8::new(u8::MAX), Mutex::default());
         let peers = Self { header, participants, accepted_caps, map, fd, topic: topic_name, own, reaping };
         if peers.header().magic.load(Relaxed) != MAGIC {
-            return Err(not_a_ring(topic, "it does not begin like a list of participants"));
+            return Err(not_a_ring(topic, "it does not start with the magic number of a participant table"));
         }
         let version = peers.header().version.load(Relaxed);
         if version != VERSION {
@@ -103,6 +104,11 @@ impl ParticipantTable {
 
     pub(crate) fn writable(&self) -> bool {
         self.map.access() == Access::ReadWrite
+    }
+
+    /// Loads a word of it in the way that its mapping allows.
+    pub(crate) fn load(&self, word: &AtomicU64) -> u64 {
+        if self.writable() { word.load(SeqCst) } else { word.load_acquire() }
     }
 
     pub(crate) fn participant(&self, id: u8) -> &Participant {
@@ -146,26 +152,9 @@ impl ParticipantTable {
         }
     }
 
-    /// Notes how the stream stands when a producer comes (0: it goes on) or goes, in the order in which they do.
-    pub(crate) fn note_end(&self, ended: u64) {
-        // Only other producers that come and go at the same moment make it try again.
-        const TRIES: usize = 1000;
-        let word = &self.header().ended;
-        for _ in 0..TRIES {
-            let before = word.load(SeqCst);
-            if word.compare_exchange(before, peers::next_end(before, ended), SeqCst, SeqCst).is_ok() {
-                return;
-            }
-        }
-    }
-
     /// Wakes the producers that watch: a participant joined, left, or changed its accepted caps.
     pub(crate) fn notify(&self) {
-        self.header().events.fetch_add(1, SeqCst);
-        if self.header().watchers.load(SeqCst) != 0 {
-            // It fails only for addresses that are not mapped.
-            let _ = futex::wake_all(&self.header().events);
-        }
+        events::notify(self);
     }
 
     /// Those of `ids` that are alive.
@@ -177,7 +166,7 @@ impl ParticipantTable {
 
     /// Active participants, alive or not.
     pub(crate) fn active(&self) -> u64 {
-        self.header().active.load(SeqCst)
+        self.load(&self.header().active)
     }
 
     /// Active producers that are alive.
@@ -192,22 +181,7 @@ impl ParticipantTable {
 
     /// The end of the stream, if every producer has said so, or the last to go did.
     pub(crate) fn end(&self) -> Option<End> {
-        let header = self.header();
-        let producers = self.active() & (bit(PRODUCERS) - 1);
-        if producers == 0 {
-            let seq = end_of(header.ended.load(SeqCst));
-            return (seq != 0).then(|| End { seq, generation: header.last_producer.load(SeqCst) });
-        }
-        let (mut said, mut end) = (0, End { seq: 0, generation: 0 });
-        for id in (0..PRODUCERS).filter(|&id| producers & bit(id) != 0) {
-            let entry = self.participant(id);
-            let ended = entry.ended.load(SeqCst);
-            end.seq = end.seq.max(ended);
-            end.generation = end.generation.max(entry.generation.load(SeqCst));
-            said |= if ended == 0 { 0 } else { bit(id) };
-        }
-        // One that was killed before it could say so will not; nobody may have reaped it yet.
-        (said != 0 && (said == producers || self.alive(producers & !said) == 0)).then_some(end)
+        end::end(self)
     }
 
     /// Takes the lifecycle lock; what is `what`ed may take so long.
@@ -247,26 +221,9 @@ impl ParticipantTable {
         }
     }
 
-    /// The words of a participant's accepted caps.
-    pub(crate) fn caps_words(&self, id: u8) -> impl Iterator<Item = &AtomicU64> {
-        let at = usize::from(id) * CAPS_BYTES / 8;
-        (at..at + CAPS_BYTES / 8).map(|i| self.accepted_caps.get(i))
-    }
-}
-
-/// An end of the stream. The next one is later or a newer producer's: in between somebody published, or came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    /// It is before this sequence.
-    seq: u64,
-    /// Generation of the newest producer.
-    generation: u64,
-}
-
-impl End {
-    /// Whether it is another end than `before`. (Of several producers that ended, each may be the last to go.)
-    pub(crate) fn is_after(self, before: Self) -> bool {
-        self.seq > before.seq || self.generation > before.generation
+    /// Eight bytes of a participant's accepted caps; `i` below [`CAPS_BYTES`] / 8.
+    pub(crate) fn caps_word(&self, id: u8, i: usize) -> &AtomicU64 {
+        self.accepted_caps.get(usize::from(id) * CAPS_BYTES / 8 + i)
     }
 }
 

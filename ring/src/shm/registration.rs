@@ -1,15 +1,17 @@
 //! A registration: one handle's entry in `peers`, kept alive by everything that still owns a lease or a slot.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 
 use super::participants::ParticipantTable;
+use super::shared::CapsOf;
 use crate::error::{Error, Result};
-use crate::info::ConsumerInfo;
 use crate::layout::peers::Participant;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
-use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
+use crate::protocol::primary::resign;
+pub(crate) use crate::protocol::primary::{owner_id, owner_word};
+use crate::protocol::{FailPoint, accepted_caps, end};
 use crate::sys::lock;
 
 /// What a participant does.
@@ -36,7 +38,7 @@ impl Role {
     }
 }
 
-/// A participant, from the lock on its byte to the close of its descriptor.
+/// A participant, from the lock on its byte until its descriptor is closed.
 #[derive(Debug)]
 pub(crate) struct Registration {
     pub(crate) peers: ParticipantTable,
@@ -50,7 +52,7 @@ impl Registration {
         Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
     }
 
-    /// The participant id; `None` for those who only read.
+    /// The participant id; `None` for read-only consumers.
     pub(crate) fn id(&self) -> Option<u8> {
         self.id.get().copied()
     }
@@ -66,6 +68,11 @@ impl Registration {
 
     pub(crate) fn topic_name(&self) -> &str {
         self.peers.topic().name()
+    }
+
+    /// The topic's name, for errors that may come with every frame.
+    pub(crate) fn topic_shared(&self) -> Arc<str> {
+        self.peers.topic().shared_name()
     }
 
     /// An error in a forked child, whose copy of a handle is not a participant.
@@ -101,13 +108,10 @@ impl Registration {
         for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
             counter.store(0, Relaxed);
         }
-        for word in [&entry.caps_len, &entry.caps_lock] {
-            word.store(0, Relaxed);
-        }
-        if !accepted_caps.is_empty() {
-            // Before producers count us: a producer that waits for a consumer goes by what it accepts.
-            ConsumerInfo::write(&self.peers, id, accepted_caps);
-        }
+        // Before producers count us: a producer that waits for a consumer goes by what it accepts. Empty caps too, which
+        // remove what a dead owner of the entry accepted.
+        let caps = CapsOf { peers: &self.peers, id, stops: !accepted_caps.is_empty() };
+        accepted_caps::write(&caps, accepted_caps.as_bytes());
         entry.pid.store(std::process::id().into(), Relaxed);
         entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
         self.peers.set_name(id, name);
@@ -117,17 +121,17 @@ impl Registration {
         entry.cursor.store(cursor, SeqCst);
         fail_point(FailPoint::JoinCursor);
         if Role::of(id) == Role::Producer {
-            self.peers.note_end(0);
+            end::come(&self.peers);
         }
         header.active.fetch_or(bit(id), SeqCst);
         fail_point(FailPoint::JoinActive);
         self.peers.notify();
     }
 
-    /// Out of the active ones: from here on nothing is owed to it, and it does not count. What it still holds stays
-    /// protected until the last lease or slot is dropped.
+    /// Leaves the mask of active participants: from here on no frame is kept for it, and it does not count. What it still
+    /// holds stays protected until the last lease or slot is dropped.
     pub(crate) fn deactivate(&self) {
-        let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
+        let Some(id) = self.id() else { return };
         // By our own generation: after an open that failed, the entry may be somebody else's by now.
         if !self.peers.is_own_process() || self.retired.swap(true, SeqCst) || self.generation() == 0 {
             return;
@@ -135,11 +139,10 @@ impl Registration {
         let header = self.peers.header();
         if Role::of(id) == Role::Producer {
             // The last one to go decides: an orderly end, or just gone.
-            self.peers.note_end(entry.ended.load(SeqCst));
-            header.last_producer.fetch_max(self.generation(), SeqCst);
+            end::go(&self.peers, id, self.generation());
             let me = owner_word(id, self.generation());
             for word in [&header.primary, &header.exclusive] {
-                let _ = word.compare_exchange(me, 0, SeqCst, Relaxed);
+                resign(word, me);
             }
             header.watchers.fetch_and(!bit(id), SeqCst);
             fail_point(FailPoint::LeaveEnded);
@@ -158,19 +161,6 @@ impl Drop for Registration {
             self.deactivate();
             crate::lifecycle::leave::leave(self);
         }
-    }
-}
-
-/// How `primary` and `exclusive` name a producer.
-pub(crate) const fn owner_word(id: u8, generation: u64) -> u64 {
-    generation << 8 | (id as u64 + 1)
-}
-
-/// The id in such a word.
-pub(crate) const fn owner_id(word: u64) -> Option<u8> {
-    match (word as u8).checked_sub(1) {
-        Some(id) if id < PRODUCERS => Some(id),
-        _ => None,
     }
 }
 

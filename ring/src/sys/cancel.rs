@@ -3,18 +3,20 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::futex;
+use crate::protocol::Shared;
+use crate::protocol::cancel::{self, Cancel};
 
-/// Ends waits from another thread: a blocked call, and every later one, returns
+/// Cancels waits from another thread, and can be reset: a blocked call, and every later one, returns
 /// [`Error::Cancelled`](crate::Error::Cancelled) until [`reset`](Self::reset).
 ///
-/// Clones are the same cancel_token, and it may serve several handles.
+/// Clones are the same token, and it may serve several handles.
 ///
 /// ```
 /// let cancel_token = shmflow::CancelToken::new();
@@ -29,7 +31,7 @@ pub struct CancelToken {
     inner: Arc<Inner>,
 }
 
-/// Says whether a wait that was disturbed is to end.
+/// Whether a wait that was interrupted is to end.
 type Ask = Box<dyn Fn() -> bool + Send + Sync>;
 
 #[derive(Default)]
@@ -40,35 +42,71 @@ struct Inner {
     /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
     event: OnceLock<OwnedFd>,
     /// The address of the futex on which the one waiter sleeps that sleeps on nothing else; 0 if there is none.
-    waiter: AtomicUsize,
+    waiter: AtomicU64,
 }
 
-/// A waiter that sleeps on one futex, which is not that of its cancel_token. While this lives, [`CancelToken::cancel`] wakes
+/// A waiter that sleeps on one futex, which is not that of its cancel token. While this lives, [`CancelToken::cancel`] wakes
 /// that futex.
 #[derive(Debug)]
 pub(crate) struct WaiterGuard<'a>(&'a Inner);
 
 impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
-        self.0.waiter.store(0, Ordering::Release);
+        cancel::deregister(self.0);
     }
 }
 
-/// How long and how often `cancel` wakes a waiter that does not get up. It takes one wake-up, or two if the first comes
-/// between the waiter's last look and its sleep.
+/// How long `cancel` lets a waiter get up before it wakes it again.
 const REST: Duration = Duration::from_micros(50);
-const WAKE_UPS: u32 = 2000;
+
+impl Shared for Inner {
+    type Word = AtomicU64;
+}
+
+impl Cancel for Inner {
+    fn set(&self, cancelled: bool) {
+        self.word.store(cancelled.into(), Ordering::Release);
+    }
+    fn is_cancelled(&self) -> bool {
+        self.word.load(Ordering::Acquire) != 0
+    }
+    fn waiter(&self) -> &AtomicU64 {
+        &self.waiter
+    }
+    fn signal(&self) {
+        if let Some(event) = self.event.get() {
+            // Fails only when the counter is at its maximum, and then it is readable.
+            let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+        }
+    }
+    fn drain(&self) {
+        if let Some(event) = self.event.get() {
+            // Fails only when there is nothing to read.
+            let _ = rustix::io::read(event, &mut [0u8; 8]);
+        }
+    }
+    fn wake(&self) {
+        // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
+        let _ = futex::wake_all_private(&self.word);
+    }
+    fn wake_at(&self, place: u64) {
+        futex::wake_all_at(place as usize);
+    }
+    fn pause(&self) {
+        std::thread::sleep(REST);
+    }
+}
 
 impl CancelToken {
-    /// One that lets waits go on.
+    /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One whose waits also end, as if cancelled, when `ask` says so. It is asked on the waiting thread whenever a signal
-    /// has interrupted a wait, and about once a second: for languages that handle signals between two steps of their
-    /// own. (A signal that comes between two waits is seen a second later at most.)
+    /// A token whose waits also end, as if cancelled, when `ask` returns true. The waiting thread calls it whenever a
+    /// signal has interrupted a wait, and about once a second: for languages that handle signals between two steps of
+    /// their own. (A signal that comes between two waits is seen a second later at most.)
     ///
     /// ```
     /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-ask-{}", std::process::id()));
@@ -97,45 +135,24 @@ impl CancelToken {
 
     /// Ends the waits under way and to come. Takes microseconds.
     pub fn cancel(&self) {
-        self.inner.word.store(1, Ordering::Release);
-        // Pairs with the fence in `event`: either we see the descriptor, or its maker sees the word.
-        fence(Ordering::SeqCst);
-        self.signal();
-        // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
-        let _ = futex::wake_all_private(&self.inner.word);
-        for _ in 0..WAKE_UPS {
-            // The fence above pairs with that in `register_waiter`: either we see where it sleeps, or it sees the word.
-            let waiter = self.inner.waiter.load(Ordering::SeqCst);
-            if waiter == 0 {
-                return;
-            }
-            futex::wake_all_at(waiter);
-            // It may have been about to fall asleep: nothing changed at its futex, so it did. (A waiter that is not to be
-            // woken, because it is this very thread in a signal handler, finds the word set when it goes on.)
-            std::thread::sleep(REST);
-        }
+        cancel::cancel(&*self.inner);
     }
 
     /// For a waiter that is about to sleep on `word` alone, which is cheaper than on two: calls after this, and before the
     /// result is dropped, wake that. Ask [`is_cancelled`](Self::is_cancelled) in between. `None` if there is such a waiter already.
     pub(crate) fn register_waiter(&self, word: &AtomicU32) -> Option<WaiterGuard<'_>> {
-        let (inner, at) = (&*self.inner, word.as_ptr().addr());
-        inner.waiter.compare_exchange(0, at, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        // Pairs with that in `cancel`.
-        fence(Ordering::SeqCst);
-        Some(WaiterGuard(inner))
+        cancel::register(&*self.inner, word.as_ptr().addr() as u64).then(|| WaiterGuard(&self.inner))
     }
 
-    /// Lets waits go on.
+    /// Allows waits again.
     pub fn reset(&self) {
-        self.inner.word.store(0, Ordering::Release);
-        self.drain();
+        cancel::reset(&*self.inner);
     }
 
     /// Whether waits end at once.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.word.load(Ordering::Acquire) != 0
+        self.inner.is_cancelled()
     }
 
     /// The word to wait on, while it is 0, together with a shared one.
@@ -148,10 +165,10 @@ impl CancelToken {
     pub(crate) fn event(&self) -> io::Result<BorrowedFd<'_>> {
         if self.inner.event.get().is_none() {
             let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            // Somebody else may have been first: then theirs is as good.
+            // Another thread may have been first: then its descriptor is as good.
             let _ = self.inner.event.set(made);
         }
-        fence(Ordering::SeqCst);
+        cancel::event_made(&*self.inner);
         let event = self.inner.event.get().ok_or_else(|| io::Error::other("no event descriptor"))?;
         Ok(event.as_fd())
     }
@@ -159,31 +176,7 @@ impl CancelToken {
     /// After the descriptor polled as readable: whether waits are to end. If not, it is a leftover (of a forked child
     /// that shares the descriptor, or of a reset at the same moment), which is cleared away.
     pub(crate) fn confirm(&self) -> bool {
-        if self.is_cancelled() {
-            return true;
-        }
-        self.drain();
-        fence(Ordering::SeqCst);
-        if self.is_cancelled() {
-            // What we cleared was meant, and others may be waiting for it.
-            self.signal();
-            return true;
-        }
-        false
-    }
-
-    fn signal(&self) {
-        if let Some(event) = self.inner.event.get() {
-            // Fails only when the counter is at its maximum, and then it is readable.
-            let _ = rustix::io::write(event, &1u64.to_ne_bytes());
-        }
-    }
-
-    fn drain(&self) {
-        if let Some(event) = self.inner.event.get() {
-            // Fails only when there is nothing to read.
-            let _ = rustix::io::read(event, &mut [0u8; 8]);
-        }
+        cancel::confirm(&*self.inner)
     }
 }
 
@@ -219,7 +212,7 @@ mod tests {
     fn a_leftover_event_is_cleared_away() {
         let cancel_token = CancelToken::new();
         cancel_token.event().unwrap();
-        cancel_token.signal();
+        cancel_token.inner.signal();
         assert!(readable(&cancel_token));
         assert!(!cancel_token.confirm());
         assert!(!readable(&cancel_token));

@@ -121,7 +121,7 @@ mod tests {
             for shift in 0..3 {
                 for len in (0..150).chain([255, 256, 300]) {
                     let mut out = vec![0xEE_u8; 400];
-                    // SAFETY: both ranges lie within their buffers, which nobody else has.
+                    // SAFETY: both ranges are within their buffers, which nobody else has.
                     unsafe { copy_racy(source.as_ptr().add(offset), out.as_mut_ptr().add(shift), len) };
                     assert_eq!(
                         out[shift..shift + len],
@@ -142,7 +142,7 @@ mod tests {
         for len in [0, 1, 63, 4096.min(many), many - 1, many, many + 1, many + 129, many + 255] {
             for (offset, shift) in [(0, 0), (1, 0), (0, 1), (3, 31), (32, 33), (31, 127)] {
                 let mut out = vec![0xEE_u8; len + 200];
-                // SAFETY: both ranges lie within their buffers, which nobody else has.
+                // SAFETY: both ranges are within their buffers, which nobody else has.
                 unsafe { copy_in(&source[offset..offset + len], out.as_mut_ptr().add(shift)) };
                 assert!(out[shift..shift + len] == source[offset..offset + len], "{len} {offset} {shift}");
                 assert!(out[..shift].iter().chain(&out[shift + len..]).all(|b| *b == 0xEE));

@@ -7,16 +7,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::stat::{SFlag, fstat};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FileType, RenameFlags, fstat, lstat, renameat_with};
 use rustix::io::Errno;
 
 use super::fork::{self, GuardedFd};
+use super::map::{Access, Mapping};
 use super::{lock, space};
 use crate::error::{Error, Result, SpaceLimit, is_refusal};
 use crate::topic::{FileKind, Topic};
 
-/// A file in the making: under a temporary name, its lifecycle byte locked so that nobody takes it
+/// A file being created: under a temporary name, its lifecycle byte locked so that no process takes it
 /// for an orphan. Dropped before a commit, it is gone.
 #[derive(Debug)]
 pub(crate) struct TempFile {
@@ -57,6 +57,9 @@ pub(crate) fn create_temp(topic: &Topic, mode: u32, len: u64) -> Result<TempFile
 /// As [`create_temp`], where only the first `reserved` bytes are reserved. There must be room for all of them.
 pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -> Result<TempFile> {
     const ATTEMPTS: u32 = 16;
+    if space::is_hugetlbfs(topic.dir()) {
+        return Err(unsupported(topic, "no files of small pages"));
+    }
     check_space(topic, len)?;
     for _ in 0..ATTEMPTS {
         let path = topic.path(FileKind::Temp(random()));
@@ -77,7 +80,12 @@ pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -
         let is_ours = lock::try_write(fd, lock::LIFECYCLE_BYTE)
             .and_then(|locked| Ok(locked && same_file(fd, &file.name.path)?))
             .and_then(|ours| Ok(ours && same_inode(fd, file.view.fd()?)?))
-            .map_err(|error| Error::io(topic.name(), "lock a new file", error))?;
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EINVAL | libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS) => {
+                    unsupported(topic, "no locks of open file descriptions")
+                }
+                _ => Error::io(topic.name(), "lock a new file", error),
+            })?;
         if !is_ours {
             continue;
         }
@@ -86,9 +94,15 @@ pub(crate) fn create_sparse(topic: &Topic, mode: u32, len: u64, reserved: u64) -
         set_len(fd, len)
             .and_then(|()| space::reserve(fd, 0, reserved))
             .map_err(|error| creation_error(topic, len, error))?;
+        if let Err(error) = Mapping::new(file.view()?, 1, Access::ReadWrite, false) {
+            return Err(match error.raw_os_error() {
+                Some(libc::ENODEV | libc::EINVAL) => unsupported(topic, "no shared mappings"),
+                _ => Error::io(topic.name(), "map a new file", error),
+            });
+        }
         return Ok(file);
     }
-    let error = io::Error::other(format!("{ATTEMPTS} random names were all taken"));
+    let error = io::Error::other(format!("{ATTEMPTS} random names were all in use"));
     Err(Error::io(topic.name(), "make a temporary file", error))
 }
 
@@ -147,8 +161,20 @@ pub(crate) fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error
             no_space(topic, len, shortage)
         }
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => refused(topic, topic.dir(), "make a file"),
+        Some(libc::EOPNOTSUPP | libc::ENOSYS) => unsupported(topic, "no way to reserve memory (fallocate)"),
         _ => Error::io(topic.name(), format!("make a file in {}", topic.dir().display()), error),
     }
+}
+
+/// The directory of a topic is on a file system that cannot carry a ring.
+fn unsupported(topic: &Topic, lacks: &str) -> Error {
+    let (dir, kind) = (topic.dir().display(), space::file_system(topic.dir()));
+    let what = format!(
+        "topic `{}` cannot be in the directory {dir}, which is on {kind}: that has {lacks}; use a directory on tmpfs, as \
+         /dev/shm is",
+        topic.name()
+    );
+    Error::InvalidArgument { what }
 }
 
 /// A refusal, with what can be found out about the file that refuses.
@@ -189,6 +215,16 @@ impl TempFile {
         self.view
     }
 
+    /// Gives the file to a user and a group, as far as we may: to another user only root may, to a group who is in it.
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) -> Result<()> {
+        use rustix::fs::{Gid, Uid, fchown};
+        let fd = self.fd()?;
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        // What is not permitted is not done: then it belongs to us, as a file that we make does.
+        let _ = fchown(fd, Some(uid), Some(gid)).or_else(|_| fchown(fd, None, Some(gid)));
+        Ok(())
+    }
+
     /// Gives the file its name unless somebody else was first: then `false`, and this one goes when it is dropped.
     pub(crate) fn commit_new(&mut self, name: &Path) -> Result<bool> {
         let error = match renameat_with(CWD, &self.name.path, CWD, name, RenameFlags::NOREPLACE) {
@@ -196,16 +232,18 @@ impl TempFile {
                 self.name.committed = true;
                 return Ok(true);
             }
-            // Some file systems cannot do it in one call; a link does not replace anything either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::hard_link(&self.name.path, name)
-            {
-                Ok(()) => {
-                    self.name.committed = true;
-                    unlink(&self.name.path).map_err(|error| self.commit_error(name, error))?;
-                    return Ok(true);
+            // Some file systems cannot do it in one call, and some sandboxes forbid the call; a link does not replace
+            // anything either. What is really not permitted is not permitted to a link.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
+                match fs::hard_link(&self.name.path, name) {
+                    Ok(()) => {
+                        self.name.committed = true;
+                        unlink(&self.name.path).map_err(|error| self.commit_error(name, error))?;
+                        return Ok(true);
+                    }
+                    Err(error) => error,
                 }
-                Err(error) => error,
-            },
+            }
             Err(error) => error.into(),
         };
         if error.kind() == io::ErrorKind::AlreadyExists {
@@ -249,7 +287,7 @@ pub(crate) fn open_existing(
     let fd = opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() },
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
-        Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is no regular file"),
+        Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is not a regular file"),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
             refused(topic, path, if write { "open for writing" } else { "open for reading" })
         }
@@ -259,8 +297,8 @@ pub(crate) fn open_existing(
         .fd()
         .and_then(|fd| Ok(fstat(fd)?))
         .map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))?;
-    if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(not_a_ring("it is no regular file"));
+    if !FileType::from_raw_mode(status.st_mode).is_file() {
+        return Err(not_a_ring("it is not a regular file"));
     }
     if !allow_foreign && status.st_uid != 0 && status.st_uid != nix::unistd::geteuid().as_raw() {
         return Err(Error::ForeignOwner { topic: topic.name().into(), owner_uid: status.st_uid });
@@ -269,7 +307,7 @@ pub(crate) fn open_existing(
 }
 
 fn open_plain(path: &Path, write: bool) -> io::Result<OwnedFd> {
-    // Without O_NONBLOCK somebody's FIFO under our name would hang us.
+    // Without O_NONBLOCK a FIFO under our name would hang us.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = fs::OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)?;
     Ok(file.into())
@@ -303,7 +341,7 @@ pub(crate) fn open_to_lock_and_map(
         let open = || open_existing(topic, path, write, allow_foreign);
         let opened = OpenedTwice { locks: open()?, view: open()? };
         let same = opened.locks.fd().and_then(|locks| same_inode(locks, opened.view.fd()?));
-        // If not, the topic was made anew between the two.
+        // If not, the topic was recreated between the two.
         if same.map_err(|error| Error::io(topic.name(), format!("examine {}", path.display()), error))? {
             return Ok(opened);
         }
@@ -325,9 +363,9 @@ pub(crate) fn is_linked(file: &GuardedFd) -> bool {
 /// Whether the name leads to this very file; `false` also if there is no such name any more.
 pub(crate) fn same_file(fd: impl AsFd, path: &Path) -> io::Result<bool> {
     let ours = fstat(fd)?;
-    match nix::sys::stat::lstat(path) {
+    match lstat(path) {
         Ok(found) => Ok((ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino)),
-        Err(nix::Error::ENOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -401,7 +439,7 @@ pub(crate) fn remove_orphaned_temps(topic: &Topic) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Removes one temporary file if nobody is making it. What we may not open, or what is no file of ours, stays.
+/// Removes one temporary file if no process is creating it. A file that we may not open, or that is not ours, stays.
 fn remove_if_orphaned(topic: &Topic, path: &Path) -> io::Result<bool> {
     let Ok(file) = open_existing(topic, path, true, false) else { return Ok(false) };
     let fd = file.fd()?;

@@ -1,6 +1,6 @@
 //! Tests of `files`.
 
-use super::super::testing::{TempDir, as_nobody, on_small_tmpfs};
+use super::super::testing::{Role, TempDir, as_nobody, mounted, on_small_tmpfs};
 use super::*;
 use std::os::fd::AsRawFd;
 
@@ -136,12 +136,12 @@ fn what_is_no_regular_file_is_refused_without_following_or_blocking() {
         fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
     };
     expect(&|| std::os::unix::fs::symlink("/etc/passwd", &path).unwrap(), "symbolic link");
-    expect(&|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(), "no regular file");
-    expect(&|| fs::create_dir(&path).unwrap(), "no regular file");
-    expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "no regular file");
+    expect(&|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(), "not a regular file");
+    expect(&|| fs::create_dir(&path).unwrap(), "not a regular file");
+    expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "not a regular file");
     match open_existing(&topic, &path, false, false) {
         Err(Error::TopicNotFound { topic, dir: found }) => {
-            assert_eq!((topic.as_str(), &*found), ("cam", dir.path()))
+            assert_eq!((&*topic, &*found), ("cam", dir.path()))
         }
         other => panic!("{other:?}"),
     }
@@ -251,4 +251,66 @@ fn names_may_be_linked_and_unlinked_again_and_again() {
     unlink(&two).unwrap();
     unlink(&two).unwrap();
     assert!(unlink(dir.path()).is_err());
+}
+
+#[test]
+fn a_file_system_that_cannot_carry_a_ring_is_refused_by_name() {
+    for (kind, name, lacks) in [(c"ramfs", "ramfs", "fallocate"), (c"hugetlbfs", "hugetlbfs", "small pages")]
+    {
+        let dir = TempDir::new();
+        let refused = mounted(dir.path(), kind, "", || {
+            let error = crate::Producer::builder("cam").dir(dir.path()).open().unwrap_err().to_string();
+            assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "it leaves nothing");
+            error
+        });
+        // Not everybody may mount, and not every kernel has all of them.
+        let Some(error) = refused else { continue };
+        let place = dir.path().to_str().unwrap();
+        for part in ["`cam`", place, name, lacks, "tmpfs"] {
+            assert!(error.contains(part), "`{part}` is missing in: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_sandbox_that_forbids_to_rename_without_replacing_is_worked_around() {
+    assert!(Role::start("sys::files::tests::role_of_one_in_a_sandbox", Path::new("/")).passes());
+}
+
+#[test]
+#[ignore = "runs as a process of another test"]
+fn role_of_one_in_a_sandbox() {
+    if Role::argument().is_none() {
+        return;
+    }
+    let dir = TempDir::new();
+    if !forbid(libc::SYS_renameat2) {
+        return; // this system has no seccomp
+    }
+    let topic = topic(&dir);
+    let mut file = create_temp(&topic, 0o600, 100).unwrap();
+    assert!(file.commit_new(&topic.peers_path()).unwrap());
+    let mut late = create_temp(&topic, 0o600, 100).unwrap();
+    assert!(!late.commit_new(&topic.peers_path()).unwrap(), "and does not replace");
+    drop((file, late));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Lets this thread get EPERM for a system call, as container runtimes do. `false` where that is impossible.
+#[allow(unsafe_code)]
+fn forbid(call: libc::c_long) -> bool {
+    let step = |code: u32, k: u32, jump: u8| libc::sock_filter { code: code as u16, jt: 0, jf: jump, k };
+    let mut filter = [
+        // The number of the call is the first word of `seccomp_data`.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32, 1),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: plain calls; the program lives as long as the second one.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    }
 }

@@ -10,13 +10,15 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clock::Deadline;
+use crate::protocol::Shared;
+use crate::protocol::fork_gate::{self, Gate};
 
 const EMPTY: RawFd = -1;
-/// A cell somebody has taken and is about to fill.
+/// A cell that a thread has taken and is about to fill.
 const TAKEN: RawFd = -2;
 const CHUNK_LEN: usize = 64;
 
@@ -77,27 +79,35 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Keeps `fork` away from the moment between opening a descriptor and registering it: counts openers in the low half,
-/// forks in the high half. Every wait has a bound, since a signal handler may fork in the middle of an open.
-static FORK_LOCK: AtomicU32 = AtomicU32::new(0);
-const FORK: u32 = 1 << 16;
-const OPENERS: u32 = FORK - 1;
+/// Keeps `fork` away from the moment between opening a descriptor and registering it.
+static FORK_LOCK: AtomicU64 = AtomicU64::new(0);
 const GATE_LIMIT: Duration = Duration::from_secs(1);
 
-/// The gate as it was when it was open, or after the limit.
-fn wait_for_fork_lock(closed: impl Fn(u32) -> bool) -> u32 {
-    let deadline = Deadline::after(GATE_LIMIT);
-    loop {
-        let gate = FORK_LOCK.load(Ordering::Acquire);
-        if !closed(gate) || deadline.has_passed() {
-            return gate;
+/// The gate of this process.
+struct Process;
+
+impl Shared for Process {
+    type Word = AtomicU64;
+}
+
+impl Gate for Process {
+    fn gate(&self) -> &AtomicU64 {
+        &FORK_LOCK
+    }
+    fn add(&self, what: u64) {
+        FORK_LOCK.fetch_add(what, Ordering::AcqRel);
+    }
+    fn timeout(&self) -> impl FnMut() -> bool {
+        let deadline = Deadline::after(GATE_LIMIT);
+        move || {
+            std::thread::yield_now();
+            !deadline.has_passed()
         }
-        std::thread::yield_now();
     }
 }
 
 thread_local! {
-    /// Forks that this thread has announced at the gate and not taken back. A C library may call the handler after a fork
+    /// Forks that this thread has announced at the fork lock and not taken back. A C library may call the handler after a fork
     /// and not the one before it, when they were registered in between (musl does).
     static ANNOUNCED: Cell<u32> = const { Cell::new(0) };
 }
@@ -106,42 +116,35 @@ struct Opening(u32);
 
 impl Opening {
     fn begin() -> Self {
-        loop {
-            // What was seen open is what is changed: a fork that came meanwhile makes it fail. After the bound has passed
-            // we go on beside a fork.
-            let gate = wait_for_fork_lock(|gate| gate >= FORK);
-            if FORK_LOCK.compare_exchange_weak(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Self(generation());
-            }
-        }
+        fork_gate::begin(&Process);
+        Self(generation())
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // In a child forked by a signal handler in the middle of us, the handler has reset the gate.
+        // In a child forked by a signal handler in the middle of us, the handler has reset the fork lock.
         if self.0 == generation() {
-            FORK_LOCK.fetch_sub(1, Ordering::AcqRel);
+            fork_gate::finish(&Process);
         }
     }
 }
 
 extern "C" fn before_fork() {
     ANNOUNCED.set(ANNOUNCED.get().wrapping_add(1));
-    FORK_LOCK.fetch_add(FORK, Ordering::AcqRel);
-    wait_for_fork_lock(|gate| gate & OPENERS != 0);
+    fork_gate::before_fork(&Process);
 }
 
 extern "C" fn after_fork_in_parent() {
     if let Some(before) = ANNOUNCED.get().checked_sub(1) {
         ANNOUNCED.set(before);
-        FORK_LOCK.fetch_sub(FORK, Ordering::AcqRel);
+        fork_gate::after_fork_in_parent(&Process);
     }
 }
 
 /// Only atomics and `close`: all that is allowed in the child of a process with threads.
 extern "C" fn after_fork_in_child() {
-    FORK_LOCK.store(0, Ordering::Relaxed);
+    fork_gate::after_fork_in_child(&Process);
     ANNOUNCED.set(0);
     GENERATION.fetch_add(1, Ordering::Relaxed);
     let mut chunk = Some(&TABLE);

@@ -159,9 +159,9 @@ fn role_of_one_whose_fork_was_not_announced() {
     assert_eq!(FORK_LOCK.load(Ordering::Relaxed), 0);
     // And of one that was, in this thread, only that.
     before_fork();
-    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), FORK);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), fork_gate::FORK);
     std::thread::spawn(|| after_fork_in_parent()).join().unwrap();
-    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), FORK);
+    assert_eq!(FORK_LOCK.load(Ordering::Relaxed), fork_gate::FORK);
     after_fork_in_parent();
     after_fork_in_parent();
     assert_eq!(FORK_LOCK.load(Ordering::Relaxed), 0);

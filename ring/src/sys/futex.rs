@@ -1,6 +1,6 @@
-//! Sleeping on a word of shared memory, and waking who sleeps there.
+//! Sleeping on a word of shared memory, and waking the sleepers.
 //!
-//! The words lie in shared mappings, so the futexes are of the shared kind; waiting works on a read-only mapping too.
+//! The words are in shared mappings, so the futexes are of the shared kind; waiting works on a read-only mapping too.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -17,7 +17,7 @@ use super::clock::Deadline;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::enum_variant_names, reason = "`Woken::Woken` is what it says: the call that woke us")]
 pub(crate) enum Woken {
-    /// Somebody woke us (or the kernel felt like it).
+    /// A wake-up call, or a spurious wake-up.
     Woken,
     /// The word had another value already.
     Changed,
@@ -27,7 +27,7 @@ pub(crate) enum Woken {
     Interrupted,
 }
 
-/// Wakes everybody who waits on the word, in all processes; how many that were.
+/// Wakes all waiters on the word, in all processes; their number.
 ///
 /// # Errors
 /// Only for memory that is gone, or under a seccomp filter that forbids futexes.
@@ -38,13 +38,13 @@ pub(crate) fn wake_all(word: &AtomicU32) -> io::Result<usize> {
 
 /// As [`wake_all`], for a word that may be gone by now.
 pub(crate) fn wake_all_at(address: usize) {
-    // SAFETY: for a wake-up the kernel takes the address as the name of a queue: it does not touch what lies there, and
+    // SAFETY: for a wake-up the kernel takes the address as the name of a queue: it does not touch what is there, and
     // refuses an address where nothing is mapped. Whoever waits at what has been put there meanwhile is woken for
     // nothing, which futexes allow at any time.
     unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// Wakes everybody of this process who waits on a word of private memory.
+/// Wakes all waiters of this process on a word of private memory.
 pub(crate) fn wake_all_private(word: &AtomicU32) -> io::Result<usize> {
     Ok(futex::wake(word, Flags::PRIVATE, i32::MAX as u32)?)
 }
@@ -57,7 +57,7 @@ pub(crate) fn wait_until(word: &AtomicU32, value: u32, deadline: Option<Deadline
     outcome(futex::wait_bitset(word, Flags::empty(), value, time.as_ref(), any))
 }
 
-/// A word of this process and the value that it has as long as a wait is to go on: by changing it and calling
+/// A word of this process and the value that it has as long as a wait is to continue: by changing it and calling
 /// [`wake_all_private`] another thread ends the wait.
 pub(crate) type Private<'a> = (&'a AtomicU32, u32);
 
@@ -131,9 +131,10 @@ fn wait_in_slices(
     }
 }
 
-/// Sleeps while a word of this process has the value.
-pub(crate) fn wait_private(word: &AtomicU32, value: u32) -> io::Result<Woken> {
-    outcome(futex::wait(word, Flags::PRIVATE, value, None))
+/// Sleeps while a word of this process has the value, at most until then.
+pub(crate) fn wait_private(word: &AtomicU32, value: u32, deadline: Option<Deadline>) -> io::Result<Woken> {
+    let time = deadline.map(Deadline::timespec);
+    outcome(futex::wait_bitset(word, Flags::PRIVATE, value, time.as_ref(), std::num::NonZeroU32::MAX))
 }
 
 fn outcome(result: Result<(), Errno>) -> io::Result<Woken> {
@@ -249,7 +250,7 @@ mod tests {
             assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
             private.store(0, Ordering::Release);
         }
-        let woken = wake_until_done(wake, || wait_private(&private, 0).unwrap());
+        let woken = wake_until_done(wake, || wait_private(&private, 0, None).unwrap());
         assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
         private.store(0, Ordering::Release);
         let deadline = Deadline::after(LONG);

@@ -1,47 +1,46 @@
 //! Open-file-description locks: how a process says "I am alive", and the kernel takes it back when it dies.
 //!
 //! Such a lock belongs to the open file, not to the process: it goes when the last descriptor of that open file is
-//! closed, works across PID namespaces, and a stopped process keeps it. The locked bytes lie far beyond the content
+//! closed, works across PID namespaces, and a stopped process keeps it. The locked bytes are far beyond the content
 //! of the file, where they mean nothing else.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, fcntl};
-
 use super::clock::Deadline;
+use super::flock::{self, Flock};
 
-// Processes of both kinds must lock the same bytes, and those lie beyond 32 bits.
-const _: () = assert!(size_of::<libc::off_t>() == 8, "build with 64-bit file offsets");
+const BASE: i64 = 1 << 40;
 
-const BASE: libc::off_t = 1 << 40;
-
-/// LockedTopic while a topic is opened, closed or enlarged, and by whoever is making a temporary file.
+/// Held while a topic is opened, closed or enlarged, and by the process that creates a temporary file.
 pub(crate) const LIFECYCLE_BYTE: LockByte = LockByte(BASE);
 
 /// One lockable byte of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LockByte(libc::off_t);
+pub(crate) struct LockByte(i64);
 
 /// The byte that a participant holds locked as long as it owns anything.
 pub(crate) const fn participant_byte(id: u8) -> LockByte {
-    LockByte(BASE + 1 + id as libc::off_t)
+    LockByte(BASE + 1 + id as i64)
 }
+
+/// The byte that consumers hold locked for reading who found no byte of their own; see `lifecycle/crowd.rs`.
+pub(crate) const CROWD_BYTE: LockByte = LockByte(BASE + 65);
 
 /// What somebody else (another open file description) holds on a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// Nothing: whoever had it is dead or gone.
+    /// Nothing: its owner is dead or gone.
     Free,
     /// It is alive.
     WriteLocked,
-    /// Somebody cleans up behind a dead one.
+    /// A read lock: a participant reaps a dead one.
     ReadLocked,
 }
 
-fn flock(kind: libc::c_int, byte: LockByte) -> libc::flock {
-    libc::flock {
+fn lock_of(kind: libc::c_int, byte: LockByte) -> Flock {
+    Flock {
         // The constants are small; the field is a c_short.
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -53,9 +52,9 @@ fn flock(kind: libc::c_int, byte: LockByte) -> libc::flock {
 }
 
 fn set(fd: impl AsFd, kind: libc::c_int, byte: LockByte) -> io::Result<bool> {
-    let lock = flock(kind, byte);
+    let lock = lock_of(kind, byte);
     loop {
-        match fcntl(fd.as_fd(), FcntlArg::F_OFD_SETLK(&lock)) {
+        match flock::set(fd.as_fd(), &lock) {
             Ok(_) => return Ok(true),
             Err(nix::Error::EINTR) => {}
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Ok(false),
@@ -64,7 +63,7 @@ fn set(fd: impl AsFd, kind: libc::c_int, byte: LockByte) -> io::Result<bool> {
     }
 }
 
-/// Takes the byte exclusively; `false` if anybody else has it. Needs a descriptor open for writing.
+/// Takes the byte exclusively; `false` if another has it. Needs a descriptor open for writing.
 pub(crate) fn try_write(fd: impl AsFd, byte: LockByte) -> io::Result<bool> {
     set(fd, libc::F_WRLCK, byte)
 }
@@ -81,9 +80,9 @@ pub(crate) fn unlock(fd: impl AsFd, byte: LockByte) -> io::Result<()> {
 
 /// What others hold on the byte. Locks of this very open file description do not show.
 pub(crate) fn probe(fd: impl AsFd, byte: LockByte) -> io::Result<Probe> {
-    let mut lock = flock(libc::F_WRLCK, byte);
+    let mut lock = lock_of(libc::F_WRLCK, byte);
     loop {
-        match fcntl(fd.as_fd(), FcntlArg::F_OFD_GETLK(&mut lock)) {
+        match flock::get(fd.as_fd(), &mut lock) {
             Ok(_) => break,
             Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error.into()),

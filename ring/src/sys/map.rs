@@ -6,12 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::ptr::{NonNull, null_mut};
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
-use nix::sys::stat::fstat;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::fs::fstat;
 
 use super::copy;
 
@@ -24,10 +24,10 @@ pub(crate) enum Access {
     ReadWrite,
 }
 
-/// A shared mapping of the first bytes of a file. It starts at a page, and if it is large at a huge page.
+/// A shared mapping of the first bytes of a file. It starts at a page.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    region: Region,
+    map: MmapRaw,
     access: Access,
 }
 
@@ -41,10 +41,19 @@ impl Mapping {
         let fd = fd.as_fd();
         let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
         if len == 0 || u64::try_from(len).map_or(true, |len| len > size) {
-            let why = format!("the file has {size} bytes where {len} were to be mapped");
+            let why = format!("the file has {size} bytes and {len} are to be mapped");
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        Ok(Self { region: Region::new(fd, len, access, prefault)?, access })
+        let mut options = MmapOptions::new();
+        options.len(len);
+        if prefault {
+            options.populate();
+        }
+        let map = match access {
+            Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd())?,
+            Access::ReadWrite => options.map_raw(fd.as_raw_fd())?,
+        };
+        Ok(Self { map, access })
     }
 
     /// Whether stores are possible.
@@ -52,13 +61,12 @@ impl Mapping {
         self.access
     }
 
-    /// Start of the range if all of it lies within the mapping.
+    /// Start of the range if all of it is within the mapping.
     fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
-        if offset.checked_add(len)? > self.region.len {
+        if offset.checked_add(len)? > self.map.len() {
             return None;
         }
-        // SAFETY: `offset` is within the mapping or just past its end, as checked.
-        Some(unsafe { self.region.start.add(offset) })
+        NonNull::new(self.map.as_mut_ptr().wrapping_add(offset))
     }
 
     /// The control word at a byte offset; `None` outside the mapping or off its natural alignment.
@@ -83,18 +91,26 @@ impl Mapping {
     /// Fills the page tables of a range, which gives holes of the file memory.
     ///
     /// # Errors
-    /// If there is none left, and on kernels before 5.14. Nobody is killed.
+    /// If there is none left, and on kernels before 5.14. No process is killed.
     pub(crate) fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
-        let past = offset % rustix::param::page_size();
-        let (offset, len) = (offset - past, len.saturating_add(past));
-        let start = self.range(offset, len).ok_or(io::ErrorKind::InvalidInput)?;
+        self.range(offset, len).ok_or(io::ErrorKind::InvalidInput)?;
         let advice = match self.access {
-            Access::ReadOnly => Advice::LinuxPopulateRead,
-            Access::ReadWrite => Advice::LinuxPopulateWrite,
+            Access::ReadOnly => Advice::PopulateRead,
+            Access::ReadWrite => Advice::PopulateWrite,
         };
-        // SAFETY: within the mapping, and what is there stays as it is.
-        unsafe { madvise(start.as_ptr().cast(), len, advice)? };
-        Ok(())
+        self.map.advise_range(advice, offset, len)
+    }
+
+    /// Keeps a range out of core dumps, as far as it consists of whole pages and the kernel can do it.
+    pub(crate) fn leave_out_of_dumps(&self, offset: usize, len: usize) {
+        let page = rustix::param::page_size();
+        let end = offset.saturating_add(len);
+        // Up, and at the end of the mapping too: nothing else is behind it.
+        let Some(offset) = offset.checked_next_multiple_of(page) else { return };
+        let len = end.saturating_sub(offset);
+        if len != 0 && self.range(offset, len).is_some() {
+            let _ = self.map.advise_range(Advice::DontDump, offset, len);
+        }
     }
 
     /// Copies out bytes that others may be changing; what comes is then any mixture of old and new. `false`, and
@@ -124,101 +140,11 @@ impl Mapping {
     }
 }
 
-/// The size of a huge page where pages have 4 KiB; elsewhere an alignment as good as any.
-const HUGE_PAGE: usize = 2 << 20;
-
-/// Mapped memory, unmapped when dropped.
-#[derive(Debug)]
-struct Region {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: it owns the mapping as a `Box` owns its memory; who may access which bytes is settled above.
-unsafe impl Send for Region {}
-// SAFETY: as above; a shared `Region` gives away nothing but its address.
-unsafe impl Sync for Region {}
-
-impl Region {
-    fn new(fd: BorrowedFd<'_>, len: usize, access: Access, prefault: bool) -> io::Result<Self> {
-        let protection = match access {
-            Access::ReadOnly => ProtFlags::READ,
-            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
-        };
-        let mut flags = MapFlags::SHARED;
-        flags.set(MapFlags::POPULATE, prefault);
-        let start = if len < HUGE_PAGE {
-            // SAFETY: a new mapping at an address of the kernel's choice.
-            unsafe { mmap(null_mut(), len, protection, flags, fd, 0)? }
-        } else {
-            let place = Reservation::new(len)?;
-            // SAFETY: replaces `len` bytes of the reservation, which nobody else knows.
-            let start =
-                unsafe { mmap(place.aligned.cast(), len, protection, flags | MapFlags::FIXED, fd, 0)? };
-            place.give_back_the_rest();
-            start
-        };
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        Ok(Self { start, len })
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: ours, and nothing that borrows from the mapping outlives it. It fails only for what is not mapped.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-    }
-}
-
-/// Addresses, and nothing behind them, that hold `len` bytes from a multiple of a huge page on.
-struct Reservation {
-    start: *mut u8,
-    whole: usize,
-    /// Where the mapping is to be; `len` bytes from here on belong to it once it is.
-    aligned: *mut u8,
-    len: usize,
-}
-
-impl Reservation {
-    fn new(len: usize) -> io::Result<Self> {
-        let too_long = || io::Error::from_raw_os_error(libc::ENOMEM);
-        // Whole pages, as a mapping takes them, so that what is left over is exactly what was not mapped.
-        let len = len.checked_next_multiple_of(rustix::param::page_size()).ok_or_else(too_long)?;
-        let whole = len.checked_add(HUGE_PAGE).ok_or_else(too_long)?;
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let start: *mut u8 = unsafe { mmap_anonymous(null_mut(), whole, ProtFlags::empty(), flags)? }.cast();
-        let aligned = start.wrapping_add(start.align_offset(HUGE_PAGE).min(HUGE_PAGE));
-        Ok(Self { start, whole, aligned, len })
-    }
-
-    /// Forgets the part that has been mapped, and unmaps what is before and behind it.
-    fn give_back_the_rest(self) {
-        let this = std::mem::ManuallyDrop::new(self);
-        let before = this.aligned.addr().saturating_sub(this.start.addr());
-        let behind = this.whole.saturating_sub(before).saturating_sub(this.len);
-        for (start, len) in [(this.start, before), (this.aligned.wrapping_add(this.len), behind)] {
-            if len > 0 {
-                // SAFETY: a part of the reservation that nobody has been given.
-                let _ = unsafe { munmap(start.cast(), len) };
-            }
-        }
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        // SAFETY: all of it is still ours.
-        let _ = unsafe { munmap(self.start.cast(), self.whole) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Role, TempDir};
+    use super::super::testing::TempDir;
     use super::*;
     use std::fs::File;
-    use std::path::Path;
     use std::sync::atomic::Ordering;
 
     const LEN: usize = 8192;
@@ -296,69 +222,13 @@ mod tests {
         assert!(!unsafe { writer.copy_in(LEN - 15, &out) });
     }
 
-    /// How many separate mappings this process has, and how many lead to `path`.
-    fn mappings_of(path: &Path) -> usize {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
-    }
-
     #[test]
-    fn a_large_mapping_is_aligned_for_huge_pages_and_goes_whole() {
-        const LARGE: usize = 3 * HUGE_PAGE + 12288;
+    fn a_mapping_that_is_not_permitted_or_too_long_is_an_error() {
         let dir = TempDir::new();
         let file = file(&dir);
-        file.set_len(LARGE as u64).unwrap();
-        let path = dir.path().join("m");
-        let map = Mapping::new(&file, LARGE, Access::ReadWrite, true).unwrap();
-        let reader = Mapping::new(&file, LARGE, Access::ReadOnly, false).unwrap();
-        assert_eq!(map.bytes_ptr(0, 1).unwrap().addr().get() % HUGE_PAGE, 0);
-        let words = (0..LARGE - 4).step_by(4096);
-        for at in words.clone() {
-            map.u32_at(at).unwrap().store(at as u32 + 1, Ordering::Relaxed);
-        }
-        assert!(words.clone().all(|at| reader.u32_at(at).unwrap().load(Ordering::Relaxed) == at as u32 + 1));
-        assert_eq!(file.metadata().unwrap().len(), LARGE as u64);
-        assert_eq!(mappings_of(&path), 2);
-        drop((map, reader));
-        assert_eq!(mappings_of(&path), 0);
-    }
-
-    #[test]
-    fn mapping_again_and_again_uses_up_no_addresses() {
-        assert!(Role::start("sys::map::tests::role_of_a_mapper", Path::new("/")).passes());
-    }
-
-    #[test]
-    #[ignore = "runs as a process of another test"]
-    fn role_of_a_mapper() {
-        if Role::argument().is_none() {
-            return;
-        }
-        /// Size of all mappings of this process, in pages.
-        fn addresses_used() -> u64 {
-            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-            statm.split(' ').next().unwrap().parse().unwrap()
-        }
-        const ODD: usize = HUGE_PAGE + 4096;
-        let dir = TempDir::new();
-        let file = file(&dir);
-        file.set_len(ODD as u64).unwrap();
-        let read_only = File::open(dir.path().join("m")).unwrap();
-        let before = addresses_used();
-        for _ in 0..2000 {
-            Mapping::new(&file, ODD - 1, Access::ReadWrite, false).unwrap();
-            assert!(Mapping::new(&read_only, ODD, Access::ReadWrite, false).is_err());
-        }
-        assert!(addresses_used() < before + 1000, "{before} {}", addresses_used());
-    }
-
-    #[test]
-    fn a_mapping_that_fails_leaves_no_reservation() {
-        let dir = TempDir::new();
-        let file = file(&dir);
-        file.set_len(4 * HUGE_PAGE as u64).unwrap();
+        file.set_len(8 << 20).unwrap();
         let reader = File::open(dir.path().join("m")).unwrap();
-        let error = Mapping::new(&reader, 4 * HUGE_PAGE, Access::ReadWrite, false).unwrap_err();
+        let error = Mapping::new(&reader, 8 << 20, Access::ReadWrite, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         let error = Mapping::new(&file, usize::MAX, Access::ReadWrite, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -9,9 +9,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::posix_fallocate;
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::sys::statvfs::statvfs;
+use rustix::fs::{FallocateFlags, fallocate, statfs, statvfs};
+use rustix::process::{Resource, getrlimit};
 
 use crate::error::SpaceLimit;
 
@@ -24,12 +23,17 @@ pub(crate) struct Shortage {
     pub(crate) limit: SpaceLimit,
 }
 
-/// Whether `dir` can take `needed` more bytes; if not, how many it can.
+/// Whether `dir` can take a file of `needed` bytes; if not, how many it can.
 ///
 /// # Errors
 /// If `dir` is no directory that can be examined. Limits that cannot be read count as none.
 pub(crate) fn check(dir: &Path, needed: u64) -> io::Result<Option<Shortage>> {
-    let shortage = free(dir)?;
+    // Asked for more, the kernel does not only refuse: it sends SIGXFSZ, which ends the process.
+    let longest = getrlimit(Resource::Fsize).current.filter(|longest| *longest < needed);
+    let shortage = match longest {
+        Some(free) => Some(Shortage { free, limit: SpaceLimit::FileSize }),
+        None => free(dir)?,
+    };
     Ok(shortage.filter(|shortage| shortage.free < needed))
 }
 
@@ -38,12 +42,11 @@ pub(crate) fn free(dir: &Path) -> io::Result<Option<Shortage>> {
     let mut limits = Vec::new();
     let fs = statvfs(dir)?;
     // A tmpfs without limits says that it has no blocks at all.
-    #[allow(clippy::useless_conversion, reason = "the types differ between targets")]
-    if fs.blocks() > 0 {
-        let free = u64::from(fs.blocks_available()).saturating_mul(u64::from(fs.fragment_size()));
+    if fs.f_blocks > 0 {
+        let free = fs.f_bavail.saturating_mul(fs.f_frsize);
         limits.push(Shortage { free, limit: SpaceLimit::FileSystem });
     }
-    if statfs(dir)?.filesystem_type() == TMPFS_MAGIC {
+    if statfs(dir)?.f_type == libc::TMPFS_MAGIC {
         limits.extend(control_group_limit());
         if let Some(free) = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(memory_available) {
             limits.push(Shortage { free, limit: SpaceLimit::Memory });
@@ -54,16 +57,46 @@ pub(crate) fn free(dir: &Path) -> io::Result<Option<Shortage>> {
 
 /// Whether the file system can hold no more files (which says nothing about its room for data).
 pub(crate) fn has_no_file_entries(dir: &Path) -> bool {
-    statvfs(dir).is_ok_and(|fs| fs.files() > 0 && fs.files_available() == 0)
+    statvfs(dir).is_ok_and(|fs| fs.f_files > 0 && fs.f_favail == 0)
+}
+
+/// What kind of file system a directory is on, for people.
+pub(crate) fn file_system(dir: &Path) -> String {
+    /// Those that somebody may try, and that lack something.
+    const KNOWN: [(u32, &str); 11] = [
+        (HUGETLBFS, "hugetlbfs"),
+        (0x8584_58f6, "ramfs"),
+        (0x0000_6969, "NFS"),
+        (0x0102_1997, "9p"),
+        (0x6573_5546, "FUSE"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB"),
+        (0x0000_4d44, "FAT"),
+        (0x2011_bab0, "exFAT"),
+        (0x0000_9fa0, "proc"),
+        (0x6265_6572, "sysfs"),
+    ];
+    let Some(kind) = kind_of(dir) else { return "an unknown file system".into() };
+    let known = KNOWN.iter().find(|(number, _)| *number == kind);
+    known.map_or_else(|| format!("a file system of type {kind:#x}"), |(_, name)| (*name).into())
+}
+
+const HUGETLBFS: u32 = 0x9584_58f6;
+
+/// Whether a directory is one of those whose files consist of huge pages, and cannot be written to but by mapping them.
+pub(crate) fn is_hugetlbfs(dir: &Path) -> bool {
+    kind_of(dir) == Some(HUGETLBFS)
+}
+
+/// The magic number: 32 bits in a field that is signed, and as long as the machine's words.
+fn kind_of(dir: &Path) -> Option<u32> {
+    Some(statfs(dir).ok()?.f_type as u32)
 }
 
 /// Reserves `len` bytes of a file, which becomes so long. What is reserved already stays so.
 pub(crate) fn reserve(fd: impl AsFd, start: u64, len: u64) -> io::Result<()> {
-    let too_long = |_| io::Error::from_raw_os_error(libc::EFBIG);
     in_pieces(len, |at, piece| {
-        let at = libc::off_t::try_from(start.saturating_add(at)).map_err(too_long)?;
-        let piece = libc::off_t::try_from(piece).map_err(too_long)?;
-        Ok(posix_fallocate(fd.as_fd(), at, piece)?)
+        Ok(fallocate(fd.as_fd(), FallocateFlags::empty(), start.saturating_add(at), piece)?)
     })
 }
 
@@ -229,7 +262,37 @@ fn memory_available(meminfo: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Role;
     use super::*;
+
+    #[test]
+    fn the_longest_file_of_a_process_is_a_limit_that_kills_nobody() {
+        let role = Role::start("sys::space::tests::role_of_one_with_short_files", Path::new("/"));
+        assert!(role.passes());
+    }
+
+    #[test]
+    #[ignore = "runs as a process of another test"]
+    fn role_of_one_with_short_files() {
+        if Role::argument().is_none() {
+            return;
+        }
+        let dir = super::super::testing::TempDir::new();
+        let longest = 2 << 20;
+        let limit = rustix::process::Rlimit { current: Some(longest), maximum: Some(longest) };
+        rustix::process::setrlimit(Resource::Fsize, limit).unwrap();
+        let builder =
+            |depth| crate::Producer::builder("t").dir(dir.path()).slot_capacity(100_000).depth(depth);
+        let error = builder(30).open().unwrap_err();
+        assert!(error.to_string().contains("ulimit -f"), "{error}");
+        let producer = builder(4).open().unwrap();
+        let error = producer.write(&[0; 1_000_000]).unwrap_err();
+        let crate::Error::NoSpace { needed, free, limit: SpaceLimit::FileSize, .. } = error else {
+            panic!("{error}")
+        };
+        assert!(free == longest && needed > longest);
+        assert_eq!(producer.write(&[0; 100_000]).unwrap(), 1, "it goes on as it is");
+    }
 
     #[test]
     fn what_a_group_can_still_take() {

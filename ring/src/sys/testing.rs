@@ -1,7 +1,7 @@
 //! What the tests of this layer share.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,23 +34,28 @@ impl Drop for TempDir {
 
 /// Runs `test` in a thread for which `dir` is a memory file system of `size` bytes. `None` if this user may not mount.
 pub(crate) fn on_small_tmpfs<T: Send>(dir: &Path, size: usize, test: impl FnOnce() -> T + Send) -> Option<T> {
+    mounted(dir, c"tmpfs", &format!("size={size}"), test)
+}
+
+/// The same for any file system. `None` also if this kernel does not have it.
+pub(crate) fn mounted<T: Send>(
+    dir: &Path,
+    kind: &CStr,
+    options: &str,
+    test: impl FnOnce() -> T + Send,
+) -> Option<T> {
     std::thread::scope(|scope| {
         let body = || {
             let target = CString::new(dir.as_os_str().as_bytes()).unwrap();
-            let options = CString::new(format!("size={size}")).unwrap();
+            let options = CString::new(options).unwrap();
             let none = std::ptr::null();
             // SAFETY: plain system calls on strings that live as long; they concern this thread's mounts only.
             let mounted = unsafe {
                 libc::unshare(libc::CLONE_NEWNS) == 0
                     && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast())
                         == 0
-                    && libc::mount(
-                        c"tmpfs".as_ptr(),
-                        target.as_ptr(),
-                        c"tmpfs".as_ptr(),
-                        0,
-                        options.as_ptr().cast(),
-                    ) == 0
+                    && libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast())
+                        == 0
             };
             mounted.then(test)
         };

@@ -1,8 +1,10 @@
-//! Waiting for a file to appear in a directory, without polling.
+//! Waiting for a file to appear in a directory: without polling, as long as the system has the means for that.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,6 +13,7 @@ use rustix::io::Errno;
 use super::cancel::CancelToken;
 use super::clock::Deadline;
 use super::files;
+use super::futex::{self, Woken};
 use crate::error::{Error, Result, is_refusal};
 use crate::topic::Topic;
 
@@ -21,7 +24,7 @@ pub(crate) enum Appeared {
     Changed,
     /// The time is over.
     TimedOut,
-    /// Somebody used the cancel_token.
+    /// The cancel token was cancelled.
     Cancelled,
 }
 
@@ -29,25 +32,27 @@ pub(crate) enum Appeared {
 #[derive(Debug)]
 pub(crate) struct Watch {
     topic: Topic,
-    inotify: Inotify,
+    /// None if there is none to be had: users have 128 of them, and so do all the programs of a desktop together.
+    inotify: Option<Inotify>,
 }
+
+/// How often to look without it.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Watch {
     /// Starts to watch.
     ///
     /// # Errors
-    /// If the directory does not exist, may not be read, or the system has no more watches.
+    /// If the directory does not exist, or may not be read.
     pub(crate) fn new(topic: &Topic) -> Result<Self> {
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        let inotify = Inotify::init(flags).map_err(|error| watch_error(topic, error.into()))?;
-        // Attributes too: a file may come first, and the permission to open it later.
-        let events = AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_ATTRIB
-            | AddWatchFlags::IN_DELETE_SELF
-            | AddWatchFlags::IN_MOVE_SELF
-            | AddWatchFlags::IN_ONLYDIR;
-        inotify.add_watch(topic.dir(), events).map_err(|error| watch_error(topic, error.into()))?;
+        let inotify = match watch(topic) {
+            Ok(inotify) => Some(inotify),
+            Err(nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOSPC | nix::Error::ENOMEM) => {
+                fs::metadata(topic.dir()).map_err(|error| watch_error(topic, error))?;
+                None
+            }
+            Err(error) => return Err(watch_error(topic, error.into())),
+        };
         Ok(Self { topic: topic.clone(), inotify })
     }
 
@@ -62,13 +67,15 @@ impl Watch {
         cancel_token: &CancelToken,
     ) -> Result<Appeared> {
         let fail = |error: io::Error| Error::io(self.topic.name(), "wait for the topic", error);
-        let cancelled = cancel_token.event().map_err(fail)?;
+        let (Some(inotify), Ok(cancelled)) = (&self.inotify, cancel_token.event()) else {
+            return self.wait_a_little(deadline, cancel_token).map_err(fail)?;
+        };
         loop {
             if cancel_token.is_cancelled() {
                 return Ok(Appeared::Cancelled);
             }
-            let inotify = self.inotify.as_fd();
-            let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&cancelled, PollFlags::IN)];
+            let directory = inotify.as_fd();
+            let mut both = [PollFd::new(&directory, PollFlags::IN), PollFd::new(&cancelled, PollFlags::IN)];
             let left = deadline.map(|deadline| Timespec::try_from(deadline.remaining()).unwrap_or(FOREVER));
             let left = if cancel_token.has_check() { Some(left.unwrap_or(SECOND).min(SECOND)) } else { left };
             match poll(&mut both, left.as_ref()) {
@@ -82,7 +89,7 @@ impl Watch {
             if !cancel.revents().is_empty() && cancel_token.confirm() {
                 return Ok(Appeared::Cancelled);
             }
-            if !directory.revents().is_empty() && self.read(file_name)? {
+            if !directory.revents().is_empty() && self.read(inotify, file_name)? {
                 return Ok(Appeared::Changed);
             }
             if deadline.is_some_and(Deadline::has_passed) {
@@ -92,8 +99,8 @@ impl Watch {
     }
 
     /// Reads what has happened; whether any of it concerns the file name.
-    fn read(&self, file_name: &OsStr) -> Result<bool> {
-        let events = match self.inotify.read_events() {
+    fn read(&self, inotify: &Inotify, file_name: &OsStr) -> Result<bool> {
+        let events = match inotify.read_events() {
             Ok(events) => events,
             Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(false),
             Err(error) => return Err(Error::io(self.topic.name(), "watch the directory", error)),
@@ -105,35 +112,64 @@ impl Watch {
         let mut concerned = false;
         for event in events {
             if event.mask.intersects(gone) {
-                return Err(Error::TopicNotFound {
-                    topic: self.topic.name().into(),
-                    dir: self.topic.dir().into(),
-                });
+                return Err(self.no_directory());
             }
-            // After an overflow nobody knows what was lost.
+            // After an overflow it is not known what was lost.
             concerned |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
             concerned |= event.name.as_deref() == Some(file_name);
         }
         Ok(concerned)
     }
+
+    /// Without events, and without descriptors: something may have happened every little while.
+    fn wait_a_little(
+        &self,
+        deadline: Option<Deadline>,
+        cancel_token: &CancelToken,
+    ) -> io::Result<Result<Appeared>> {
+        let pause = Deadline::after(LOOK);
+        let end = deadline.map_or(pause, |deadline| deadline.min(pause));
+        let woken = futex::wait_private(cancel_token.word(), 0, Some(end))?;
+        let disturbed = matches!(woken, Woken::Interrupted | Woken::TimedOut);
+        Ok(if cancel_token.is_cancelled() || (disturbed && cancel_token.check()) {
+            Ok(Appeared::Cancelled)
+        } else if deadline.is_some_and(Deadline::has_passed) {
+            Ok(Appeared::TimedOut)
+        } else if self.topic.dir().is_dir() {
+            Ok(Appeared::Changed)
+        } else {
+            Err(self.no_directory())
+        })
+    }
+
+    fn no_directory(&self) -> Error {
+        Error::TopicNotFound { topic: self.topic.name().into(), dir: self.topic.dir().into() }
+    }
+}
+
+/// Watches the directory of a topic.
+fn watch(topic: &Topic) -> nix::Result<Inotify> {
+    let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+    let inotify = Inotify::init(flags)?;
+    // Attributes too: a file may come first, and the permission to open it later.
+    let events = AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_ATTRIB
+        | AddWatchFlags::IN_DELETE_SELF
+        | AddWatchFlags::IN_MOVE_SELF
+        | AddWatchFlags::IN_ONLYDIR;
+    inotify.add_watch(topic.dir(), events)?;
+    Ok(inotify)
 }
 
 const FOREVER: Timespec = Timespec { tv_sec: i32::MAX as _, tv_nsec: 0 };
 
-/// The longest time between two questions to the cancel_token.
+/// The longest time between two calls of the cancel token's check.
 const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 fn watch_error(topic: &Topic, error: io::Error) -> Error {
     let dir = topic.dir().display();
-    let what = match error.raw_os_error() {
-        Some(libc::ENOSPC) => {
-            format!("watch {dir} (the limit is fs.inotify.max_user_watches, see sysctl)")
-        }
-        Some(libc::EMFILE) => {
-            format!("watch {dir} (the limit is fs.inotify.max_user_instances, or that of open files)")
-        }
-        _ => format!("watch the directory {dir}"),
-    };
+    let what = format!("watch the directory {dir}");
     if is_refusal(&error) {
         return files::refused(topic, topic.dir(), what);
     }
@@ -142,13 +178,11 @@ fn watch_error(topic: &Topic, error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TempDir;
+    use super::super::testing::{Role, TempDir};
     use super::*;
     use std::ffi::OsString;
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
-    use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -268,6 +302,43 @@ mod tests {
         assert_eq!(wait_for_file(&topic, &name, None, &cancel_token).unwrap(), Appeared::Cancelled);
         cancel_token.reset();
         assert_eq!(wait_for_file(&topic, &name, soon(), &cancel_token).unwrap(), Appeared::TimedOut);
+    }
+
+    #[test]
+    fn it_waits_as_well_where_the_system_has_no_means_for_it() {
+        assert!(Role::start("sys::watch::tests::role_of_one_without_descriptors", Path::new("/")).passes());
+    }
+
+    #[test]
+    #[ignore = "runs as a process of another test"]
+    fn role_of_one_without_descriptors() {
+        if Role::argument().is_none() {
+            return;
+        }
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let (dir, topic, name, cancel_token) = setup();
+        let other = dir.path().join("other");
+        fs::write(&other, "x").unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: Some(1024) }).unwrap();
+        let wait = |deadline| wait_for_file(&topic, &name, deadline, &cancel_token).unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(wait(soon()), Appeared::TimedOut);
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait(None));
+            fs::rename(&other, topic.peers_path()).unwrap();
+            assert_eq!(waiter.join().unwrap(), Appeared::Changed);
+            fs::remove_file(topic.peers_path()).unwrap();
+            let waiter = scope.spawn(|| wait(None));
+            cancel_token.cancel();
+            assert_eq!(waiter.join().unwrap(), Appeared::Cancelled);
+        });
+        cancel_token.reset();
+        let watch = Watch::new(&topic).unwrap();
+        fs::remove_dir(dir.path()).unwrap();
+        assert!(matches!(watch.wait(&name, None, &cancel_token), Err(Error::TopicNotFound { .. })));
+        assert!(matches!(Watch::new(&topic), Err(Error::Io { .. })));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum: Some(1024) }).unwrap();
     }
 
     #[test]

@@ -263,7 +263,7 @@ fn everybody_goes_on(
 }
 
 impl Scenario {
-    /// Whether test_process `who` takes part.
+    /// Whether test process `who` takes part.
     fn needs(&self, who: usize) -> bool {
         who == 0
             || self.before.iter().any(|before| match *before {

@@ -41,7 +41,7 @@ impl TestProcess {
     /// Waits for the answer to what it began.
     pub fn answers(&mut self, what: &str) {
         let answer = self.role.read_reply();
-        assert_eq!(answer, "ok", "a test_process was to {what}");
+        assert_eq!(answer, "ok", "a test process was to {what}");
     }
 
     /// Waits until it has died or stopped where it was armed to.
@@ -58,12 +58,12 @@ impl TestProcess {
                 }
                 ProcessState::Alive => {
                     self.role.kill();
-                    panic!("{where_} was not reached; the test_process said: {:?}", self.role.hear_rest());
+                    panic!("{where_} was not reached; the test process said: {:?}", self.role.hear_rest());
                 }
                 fate => {
                     if fate != wanted {
                         self.role.kill();
-                        panic!("at {where_}: {fate:?}; the test_process said: {:?}", self.role.hear_rest());
+                        panic!("at {where_}: {fate:?}; the test process said: {:?}", self.role.hear_rest());
                     }
                     return;
                 }
@@ -93,7 +93,7 @@ impl TestProcess {
     }
 }
 
-/// The side of the test_process: does what comes in by lines, several commands of a line separated by `;`.
+/// The side of the test process: does what comes in by lines, several commands of a line separated by `;`.
 pub fn run_commands() {
     let Some(dir) = role::dir() else { return };
     let mut test_process = Performer { dir, tag: 0, count: 0, next: None, ..Performer::default() };

@@ -69,7 +69,8 @@ impl Actor {
         let done = String::new;
         match words[0] {
             "user" => {
-                setgroups(&[]).unwrap();
+                let others: Vec<_> = (3..words.len()).map(|i| Gid::from_raw(number(i))).collect();
+                setgroups(&others).unwrap();
                 setgid(Gid::from_raw(number(2))).unwrap();
                 setuid(Uid::from_raw(number(1))).unwrap();
             }

@@ -265,6 +265,26 @@ fn a_topic_of_which_a_part_was_deleted_is_made_anew_by_the_next_producer() {
 }
 
 #[test]
+fn a_growth_that_was_broken_off_and_whose_old_ring_was_deleted_is_made_anew_by_a_producer() {
+    use std::os::unix::fs::FileExt;
+    let dir = Dir::new();
+    let dead = Producer::builder("t").dir(&dir).persistent(true).open().unwrap();
+    dead.write(b"old").unwrap();
+    dead.grow(1 << 18, 0).unwrap();
+    drop(dead);
+    // As if its maker had been killed before it sealed the one before; see `first` and `head` in docs/layout.md.
+    let ring = fs::File::options().write(true).open(dir.path().join("shmflow.t.ring")).unwrap();
+    for at in [128, 192] {
+        ring.write_all_at(&0_u64.to_le_bytes(), at).unwrap();
+    }
+    let refused = Consumer::builder("t").dir(&dir).open().unwrap_err();
+    assert!(refused.to_string().contains("shmflow.t.ring.0000000000000001"), "{refused}");
+    let next = producer(&dir, "t");
+    assert_eq!(next.write(b"new").unwrap(), 1);
+    assert_eq!(&*consumer(&dir, "t").recv().unwrap(), b"new");
+}
+
+#[test]
 fn a_frame_for_which_a_topic_with_a_deleted_part_would_have_to_grow_is_told_at_once() {
     for part in PARTS {
         let dir = Dir::new();

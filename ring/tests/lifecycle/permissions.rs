@@ -166,6 +166,33 @@ fn one_that_may_not_remove_leaves_the_topic_to_be_adopted() {
     assert!(dir.files().is_empty());
 }
 
+/// Owner and group of each file of the topic.
+fn owners(dir: &Dir) -> Vec<(u32, u32)> {
+    let status = |name: String| fs::metadata(dir.path().join(name)).unwrap();
+    dir.files().into_iter().map(status).map(|status| (status.uid(), status.gid())).collect()
+}
+
+#[test]
+fn who_enlarges_a_topic_shuts_nobody_out() {
+    if !is_root("who_enlarges_a_topic_shuts_nobody_out") {
+        return;
+    }
+    let dir = shared();
+    let mut maker = actor(&dir, &["user 65534 1000", "produce perms=660", "write 5"]);
+    let mut friend = actor(&dir, &["user 65533 1000", "consume foreign"]);
+    assert_eq!(friend.ask("recv 1000"), "ok 1 lease 5");
+    // The same user with another group, and root.
+    let mut same = actor(&dir, &["user 65534 65534 1000", "produce", "write 1000000"]);
+    assert_eq!(friend.ask("recv 1000"), "ok 2 lease 1000000");
+    let root = Producer::builder("t").dir(&dir).allow_foreign_owner(true).open().unwrap();
+    root.write(&vec![1; 1 << 22]).unwrap();
+    assert_eq!(friend.ask("recv 1000"), "ok 3 lease 4194304");
+    assert!(owners(&dir).iter().all(|owner| *owner == (65534, 1000)), "{:?}", owners(&dir));
+    assert_eq!(maker.ask("write 5"), "ok 4");
+    assert_eq!(same.ask("write 5"), "ok 5");
+    assert_eq!(friend.ask("recv 1000"), "ok 4 lease 5");
+}
+
 #[test]
 fn a_topic_of_another_user_has_to_be_allowed() {
     if !is_root("a_topic_of_another_user_has_to_be_allowed") {
@@ -181,10 +208,10 @@ fn a_topic_of_another_user_has_to_be_allowed() {
     assert_eq!(&*consumer().allow_foreign_owner(true).open().unwrap().recv().unwrap(), [7; 5]);
     let producer = Producer::builder("t").dir(&dir).allow_foreign_owner(true).open().unwrap();
     assert_eq!(producer.write(b"y").unwrap(), 2);
-    // A growth makes a ring of ours beside their list: they are told whose it is.
+    // A growth leaves it theirs.
     producer.write(&vec![1; 1 << 20]).unwrap();
-    assert_eq!(fs::metadata(dir.path().join("shmflow.t.ring")).unwrap().uid(), 0);
-    assert!(stranger.ask("write 5").starts_with("PermissionDenied"), "a producer must write the ring");
+    assert_eq!(fs::metadata(dir.path().join("shmflow.t.ring")).unwrap().uid(), 65534);
+    assert_eq!(stranger.ask("write 5"), "ok 4");
     drop(producer);
     stranger.kill();
     // Root may clear away everybody's.

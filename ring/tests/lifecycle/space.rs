@@ -124,6 +124,30 @@ fn rings_of_the_dead_take_no_room_from_the_living() {
 }
 
 #[test]
+fn a_topic_that_nobody_uses_makes_room_for_another_geometry() {
+    on_small("a_topic_that_nobody_uses_makes_room_for_another_geometry", 16 << 20, |dir| {
+        let wanted =
+            |depth| Producer::builder("t").dir(dir).depth(depth).spare_slots(2).slot_capacity(1 << 20);
+        let ring = dir.join("shmflow.t.ring");
+        let first = wanted(8).perms(0o640).persistent(true).open().unwrap();
+        first.write(b"old").unwrap();
+        wait_until("all is reserved", || ring.metadata().unwrap().blocks() * 512 >= 10 << 20);
+        // Of one who lives nothing is taken away.
+        let used = Consumer::builder("t").dir(dir).open().unwrap();
+        drop(first);
+        assert_no_space(&wanted(6).open().unwrap_err(), 8 << 20, dir);
+        drop(used);
+        // What would not make enough room is left alone.
+        assert_no_space(&wanted(20).open().unwrap_err(), 22 << 20, dir);
+        assert_eq!(shmflow::inspect("t", Some(dir)).unwrap().next_seq, 2);
+        let next = wanted(6).open().unwrap();
+        assert_eq!((next.geometry().slots, next.write(b"new").unwrap()), (8, 1));
+        let info = shmflow::inspect("t", Some(dir)).unwrap();
+        assert!(info.persistent && info.permissions == 0o640, "it is still the same topic: {info:?}");
+    });
+}
+
+#[test]
 fn a_slot_without_memory_is_an_error_and_kills_nobody() {
     on_small("a_slot_without_memory_is_an_error_and_kills_nobody", 16 << 20, |dir| {
         let producer =

@@ -59,6 +59,7 @@ fn the_wait_for_a_topic_has_a_limit() {
     let wait = Duration::from_millis(50);
     let error = Consumer::builder("t").dir(&dir).connect_timeout(wait).open().unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+    assert!(error.to_string().contains("no such topic"), "{error}");
     assert!(start.elapsed() >= wait && start.elapsed() < Duration::from_secs(5));
 }
 

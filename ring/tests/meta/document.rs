@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use shmflow::meta::{
-    ALIGN, Clock, Crop, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_VIDEO, Extension,
-    Flags, HEADER_LEN, Kind, MAGIC, Meta, MetaError, PerFrame, Plane, Times, VERSION_MAJOR, VERSION_MINOR,
+    ALIGN, Clock, Crop, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_VIDEO, Flags,
+    HEADER_LEN, Kind, MAGIC, Meta, MetaError, PerFrame, Plane, Times, VERSION_MAJOR, VERSION_MINOR,
     VideoLayout,
 };
 
@@ -73,7 +73,7 @@ fn header_with(frame: PerFrame) -> Vec<u8> {
 
 /// The block in which only `field` is set, and what its bytes must be.
 fn header_case(field: &str) -> (Vec<u8>, Vec<u8>) {
-    let times = |times| header_with(PerFrame { times, ..PerFrame::default() });
+    let times = |times| header_with(PerFrame::default().times(times));
     let number = NUMBER.to_le_bytes().to_vec();
     let none = Times::default();
     match field {
@@ -81,28 +81,24 @@ fn header_case(field: &str) -> (Vec<u8>, Vec<u8>) {
         "major" => (Meta::default().to_vec().unwrap(), VERSION_MAJOR.to_le_bytes().to_vec()),
         "minor" => (Meta::default().to_vec().unwrap(), VERSION_MINOR.to_le_bytes().to_vec()),
         "total_len" => {
-            let extensions = vec![Extension { ty: 0x8000, data: vec![1; 0x1_0203] }];
             let len = HEADER_LEN + ENTRY_HEADER_LEN + 0x1_0203_usize.next_multiple_of(ALIGN);
-            let block = Meta { extensions, ..Meta::default() }.to_vec().unwrap();
+            let block = Meta::default().extension(0x8000, [1; 0x1_0203]).to_vec().unwrap();
             (block, (len as u32).to_le_bytes().to_vec())
         }
         "header_len" => (Meta::default().to_vec().unwrap(), (HEADER_LEN as u16).to_le_bytes().to_vec()),
-        "kind" => {
-            let kind = Kind::from_raw(0x8877);
-            (Meta { kind, ..Meta::default() }.to_vec().unwrap(), vec![0x77, 0x88])
-        }
+        "kind" => (Meta::new(Kind::from_raw(0x8877)).to_vec().unwrap(), vec![0x77, 0x88]),
         "flags" => {
             let flags = Flags::from_bits(SHORT);
-            (header_with(PerFrame { flags, ..PerFrame::default() }), SHORT.to_le_bytes().to_vec())
+            (header_with(PerFrame::default().flags(flags)), SHORT.to_le_bytes().to_vec())
         }
-        "clock" => (times(Times { clock: Clock::from_raw(0x8877), ..none }), vec![0x77, 0x88]),
-        "capture_ns" => (times(Times { capture_ns: Some(NUMBER), ..none }), number),
-        "pts" => (times(Times { pts: Some(NUMBER), ..none }), number),
-        "dts" => (times(Times { dts: Some(NUMBER), ..none }), number),
-        "duration" => (times(Times { duration: Some(NUMBER), ..none }), number),
-        "latency_ns" => (times(Times { latency_ns: Some(NUMBER), ..none }), number),
-        "offset" => (header_with(PerFrame { offset: Some(NUMBER), ..PerFrame::default() }), number),
-        "offset_end" => (header_with(PerFrame { offset_end: Some(NUMBER), ..PerFrame::default() }), number),
+        "clock" => (times(none.clock(Clock::from_raw(0x8877))), vec![0x77, 0x88]),
+        "capture_ns" => (times(none.capture_ns(NUMBER)), number),
+        "pts" => (times(none.pts(NUMBER)), number),
+        "dts" => (times(none.dts(NUMBER)), number),
+        "duration" => (times(none.duration(NUMBER)), number),
+        "latency_ns" => (times(none.latency_ns(NUMBER)), number),
+        "offset" => (header_with(PerFrame::default().offset(NUMBER)), number),
+        "offset_end" => (header_with(PerFrame::default().offset_end(NUMBER)), number),
         other => panic!("the document has a field {other:?} that no test knows"),
     }
 }
@@ -150,10 +146,7 @@ fn at(bytes: &[u8], fields: &[Field], name: &str) -> Vec<u8> {
 #[test]
 fn every_entry_lies_where_the_document_says() {
     let head = fields("## Entries", 0, ENTRY_HEADER_LEN);
-    let entry = only_entry(&Meta {
-        extensions: vec![Extension { ty: 0x8877, data: b"nine char".to_vec() }],
-        ..Meta::default()
-    });
+    let entry = only_entry(&Meta::default().extension(0x8877, b"nine char"));
     assert_eq!(at(&entry, &head, "type"), 0x8877_u16.to_le_bytes());
     assert_eq!(at(&entry, &head, "reserved"), [0; 2]);
     assert_eq!(at(&entry, &head, "length"), 9_u32.to_le_bytes());
@@ -167,11 +160,11 @@ fn every_entry_lies_where_the_document_says() {
     // The numbers set aside are carried like any other unknown entry.
     for row in table("### Entry types", 1) {
         let ty = row[0].parse().unwrap();
-        let meta = Meta { extensions: vec![Extension { ty, data: vec![1] }], ..Meta::default() };
+        let meta = Meta::default().extension(ty, [1]);
         assert_eq!(Meta::decode(&meta.to_vec().unwrap()), Ok(meta));
     }
 
-    let caps = only_entry(&Meta { caps: Some("a/b, c=d".into()), ..Meta::default() });
+    let caps = only_entry(&Meta::default().caps("a/b, c=d"));
     assert_eq!(at(&caps, &head, "type"), ENTRY_CAPS.to_le_bytes());
     assert_eq!(&caps[ENTRY_HEADER_LEN..], b"a/b, c=d");
 }
@@ -179,15 +172,9 @@ fn every_entry_lies_where_the_document_says() {
 #[test]
 fn every_field_of_video_layout_and_crop_lies_where_the_document_says() {
     let planes = (0..4_u64).map(|n| Plane { offset: NUMBER + n, stride: -0x0102_0304 - n as i32 });
-    let layout = VideoLayout {
-        format: "24_characters_of_a_name_".into(),
-        width: SHORT,
-        height: SHORT + 1,
-        planes: planes.collect(),
-        fps: (SHORT + 2, SHORT + 3),
-    };
-    let value =
-        only_entry(&Meta { video: Some(layout.clone()), ..Meta::default() })[ENTRY_HEADER_LEN..].to_vec();
+    let layout =
+        VideoLayout::new("24_characters_of_a_name_", SHORT, SHORT + 1, planes).fps(SHORT + 2, SHORT + 3);
+    let value = only_entry(&Meta::default().video(layout.clone()))[ENTRY_HEADER_LEN..].to_vec();
     let video = fields("### Video layout", 0, value.len());
     assert_eq!(at(&value, &video, "width"), SHORT.to_le_bytes());
     assert_eq!(at(&value, &video, "height"), (SHORT + 1).to_le_bytes());
@@ -205,7 +192,7 @@ fn every_field_of_video_layout_and_crop_lies_where_the_document_says() {
     }
 
     let rectangle = Crop { x: SHORT, y: SHORT + 1, width: SHORT + 2, height: SHORT + 3 };
-    let value = only_entry(&Meta { crop: Some(rectangle), ..Meta::default() })[ENTRY_HEADER_LEN..].to_vec();
+    let value = only_entry(&Meta::default().crop(rectangle))[ENTRY_HEADER_LEN..].to_vec();
     let crop = fields("### Crop rectangle", 0, value.len());
     for (n, name) in ["x", "y", "width", "height"].iter().enumerate() {
         assert_eq!(at(&value, &crop, name), (SHORT + n as u32).to_le_bytes());

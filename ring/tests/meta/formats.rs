@@ -53,17 +53,11 @@ fn every_format_of_gstreamer_has_the_planes_that_gstreamer_gives_it() {
             let rounding = if parsed.format == "v210" { 128 } else { 4 };
             assert!(stride - extent.row_bytes < rounding, "{line}: {} bytes in a row", extent.row_bytes);
         }
-        let layout = VideoLayout {
-            format: parsed.format.into(),
-            width: parsed.width,
-            height: parsed.height,
-            planes: parsed
-                .planes
-                .iter()
-                .map(|&[offset, stride, ..]| Plane { offset, stride: stride.try_into().unwrap() })
-                .collect(),
-            fps: (0, 1),
-        };
+        let planes = parsed
+            .planes
+            .iter()
+            .map(|&[offset, stride, ..]| Plane { offset, stride: stride.try_into().unwrap() });
+        let layout = VideoLayout::new(parsed.format, parsed.width, parsed.height, planes);
         let size: u64 =
             parsed.planes.iter().map(|[offset, stride, rows, _]| offset + stride * rows).max().unwrap();
         assert_eq!(layout.fits(size.try_into().unwrap()), Ok(()), "{line}");

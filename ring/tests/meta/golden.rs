@@ -48,14 +48,14 @@ fn describe(meta: &Meta) -> Value {
     let kind = match meta.kind {
         Kind::Bytes => "bytes",
         Kind::Video => "video",
-        Kind::Other(_) => "other",
+        _ => "other",
     };
     let clock = match meta.times.clock {
         Clock::Unknown => "unknown",
         Clock::Monotonic => "monotonic",
         Clock::Realtime => "realtime",
         Clock::Tai => "tai",
-        Clock::Other(_) => "other",
+        _ => "other",
     };
     let flags = Flags::NAMED.iter().filter(|(flag, ..)| meta.flags.contains(*flag)).map(|&(.., name)| name);
     json!({

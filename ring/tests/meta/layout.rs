@@ -6,8 +6,8 @@ use shmflow::meta::{MetaError, Plane, PlaneExtent, VideoLayout};
 use super::strategies::video;
 
 fn layout(format: &str, width: u32, height: u32, planes: &[(u64, i32)]) -> VideoLayout {
-    let planes = planes.iter().map(|&(offset, stride)| Plane { offset, stride }).collect();
-    VideoLayout { format: format.into(), width, height, planes, fps: (25, 1) }
+    let planes = planes.iter().map(|&(offset, stride)| Plane { offset, stride });
+    VideoLayout::new(format, width, height, planes).fps(25, 1)
 }
 
 #[test]

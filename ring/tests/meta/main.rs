@@ -10,10 +10,14 @@
 mod any_bytes;
 #[path = "../../../fuzz/checks/meta.rs"]
 mod check;
+#[path = "../common/mod.rs"]
+mod common;
 mod document;
 mod formats;
+mod frames;
 mod golden;
 mod layout;
+mod modules;
 mod round_trip;
 mod samples;
 mod strategies;

@@ -24,7 +24,7 @@ proptest! {
         prop_assert_eq!(view.caps(), meta.caps.as_deref());
         prop_assert_eq!(view.crop(), meta.crop);
         prop_assert_eq!(view.video().map(|video| video.to_layout()), meta.video.clone());
-        let extensions = view.extensions().map(|(ty, data)| Extension { ty, data: data.to_vec() });
+        let extensions = view.extensions().map(|(ty, data)| Extension::new(ty, data));
         prop_assert_eq!(extensions.collect::<Vec<_>>(), meta.extensions);
     }
 
@@ -84,15 +84,9 @@ fn no_block_at_all_is_bytes_of_no_kind() {
 
 #[test]
 fn what_a_block_cannot_say_is_refused_when_writing() {
-    let layout = VideoLayout {
-        format: "GRAY8".into(),
-        width: 1,
-        height: 1,
-        planes: vec![Plane { offset: 0, stride: 1 }],
-        fps: (0, 1),
-    };
+    let layout = VideoLayout::new("GRAY8", 1, 1, [Plane { offset: 0, stride: 1 }]);
     let refused = |change: &dyn Fn(&mut Meta)| {
-        let mut meta = Meta { kind: Kind::Video, video: Some(layout.clone()), ..Meta::default() };
+        let mut meta = Meta::new(Kind::Video).video(layout.clone());
         assert!(meta.to_vec().is_ok());
         change(&mut meta);
         let error = meta.encode(&mut [0; 8192]).unwrap_err();
@@ -115,17 +109,17 @@ fn what_a_block_cannot_say_is_refused_when_writing() {
     let error = refused(&|meta| meta.caps = Some("video/x-raw\0".into()));
     assert!(matches!(error, MetaError::BadEntry { ty: ENTRY_CAPS, .. }), "{error}");
     for ty in [ENTRY_PADDING, ENTRY_CAPS, ENTRY_VIDEO, ENTRY_CROP] {
-        let error = refused(&|meta| meta.extensions.push(Extension { ty, data: vec![] }));
+        let error = refused(&|meta| meta.extensions.push(Extension::new(ty, [])));
         assert_eq!(error, MetaError::ReservedType { ty });
     }
-    let error = refused(&|meta| meta.extensions = vec![Extension { ty: 0x8000, data: vec![] }; MAX_ENTRIES]);
+    let error = refused(&|meta| meta.extensions = vec![Extension::new(0x8000, []); MAX_ENTRIES]);
     assert_eq!(error, MetaError::TooManyEntries);
 }
 
 #[test]
 fn as_many_entries_as_may_be_are_written_and_read() {
-    let extensions = (0..MAX_ENTRIES as u16).map(|n| Extension { ty: 0x8000 + n, data: vec![n as u8; 3] });
-    let meta = Meta { extensions: extensions.collect(), ..Meta::default() };
+    let meta =
+        (0..MAX_ENTRIES as u16).fold(Meta::default(), |meta, n| meta.extension(0x8000 + n, [n as u8; 3]));
     assert_eq!(Meta::decode(&meta.to_vec().unwrap()), Ok(meta));
 }
 

@@ -1,6 +1,6 @@
 //! Blocks as real programs write them; the golden files hold each of them.
 
-use shmflow::meta::{Clock, Crop, Extension, Flags, Kind, Meta, Plane, Times, VideoLayout};
+use shmflow::meta::{Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout};
 
 /// Name of the golden file, and what it holds.
 pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
@@ -17,147 +17,89 @@ pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
 }
 
 fn bgrx() -> Meta {
-    Meta {
-        kind: Kind::Video,
-        flags: Flags::DISCONT,
-        caps: Some(
-            "video/x-raw, format=(string)BGRx, width=(int)640, height=(int)480, framerate=(fraction)30/1"
-                .into(),
-        ),
-        video: Some(VideoLayout {
-            format: "BGRx".into(),
-            width: 640,
-            height: 480,
-            planes: vec![Plane { offset: 0, stride: 2560 }],
-            fps: (30, 1),
-        }),
-        times: Times {
-            capture_ns: Some(86_400_000_000_123),
-            clock: Clock::Monotonic,
-            pts: Some(33_333_333),
-            dts: None,
-            duration: Some(33_333_333),
-            latency_ns: Some(0),
-        },
-        offset: Some(1),
-        offset_end: Some(2),
-        ..Meta::default()
-    }
+    let times = Times::default()
+        .capture_ns(86_400_000_000_123)
+        .clock(Clock::Monotonic)
+        .pts(33_333_333)
+        .duration(33_333_333)
+        .latency_ns(0);
+    Meta::new(Kind::Video)
+        .flags(Flags::DISCONT)
+        .caps("video/x-raw, format=(string)BGRx, width=(int)640, height=(int)480, framerate=(fraction)30/1")
+        .video(VideoLayout::new("BGRx", 640, 480, [Plane { offset: 0, stride: 2560 }]).fps(30, 1))
+        .times(times)
+        .offset(1)
+        .offset_end(2)
 }
 
 fn nv12_padded_cropped() -> Meta {
-    Meta {
-        kind: Kind::Video,
-        caps: Some("video/x-raw, format=NV12, width=1920, height=1080, framerate=30000/1001".into()),
-        video: Some(VideoLayout {
-            format: "NV12".into(),
-            width: 1920,
-            height: 1080,
-            planes: vec![
-                Plane { offset: 4096, stride: 2048 },
-                Plane { offset: 4096 + 2048 * 1088, stride: 2048 },
-            ],
-            fps: (30_000, 1001),
-        }),
-        times: Times { pts: Some(0), duration: Some(33_366_666), ..Times::default() },
-        crop: Some(Crop { x: 8, y: 16, width: 1904, height: 1048 }),
-        ..Meta::default()
-    }
+    let planes = [Plane { offset: 4096, stride: 2048 }, Plane { offset: 4096 + 2048 * 1088, stride: 2048 }];
+    Meta::new(Kind::Video)
+        .caps("video/x-raw, format=NV12, width=1920, height=1080, framerate=30000/1001")
+        .video(VideoLayout::new("NV12", 1920, 1080, planes).fps(30_000, 1001))
+        .times(Times::default().pts(0).duration(33_366_666))
+        .crop(Crop { x: 8, y: 16, width: 1904, height: 1048 })
 }
 
 fn i420_interlaced() -> Meta {
-    Meta {
-        kind: Kind::Video,
-        flags: Flags::INTERLACED | Flags::TFF | Flags::LIVE | Flags::MARKER,
-        caps: Some("video/x-raw, format=I420, width=720, height=576, interlace-mode=interleaved".into()),
-        video: Some(VideoLayout {
-            format: "I420".into(),
-            width: 720,
-            height: 576,
-            planes: vec![
-                Plane { offset: 0, stride: 720 },
-                Plane { offset: 414_720, stride: 360 },
-                Plane { offset: 518_400, stride: 360 },
-            ],
-            fps: (25, 1),
-        }),
-        times: Times {
-            capture_ns: Some(1_700_000_000_000_000_000),
-            clock: Clock::Tai,
-            pts: Some(40_000_000),
-            dts: Some(0),
-            duration: Some(40_000_000),
-            latency_ns: Some(20_000_000),
-        },
-        ..Meta::default()
-    }
+    let planes = [
+        Plane { offset: 0, stride: 720 },
+        Plane { offset: 414_720, stride: 360 },
+        Plane { offset: 518_400, stride: 360 },
+    ];
+    let times = Times::default()
+        .capture_ns(1_700_000_000_000_000_000)
+        .clock(Clock::Tai)
+        .pts(40_000_000)
+        .dts(0)
+        .duration(40_000_000)
+        .latency_ns(20_000_000);
+    Meta::new(Kind::Video)
+        .flags(Flags::INTERLACED | Flags::TFF | Flags::LIVE | Flags::MARKER)
+        .caps("video/x-raw, format=I420, width=720, height=576, interlace-mode=interleaved")
+        .video(VideoLayout::new("I420", 720, 576, planes).fps(25, 1))
+        .times(times)
 }
 
 fn bottom_up() -> Meta {
-    Meta {
-        kind: Kind::Video,
-        video: Some(VideoLayout {
-            format: "BGR".into(),
-            width: 3,
-            height: 2,
-            planes: vec![Plane { offset: 12, stride: -12 }],
-            fps: (0, 1),
-        }),
-        ..Meta::default()
-    }
+    Meta::new(Kind::Video).video(VideoLayout::new("BGR", 3, 2, [Plane { offset: 12, stride: -12 }]))
 }
 
 fn h264_caps_only() -> Meta {
-    Meta {
-        flags: Flags::DELTA_UNIT | Flags::HEADER,
-        caps: Some("video/x-h264, stream-format=byte-stream, alignment=au, title=\"Größe ≥ 1\"".into()),
-        times: Times {
-            pts: Some(80_000_000),
-            dts: Some(40_000_000),
-            clock: Clock::Realtime,
-            ..Times::default()
-        },
-        ..Meta::default()
-    }
+    Meta::default()
+        .flags(Flags::DELTA_UNIT | Flags::HEADER)
+        .caps("video/x-h264, stream-format=byte-stream, alignment=au, title=\"Größe ≥ 1\"")
+        .times(Times::default().pts(80_000_000).dts(40_000_000).clock(Clock::Realtime))
 }
 
 fn extremes() -> Meta {
-    Meta {
-        kind: Kind::Other(u16::MAX),
-        flags: Flags::from_bits(u32::MAX),
-        caps: Some(String::new()),
-        video: Some(VideoLayout {
-            format: "A_FORMAT_OF_24_CHARACTER".into(),
-            width: u32::MAX,
-            height: u32::MAX,
-            planes: vec![Plane { offset: u64::MAX, stride: i32::MIN }; 4],
-            fps: (u32::MAX, u32::MAX),
-        }),
-        times: Times {
-            capture_ns: Some(u64::MAX),
-            clock: Clock::Other(u16::MAX),
-            pts: Some(u64::MAX),
-            dts: Some(u64::MAX),
-            duration: Some(u64::MAX),
-            latency_ns: Some(u64::MAX),
-        },
-        offset: Some(u64::MAX),
-        offset_end: Some(u64::MAX),
-        crop: Some(Crop { x: u32::MAX, y: u32::MAX, width: u32::MAX, height: u32::MAX }),
-        extensions: vec![Extension { ty: u16::MAX, data: vec![0xff; 9] }],
-    }
+    let planes = [Plane { offset: u64::MAX, stride: i32::MIN }; 4];
+    let times = Times::default()
+        .capture_ns(u64::MAX)
+        .clock(Clock::Other(u16::MAX))
+        .pts(u64::MAX)
+        .dts(u64::MAX)
+        .duration(u64::MAX)
+        .latency_ns(u64::MAX);
+    Meta::new(Kind::Other(u16::MAX))
+        .flags(Flags::from_bits(u32::MAX))
+        .caps("")
+        .video(
+            VideoLayout::new("A_FORMAT_OF_24_CHARACTER", u32::MAX, u32::MAX, planes).fps(u32::MAX, u32::MAX),
+        )
+        .times(times)
+        .offset(u64::MAX)
+        .offset_end(u64::MAX)
+        .crop(Crop { x: u32::MAX, y: u32::MAX, width: u32::MAX, height: u32::MAX })
+        .extension(u16::MAX, [0xff; 9])
 }
 
 fn private() -> Meta {
-    Meta {
-        extensions: vec![
-            Extension { ty: 0x8000, data: vec![] },
-            Extension { ty: 0x8001, data: b"exposure=12ms".to_vec() },
-            Extension { ty: 0x8001, data: b"gain=4".to_vec() },
-            Extension { ty: 5, data: vec![1, 2, 3, 4, 5, 6, 7, 8] },
-        ],
-        ..Meta::default()
-    }
+    Meta::default()
+        .extension(0x8000, [])
+        .extension(0x8001, b"exposure=12ms")
+        .extension(0x8001, b"gain=4")
+        .extension(5, [1, 2, 3, 4, 5, 6, 7, 8])
 }
 
 /// Blocks of versions to come, and what this version makes of them.
@@ -180,8 +122,7 @@ pub(crate) fn foreign() -> Vec<(&'static str, Vec<u8>, Meta)> {
     let video = &entries[caps_len + 8..caps_len + 8 + 112];
     newer.extend(entry(2, &[video, &[0xee; 12]].concat()));
     newer.extend(&entries[caps_len + 8 + 112..]);
-    let mut newer_meta = meta.clone();
-    newer_meta.extensions.push(Extension { ty: 0x1234, data: b"of a later version".to_vec() });
+    let newer_meta = meta.clone().extension(0x1234, b"of a later version");
 
     // Padding entries, entry flags, an unusual order, and bytes behind the block.
     let mut padded = header.to_vec();

@@ -16,24 +16,23 @@ fn clock() -> impl Strategy<Value = Clock> {
 fn times() -> impl Strategy<Value = Times> {
     let number = option::of(any::<u64>());
     (number.clone(), clock(), number.clone(), number.clone(), number.clone(), number).prop_map(
-        |(capture_ns, clock, pts, dts, duration, latency_ns)| Times {
-            capture_ns,
-            clock,
-            pts,
-            dts,
-            duration,
-            latency_ns,
+        |(capture_ns, clock, pts, dts, duration, latency_ns)| {
+            Times::default()
+                .capture_ns(capture_ns)
+                .clock(clock)
+                .pts(pts)
+                .dts(dts)
+                .duration(duration)
+                .latency_ns(latency_ns)
         },
     )
 }
 
 pub(crate) fn per_frame() -> impl Strategy<Value = PerFrame> {
     (any::<u32>(), times(), option::of(any::<u64>()), option::of(any::<u64>())).prop_map(
-        |(flags, times, offset, offset_end)| PerFrame {
-            flags: Flags::from_bits(flags),
-            times,
-            offset,
-            offset_end,
+        |(flags, times, offset, offset_end)| {
+            let flags = Flags::from_bits(flags);
+            PerFrame::default().flags(flags).times(times).offset(offset).offset_end(offset_end)
         },
     )
 }
@@ -51,12 +50,8 @@ pub(crate) fn video() -> impl Strategy<Value = VideoLayout> {
     ];
     let size = prop_oneof![1..=u32::MAX, 1..5000_u32];
     (format, size.clone(), size, vec(plane(), 1..=4), any::<u32>(), 1..=u32::MAX).prop_map(
-        |(format, width, height, planes, fps_n, fps_d)| VideoLayout {
-            format,
-            width,
-            height,
-            planes,
-            fps: (fps_n, fps_d),
+        |(format, width, height, planes, fps_n, fps_d)| {
+            VideoLayout::new(format, width, height, planes).fps(fps_n, fps_d)
         },
     )
 }
@@ -66,14 +61,15 @@ fn crop() -> impl Strategy<Value = Crop> {
 }
 
 fn extension() -> impl Strategy<Value = Extension> {
-    (4..=u16::MAX, vec(any::<u8>(), 0..40)).prop_map(|(ty, data)| Extension { ty, data })
+    (4..=u16::MAX, vec(any::<u8>(), 0..40)).prop_map(|(ty, data)| Extension::new(ty, data))
 }
 
 pub(crate) fn meta() -> impl Strategy<Value = Meta> {
     let caps = option::of("[^\0]{0,200}");
     (kind(), per_frame(), caps, option::of(video()), option::of(crop()), vec(extension(), 0..6)).prop_map(
         |(kind, frame, caps, video, crop, extensions)| {
-            let mut meta = Meta { kind, caps, video, crop, extensions, ..Meta::default() };
+            let mut meta = Meta::new(kind).video(video).crop(crop);
+            (meta.caps, meta.extensions) = (caps, extensions);
             meta.set_per_frame(&frame);
             meta
         },

@@ -230,13 +230,14 @@ fn not_live_a_producers_new_start_goes_on_where_the_last_one_was() {
 
 #[test]
 fn whatever_a_frame_says_the_result_is_a_time() {
-    let times = |value| Times {
-        capture_ns: Some(value),
-        clock: Clock::Monotonic,
-        pts: Some(value),
-        dts: Some(value),
-        duration: Some(value),
-        latency_ns: Some(value),
+    let times = |value: u64| {
+        Times::default()
+            .capture_ns(value)
+            .clock(Clock::Monotonic)
+            .pts(value)
+            .dts(value)
+            .duration(value)
+            .latency_ns(value)
     };
     let values = [0, 1, MAX_LATENCY_NS, MAX_NS - 1, MAX_NS, MAX_NS + 1, u64::MAX - 1, u64::MAX];
     let clocks =
@@ -259,7 +260,7 @@ fn whatever_a_frame_says_the_result_is_a_time() {
 
 #[test]
 fn a_clock_other_than_the_monotonic_one_says_nothing_here() {
-    let times = Times { capture_ns: Some(5), clock: Clock::Realtime, ..Times::default() };
+    let times = Times::default().capture_ns(5).clock(Clock::Realtime);
     assert_eq!(FrameTimes::of(&times).capture_ns, None);
 }
 

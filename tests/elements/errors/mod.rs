@@ -83,7 +83,7 @@ fn a_source_that_cannot_go_on_posts_one_error_and_ends_the_stream() {
     ring.write(b"bare").expect("written");
     let _producer = Running::playing(&format!("videotestsrc ! video/x-raw,format=I420 ! {}", topic.sink("")));
     for (text, says) in [
-        (topic.src("connection-timeout=50").replace("=video", "=nobody"), "No producer came"),
+        (topic.src("connection-timeout=50").replace("=video", "=nobody"), "No producer joined"),
         (topic.src("is-live=false").replace("=video", "=bytes"), "caps=video/x-raw"),
         (format!("{} ! video/x-raw,format=BGRx", topic.src("")), "videoconvert"),
         (format!("shmflowsrc topic=video directory={}", file.display()), "file"),
@@ -134,10 +134,10 @@ fn a_topic_that_is_not_permitted_is_told_from_one_that_is_not_there() {
     )
     .wait();
     ended.badly("topic `video`").badly("permi").badly("perms=0660").badly("read-only=true");
-    assert!(!ended.printed.contains("No producer came"), "{}", ended.printed);
+    assert!(!ended.printed.contains("No producer joined"), "{}", ended.printed);
     Child::launch(&format!("{} ! fakesink", topic.src("connection-timeout=100").replace("=video", "=other")))
         .wait()
-        .badly("No producer came");
+        .badly("No producer joined");
 }
 
 #[test]

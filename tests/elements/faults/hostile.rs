@@ -8,8 +8,8 @@ use crate::support::child::Child;
 use crate::support::{Running, Topic, pads, until};
 
 fn layout(format: &str, size: (u32, u32), planes: &[(u64, i32)]) -> VideoLayout {
-    let planes = planes.iter().map(|(offset, stride)| Plane { offset: *offset, stride: *stride }).collect();
-    VideoLayout { format: format.to_owned(), width: size.0, height: size.1, planes, fps: (30, 1) }
+    let planes = planes.iter().map(|(offset, stride)| Plane { offset: *offset, stride: *stride });
+    VideoLayout::new(format, size.0, size.1, planes).fps(30, 1)
 }
 
 #[test]
@@ -29,8 +29,7 @@ fn a_layout_that_leaves_its_payload_reaches_nobody() {
         let mut viewer =
             Child::launch(&format!("-m {} ! videoconvert ! fakesink sync=false", topic.src("is-live=false")));
         until("the viewer is there", || producer.consumer_count() == 1);
-        let meta =
-            Meta { kind: Kind::Video, caps: Some(caps.into()), video: Some(video), crop, ..Meta::default() };
+        let meta = Meta::new(Kind::Video).caps(caps).video(video).crop(crop);
         producer.write_with(&vec![0x55; len], &meta).expect("published");
         viewer.wait_for("shmflow-skipped");
         producer.end();

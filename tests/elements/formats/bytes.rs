@@ -22,7 +22,7 @@ fn bare_bytes_are_read_with_the_callers_caps_and_refused_with_a_reason_otherwise
     assert_eq!(info(&got).format(), gst_video::VideoFormat::Bgr);
     drop((got, reader));
     let error = viewer("").wait_error();
-    assert!(error.contains("property caps") && error.contains("caps=video/x-raw"), "{error}");
+    assert!(error.contains("caps property") && error.contains("caps=video/x-raw"), "{error}");
     let error = viewer("caps=video/x-raw,format=GRAY8,width=640,height=480,framerate=30/1").wait_error();
     assert!(error.contains("260 bytes") && error.contains("307200 bytes"), "{error}");
     producer.write(&bytes[1..]).expect("published");
@@ -35,24 +35,17 @@ fn damaged_frames_are_left_out_and_the_good_ones_arrive() {
     use shmflow::meta::{Kind, Meta, Plane, VideoLayout};
     let topic = Topic::new();
     let ring = shmflow::Producer::builder("video").dir(topic.dir()).open().expect("opens");
-    let good = Meta {
-        kind: Kind::Video,
-        caps: Some("video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1".into()),
-        ..Meta::default()
-    };
-    let layout = |width, stride, offset| VideoLayout {
-        format: "GRAY8".into(),
-        width,
-        height: 48,
-        planes: vec![Plane { offset, stride }],
-        fps: (30, 1),
+    let good = Meta::new(Kind::Video).caps("video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1");
+    let video = |width, stride, offset| {
+        let layout = VideoLayout::new("GRAY8", width, 48, [Plane { offset, stride }]).fps(30, 1);
+        good.clone().video(layout)
     };
     let bad = [
-        Meta { caps: Some("this is no caps {{{".into()), ..good.clone() },
-        Meta { video: Some(layout(64, 128, 0)), ..good.clone() },
-        Meta { video: Some(layout(64, 64, 1 << 40)), ..good.clone() },
-        Meta { video: Some(layout(64, -64, 0)), ..good.clone() },
-        Meta { video: Some(layout(32, 64, 0)), ..good.clone() },
+        good.clone().caps("this is no caps {{{"),
+        video(64, 128, 0),
+        video(64, 64, 1 << 40),
+        video(64, -64, 0),
+        video(32, 64, 0),
     ];
     for (meta, value) in bad.iter().zip(1_u8..) {
         ring.write_with(&[value; 64 * 48], meta).expect("written");
@@ -75,7 +68,7 @@ fn caps_that_gstreamer_would_assert_on_are_no_caps_of_a_frame() {
     let ring = ring.expect("opens");
     let good = "video/x-raw,format=GRAY8,width=64,height=48,framerate=30/1";
     let publish = |caps: String, value: u8| {
-        let meta = Meta { kind: Kind::Video, caps: Some(caps), ..Meta::default() };
+        let meta = Meta::new(Kind::Video).caps(caps);
         ring.write_with(&[value; 64 * 48], &meta).expect("written");
     };
     let deep = "{ ".repeat(1500);

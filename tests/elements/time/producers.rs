@@ -40,13 +40,13 @@ impl Program {
     }
 
     fn publish(&self, times: Times) {
-        let meta = Meta { kind: Kind::Video, caps: Some(caps(64)), times, ..Meta::default() };
+        let meta = Meta::new(Kind::Video).caps(caps(64)).times(times);
         self.0.write_with(&[1; 64 * 48], &meta).expect("published");
     }
 }
 
 fn captured(ns: u64) -> Times {
-    Times { capture_ns: Some(ns), clock: Clock::Monotonic, ..Times::default() }
+    Times::default().capture_ns(ns).clock(Clock::Monotonic)
 }
 
 #[test]
@@ -133,8 +133,7 @@ fn times_that_no_clock_has_do_no_harm() {
         let viewer = viewer(&topic, &format!("is-live={live} on-lapped=oldest"));
         until("the viewer is there", || program.0.consumer_count() == 1);
         for value in [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
-            let (pts, dts, duration, latency_ns) = (Some(value), Some(value), Some(value), Some(value));
-            program.publish(Times { pts, dts, duration, latency_ns, ..captured(value) });
+            program.publish(captured(value).pts(value).dts(value).duration(value).latency_ns(value));
             frame(&viewer);
             let (_, least, _) = latency(&viewer);
             assert!(least <= 60 * SECOND, "a latency of {least} ns");
@@ -148,7 +147,7 @@ fn not_live_frames_without_a_capture_time_keep_their_own_distances() {
     let topic = Topic::new();
     let program = Program::new(&topic);
     for second in [100, 101, 103] {
-        program.publish(Times { pts: Some(second * SECOND), ..Times::default() });
+        program.publish(Times::default().pts(second * SECOND));
     }
     let viewer = viewer(&topic, "is-live=false on-lapped=oldest");
     assert_eq!([0; 3].map(|_| pts(&frame(&viewer)) / SECOND), [0, 1, 3]);

@@ -11,7 +11,7 @@ pub(super) const ALL: &[&Scenario] = &[&BUDGET, &BUDGET_CLAIM];
 
 const RESERVE: u32 = 2;
 
-/// Leases frame `n` and keeps it if the budget allows, else copies it out and lets go.
+/// Leases frame `n` and keeps it if the budget allows, else copies it out and releases the lease.
 fn hoard(c: &Seat, n: u64) {
     if let Lease::Taken { slot, .. } = c.lease(n) {
         c.world.oracle.received(c.role(), n, c.read(slot));

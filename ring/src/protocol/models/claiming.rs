@@ -223,9 +223,9 @@ fn a_rollback_out_of_order_shares_a_slot() {
     refute_within(&SAME_PROCESS_LEASE, Mutant::RollbackOutOfOrder, Some(4));
 }
 
-/// A producer publishes and lets go while another looks for a slot that offers nothing.
+/// A producer publishes and releases the slot while another looks for a slot that is not indexed.
 static UNOFFERED: Scenario = Scenario {
-    name: "publish/claim of what is not offered",
+    name: "publish/claim of a slot that is not indexed",
     setup: || Setup { slots: 1, index_len: 2, ..Setup::default() },
     roles: &[
         Role::new(0, |p| {

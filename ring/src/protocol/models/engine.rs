@@ -127,7 +127,7 @@ pub(super) fn explore(
 }
 
 /// How much `make loom` adds to every bound: `SHMFLOW_MODELS_DEEPER=1`.
-fn deeper() -> usize {
+pub(super) fn deeper() -> usize {
     std::env::var("SHMFLOW_MODELS_DEEPER").map_or(0, |n| n.parse().unwrap())
 }
 
@@ -198,18 +198,18 @@ fn sit(role: &Role, seat: &Seat) {
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> Option<String> {
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
 }
 
 /// What this thread has used: what else runs on the machine does not count.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
 /// As they stand, and the other way round.
-fn orders(roles: usize) -> [Vec<usize>; 2] {
+pub(super) fn orders(roles: usize) -> [Vec<usize>; 2] {
     [(0..roles).collect(), (0..roles).rev().collect()]
 }
 
@@ -278,7 +278,7 @@ pub(super) fn refute_within(scenario: &'static Scenario, mutant: Mutant, bound: 
             caught.push((report.iterations, violation));
         }
     }
-    announce(scenario, mutant, &caught);
+    announce(scenario.name, mutant, &caught);
 }
 
 /// As [`refute`], for a mutant that does harm only when somebody ends early.
@@ -290,7 +290,7 @@ pub(super) fn refute_ending(scenario: &'static Scenario, mutant: Mutant, fate: F
             caught.push((report.iterations, violation));
         }
     }
-    announce(scenario, mutant, &caught);
+    announce(scenario.name, mutant, &caught);
 }
 
 /// Explores a scenario in both orders with one end only, which must happen at least `floor` times in one of them.
@@ -315,14 +315,13 @@ pub(super) fn prove_ending(scenario: &'static Scenario, fate: Fate, floor: usize
     );
 }
 
-fn announce(scenario: &Scenario, mutant: Mutant, caught: &[(usize, String)]) {
+pub(super) fn announce(name: &str, mutant: Mutant, caught: &[(usize, String)]) {
     let first = caught.iter().min_by_key(|(iterations, _)| *iterations);
     let Some((iterations, violation)) = first else {
-        panic!("{}: nothing notices {mutant:?}", scenario.name);
+        panic!("{name}: nothing notices {mutant:?}");
     };
     println!(
-        "mutant | {mutant:?} | {} | in {} of 2 orders, after {iterations} | {}",
-        scenario.name,
+        "mutant | {mutant:?} | {name} | in {} of 2 orders, after {iterations} | {}",
         caught.len(),
         violation.lines().next().unwrap_or_default()
     );

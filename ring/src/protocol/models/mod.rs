@@ -6,6 +6,7 @@
 // Tests that say what they found.
 #![allow(clippy::print_stdout)]
 
+mod actors;
 mod engine;
 mod futex;
 mod oracle;
@@ -14,8 +15,15 @@ mod postconditions;
 mod roles;
 mod world;
 
+mod accepted_caps;
 mod budget;
+mod cancel;
 mod claiming;
+mod end;
+mod events;
+mod fork_gate;
+mod poll_fd;
+mod primary;
 mod publishing;
 mod reaping;
 mod sealing;

@@ -10,7 +10,7 @@ use super::world::{End, Setup, old_payload};
 enum Use {
     /// Owns it: claimed, not published.
     Writes,
-    /// Produced the frame in it and has not let go.
+    /// Produced the frame in it and has not released the slot.
     Keeps,
     /// Leases the frame in it.
     Reads,

@@ -1,5 +1,5 @@
 //! What must hold in every model once its roles are over: the survivors reap the dead, find every slot that nobody
-//! holds, and go on where the sequence stopped.
+//! holds, and continue where the sequence stopped.
 
 use super::plain::Plain;
 use super::world::World;

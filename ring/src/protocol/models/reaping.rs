@@ -73,7 +73,7 @@ fn a_consumer_that_ends_anywhere_is_reaped() {
     prove(&REAP_LEASE, 100, &[FailPoint::LeaseHold, FailPoint::LeaseTaken, FailPoint::Release]);
 }
 
-/// Two reap the same dead producer, and one goes on to produce; either may end half-way.
+/// Two reap the same dead producer, and one continues to produce; either may end half-way.
 static REAP_REAP: Scenario = Scenario {
     name: "reap/reap",
     setup: leftovers,
@@ -118,7 +118,7 @@ fn a_consumer_reaps_what_it_may() {
     prove(&REAP_BY_CONSUMER, 200, REAP);
 }
 
-/// A newcomer gets the id of the dead one, but never while anybody reaps it.
+/// A new participant gets the id of the dead one, but never while another one reaps it.
 static REAP_NEWCOMER: Scenario = Scenario {
     name: "reap/newcomer",
     setup: leftovers,

@@ -6,9 +6,9 @@ use crate::protocol::lease::{self, Lease};
 use crate::protocol::publish::{self, Published};
 use crate::protocol::{FailPoint, Memory, reap, sleep};
 
-/// No consumer is registered and nothing is kept for late joiners: every frame has been passed.
+/// No consumer is registered and nothing is kept for late joiners: every frame is consumed.
 pub(super) const ALL_PASSED: Reusable = Reusable { cursor: u64::MAX, history: 0 };
-/// A consumer is owed everything: no frame has been passed.
+/// Every frame is unread: no frame is consumed.
 pub(super) const NONE_PASSED: Reusable = Reusable { cursor: 0, history: 0 };
 
 impl Seat {
@@ -31,13 +31,13 @@ impl Seat {
         Some(slot)
     }
 
-    /// Fills a claimed slot and publishes it, and lets go unless the epoch is sealed.
+    /// Fills a claimed slot and publishes it, and releases it unless the epoch is sealed.
     pub(super) fn publish(&self, slot: u16) -> Published {
         let payload = self.next_payload();
         self.write(slot, payload);
         let published = self.publish_written(slot, payload);
         if let Published::At(_) = published {
-            publish::wake(self, false);
+            publish::wake(self, || false);
             self.release_published(slot);
         }
         published
@@ -146,7 +146,7 @@ impl Seat {
             let m = self.in_epoch(epoch);
             reap::reap(&m, id, may_write_ring);
             if may_write_ring {
-                publish::wake(&m, true);
+                publish::wake(&m, || true);
             }
         }
         self.world.read_unlock(id);

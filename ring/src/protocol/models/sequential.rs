@@ -114,8 +114,8 @@ impl Expected {
         self.slots[usize::from(slot)].1.is_empty()
     }
 
-    /// Reusable frames beyond the history, the warmest first; then slots that offer nothing; then owed frames, the oldest
-    /// first.
+    /// Consumed frames beyond the history, the warmest first; then slots that are not indexed; then unread frames, the
+    /// oldest first.
     fn candidates(&self, passed: Reusable, owed: bool) -> Vec<u16> {
         let limit = passed.cursor.min(self.next.saturating_sub(passed.history));
         let frame = |seq| self.slot_of(seq).filter(|&slot| self.is_free(slot));
@@ -235,7 +235,7 @@ impl Run {
         let passed = Reusable { cursor: self.expected.next.saturating_sub(behind), history };
         let candidates = self.expected.candidates(passed, owed);
         // A fresh hint keeps the order exactly. An old one may pass over what was given back a moment ago, but never
-        // takes what somebody is owed while there is something else.
+        // takes an unread frame while there is another slot.
         let first = candidates.first().copied();
         let fresh = history.is_multiple_of(2);
         let mut hint = if fresh { Hint::default() } else { self.hints[usize::from(id)] };
@@ -339,7 +339,7 @@ impl Run {
         assert_eq!(reap::holding(&self.m) & 1 << id, 0);
     }
 
-    /// Ends the epoch, shows that it is over, and goes on in a new one.
+    /// Ends the epoch, shows that it is over, and continues in a new one.
     fn grow(&mut self, slots: u16) {
         let next = self.expected.next;
         assert_eq!(seal::seal(&self.m), Ok(next));

@@ -92,7 +92,7 @@ static SLEEP_SEAL: Scenario = Scenario {
     roles: &[
         Role::waking(0, |p| {
             assert_eq!(seal::seal(p), Ok(1));
-            publish::wake(p, false);
+            publish::wake(p, || false);
         }),
         Role::new(8, |c| {
             let got = c.wait_for(1);

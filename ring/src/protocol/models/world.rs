@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Takes `id`'s byte as a newcomer does; false while the owner lives or anyone reaps.
+    /// Takes `id`'s byte as a new participant does; false while the owner lives or anyone reaps.
     pub(super) fn try_write_lock(&self, id: u8) -> bool {
         self.locks.get(&id).is_some_and(|lock| lock.cas(0, OWNED, AcqRel).is_ok())
     }
@@ -276,9 +276,9 @@ impl World {
 pub(super) enum End {
     /// It is killed: the kernel drops its locks.
     Death,
-    /// It is stopped: it goes on to hold its locks.
+    /// It is stopped: it continues to hold its locks.
     Stop,
-    /// It goes on, but the kernel takes it for dead.
+    /// It continues, but the kernel takes it for dead.
     LostLock,
 }
 

@@ -5,18 +5,18 @@ mod life;
 
 use shmflow::{FailPoint, FailPoint::*, Role};
 
-/// One thing that happens before the victim meets its end. TestProcess 0 is the victim.
+/// One thing that happens before the victim meets its end. Test process 0 is the victim.
 #[derive(Clone, Copy, Debug)]
 pub enum Before {
-    /// The test_process does this, and it works.
+    /// The test process does this, and it works.
     Does(usize, &'static str),
-    /// The test_process does this, and is killed in the middle of it, where it is armed to.
+    /// The test process does this, and is killed in the middle of it, where it is armed to.
     Dies(usize, &'static str),
-    /// The test_process is killed.
+    /// The test process is killed.
     Killed(usize),
-    /// The test_process does this, and is stopped in the middle of it. `{arm}` is where the victim is to meet its end.
+    /// The test process does this, and is stopped in the middle of it. `{arm}` is where the victim is to meet its end.
     Stops(usize, &'static str),
-    /// The stopped test_process goes on, and stops again.
+    /// The stopped test process goes on, and stops again.
     GoesOnToStop(usize),
 }
 

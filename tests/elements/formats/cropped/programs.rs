@@ -30,20 +30,12 @@ enum Comes {
 fn publish(producer: &shmflow::Producer, picture: &Marked) {
     let info = &picture.info;
     let planes = info.offset().iter().zip(info.stride());
+    let planes = planes.map(|(at, stride)| Plane { offset: *at as u64, stride: *stride });
     let (x, y, width, height) = picture.part;
-    let meta = Meta {
-        kind: Kind::Video,
-        caps: Some(picture.caps().to_string()),
-        video: Some(VideoLayout {
-            format: info.name().to_owned(),
-            width: info.width(),
-            height: info.height(),
-            planes: planes.map(|(at, stride)| Plane { offset: *at as u64, stride: *stride }).collect(),
-            fps: (30, 1),
-        }),
-        crop: Some(Crop { x, y, width, height }),
-        ..Meta::default()
-    };
+    let meta = Meta::new(Kind::Video)
+        .caps(picture.caps().to_string())
+        .video(VideoLayout::new(info.name(), info.width(), info.height(), planes).fps(30, 1))
+        .crop(Crop { x, y, width, height });
     producer.write_with(&picture.bytes, &meta).expect("published");
 }
 

@@ -1,0 +1,50 @@
+//! Why a frame is a copy and not a lease.
+
+use std::fmt;
+
+/// Why a consumer gets a private copy of a frame, and no lease on its slot. [`Display`](fmt::Display) says it in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CopyReason {
+    /// It holds as many leases as it may: [`max_leases`](crate::ConsumerBuilder::max_leases).
+    MaxLeases(u32),
+    /// Another lease would leave producers without a slot to write into.
+    SlotsNeeded,
+    /// Its leases keep two rings of earlier geometries in memory already.
+    OldEpochs,
+    /// It is not registered: 56 other consumers are. It asks for a place once a second.
+    NotRegistered,
+    /// It is [`read_only`](crate::ConsumerBuilder::read_only).
+    ReadOnly,
+    /// Part of the slot has no memory behind it: whatever made this ring does not follow the protocol.
+    Holes,
+}
+
+impl CopyReason {
+    /// For an event.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxLeases(_) => "it holds as many frames as it may",
+            Self::SlotsNeeded => "consumers hold so many frames that the producers need the other slots",
+            Self::OldEpochs => "it holds frames of two earlier rings",
+            Self::NotRegistered => "as many consumers are registered as can be",
+            Self::ReadOnly => "it is read-only",
+            Self::Holes => "the ring has holes where its memory should be",
+        }
+    }
+}
+
+impl fmt::Display for CopyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxLeases(leases) => write!(f, "this consumer holds as many frames as it may ({leases})"),
+            Self::SlotsNeeded => {
+                f.write_str("consumers hold so many frames that the producers need the other slots")
+            }
+            Self::OldEpochs => f.write_str("this consumer holds frames of two earlier rings"),
+            Self::NotRegistered => f.write_str("56 other consumers are registered, as many as there can be"),
+            Self::ReadOnly => f.write_str("this consumer is read-only"),
+            Self::Holes => f.write_str("the ring has holes where its memory should be"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A consumer that found no place among the participants when it opened asks for one later.
+
+use std::time::Duration;
+
+use super::Consumer;
+use crate::lifecycle::crowd;
+use crate::sys::clock::monotonic_coarse_ns;
+
+/// How often it asks, at most.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// What it will say of itself when it gets one.
+#[derive(Debug)]
+pub(super) struct Placeless {
+    name: String,
+    pub(super) accepted_caps: String,
+    /// When it last asked.
+    asked: u64,
+}
+
+impl Placeless {
+    pub(super) fn new(name: String, accepted_caps: String) -> Self {
+        Self { name, accepted_caps, asked: monotonic_coarse_ns() }
+    }
+}
+
+impl Consumer {
+    /// Asks for a place, if it is time to.
+    pub(super) fn register_sometimes(&mut self) {
+        let Some(placeless) = &mut self.placeless else { return };
+        let now = monotonic_coarse_ns();
+        if Duration::from_nanos(now.saturating_sub(placeless.asked)) >= ASK_EVERY {
+            placeless.asked = now;
+            self.register_now();
+        }
+    }
+
+    /// Asks for a place. If there is none it stays as it is: whatever else may be wrong is found by who looks for frames.
+    pub(crate) fn register_now(&mut self) {
+        let Some(placeless) = &self.placeless else { return };
+        // Its watcher may be asleep, without a bit; while it rests it is not.
+        let sleeps = self.poll_fd.as_ref().is_some_and(|poll_fd| !poll_fd.rests());
+        if !sleeps && crowd::try_register(&self.epoch, &placeless.name, &placeless.accepted_caps, self.cursor)
+        {
+            self.placeless = None;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The list of participants as the protocols beside the ring see it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Release};
+
+use super::participants::ParticipantTable;
+use crate::layout::peers::CAPS_BYTES;
+use crate::protocol::accepted_caps::AcceptedCaps;
+use crate::protocol::end::Votes;
+use crate::protocol::events::Events;
+use crate::protocol::fail_points::fail_point;
+use crate::protocol::primary::Primary;
+use crate::protocol::{FailPoint, Shared};
+use crate::sys::futex;
+
+impl Shared for ParticipantTable {
+    type Word = AtomicU64;
+}
+
+impl Votes for ParticipantTable {
+    fn active(&self) -> &AtomicU64 {
+        &self.header().active
+    }
+    fn last_end(&self) -> &AtomicU64 {
+        &self.header().ended
+    }
+    fn last_producer(&self) -> &AtomicU64 {
+        &self.header().last_producer
+    }
+    fn vote(&self, id: u8) -> &AtomicU64 {
+        &self.participant(id).ended
+    }
+    fn generation(&self, id: u8) -> &AtomicU64 {
+        &self.participant(id).generation
+    }
+    fn is_alive(&self, id: u8) -> bool {
+        Self::is_alive(self, id)
+    }
+}
+
+impl Primary for ParticipantTable {
+    fn primary(&self) -> &AtomicU64 {
+        &self.header().primary
+    }
+    fn generation(&self, id: u8) -> &AtomicU64 {
+        &self.participant(id).generation
+    }
+    fn is_alive(&self, id: u8) -> bool {
+        Self::is_alive(self, id)
+    }
+}
+
+impl Events for ParticipantTable {
+    fn bump(&self) {
+        self.header().events.fetch_add(1, Release);
+    }
+    fn watchers(&self) -> &AtomicU64 {
+        &self.header().watchers
+    }
+    fn wake(&self) {
+        // It fails only for addresses that are not mapped.
+        let _ = futex::wake_all(&self.header().events);
+    }
+}
+
+/// The accepted caps in one participant's entry.
+pub(crate) struct CapsOf<'a> {
+    pub(crate) peers: &'a ParticipantTable,
+    pub(crate) id: u8,
+    /// Whether this is a change, at which a process may be stopped, and not part of a join.
+    pub(crate) stops: bool,
+}
+
+impl Shared for CapsOf<'_> {
+    type Word = AtomicU64;
+
+    fn at(&self, step: FailPoint) {
+        if self.stops {
+            fail_point(step);
+        }
+    }
+}
+
+impl AcceptedCaps for CapsOf<'_> {
+    fn lock(&self) -> &AtomicU64 {
+        &self.peers.participant(self.id).caps_lock
+    }
+    fn len(&self) -> &AtomicU64 {
+        &self.peers.participant(self.id).caps_len
+    }
+    fn text(&self, i: usize) -> Option<&AtomicU64> {
+        (i < CAPS_BYTES / 8).then(|| self.peers.caps_word(self.id, i))
+    }
+    fn generation(&self) -> &AtomicU64 {
+        &self.peers.participant(self.id).generation
+    }
+    fn pause(&self) {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,60 @@
+//! Reading a ring that may have holes: one whose memory is still being reserved, or that somebody made to have its readers
+//! fill them.
+//!
+//! What is read through a mapping gets memory. So as long as a ring was not seen to have all of its own, only slots
+//! without holes are read in place, and the rest by system calls, which leave holes as they are.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::epoch::{Epoch, Part};
+use crate::sys::holes;
+
+impl Part {
+    /// Whether so many bytes of it have memory, whatever its header says.
+    pub(super) fn has(&self, len: u64) -> bool {
+        // A forked child has no descriptor: it uses what was looked at before.
+        self.file.get().is_none_or(|fd| holes::allocated(fd).is_ok_and(|allocated| allocated >= len))
+    }
+
+    fn has_hole(&self, at: u64, len: u64) -> bool {
+        self.file.get().is_some_and(|fd| holes::has_hole(fd, at, len))
+    }
+}
+
+impl Epoch {
+    /// Whether the whole ring has memory: it is said to have, and has.
+    fn is_whole(&self) -> bool {
+        if self.whole.load(Relaxed) {
+            return true;
+        }
+        let whole = self.ring.is_reserved() && self.ring.has(self.offsets.file_len);
+        if whole {
+            self.whole.store(true, Relaxed);
+        }
+        whole
+    }
+
+    /// Whether a slot's payload of this length can be read in place. One that cannot is to be copied.
+    pub(crate) fn is_readable_in_place(&self, slot: u16, len: u64) -> bool {
+        self.is_whole() || !self.ring.has_hole(self.payload_offset(slot), len)
+    }
+
+    /// Whether a slot may hold a payload of this length, for which somebody is about to allocate a buffer: no more than there
+    /// is memory behind the ring. (What is reserved and was never written looks like a hole.)
+    pub(crate) fn may_hold(&self, slot: u16, len: u64) -> bool {
+        len <= self.geometry.slot_capacity
+            && (self.is_whole() || self.ring.has(len) || !self.ring.has_hole(self.payload_offset(slot), len))
+    }
+
+    /// Copies out what others may be changing.
+    pub(super) fn copy_out(&self, at: usize, dst: &mut [u8]) -> bool {
+        match self.ring.file.get().filter(|_| !self.is_whole()) {
+            Some(fd) => holes::read(fd, at as u64, dst).unwrap_or(false),
+            None => self.ring.map.copy_out(at, dst),
+        }
+    }
+
+    fn payload_offset(&self, slot: u16) -> u64 {
+        self.offsets.payload_at.saturating_add(u64::from(slot).saturating_mul(self.offsets.payload_stride))
+    }
+}
