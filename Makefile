@@ -37,6 +37,9 @@ has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
 has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoints"\]' ring/tests/*.rs ring/Cargo.toml)
+# Features of the ring for those who ask for them, and the tests that need them. (`failpoints` is none of those.)
+ring_features := tokio,tracing,zerocopy
+ring_feature_tests := $(addprefix --test ,tokio tracing typed)
 has_python  := $(wildcard python/pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
@@ -72,6 +75,7 @@ lint: deps ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(members) --all-targets --locked -- -D warnings
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features failpoints --locked -- -D warnings)
+	$(CARGO) clippy -p shmflow --all-targets --features $(ring_features) --locked -- -D warnings
 
 check-32: rust ## the ring, the command and the C library for 32-bit processors (needs rustup, to get their standard library)
 	@rustup target add $(targets_32) || { echo "check-32: this needs rustup, and a network at the first time"; exit 1; }
@@ -83,12 +87,15 @@ lint-bench: deps ## the same for the benchmarks of the ring, with the libraries 
 
 doc: deps ## the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(members) --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -p shmflow --features $(ring_features) --no-deps --locked
 
 test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
+	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
+	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
 	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-fast: deps ## the tests alone, without lint, doc and models

@@ -213,6 +213,16 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
     },
+    /// A topic, or a frame of it, holds another type than was asked for.
+    #[cfg(feature = "zerocopy")]
+    TypeMismatch {
+        /// The topic.
+        topic: Arc<str>,
+        /// What was asked for: name, size and alignment.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// A frame's metadata cannot be written or read.
     Meta(crate::meta::MetaError),
     /// The operating system refused, for a reason that none of the other variants describes.

@@ -17,6 +17,13 @@
 //! # Ok::<(), shmflow::Error>(())
 //! ```
 //!
+//! Features, all off by default:
+//!
+//! - `tokio`: receiving, and waiting for consumers, in async code; the module `shmflow::tokio`.
+//! - `zerocopy`: frames that are structs; the module `shmflow::typed`.
+//! - `tracing`: events of the target `shmflow` for whoever subscribes: who came, went and died, what grew, was sealed or
+//!   removed, why frames are copied, how many were lost. None for a frame that goes its way.
+//!
 //! The protocol and its invariants are in `docs/architecture.md`, the memory layout in `docs/layout.md`, the model
 //! checking in `docs/proof.md`.
 #![deny(unsafe_code)]
@@ -39,7 +46,12 @@ mod producer;
 mod protocol;
 mod shm;
 mod sys;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod topic;
+mod trace;
+#[cfg(feature = "zerocopy")]
+pub mod typed;
 
 pub use admin::{
     GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,

@@ -12,6 +12,7 @@ use crate::sys::clock::monotonic_ns;
 use crate::sys::files::{open_existing, same_file, unlink};
 use crate::sys::{lock, thread};
 use crate::topic::{FileKind, Topic, directory};
+use crate::trace::{self, Fields, Level};
 
 /// A topic whose lifecycle lock a process holds for longer is in use, in any state.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -61,7 +62,7 @@ pub enum SkipReason {
 /// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not protect
 /// a topic: without producers it would wait in vain.
 ///
-/// A topic that cannot be removed is reported in [`GcReport::kept`] and does not hinder the others.
+/// A topic that cannot be removed is reported in [`GcReport::skipped`] and does not hinder the others.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-gc-{}", std::process::id()));
@@ -83,6 +84,9 @@ pub fn gc(dir: Option<&Path>) -> Result<GcReport> {
         if let Err(why) = collect_topic(&topic, &files, &mut collected) {
             collected.skipped.push(SkippedTopic { topic: name, reason: why });
         }
+    }
+    if !collected.removed.is_empty() || collected.temp_files != 0 {
+        trace::gc(&dir, collected.removed.len(), collected.temp_files, collected.freed_bytes);
     }
     Ok(collected)
 }
@@ -148,6 +152,8 @@ fn collect_topic(
             return Err(SkipReason::Persistent);
         }
         let removal = held.remove().map_err(SkipReason::Failed)?;
+        let fields = Fields { bytes: Some(removal.bytes), ..Fields::because("nobody takes part") };
+        trace::event(Level::Info, "topic removed", topic.name(), fields);
         collected.removed.push(topic.name().into());
         collected.freed_bytes = collected.freed_bytes.saturating_add(removal.bytes);
     }

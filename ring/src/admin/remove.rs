@@ -8,6 +8,7 @@ use crate::lifecycle::OPEN_TIMEOUT;
 use crate::shm::registration::Role;
 use crate::sys::files::files_of;
 use crate::topic::Topic;
+use crate::trace::{self, Fields, Level};
 
 /// Removes a topic's files and frees its memory; returns the bytes freed. `dir` is the directory of its files; `None` for
 /// `$SHMFLOW_DIR`, or else `/dev/shm`.
@@ -55,7 +56,10 @@ pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {
             return Err(Error::InUse { topic: topic.name().into(), by });
         }
     }
-    Ok(held.remove()?.bytes)
+    let bytes = held.remove()?.bytes;
+    let fields = Fields { bytes: Some(bytes), ..Fields::because("by request") };
+    trace::event(Level::Info, "topic removed", topic.name(), fields);
+    Ok(bytes)
 }
 
 /// Removes what has the topic's names and is no regular file: a link, say. Nothing of it can be in use.

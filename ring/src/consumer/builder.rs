@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::place::Placeless;
 use super::pool::Pool;
 use super::wait::ArrivalTimer;
-use super::{Consumer, ConsumerStats};
+use super::{Consumer, ConsumerStats, CopyReason};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
@@ -17,6 +17,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::watch::{Appeared, Watch};
 use crate::topic::{FileKind, Topic};
+use crate::trace::{self, ConsumerTrace, Fields, Level};
 
 /// Where a consumer continues when it was lapped: frames that it had not read were overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,7 +213,15 @@ impl ConsumerBuilder {
             }
             (result, _) => result?,
         };
+        let reason = opened.epoch.member.id().is_none().then(|| self.unregistered().as_str());
+        let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };
+        trace::event(Level::Debug, "consumer attached", topic.name(), fields);
         Ok(self.consumer(opened, options))
+    }
+
+    /// Why it has no place among the participants, if it has none.
+    fn unregistered(&self) -> CopyReason {
+        if self.read_only { CopyReason::ReadOnly } else { CopyReason::NotRegistered }
     }
 
     fn wait_and_open(
@@ -274,6 +283,7 @@ impl ConsumerBuilder {
             poll_fd: None,
             placeless,
             room: super::frame::FrameAlloc::default(),
+            trace: ConsumerTrace::default(),
         }
     }
 }

@@ -20,6 +20,20 @@ pub enum CopyReason {
     Holes,
 }
 
+impl CopyReason {
+    /// For an event.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxLeases(_) => "it holds as many frames as it may",
+            Self::SlotsNeeded => "consumers hold so many frames that the producers need the other slots",
+            Self::OldEpochs => "it holds frames of two earlier rings",
+            Self::NotRegistered => "as many consumers are registered as can be",
+            Self::ReadOnly => "it is read-only",
+            Self::Holes => "the ring has holes where its memory should be",
+        }
+    }
+}
+
 impl fmt::Display for CopyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -30,6 +30,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
+use crate::trace::ConsumerTrace;
 use pool::Pool;
 
 /// Reads frames from a topic, each once and in order. `Send`; several threads need a consumer each.
@@ -76,6 +77,8 @@ pub struct Consumer {
     /// As long as it has no place among the participants, but would like one.
     placeless: Option<Box<place::Placeless>>,
     room: frame::FrameAlloc,
+    /// What was told of copies and losses.
+    trace: ConsumerTrace,
 }
 
 /// What a consumer has received so far.
@@ -275,7 +278,7 @@ impl Consumer {
         self.epoch.member.topic_shared()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "zerocopy"))]
     pub(crate) fn member(&self) -> &Arc<crate::shm::registration::Registration> {
         &self.epoch.member
     }

@@ -152,6 +152,10 @@ impl Consumer {
 
     fn deliver(&mut self, body: Body, producer: ParticipantId) -> Frame {
         let copied = matches!(body, Body::Copied { .. });
+        if let Body::Copied { reason, .. } = &body {
+            let member = &self.epoch.member;
+            self.trace.copied(member.topic_name(), member.id(), reason.as_str());
+        }
         let frame = Frame::new(
             &mut self.room,
             body,
@@ -202,6 +206,8 @@ impl Consumer {
         let lost = next.saturating_sub(self.cursor);
         self.lost = self.lost.saturating_add(lost);
         self.stats.lost = self.stats.lost.saturating_add(lost);
+        let member = &self.epoch.member;
+        self.trace.lost(member.topic_name(), member.id(), lost);
         if let Some(entry) = self.epoch.member.entry() {
             entry.lost.store(self.stats.lost, Relaxed);
         }

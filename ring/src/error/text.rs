@@ -148,6 +148,12 @@ impl fmt::Display for Error {
                 "topic `{topic}` does not allow read-only consumers; open it read-write, or have its producer grant \
                  read permission to others"
             ),
+            #[cfg(feature = "zerocopy")]
+            Self::TypeMismatch { topic, expected, found } => write!(
+                f,
+                "topic `{topic}` holds {found}, but {expected} was asked for; build both sides with the same type, or use \
+                 another topic"
+            ),
             Self::Meta(error) => write!(f, "invalid frame metadata: {error}"),
             Self::Io { topic, what, source } => write!(f, "could not {what}{}: {source}", ForTopic(topic)),
         }

@@ -20,6 +20,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::registration::{Registration, Role};
 use crate::sys::files::same_file;
 use crate::sys::lock::{self, Probe};
+use crate::trace;
 
 /// A consumer found no place. Under the lifecycle lock.
 pub(super) fn enter(member: &Registration) -> Result<()> {
@@ -33,6 +34,7 @@ pub(super) fn enter(member: &Registration) -> Result<()> {
 /// Takes a place for a consumer that had none, if there is one by now and nobody is opening or closing just then. No thread
 /// may be asleep on its behalf: it would sleep without a bit.
 pub(crate) fn try_register(epoch: &Epoch, name: &str, accepted_caps: &str, cursor: u64) -> bool {
+    let _events = trace::hold();
     let member = &epoch.member;
     let peers = &member.peers;
     // First a look, so that a crowd does not keep the lifecycle lock from others.

@@ -14,6 +14,7 @@ use crate::protocol::fail_points::fail_point;
 use crate::shm::epoch::Epoch;
 use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
+use crate::trace::{self, Fields, Level};
 
 /// Moves the topic to an epoch that fulfils `want`, unless it has one already; the epoch to continue in.
 pub(crate) fn grow(
@@ -21,6 +22,7 @@ pub(crate) fn grow(
     want: impl Fn(&Epoch) -> Option<GeometryRequest>,
     allow_foreign: bool,
 ) -> Result<Arc<Epoch>> {
+    let _events = trace::hold();
     let member = &mine.member;
     let topic = member.peers.topic();
     let locked = member.peers.lock(GROW_TIMEOUT, "enlarge")?;
@@ -66,7 +68,24 @@ pub(crate) fn replace(
     new.ring.commit_replace(&topic.ring_path())?;
     fail_point(FailPoint::GrowCommit);
     let new = Arc::new(new.into_epoch(Arc::clone(member))?);
-    start_successor(old, &new)?;
+    let first = start_successor(old, &new)?;
+    let (before, after) = (&old.geometry, &new.geometry);
+    let sealed = Fields { epoch: Some(before.epoch), seq: Some(first), ..Fields::default() };
+    trace::event(Level::Debug, "epoch sealed", topic.name(), sealed);
+    let reason = if after.slot_capacity > before.slot_capacity {
+        "larger frames"
+    } else if after.meta_capacity > before.meta_capacity {
+        "larger metadata"
+    } else {
+        "another depth"
+    };
+    let grown = Fields {
+        epoch: Some(after.epoch),
+        seq: Some(first),
+        bytes: Some(after.slot_capacity),
+        ..Fields::because(reason)
+    };
+    trace::event(Level::Info, "topic grown", topic.name(), Fields { participant: member.id(), ..grown });
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     fail_point(FailPoint::GrowEpoch);
     purge(member, &geometry)?;

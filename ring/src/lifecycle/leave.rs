@@ -14,10 +14,11 @@ use crate::layout::ring::{Header, PAGE};
 use crate::layout::words::PARTICIPANTS;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::shm::registration::Registration;
+use crate::shm::registration::{Registration, Role};
 use crate::sys::files::{may_unlink, open_existing, same_file, unlink};
 use crate::sys::futex;
 use crate::sys::map::{Access, Mapping};
+use crate::trace::{self, Fields, Level};
 
 /// Frees the participant's entry, and removes the topic if no other participant is left. Never blocks for long: what it cannot do
 /// now, the next to open the topic does, or `gc`.
@@ -26,6 +27,12 @@ pub(crate) fn leave(member: &Registration) {
     if member.id().is_none() || member.generation() == 0 {
         return;
     }
+    let _events = trace::hold();
+    let what = match member.id().map(Role::of) {
+        Some(Role::Producer) => "producer detached",
+        _ => "consumer detached",
+    };
+    trace::event(Level::Debug, what, member.topic_name(), Fields::of(member.id()));
     let mut locked = member.peers.lock(CLOSING_PATIENCE, "close");
     if let Some(entry) = member.entry() {
         entry.cursor.store(u64::MAX, SeqCst);
@@ -40,7 +47,7 @@ pub(crate) fn leave(member: &Registration) {
         locked = locked.or_else(|_| member.peers.lock(LAST_PATIENCE, "close"));
         if locked.is_ok() && is_last(member) {
             // Not permitted (another user's directory entry): it stays, and can be adopted.
-            let _ = remove(member);
+            let _ = remove(member, "its last participant left");
         }
     }
 }
@@ -53,7 +60,7 @@ pub(crate) fn give_up(member: &Registration) {
         matches!(fs::symlink_metadata(member.peers.topic().ring_path()), Err(e) if e.kind() == NotFound);
     if no_ring && (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id)) {
         // It was an attempt; what is left is adopted by the next to open.
-        let _ = remove(member);
+        let _ = remove(member, "its ring could not be made");
     }
 }
 
@@ -64,7 +71,7 @@ fn is_last(member: &Registration) -> bool {
 }
 
 /// Removes the topic's files, and notifies its participants. Under the lifecycle lock. `false` if we may not.
-pub(crate) fn remove(member: &Registration) -> Result<bool> {
+pub(crate) fn remove(member: &Registration, reason: &'static str) -> Result<bool> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove its files", e);
     if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)? {
@@ -89,5 +96,7 @@ pub(crate) fn remove(member: &Registration) -> Result<bool> {
         // The word itself is not touched. Who is about to sleep finds out at the next look, within a second.
         let _ = futex::wake_all(word);
     }
+    let fields = Fields { reason: Some(reason), ..Fields::of(member.id()) };
+    trace::event(Level::Info, "topic removed", topic.name(), fields);
     Ok(true)
 }

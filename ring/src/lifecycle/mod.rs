@@ -28,7 +28,7 @@ pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) name: String,
-    /// The caps that a consumer accepts; empty if it does not state any.
+    /// The caps that a consumer accepts, or the type that a producer declares; empty if it does not state any.
     pub(crate) accepted_caps: String,
     pub(crate) allow_foreign: bool,
     pub(crate) prefault: bool,

@@ -14,7 +14,7 @@ use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
 use crate::error::{Error, Result, SpaceLimit};
 use crate::layout::peers::{FILE_LEN, flags};
 use crate::layout::view::LoadAcquire;
-use crate::layout::words::{PARTICIPANTS, bit};
+use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
 use crate::protocol::{FailPoint, Memory};
@@ -24,6 +24,7 @@ use crate::shm::registration::{Registration, Role, owner_id, owner_word};
 use crate::sys::files::{create_temp, may_unlink, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
+use crate::trace::{self, Fields, Level};
 
 /// How often an open starts again because the topic was removed or made under its hands.
 const ATTEMPTS: usize = 100;
@@ -49,6 +50,7 @@ pub(crate) fn producer(
     exclusive: bool,
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
+    let _events = trace::hold();
     let mut has_made_room = false;
     for _ in 0..ATTEMPTS {
         let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
@@ -67,7 +69,7 @@ pub(crate) fn producer(
         fail_point(FailPoint::OpenLocked);
         if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
             // Its participants get an error, and open the one that is created here.
-            if !leave::remove(&member)? {
+            if !leave::remove(&member, "one of its files was deleted")? {
                 return Err(whole::deleted(topic, &part));
             }
             continue;
@@ -134,7 +136,7 @@ fn join_as_producer(
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
     }
-    member.activate(&options.name, "", epoch.geometry.epoch, 0);
+    member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, 0);
     if exclusive {
         member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
     }
@@ -143,6 +145,7 @@ fn join_as_producer(
 
 /// Opens a topic as a consumer that registers. [`Error::TopicNotFound`] if there is none.
 pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
+    let _events = trace::hold();
     for _ in 0..ATTEMPTS {
         let peers = ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign)?;
         let member = Arc::new(Registration::new(peers));
@@ -270,7 +273,15 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
     };
     match files::map(member, &topic.ring_path(), mode) {
         Err(Error::TopicNotFound { .. }) => {}
-        other => return other.map(Arc::new),
+        other => {
+            let epoch = other.map(Arc::new)?;
+            if member.peers.active() & (bit(PRODUCERS) - 1) == 0 {
+                let reason = "it has no producer";
+                let fields = Fields { epoch: Some(epoch.geometry.epoch), ..Fields::because(reason) };
+                trace::event(Level::Info, "topic adopted", topic.name(), fields);
+            }
+            return Ok(epoch);
+        }
     }
     let geometry = wanted.geometry(1, random(), perms(member)?)?;
     let mut new = files::create(member, geometry, 1, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
@@ -281,6 +292,13 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         return Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "make".into() });
     }
     fail_point(FailPoint::OpenRingCommit);
+    let bytes = Some(geometry.slot_capacity);
+    trace::event(
+        Level::Info,
+        "topic made",
+        topic.name(),
+        Fields { epoch: Some(1), bytes, ..Fields::default() },
+    );
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
 }
 

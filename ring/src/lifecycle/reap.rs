@@ -12,11 +12,13 @@ use crate::shm::epoch::Epoch;
 use crate::shm::registration::Role;
 use crate::sys::files::remove_orphaned_temps;
 use crate::sys::lock;
+use crate::trace::{self, Fields, Level};
 
 /// Reaps every dead participant that is listed as active, or holds something in this epoch. How many there were.
 ///
 /// No participant is reaped from an epoch that has a successor: its entry may own slots there.
 pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
+    let _events = trace::hold();
     let peers = &epoch.member.peers;
     let fd = peers.fd()?;
     if !peers.writable() {
@@ -74,8 +76,17 @@ pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
         }
         header.watchers.fetch_and(!bit(id), SeqCst);
     }
-    header.active.fetch_and(!bit(id), SeqCst);
+    let before = header.active.fetch_and(!bit(id), SeqCst);
     fail_point(FailPoint::ReapMask);
+    if before & bit(id) != 0 {
+        // By whoever was first.
+        let what = match Role::of(id) {
+            Role::Producer => "dead producer reaped",
+            Role::Consumer => "dead consumer reaped",
+        };
+        let fields = Fields { reason: Some("its process ended without leaving"), ..Fields::of(Some(id)) };
+        trace::event(Level::Warn, what, epoch.member.topic_name(), fields);
+    }
     entry.cursor.store(u64::MAX, SeqCst);
     entry.generation.store(0, SeqCst);
     fail_point(FailPoint::ReapEntry);

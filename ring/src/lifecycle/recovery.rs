@@ -12,6 +12,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::registration::Registration;
 use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
 use crate::topic::FileKind;
+use crate::trace::{self, Fields, Level};
 
 /// Names of old epochs that are kept for consumers that have not followed yet; no more, however far a consumer lags.
 pub(super) const KEPT_EPOCHS: u64 = 4;
@@ -33,7 +34,10 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
         let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
         match files::map(member, &old, mode) {
             Ok(old) => {
-                start_successor(&old, &new)?;
+                let first = start_successor(&old, &new)?;
+                let fields = Fields { seq: Some(first), ..Fields::because("whoever made the next one died") };
+                let fields = Fields { epoch: Some(old.geometry.epoch), ..fields };
+                trace::event(Level::Warn, "epoch sealed", topic.name(), fields);
             }
             Err(Error::TopicNotFound { .. }) if first != 0 => {
                 seal::start(&new, first).map_err(|corruption| new.corrupt(corruption))?;

@@ -10,6 +10,7 @@ use crate::admin;
 use crate::error::{Error, Result};
 use crate::lifecycle::{GeometryRequest, Options, open};
 use crate::topic::Topic;
+use crate::trace::{self, Fields, Level};
 
 /// What happens to a frame for which there is no free slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct ProducerBuilder {
     prefault: bool,
     overflow_policy: OverflowPolicy,
     mode: ProducerMode,
+    /// What its frames are, for others to see.
+    declared_caps: String,
 }
 
 impl ProducerBuilder {
@@ -79,6 +82,7 @@ impl ProducerBuilder {
             prefault: true,
             overflow_policy: OverflowPolicy::default(),
             mode: ProducerMode::default(),
+            declared_caps: String::new(),
         }
     }
 
@@ -164,6 +168,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Says in the producer's entry what its frames are, with so many bytes of metadata at least.
+    #[cfg(feature = "zerocopy")]
+    pub(crate) fn declare(mut self, caps: &str, meta_capacity: usize) -> Self {
+        self.declared_caps = caps.into();
+        self.meta_capacity = self.meta_capacity.max(meta_capacity);
+        self
+    }
+
     /// Opens the topic, creates it if it does not exist, and adopts what dead processes left. Other topics of the directory
     /// without live participants are removed a little later; see [`gc`](crate::gc).
     ///
@@ -179,7 +191,7 @@ impl ProducerBuilder {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         let options = Options {
             name: self.name.unwrap_or_else(crate::info::process_name),
-            accepted_caps: String::new(),
+            accepted_caps: self.declared_caps,
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
             perms: self.perms,
@@ -202,6 +214,7 @@ impl ProducerBuilder {
         let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
         // What other participants left that died while the topic had no producer.
         inner.reap();
+        trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));
         Ok(Producer { inner })
     }
 }

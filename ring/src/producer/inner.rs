@@ -19,6 +19,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::registration::Registration;
 use crate::sys::clock::monotonic_coarse_ns;
 use crate::sys::files::creation_error;
+use crate::trace;
 
 /// As many of the newest frames as fit into this many bytes are left alone, even if neither consumers nor the history
 /// need them. Using the very newest again is right only for large frames. A consumer has a small one still in its own
@@ -145,6 +146,7 @@ impl Inner {
     /// Takes a slot for `len` bytes.
     pub(super) fn take(&self, len: u64) -> Result<(Arc<Epoch>, u16)> {
         self.member.check_fork()?;
+        let _events = trace::hold();
         let mut current = self.current();
         let result = self.take_slot(&mut current, len);
         if result.is_err()
@@ -277,12 +279,14 @@ impl Inner {
 
     /// The epoch after `sealed`, for a claim that was made there.
     pub(super) fn after(&self, sealed: &Epoch) -> Result<()> {
+        let _events = trace::hold();
         let mut current = self.current();
         if current.epoch.geometry.epoch <= sealed.geometry.epoch { self.follow(&mut current) } else { Ok(()) }
     }
 
     pub(super) fn grow(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
+        let _events = trace::hold();
         let mut current = self.current();
         let geometry = &current.epoch.geometry;
         if geometry.slot_capacity >= slot_capacity && geometry.depth >= depth {
@@ -294,6 +298,7 @@ impl Inner {
     /// As `grow` when the slots are too small, but to exactly this depth, which may be less than now.
     pub(super) fn resize(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
+        let _events = trace::hold();
         let mut current = self.current();
         if current.epoch.geometry.slot_capacity >= slot_capacity {
             return Ok(());

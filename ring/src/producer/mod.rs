@@ -1,5 +1,7 @@
 //! Writing frames into a topic.
 
+#[cfg(feature = "tokio")]
+mod async_events;
 mod builder;
 mod claim;
 #[cfg(test)]
@@ -8,6 +10,8 @@ mod inner;
 mod primary;
 mod slot;
 
+#[cfg(feature = "tokio")]
+pub use async_events::ProducerEvents;
 pub use builder::{OverflowPolicy, ProducerBuilder, ProducerMode};
 pub use claim::{Claim, PublishPermit, Published, SlotBuffer};
 
@@ -77,6 +81,11 @@ impl Producer {
     #[must_use]
     pub fn topic(&self) -> &str {
         self.inner.member.topic_name()
+    }
+
+    #[cfg(feature = "zerocopy")]
+    pub(crate) fn member(&self) -> &crate::shm::registration::Registration {
+        &self.inner.member
     }
 
     /// This producer among the topic's participants.
