@@ -395,6 +395,16 @@ typedef struct {
      */
     int32_t allow_foreign_owner;
     /**
+     * Not 0: receive no copies. Where a frame could only be copied, receiving gives SHMFLOW_WOULD_COPY and leaves the frame
+     * where it is. Default 0.
+     */
+    int32_t no_copies;
+    /**
+     * Not 0: a wait for a frame ends with SHMFLOW_NO_PRODUCER when everything was read, no producer is left, and the stream
+     * was not ended; once each time. Default 0: wait for the next producer.
+     */
+    int32_t report_no_producer;
+    /**
      * Zero.
      */
     uint32_t reserved;
@@ -665,7 +675,7 @@ typedef struct {
 #define SHMFLOW_FORKED (-20)
 
 /**
- * The topic has no producer.
+ * No producer is left, for a consumer that asked to be told.
  */
 #define SHMFLOW_NO_PRODUCER (-21)
 
@@ -693,6 +703,12 @@ typedef struct {
  * Another thread is inside a call of this consumer.
  */
 #define SHMFLOW_HANDLE_IN_USE (-26)
+
+/**
+ * The next frame could only be had as a copy, which this consumer does not want. It stays where it is until it is
+ * overwritten.
+ */
+#define SHMFLOW_WOULD_COPY (-27)
 
 #ifdef __cplusplus
 extern "C" {
@@ -969,7 +985,8 @@ void shmflow_frame_release(shmflow_frame *frame);
 
 /**
  * The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
- * them ends the process. NULL if frame is NULL.
+ * them ends the process. They stay the same if every process that may write the topic keeps to the protocol; a program that
+ * does not trust those processes takes shmflow_frame_copy. NULL if frame is NULL.
  *
  * Safety: frame is NULL or a frame.
  */
@@ -981,6 +998,14 @@ const void *shmflow_frame_data(const shmflow_frame *frame);
  * Safety: frame is NULL or a frame.
  */
 size_t shmflow_frame_length(const shmflow_frame *frame);
+
+/**
+ * Copies its first bytes, at most length of them, into buffer; returns how many. The copy does not change, whatever the
+ * processes do that may write the topic.
+ *
+ * Safety: frame is NULL or a frame. buffer points to length bytes, which no other thread uses meanwhile.
+ */
+size_t shmflow_frame_copy(const shmflow_frame *frame, void *buffer, size_t length);
 
 /**
  * Its sequence number: rises by one with each frame of the topic, from 1.

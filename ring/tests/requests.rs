@@ -1,6 +1,8 @@
 //! What a consumer may ask to be told instead of waiting or copying: that no producer is left, and that a frame could
 //! only be copied.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
 mod common;
 
 use std::time::Duration;
