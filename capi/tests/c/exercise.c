@@ -271,7 +271,7 @@ int main(void) {
     shmflow_frame *frame;
     OK(shmflow_consumer_receive(reader, 10000, &frame));
     CHECK(shmflow_frame_is_copy(frame) == 1 && memcmp(shmflow_frame_data(frame), "last", 4) == 0);
-    char copy[6] = "______";
+    char copy[7] = "______";
     CHECK(shmflow_frame_copy(frame, copy, 3) == 3 && memcmp(copy, "las___", 6) == 0);
     CHECK(shmflow_frame_copy(frame, copy, sizeof copy) == 4 && memcmp(copy, "last__", 6) == 0);
     CHECK(shmflow_frame_copy(frame, NULL, 0) == 0 && shmflow_frame_copy(frame, NULL, 1) == 0);

@@ -243,11 +243,11 @@ static void handles(void) {
     BAD(shmflow_consumer_fd(consumer, NULL));
     BAD(shmflow_consumer_set_accepted_caps(consumer, NULL));
     BAD(shmflow_consumer_set_accepted_caps(consumer, "\xff"));
-    char *caps = (char *)malloc(10000);
-    memset(caps, 'x', 10000);
-    caps[9999] = 0;
-    BAD(shmflow_consumer_set_accepted_caps(consumer, caps));
-    free(caps);
+    char *accepted = (char *)malloc(10000);
+    memset(accepted, 'x', 10000);
+    accepted[9999] = 0;
+    BAD(shmflow_consumer_set_accepted_caps(consumer, accepted));
+    free(accepted);
     BAD(shmflow_consumer_get_stats(consumer, NULL, 72));
     /* Nothing was lost by all that. */
     OK(shmflow_consumer_receive(consumer, INT64_MIN, &frame));
