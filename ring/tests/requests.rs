@@ -51,6 +51,54 @@ fn a_producer_that_dies_or_leaves_without_an_end_is_reported_once_on_request() {
 }
 
 #[test]
+fn a_producer_that_came_and_left_unseen_is_reported_too_also_through_a_descriptor() {
+    let dir = Dir::new();
+    let first = Producer::builder("t").dir(&dir).open().unwrap();
+    let (mut asked, mut polls) = (reporting(&dir), reporting(&dir));
+    polls.poll_fd().unwrap();
+    drop(first);
+    assert!(no_producer(asked.recv_timeout(LONG)) && no_producer(polls.recv_timeout(LONG)));
+    assert!(matches!(polls.recv_timeout(Duration::ZERO), Err(Error::Timeout { .. })));
+    drop(Producer::builder("t").dir(&dir).open().unwrap());
+    assert!(no_producer(polls.recv_timeout(LONG)), "its watcher was armed meanwhile");
+    assert!(no_producer(asked.recv_timeout(LONG)));
+}
+
+#[test]
+fn a_stream_that_had_ended_before_a_consumer_came_has_no_producer() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).persistent(true).open().unwrap();
+    producer.write(b"x").unwrap();
+    producer.end();
+    drop(producer);
+    let mut asked = reporting(&dir);
+    assert_eq!(asked.recv_timeout(LONG).unwrap().seq(), 1);
+    assert!(no_producer(asked.recv_timeout(LONG)));
+}
+
+#[test]
+fn without_a_place_and_without_copies_a_consumer_follows_and_gets_a_place_later() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut crowd: Vec<_> =
+        (0..56).map(|_| Consumer::builder("t").dir(&dir).prefault(false).open().unwrap()).collect();
+    let mut last = Consumer::builder("t").dir(&dir).allow_copies(false).open().unwrap();
+    producer.write(b"x").unwrap();
+    let refused = last.recv_timeout(LONG);
+    assert!(
+        matches!(refused, Err(Error::WouldCopy { reason: CopyReason::NotRegistered, .. })),
+        "{refused:?}"
+    );
+    producer.grow(1 << 20, 8).unwrap();
+    crowd.clear();
+    common::wait_until("it gets a place, and leases", || {
+        producer.write(b"y").unwrap();
+        last.try_recv().is_ok_and(|frame| frame.is_some_and(|frame| !frame.is_copy()))
+    });
+    assert!(last.stats().lost >= 1, "what it could not have in the old ring is counted");
+}
+
+#[test]
 fn an_end_is_no_missing_producer() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();

@@ -129,10 +129,10 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Whether a wait for a frame ends with [`Error::NoProducer`] when everything was read and no producer is left, or was
-    /// there from the beginning, and the stream has not [ended](crate::Producer::end): the producer left without saying
-    /// so, or died. Noticed within a second, and reported once each time: the next call waits for the next producer. Default
-    /// false: wait for it.
+    /// Whether a wait for a frame ends with [`Error::NoProducer`] when everything was read and no producer is left that has not
+    /// [ended](crate::Producer::end) the stream before this consumer's eyes: it left without doing so, or died, or was gone
+    /// before this consumer came. Noticed within a second by a call that waits, within five by calls that do not. Reported
+    /// once for each time: the next call waits for the next producer. Default false: wait for it.
     pub fn report_no_producer(mut self, report: bool) -> Self {
         self.report_no_producer = report;
         self
@@ -272,8 +272,8 @@ impl ConsumerBuilder {
             on_lapped: self.on_lapped,
             max_leases,
             allow_copies: self.allow_copies,
-            report_no_producer: self.report_no_producer,
-            reported_no_producer: false,
+            // No producer has this generation.
+            known_absence: self.report_no_producer.then_some(u64::MAX),
             leases: Arc::default(),
             pool: Pool::default(),
             cancel_token: self.cancel_token,

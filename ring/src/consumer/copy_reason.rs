@@ -12,11 +12,11 @@ pub enum CopyReason {
     SlotsNeeded,
     /// Its leases keep two rings of earlier geometries in memory already.
     OldEpochs,
-    /// It is not registered: 56 other consumers are. It asks for a place once a second.
+    /// It found no place: 56 other consumers are registered, or their places are locked. It asks for one at intervals.
     NotRegistered,
     /// It is [`read_only`](crate::ConsumerBuilder::read_only).
     ReadOnly,
-    /// Part of the slot has no memory behind it: whatever made this ring does not follow the protocol.
+    /// Part of the slot has no memory behind it, and reading it in place would take some.
     Holes,
 }
 
@@ -42,9 +42,11 @@ impl fmt::Display for CopyReason {
                 f.write_str("consumers hold so many frames that the producers need the other slots")
             }
             Self::OldEpochs => f.write_str("this consumer holds frames of two earlier rings"),
-            Self::NotRegistered => f.write_str("56 other consumers are registered, as many as there can be"),
+            Self::NotRegistered => {
+                f.write_str("this consumer found no place among the 56 that can hold frames")
+            }
             Self::ReadOnly => f.write_str("this consumer is read-only"),
-            Self::Holes => f.write_str("the ring has holes where its memory should be"),
+            Self::Holes => f.write_str("part of the slot has no memory yet"),
         }
     }
 }

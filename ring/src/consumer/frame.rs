@@ -244,8 +244,7 @@ impl Frame {
         bytes
     }
 
-    /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does: because the consumer only reads, or found no place among the 56 that can hold
-    /// leases, or holds as many leases as it may, or producers would run short of slots, or the ring's memory has holes.
+    /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does. [`CopyReason`] lists when.
     #[must_use]
     pub fn is_copy(&self) -> bool {
         self.copy_reason().is_some()

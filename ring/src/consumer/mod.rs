@@ -60,10 +60,8 @@ pub struct Consumer {
     on_lapped: OnLapped,
     max_leases: u32,
     allow_copies: bool,
-    /// Whether to report that no producer is left.
-    report_no_producer: bool,
-    /// That was reported, and none has come since.
-    reported_no_producer: bool,
+    /// If it is to be reported that no producer is left: the newest producer, by its generation, of which that was.
+    known_absence: Option<u64>,
     /// Leases given out and not dropped yet.
     leases: Arc<AtomicU32>,
     pool: Pool,
@@ -201,7 +199,7 @@ impl Consumer {
     /// [`Error::Removed`], [`Error::Corrupt`].
     pub fn skip_to_newest(&mut self) -> Result<()> {
         self.epoch.member.check_fork()?;
-        // Those after a sealed one may be empty: then the newest is further back. ParticipantSnapshot only if it is in them, since the
+        // Those after a sealed one may be empty: then the newest is further back. Entered only if it is in them, since the
         // names of those that we have yet to follow into are kept.
         let mut ahead = Arc::clone(&self.epoch);
         let mut found = None;

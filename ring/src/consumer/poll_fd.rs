@@ -78,7 +78,7 @@ struct WatchRequest {
     epoch: Arc<Epoch>,
     cursor: u64,
     known_end: Option<End>,
-    reports_absence: bool,
+    known_absence: Option<u64>,
 }
 
 impl ReadyFd {
@@ -161,16 +161,17 @@ impl Shared {
 
     /// Until there is news, or the consumer goes.
     fn watch_until_ready(&self, order: WatchRequest, pace: &mut ArrivalTimer) {
-        let WatchRequest { epoch, cursor, known_end, reports_absence } = &order;
+        let WatchRequest { epoch, cursor, known_end, known_absence } = &order;
         let awaited = WaitCondition {
             epoch,
             cursor: *cursor,
             known_end: *known_end,
-            reports_absence: *reports_absence,
+            known_absence: *known_absence,
             cancel_token: &self.cancel_token,
         };
         while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
             match awaited.sleep(Some((&self.word, ARMED)), pace.tick()) {
+                Ok(Woken::TimedOut) if awaited.new_absence(true).is_some() => break,
                 Ok(Woken::TimedOut) if pace.on_timeout() => {
                     if matches!(awaited.check_peers(), Err(Error::Removed { .. })) {
                         self.gone.store(true, Relaxed);
@@ -270,7 +271,7 @@ impl Consumer {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,
-            reports_absence: self.awaited().reports_absence,
+            known_absence: self.known_absence,
         });
     }
 }

@@ -114,11 +114,26 @@ impl Consumer {
         Error::WouldCopy { topic: self.topic_shared(), reason }
     }
 
+    /// Without a place and without copies: an error if there is a frame, else what there is instead.
+    fn refuse_copy(&mut self, reason: CopyReason) -> Result<Result<Frame, Lease>> {
+        let corrupt = |corruption| self.epoch.corrupt(corruption);
+        if let Err(instead) = copy(&*self.epoch, self.cursor, |_| ()).map_err(corrupt)? {
+            return Ok(Err(instead));
+        }
+        // Places are given out in the newest epoch only, and in a sealed one nothing is overwritten: it would wait for ever.
+        let (seal, sealed) = next_seq(&*self.epoch).map_err(corrupt)?;
+        if !sealed {
+            return Err(self.would_copy(reason));
+        }
+        self.lose(seal);
+        Ok(Err(Lease::Sealed))
+    }
+
     /// Reads the frame without holding its slot.
     fn copy_out(&mut self) -> Result<Result<Frame, Lease>> {
         let reason = if self.mode.write_holds { CopyReason::NotRegistered } else { CopyReason::ReadOnly };
-        if !self.allow_copies && self.awaited().has_frame() {
-            return Err(self.would_copy(reason));
+        if !self.allow_copies {
+            return self.refuse_copy(reason);
         }
         let epoch = Arc::clone(&self.epoch);
         let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, &self.pool));
@@ -165,7 +180,6 @@ impl Consumer {
             self.epoch.geometry.epoch,
         );
         self.advance(self.cursor.saturating_add(1));
-        self.reported_no_producer = false;
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
 use crate::layout::view::LoadAcquire;
-use crate::layout::words::Entry;
+use crate::layout::words::{Entry, PRODUCERS, bit};
 use crate::lifecycle::reap;
 use crate::protocol::{Fence, Memory, Word, sleep};
 use crate::shm::epoch::Epoch;
@@ -110,8 +110,8 @@ pub(super) struct WaitCondition<'a> {
     pub(super) cursor: u64,
     /// An end that does not count.
     pub(super) known_end: Option<End>,
-    /// That no producer is there counts.
-    pub(super) reports_absence: bool,
+    /// What is known of producers that left, if that counts.
+    pub(super) known_absence: Option<u64>,
     pub(super) cancel_token: &'a CancelToken,
 }
 
@@ -163,7 +163,7 @@ impl WaitCondition<'_> {
         self.has_frame()
             || self.cancel_token.is_cancelled()
             || self.new_end().is_some()
-            || (self.reports_absence && self.is_deserted())
+            || self.new_absence(false).is_some()
             || self.is_removed()
     }
 
@@ -180,10 +180,19 @@ impl WaitCondition<'_> {
         self.known_end.is_none_or(|known| end.is_after(known)).then_some(end)
     }
 
-    /// Whether no producer is there, and none of those that were has ended the stream.
-    pub(super) fn is_deserted(&self) -> bool {
+    /// The newest producer there was, by its generation, if none is left and it is not the known one. One that was killed
+    /// and not reaped counts as left only with `probe`, which asks the system about the locks of those that are listed.
+    pub(super) fn new_absence(&self, probe: bool) -> Option<u64> {
+        let known = self.known_absence?;
         let peers = &self.epoch.member.peers;
-        peers.producers() == 0 && peers.end().is_none()
+        let listed = peers.active() & (bit(PRODUCERS) - 1);
+        if listed != 0 && !(probe && peers.producers() == 0) {
+            return None;
+        }
+        let of = |id| peers.load(&peers.participant(id).generation);
+        let newest = (0..PRODUCERS).filter(|&id| listed & bit(id) != 0).map(of).max().unwrap_or(0);
+        let newest = newest.max(peers.load(&peers.header().last_producer));
+        (newest != known).then_some(newest)
     }
 
     pub(super) fn is_removed(&self) -> bool {
@@ -210,16 +219,21 @@ impl Consumer {
             let awaited = self.awaited();
             if let Some(end) = awaited.new_end().filter(|_| !awaited.has_frame()) {
                 self.known_end = Some(end);
+                // A producer that has ended the stream is not missed.
+                if self.known_absence.is_some() {
+                    self.known_absence = Some(end.generation);
+                }
                 self.rearm();
                 return Err(Error::Ended { topic: self.topic_shared() });
             }
-            let deserted = self.report_no_producer && self.awaited().is_deserted();
-            if !deserted {
-                self.reported_no_producer = false;
-            } else if !self.reported_no_producer && !self.awaited().has_frame() {
-                self.reported_no_producer = true;
-                self.rearm();
-                return Err(Error::NoProducer { topic: self.topic_shared() });
+            if self.known_absence.is_some() {
+                let probe = slept || self.poll_fd.is_some() || self.pace.on_empty_poll();
+                let awaited = self.awaited();
+                if let Some(newest) = awaited.new_absence(probe).filter(|_| !awaited.has_frame()) {
+                    self.known_absence = Some(newest);
+                    self.rearm();
+                    return Err(Error::NoProducer { topic: self.topic_shared() });
+                }
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
@@ -256,7 +270,7 @@ impl Consumer {
             epoch: &self.epoch,
             cursor: self.cursor,
             known_end: self.known_end,
-            reports_absence: self.report_no_producer && !self.reported_no_producer,
+            known_absence: self.known_absence,
             cancel_token: &self.cancel_token,
         }
     }

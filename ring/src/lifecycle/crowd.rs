@@ -50,7 +50,7 @@ pub(crate) fn try_register(epoch: &Epoch, name: &str, accepted_caps: &str, curso
     fail_point(FailPoint::JoinCleaned);
     member.activate(name, accepted_caps, epoch.geometry.epoch, cursor);
     if let Ok(fd) = peers.fd() {
-        // SkippedTopic by mistake, it costs the producers a system call for each frame until we go.
+        // Left locked by mistake, it costs the producers a system call for each frame until we go.
         let _ = lock::unlock(fd, lock::CROWD_BYTE);
     }
     true

@@ -22,8 +22,8 @@ pub(crate) trait Cancel: Shared {
     fn drain(&self);
     /// Wakes those who sleep on the flag.
     fn wake(&self);
-    /// Wakes those who sleep at that place.
-    fn wake_at(&self, place: u64);
+    /// Wakes those who sleep at that place; false if the waiter there is not one of this process.
+    fn wake_at(&self, place: u64) -> bool;
     /// Gives a waiter time to get up.
     fn pause(&self);
 }
@@ -38,10 +38,9 @@ pub(crate) fn cancel<C: Cancel>(c: &C) {
     c.wake();
     for _ in 0..C::WAKE_UPS {
         let place = c.waiter().load(Acquire);
-        if place == 0 {
+        if place == 0 || !c.wake_at(place) {
             return;
         }
-        c.wake_at(place);
         // It may have been about to fall asleep: nothing changed at its futex, so it did. (A waiter that is not to be woken,
         // because it is this very thread in a signal handler, finds the flag set when it goes on.)
         c.pause();

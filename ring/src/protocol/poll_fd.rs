@@ -59,15 +59,15 @@ pub(crate) fn quit<P: Level>(p: &P) {
     p.wake();
 }
 
-/// The watcher's life. `keep_watch` sleeps until there is news for an order, or the word is no longer [`ARMED`]; it drops the
+/// The watcher's life. `watch_until_ready` sleeps until there is news for an order, or the word is no longer [`ARMED`]; it drops the
 /// order before the consumer is told, which counts the epochs that are still in use.
-pub(crate) fn watch<P: Level>(p: &P, mut keep_watch: impl FnMut(P::WatchRequest)) {
+pub(crate) fn watch<P: Level>(p: &P, mut watch_until_ready: impl FnMut(P::WatchRequest)) {
     loop {
         match p.word() {
             QUIT => return,
             ARMED => {
                 if let Some(order) = p.locked(Option::take) {
-                    keep_watch(order);
+                    watch_until_ready(order);
                 }
                 if p.mutant(Mutant::LevelUnlocked) {
                     go_to_rest(p);

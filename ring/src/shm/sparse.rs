@@ -13,7 +13,7 @@ impl Part {
     /// Whether so many bytes of it have memory, whatever its header says.
     pub(super) fn has(&self, len: u64) -> bool {
         // A forked child has no descriptor: it uses what was looked at before.
-        self.file.get().is_none_or(|fd| holes::allocated(fd).is_ok_and(|allocated| allocated >= len))
+        self.file.get().is_none_or(|fd| holes::has_memory_for(fd, len).unwrap_or(false))
     }
 
     fn has_hole(&self, at: u64, len: u64) -> bool {

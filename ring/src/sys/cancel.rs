@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::futex;
+use super::{fork, futex};
 use crate::protocol::Shared;
 use crate::protocol::cancel::{self, Cancel};
 
@@ -34,15 +34,28 @@ pub struct CancelToken {
 /// Whether a wait that was interrupted is to end.
 type Ask = Box<dyn Fn() -> bool + Send + Sync>;
 
-#[derive(Default)]
 struct Inner {
     ask: Option<Ask>,
+    /// The process that made it, by its forks.
+    home: u32,
     /// 1 while waits are to end. A futex of this process.
     word: AtomicU32,
     /// For waits in `poll`; made by the first of those. Readable while `word` is 1.
     event: OnceLock<OwnedFd>,
     /// The address of the futex on which the one waiter sleeps that sleeps on nothing else; 0 if there is none.
     waiter: AtomicU64,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            ask: None,
+            home: fork::generation(),
+            word: AtomicU32::default(),
+            event: OnceLock::new(),
+            waiter: AtomicU64::default(),
+        }
+    }
 }
 
 /// A waiter that sleeps on one futex, which is not that of its cancel token. While this lives, [`CancelToken::cancel`] wakes
@@ -89,8 +102,10 @@ impl Cancel for Inner {
         // A private futex cannot fail to be woken; if it could, waiters would look at the word within a second.
         let _ = futex::wake_all_private(&self.word);
     }
-    fn wake_at(&self, place: u64) {
+    fn wake_at(&self, place: u64) -> bool {
         futex::wake_all_at(place as usize);
+        // In a forked child the waiter is a thread of the parent, which nothing here can wake.
+        self.home == fork::generation()
     }
     fn pause(&self) {
         std::thread::sleep(REST);
@@ -133,15 +148,18 @@ impl CancelToken {
         self.inner.ask.as_ref().is_some_and(|ask| ask())
     }
 
-    /// Ends the waits under way and to come. Takes microseconds.
+    /// Ends the waits under way and to come. Takes microseconds; up to 0.3 s in a signal handler that has interrupted the wait
+    /// itself.
     pub fn cancel(&self) {
         cancel::cancel(&*self.inner);
     }
 
     /// For a waiter that is about to sleep on `word` alone, which is cheaper than on two: calls after this, and before the
-    /// result is dropped, wake that. Ask [`is_cancelled`](Self::is_cancelled) in between. `None` if there is such a waiter already.
+    /// result is dropped, wake that. Ask [`is_cancelled`](Self::is_cancelled) in between. `None` if there is such a waiter
+    /// already, or this is a forked child's copy.
     pub(crate) fn register_waiter(&self, word: &AtomicU32) -> Option<WaiterGuard<'_>> {
-        cancel::register(&*self.inner, word.as_ptr().addr() as u64).then(|| WaiterGuard(&self.inner))
+        let own = self.inner.home == fork::generation();
+        (own && cancel::register(&*self.inner, word.as_ptr().addr() as u64)).then(|| WaiterGuard(&self.inner))
     }
 
     /// Allows waits again.

@@ -47,7 +47,11 @@ impl Watch {
     pub(crate) fn new(topic: &Topic) -> Result<Self> {
         let inotify = match watch(topic) {
             Ok(inotify) => Some(inotify),
-            Err(nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOSPC | nix::Error::ENOMEM) => {
+            Err(
+                nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOSPC | nix::Error::ENOMEM
+                // A sandbox that does not know it, or forbids it.
+                | nix::Error::ENOSYS | nix::Error::EPERM,
+            ) => {
                 fs::metadata(topic.dir()).map_err(|error| watch_error(topic, error))?;
                 None
             }

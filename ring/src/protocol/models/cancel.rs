@@ -88,9 +88,10 @@ impl<const LEFTOVER: bool> Cancel for Actor<Token<LEFTOVER>> {
     fn wake(&self) {
         self.flag.wake_all(&self.common);
     }
-    fn wake_at(&self, place: u64) {
+    fn wake_at(&self, place: u64) -> bool {
         assert_eq!(place, TOPIC);
         self.topic.wake_all(&self.common);
+        true
     }
     fn pause(&self) {
         // The time is enough for the waiter to fall asleep, or to get up.

@@ -115,7 +115,7 @@ fn quit(consumer: &Actor<Consumer>) {
     consumer.gone.set(true);
 }
 
-/// As `Shared::keep_watch` and `Awaited::sleep`; sleepers' bits are of the models of sleeping.
+/// As `Shared::watch_until_ready` and `WaitCondition::sleep`; sleepers' bits are of the models of sleeping.
 fn watch(watcher: &Actor<Consumer>) {
     let has_news = |cursor| watcher.head.load(Acquire) > cursor;
     poll_fd::watch(watcher, |cursor| {
