@@ -36,7 +36,19 @@ impl Epoch {
 
     /// Whether a slot's payload of this length can be read in place. One that cannot is to be copied.
     pub(crate) fn is_readable_in_place(&self, slot: u16, len: u64) -> bool {
-        self.is_whole() || !self.ring.has_hole(self.payload_offset(slot), len)
+        self.is_whole() || self.is_backed(slot) || !self.ring.has_hole(self.payload_offset(slot), len)
+    }
+
+    /// Whether all of a slot's payload has memory, as it has once its producer has claimed it. What was seen to have is not
+    /// looked at again: that takes milliseconds for a large slot.
+    fn is_backed(&self, slot: u16) -> bool {
+        let Some(backed) = self.backed.get(usize::from(slot)) else { return false };
+        if !backed.load(Relaxed)
+            && !self.ring.has_hole(self.payload_offset(slot), self.offsets.payload_stride)
+        {
+            backed.store(true, Relaxed);
+        }
+        backed.load(Relaxed)
     }
 
     /// Whether a slot may hold a payload of this length, for which somebody is about to allocate a buffer: no more than there
