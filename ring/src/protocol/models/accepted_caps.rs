@@ -7,7 +7,7 @@ use loom::sync::atomic::AtomicU64;
 
 use super::actors::{Actor, Common, End, Lock, Model, Scene, prove, refute};
 use crate::protocol::accepted_caps::{self, AcceptedCaps};
-use crate::protocol::{FailPoint, Fence, Mutant, Shared};
+use crate::protocol::{Fence, Mutant, Shared};
 
 /// One entry: a lock, a length, two words of text, and who owns it.
 struct Entry {
@@ -59,20 +59,6 @@ impl Scene for Entry {
             let own = texts(*generation).iter().any(|one| one.as_slice() == text);
             assert!(own, "torn, or another's: {text:?} of generation {generation}");
         }
-    }
-}
-
-impl Shared for Actor<Entry> {
-    type Word = AtomicU64;
-
-    fn fence(&self, which: Fence) {
-        self.common.fence(which);
-    }
-    fn at(&self, _: FailPoint) {
-        self.step();
-    }
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs models of the protocols beside the ring: a *scene* of shared words, and a few *actors*, each a thread. Every
-//! interleaving within a bound (the same in `make loom`: one deeper, some take minutes), in both orders of the actors, and again with actors that die or stop at each step.
+//! interleaving within a bound (the same in `make loom`: one deeper, some take minutes), in both orders of the actors, and
+//! again with actors that die or stop at each step.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
 use loom::thread::{self, Thread};
 
 use super::engine::{announce, cpu_time, message, orders};
-use crate::protocol::{Fence, Mutant, Word};
+use crate::protocol::{FailPoint, Fence, Mutant, Shared, Word};
 
 impl Word for AtomicU64 {
     fn load(&self, order: Ordering) -> u64 {
@@ -277,6 +278,20 @@ pub(super) struct Actor<S> {
     scene: Rc<S>,
     pub(super) number: usize,
     end: Option<End>,
+}
+
+impl<S: Scene> Shared for Actor<S> {
+    type Word = AtomicU64;
+
+    fn fence(&self, which: Fence) {
+        self.common().fence(which);
+    }
+    fn at(&self, _: FailPoint) {
+        self.step();
+    }
+    fn mutant(&self, which: Mutant) -> bool {
+        self.common().mutant(which)
+    }
 }
 
 impl<S> Deref for Actor<S> {

@@ -7,7 +7,7 @@ use loom::sync::atomic::AtomicU64;
 
 use super::actors::{Actor, Common, End, Futex, Model, Scene, prove, refute, wait_any};
 use crate::protocol::cancel::{self, Cancel};
-use crate::protocol::{Fence, Mutant, Shared};
+use crate::protocol::{Fence, Mutant};
 
 /// A token, the futex of a topic, and the event descriptor. With a leftover in that, if so asked.
 struct Token<const LEFTOVER: bool> {
@@ -48,17 +48,6 @@ impl<const LEFTOVER: bool> Scene for Token<LEFTOVER> {
         let readable = self.event.word.load(Acquire) != 0;
         assert!(!cancelled || !LEFTOVER || readable, "cancelled, and not readable");
         assert_eq!(self.waiter.load(Acquire), 0);
-    }
-}
-
-impl<const LEFTOVER: bool> Shared for Actor<Token<LEFTOVER>> {
-    type Word = AtomicU64;
-
-    fn fence(&self, which: Fence) {
-        self.common.fence(which);
-    }
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
     }
 }
 

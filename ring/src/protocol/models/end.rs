@@ -9,7 +9,7 @@ use super::actors::{Actor, Common, End, Lock, Model, Scene, prove, refute};
 use crate::layout::peers::{end_of, next_end};
 use crate::layout::words::bit;
 use crate::protocol::end::{self, Votes};
-use crate::protocol::{FailPoint, Fence, Mutant, Shared};
+use crate::protocol::{Mutant, Shared};
 
 /// The list of producers, two of which take part, and the next sequence.
 struct List<const CASE: u8> {
@@ -77,20 +77,6 @@ impl<const CASE: u8> Scene for List<CASE> {
                 assert!(end.is_some(), "the dead is reaped by nobody");
             }
         }
-    }
-}
-
-impl<const CASE: u8> Shared for Actor<List<CASE>> {
-    type Word = AtomicU64;
-
-    fn fence(&self, which: Fence) {
-        self.common.fence(which);
-    }
-    fn at(&self, _: FailPoint) {
-        self.step();
-    }
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
     }
 }
 

@@ -7,7 +7,7 @@ use loom::sync::atomic::AtomicU64;
 
 use super::actors::{Actor, Common, End, Futex, Model, Scene, prove, refute, wait_any};
 use crate::protocol::events::{self, Events};
-use crate::protocol::{Fence, Mutant, Shared};
+use crate::protocol::{Fence, Mutant};
 
 /// The counter, who watches it, and what is counted.
 struct List {
@@ -39,17 +39,6 @@ impl Scene for List {
     fn verdict(&self, end: Option<End>) {
         assert!(end.is_some() || !self.overslept.get(), "an event was slept over");
         assert_eq!(self.watchers.load(Acquire), 0, "nobody watches, and events cost a system call");
-    }
-}
-
-impl Shared for Actor<List> {
-    type Word = AtomicU64;
-
-    fn fence(&self, which: Fence) {
-        self.common.fence(which);
-    }
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
     }
 }
 

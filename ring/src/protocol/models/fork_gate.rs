@@ -43,14 +43,6 @@ impl Scene for Process {
     }
 }
 
-impl Shared for Actor<Process> {
-    type Word = AtomicU64;
-
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
-    }
-}
-
 impl Gate for Actor<Process> {
     fn gate(&self) -> &AtomicU64 {
         &self.gate

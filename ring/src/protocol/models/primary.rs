@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use loom::sync::atomic::AtomicU64;
 
 use super::actors::{Actor, Common, End, Lock, Model, Scene, prove, refute, refute_ending};
+use crate::protocol::Mutant;
 use crate::protocol::primary::{self, Primary, owner_word};
-use crate::protocol::{FailPoint, Fence, Mutant, Shared};
 
 /// Three producers, of which the first is the primary.
 struct List {
@@ -57,20 +57,6 @@ impl Scene for List {
                 "the primary does not know that it is it"
             );
         }
-    }
-}
-
-impl Shared for Actor<List> {
-    type Word = AtomicU64;
-
-    fn fence(&self, which: Fence) {
-        self.common.fence(which);
-    }
-    fn at(&self, _: FailPoint) {
-        self.step();
-    }
-    fn mutant(&self, which: Mutant) -> bool {
-        self.common.mutant(which)
     }
 }
 
