@@ -29,7 +29,7 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
     let mut outcome = Outcome::default();
     table.note(
         "Counted by strace between two marks, 8.3 MB frames, untouched. One sleeper: 200 frames a second, so that the \
-         receiver is asleep at each; the sender paces itself without system calls.",
+         receiver is asleep at each; the sender paces itself without system calls. What the first frames of a new ring cost is before the mark.",
     );
     if let Err(e) = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status() {
         table.note(format!("Not measured: strace cannot be started ({e})."));

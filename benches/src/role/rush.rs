@@ -91,7 +91,9 @@ pub(super) fn receive<T: Transport>(spec: &Spec, control: &mut Control, board: &
     let bounded = window(spec) > 0;
     let (mut received, mut torn, mut empty) = (0_u64, 0_u64, 0_u32);
     let mut first = None;
-    mark(spec);
+    if spec.warm == 0 {
+        mark(spec);
+    }
     let last = loop {
         let got =
             rx.poll(|frame| torn = torn.saturating_add(u64::from(read_frame(spec.work, frame).is_none())))?;
@@ -100,7 +102,9 @@ pub(super) fn receive<T: Transport>(spec: &Spec, control: &mut Control, board: &
             if bounded {
                 board.received().store(received, Release);
             }
-            if received == spec.warm.saturating_add(1) {
+            if received == spec.warm {
+                mark(spec);
+            } else if received == spec.warm.saturating_add(1) {
                 first = Some(now_ns());
             }
             continue;

@@ -4,7 +4,7 @@ use super::{Receiver, Sender, Transport};
 use crate::Res;
 use crate::spec::Spec;
 use shmflow::{Consumer, Error, Producer, StartAt};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) struct Ring;
@@ -14,6 +14,21 @@ fn topic(spec: &Spec) -> String {
     format!("{}-{}", spec.run, spec.topic.replace('.', "-"))
 }
 
+/// What `open` gives, once the thread is over that touches the memory of a new ring: what is measured is a ring in use.
+fn settled<T>(open: impl FnOnce() -> Res<T>) -> Res<T> {
+    let threads = || Ok::<_, std::io::Error>(std::fs::read_dir("/proc/self/task")?.count());
+    let before = threads()?;
+    let handle = open()?;
+    let start = Instant::now();
+    while threads()? > before {
+        if start.elapsed() > Duration::from_secs(60) {
+            return Err("the memory of the new ring is not there after a minute".into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(handle)
+}
+
 impl Transport for Ring {
     type Sender = Producer;
     type Receiver = Consumer;
@@ -21,11 +36,11 @@ impl Transport for Ring {
     fn sender(spec: &Spec) -> Res<Producer> {
         let builder = Producer::builder(&topic(spec)).depth(spec.depth).slot_capacity(spec.bytes);
         let builder = if spec.history > 0 { builder.history(spec.history) } else { builder };
-        Ok(builder.open()?)
+        settled(|| Ok(builder.open()?))
     }
 
     fn receiver(spec: &Spec) -> Res<Consumer> {
-        Ok(Consumer::builder(&topic(spec)).start(StartAt::Next).open()?)
+        settled(|| Ok(Consumer::builder(&topic(spec)).start(StartAt::Next).open()?))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::layout::ring::{
     Slot,
 };
 use crate::layout::words::{Entry, PARTICIPANTS, State};
+use crate::protocol::accepted_caps;
 use crate::protocol::lease::follow_index;
 use crate::sys::files::open_existing;
 use crate::sys::fork::GuardedFd;
@@ -190,22 +191,17 @@ impl PeersSnapshot {
 pub(super) fn accepted_caps(file: &File, id: u8) -> Result<Option<String>> {
     const TRIES: usize = 10;
     let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
-    for _ in 0..TRIES {
-        let before = file.part(at, size_of::<Participant>())?;
-        let lock = before.word(offset_of!(Participant, caps_lock));
+    let entry = || file.part(at, size_of::<Participant>());
+    let look = || {
+        let before = entry()?;
         let len = before.word(offset_of!(Participant, caps_len));
         let len = usize::try_from(len).unwrap_or(CAPS_BYTES).min(CAPS_BYTES);
-        if len == 0 {
-            return Ok(None);
-        }
         let text = file.part(CAPS_AT + usize::from(id) * CAPS_BYTES, len)?;
-        let after = file.part(at, size_of::<Participant>())?;
-        if lock % 2 == 0 && after.word(offset_of!(Participant, caps_lock)) == lock {
-            return Ok(String::from_utf8(text.0).ok());
-        }
-        std::thread::yield_now();
-    }
-    Ok(None)
+        let lock = |entry: &Part| entry.word(offset_of!(Participant, caps_lock));
+        Ok::<_, Error>((lock(&before), text.0, lock(&entry()?)))
+    };
+    let text = accepted_caps::stable(TRIES, look, std::thread::yield_now)?;
+    Ok(text.filter(|text| !text.is_empty()).and_then(|text| String::from_utf8(text).ok()))
 }
 
 /// The control words of one epoch at one moment.

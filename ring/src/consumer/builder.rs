@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrival::ArrivalTimer;
 use super::place::Placeless;
 use super::pool::Pool;
-use super::wait::ArrivalTimer;
 use super::{Consumer, ConsumerStats, CopyReason};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
@@ -280,9 +280,9 @@ impl ConsumerBuilder {
             stats: ConsumerStats::default(),
             known_end: initial_end,
             pace: ArrivalTimer::default(),
+            room: super::frame::FrameAlloc::default(),
             poll_fd: None,
             placeless,
-            room: super::frame::FrameAlloc::default(),
             trace: ConsumerTrace::default(),
         }
     }

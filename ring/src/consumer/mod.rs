@@ -1,5 +1,6 @@
 //! Reading frames from a topic.
 
+mod arrival;
 mod builder;
 mod copy_reason;
 mod frame;
@@ -8,6 +9,7 @@ mod poll_fd;
 mod pool;
 mod receive;
 mod wait;
+mod wait_condition;
 
 pub use builder::{ConsumerBuilder, OnLapped};
 pub use copy_reason::CopyReason;
@@ -69,7 +71,7 @@ pub struct Consumer {
     stats: ConsumerStats,
     /// The newest end that is not to be reported: it was reported already, or was there before this consumer.
     known_end: Option<End>,
-    pace: wait::ArrivalTimer,
+    pace: arrival::ArrivalTimer,
     /// Set once the program has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
     /// As long as it has no place among the participants, but would like one.

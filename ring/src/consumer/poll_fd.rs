@@ -34,7 +34,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
 use super::Consumer;
-use super::wait::{ArrivalTimer, WaitCondition};
+use super::arrival::ArrivalTimer;
+use super::wait_condition::WaitCondition;
 use crate::error::{Error, Result};
 use crate::protocol::poll_fd::{self, ARMED, IDLE, Level};
 use crate::shm::epoch::Epoch;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::ArrivalTimer;
+use super::super::arrival::ArrivalTimer;
 use crate::error::{Error, Result};
 use crate::sys::testing::TempDir;
 use crate::{Consumer, Frame, Producer};

@@ -80,6 +80,7 @@ pub(crate) fn disperse(member: &Registration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::leave::leave;
     use crate::shm::participants::ParticipantTable;
     use crate::sys::map::Access;
     use crate::sys::testing::TempDir;
@@ -107,7 +108,8 @@ mod tests {
         let dir = TempDir::new();
         let (producer, mut consumers, mut one, two) = crowd(&dir);
         let topic = Topic::new("t", Some(dir.path())).unwrap();
-        let member = Registration::new(ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap());
+        let member =
+            Registration::new(ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap(), leave);
         assert!(is_flagged(&member));
         producer.write(b"x").unwrap();
         assert!(one.recv().unwrap().is_copy());

@@ -61,7 +61,7 @@ pub(crate) fn producer(
             }
             Err(error) => return Err(error),
         };
-        let member = Arc::new(Registration::new(peers));
+        let member = Arc::new(Registration::new(peers, leave::leave));
         let locked = member.peers.lock(OPEN_TIMEOUT, "open")?;
         if !is_current(&member)? {
             continue;
@@ -148,7 +148,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
     let _events = trace::hold();
     for _ in 0..ATTEMPTS {
         let peers = ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign)?;
-        let member = Arc::new(Registration::new(peers));
+        let member = Arc::new(Registration::new(peers, leave::leave));
         let locked = member.peers.lock(OPEN_TIMEOUT, "open")?;
         if !is_current(&member)? {
             continue;
@@ -187,8 +187,10 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
 
 /// Opens a topic without writing anything anywhere. [`Error::TopicNotFound`] if there is none.
 pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
-    let member =
-        Arc::new(Registration::new(ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?));
+    let member = Arc::new(Registration::new(
+        ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?,
+        leave::leave,
+    ));
     if member.peers.load(&member.peers.header().removed) != 0 {
         // Whoever was removing it may be dead.
         return Err(no_topic(topic));

@@ -3,6 +3,7 @@
 //! A sequence lock. Its count goes on from one owner of the entry to the next: begun again at 0, it could be found
 //! unchanged by a producer that read half of the text of a dead consumer and half of its successor's.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{FailPoint, Fence, Shared, Word};
@@ -49,7 +50,7 @@ pub(crate) fn write<C: AcceptedCaps>(c: &C, text: &[u8]) {
 /// The generation of the owner and its text, both of the same moment. `None` while it is being written for longer than one
 /// would wait.
 pub(crate) fn read<C: AcceptedCaps>(c: &C) -> Option<(u64, Vec<u8>)> {
-    for _ in 0..C::TRIES {
+    let look = || {
         let before = c.lock().load(Acquire);
         let len = usize::try_from(c.len().load(Relaxed)).unwrap_or(usize::MAX);
         let generation = c.generation().load(Relaxed);
@@ -57,11 +58,25 @@ pub(crate) fn read<C: AcceptedCaps>(c: &C) -> Option<(u64, Vec<u8>)> {
         let mut text: Vec<u8> = words.flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
         text.truncate(len);
         c.fence(Fence::CapsRead);
-        if before.is_multiple_of(2) && c.lock().load(Relaxed) == before {
-            // A free entry has no owner whose text it could be.
-            return (generation != 0).then_some((generation, text));
+        Ok::<_, Infallible>((before, (generation, text), c.lock().load(Relaxed)))
+    };
+    let found = stable(C::TRIES, look, || c.pause()).ok().flatten();
+    // A free entry has no owner whose text it could be.
+    found.filter(|(generation, _)| *generation != 0)
+}
+
+/// What `look` finds between two looks at the count that agree that nobody writes; `None` if it never does.
+pub(crate) fn stable<T, E>(
+    tries: usize,
+    look: impl Fn() -> Result<(u64, T, u64), E>,
+    pause: impl Fn(),
+) -> Result<Option<T>, E> {
+    for _ in 0..tries {
+        let (before, found, after) = look()?;
+        if before.is_multiple_of(2) && before == after {
+            return Ok(Some(found));
         }
-        c.pause();
+        pause();
     }
-    None
+    Ok(None)
 }

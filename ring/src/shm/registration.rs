@@ -45,11 +45,14 @@ pub(crate) struct Registration {
     id: OnceLock<u8>,
     generation: AtomicU64,
     retired: AtomicBool,
+    leave: fn(&Self),
 }
 
 impl Registration {
-    pub(crate) fn new(peers: ParticipantTable) -> Self {
-        Self { peers, id: OnceLock::new(), generation: AtomicU64::new(0), retired: AtomicBool::new(false) }
+    /// `leave` is what is done when its last owner is gone: `lifecycle` knows, which stands on this.
+    pub(crate) fn new(peers: ParticipantTable, leave: fn(&Self)) -> Self {
+        let generation = AtomicU64::new(0);
+        Self { peers, id: OnceLock::new(), generation, retired: AtomicBool::new(false), leave }
     }
 
     /// The participant id; `None` for read-only consumers.
@@ -159,7 +162,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         if self.peers.is_own_process() {
             self.deactivate();
-            crate::lifecycle::leave::leave(self);
+            (self.leave)(self);
         }
     }
 }
@@ -167,6 +170,7 @@ impl Drop for Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::leave::leave;
     use crate::sys::map::Access;
     use crate::sys::testing::TempDir;
     use crate::topic::Topic;
@@ -177,7 +181,8 @@ mod tests {
         let first = crate::Producer::builder("t").dir(dir.path()).open().unwrap();
         let consumer = crate::Consumer::builder("t").dir(dir.path()).open().unwrap();
         let topic = Topic::new("t", Some(dir.path())).unwrap();
-        let failed = Registration::new(ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap());
+        let failed =
+            Registration::new(ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap(), leave);
         assert_eq!(failed.reserve(Role::Producer).unwrap(), Some(1));
         failed.peers.release_id();
         let second = crate::Producer::builder("t").dir(dir.path()).open().unwrap();

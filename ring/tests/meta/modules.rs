@@ -1,19 +1,22 @@
-//! How the crate is cut: the ring carries the bytes of a metadata block, and only `meta/` knows what they say.
+//! How the crate is cut: the ring carries the bytes of a metadata block, and only `meta/` knows what they say; what is below
+//! knows nothing of what is above.
 
 use std::fs;
 use std::path::Path;
 
-/// The lines of code below `folder` that refer to the module `meta`, each with its file.
-fn references(folder: &Path, found: &mut Vec<(String, String)>) {
+/// The lines of code below `folder` that `refers` picks, each with its file.
+fn references(folder: &Path, refers: &dyn Fn(&str) -> bool, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            references(&path, found);
+            references(&path, refers, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-            let refers = code.filter(|line| line.contains("crate::meta") || names_meta(line));
-            found.extend(refers.map(|line| (path.display().to_string(), line.to_owned())));
+            // Unit tests stand at the end of a file, and may use everything.
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            let picked = lines.filter(|line| refers(line));
+            found.extend(picked.map(|line| (path.display().to_string(), line.to_owned())));
         }
     }
 }
@@ -28,7 +31,7 @@ fn names_meta(line: &str) -> bool {
 fn the_ring_knows_no_more_of_metadata_than_its_bytes_and_that_there_is_an_error() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    references(&src, &mut found);
+    references(&src, &|line| line.contains("crate::meta") || names_meta(line), &mut found);
     // Typed frames stand on the metadata, beside it.
     for above in ["meta", "typed"].map(|module| src.join(module)) {
         assert!(above.is_dir(), "{}", above.display());
@@ -36,4 +39,23 @@ fn the_ring_knows_no_more_of_metadata_than_its_bytes_and_that_there_is_an_error(
     }
     let error = (src.join("error.rs").display().to_string(), "Meta(crate::meta::MetaError),".to_owned());
     assert_eq!(found, [error]);
+}
+
+#[test]
+fn what_is_below_does_not_know_what_stands_on_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let handles = ["consumer", "producer", "admin", "typed", "tokio"];
+    for (module, above) in [
+        ("layout", &["protocol", "shm", "lifecycle"][..]),
+        ("protocol", &["sys", "shm", "lifecycle"]),
+        ("sys", &["shm", "lifecycle"]),
+        ("shm", &["lifecycle"]),
+        ("lifecycle", &[]),
+    ] {
+        let mut found = Vec::new();
+        let above: Vec<String> = above.iter().chain(&handles).map(|name| format!("crate::{name}")).collect();
+        let refers = |line: &str| above.iter().any(|path| line.contains(path.as_str()));
+        references(&src.join(module), &refers, &mut found);
+        assert_eq!(found, [], "{module} stands below");
+    }
 }
