@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shmflow::meta::{Crop, Extension, Kind, MetaError, MetaHeader, PerFrame, VideoLayout};
+use shmflow::meta::{AudioLayout, Crop, Extension, Kind, MetaError, MetaHeader, PerFrame, VideoLayout};
 
 use crate::caps::Caps;
 
@@ -15,6 +15,7 @@ pub(crate) struct Described {
     pub(crate) caps: Option<String>,
     /// As in the frame's metadata.
     pub(crate) video: Option<VideoLayout>,
+    pub(crate) audio: Option<AudioLayout>,
     pub(crate) crop: Option<Crop>,
     pub(crate) extensions: Vec<Extension>,
     /// The frame's layout: its own, or the one that its caps imply, or the consumer's fallback.
@@ -77,6 +78,7 @@ impl Known {
             kind: meta.kind,
             caps,
             video: meta.video,
+            audio: meta.audio,
             crop: meta.crop,
             extensions: meta.extensions,
             layout,

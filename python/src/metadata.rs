@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use shmflow::meta::{Clock, Crop, Extension, Flags, Kind, Meta, Plane, VideoLayout};
+use shmflow::meta::{AudioLayout, Clock, Crop, Extension, Flags, Kind, Meta, Plane, VideoLayout};
 
 use crate::described::Decoded;
 
@@ -21,6 +21,8 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Bytes => "bytes",
         Kind::Video => "video",
+        Kind::Audio => "audio",
+        Kind::Packet => "packet",
         _ => "other",
     }
 }
@@ -48,6 +50,7 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound
     dict.set_item("offset_end", frame.offset_end)?;
     dict.set_item("caps", described.caps.as_deref())?;
     dict.set_item("video", described.video.as_ref().map(|video| video_dict(py, video)).transpose()?)?;
+    dict.set_item("audio", described.audio.as_ref().map(|audio| audio_dict(py, audio)).transpose()?)?;
     dict.set_item("crop", described.crop.map(|crop| crop_dict(py, crop)).transpose()?)?;
     let extensions = described.extensions.iter().map(|e| (e.ty, PyBytes::new(py, &e.data)));
     dict.set_item("extensions", PyList::new(py, extensions.collect::<Vec<_>>())?)?;
@@ -68,6 +71,17 @@ fn video_dict<'py>(py: Python<'py>, video: &VideoLayout) -> PyResult<Bound<'py, 
         planes.append(entry)?;
     }
     dict.set_item("planes", planes)?;
+    Ok(dict)
+}
+
+fn audio_dict<'py>(py: Python<'py>, audio: &AudioLayout) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("format", &audio.format)?;
+    dict.set_item("rate", audio.rate)?;
+    dict.set_item("channels", audio.channels)?;
+    dict.set_item("channel_mask", audio.channel_mask)?;
+    dict.set_item("samples", audio.samples)?;
+    dict.set_item("planes", PyList::new(py, &audio.planes)?)?;
     Ok(dict)
 }
 
@@ -103,12 +117,13 @@ pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> P
 fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyResult<()> {
     let times = &mut meta.times;
     match key {
-        "caps" | "video" | "kind" | "kind_number" if typed => {}
+        "caps" | "video" | "audio" | "kind" | "kind_number" if typed => {}
         // The numbers say the same, and more.
         "kind" | "clock" if numbered(value)? => {}
         "caps" => meta.caps = value.extract()?,
         "video" => meta.video = if value.is_none() { None } else { Some(layout(value)?) },
-        "kind" => meta.kind = if value.extract::<String>()? == "video" { Kind::Video } else { Kind::Bytes },
+        "audio" => meta.audio = if value.is_none() { None } else { Some(audio_layout(value)?) },
+        "kind" => meta.kind = named_kind(&value.extract::<String>()?)?,
         "kind_number" => meta.kind = Kind::from_raw(value.extract()?),
         "clock" => times.clock = named_clock(&value.extract::<String>()?)?,
         "clock_number" => times.clock = Clock::from_raw(value.extract()?),
@@ -136,6 +151,12 @@ fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyR
 /// Whether only the number is known, and not the name.
 fn numbered(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(value.extract::<String>()? == "other")
+}
+
+fn named_kind(name: &str) -> PyResult<Kind> {
+    let kinds = [Kind::Bytes, Kind::Video, Kind::Audio, Kind::Packet];
+    let found = kinds.into_iter().find(|kind| kind_name(*kind) == name);
+    found.ok_or_else(|| PyValueError::new_err("it must be one of bytes, video, audio, packet"))
 }
 
 fn named_clock(name: &str) -> PyResult<Clock> {
@@ -170,6 +191,15 @@ fn layout(value: &Bound<'_, PyAny>) -> PyResult<VideoLayout> {
     let format: String = value.get_item("format")?.extract()?;
     let (width, height) = (value.get_item("width")?.extract()?, value.get_item("height")?.extract()?);
     Ok(VideoLayout::new(format, width, height, planes).fps(numerator, denominator))
+}
+
+fn audio_layout(value: &Bound<'_, PyAny>) -> PyResult<AudioLayout> {
+    let (format, samples): (String, u64) =
+        (value.get_item("format")?.extract()?, value.get_item("samples")?.extract()?);
+    let (rate, channels) = (value.get_item("rate")?.extract()?, value.get_item("channels")?.extract()?);
+    let planes: Vec<u64> = value.get_item("planes")?.extract()?;
+    let mask = value.get_item("channel_mask")?.extract()?;
+    Ok(AudioLayout::new(format, rate, channels, samples).channel_mask(mask).planes(planes))
 }
 
 fn crop(value: &Bound<'_, PyAny>) -> PyResult<Crop> {

@@ -1,7 +1,7 @@
 //! What travels beside a frame: one versioned, little-endian block that says what the payload is and when it was taken.
 //!
 //! A block is a fixed header of 128 bytes (kind, flags, times, offsets) and entries of type, length and value (caps
-//! text, video layout, crop, private data), each padded to 8 bytes. `docs/metadata.md` has the tables; other languages
+//! text, video or audio layout, crop, private data), each padded to 8 bytes. `docs/metadata.md` has the tables; other languages
 //! need a few struct reads.
 //!
 //! - [`Meta`] owns everything and is what most programs use.
@@ -16,6 +16,7 @@
 //! they say to [`Claim`](crate::Claim), [`PublishPermit`](crate::PublishPermit), [`Producer`](crate::Producer) and
 //! [`Frame`](crate::Frame).
 
+mod audio;
 mod calls;
 mod encoded;
 mod error;
@@ -29,6 +30,7 @@ mod video;
 mod view;
 mod wire;
 
+pub use audio::{AudioLayout, AudioView};
 pub use encoded::EncodedMeta;
 pub use error::MetaError;
 pub use flags::Flags;
@@ -38,8 +40,8 @@ pub use types::{Clock, Crop, Extension, Kind, PerFrame, Times};
 pub use video::{Plane, VideoLayout, VideoView};
 pub use view::MetaView;
 pub use wire::{
-    ALIGN, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_PRIVATE, ENTRY_VIDEO, HEADER_LEN,
-    MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR,
+    ALIGN, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_PRIVATE, ENTRY_VIDEO,
+    HEADER_LEN, MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR,
 };
 
 use setters::setters;
@@ -75,6 +77,8 @@ pub struct Meta {
     pub caps: Option<String>,
     /// The layout of a video frame in the payload.
     pub video: Option<VideoLayout>,
+    /// The layout of raw audio in the payload.
+    pub audio: Option<AudioLayout>,
     /// When the frame was taken and is to be shown.
     pub times: Times,
     /// First unit (frame number, byte, sample: as the kind has it) of the frame in the producer's stream.
@@ -97,6 +101,7 @@ impl Meta {
     setters! {
         flags: Flags,
         video: Option<VideoLayout>,
+        audio: Option<AudioLayout>,
         times: Times,
         offset: Option<u64>,
         offset_end: Option<u64>,
@@ -160,6 +165,9 @@ impl Meta {
             put(&mut value, 12, crop.height.to_le_bytes());
             put_entry(&mut rest, ENTRY_CROP, &value);
         }
+        if let Some(audio) = &self.audio {
+            put_entry_with(&mut rest, ENTRY_AUDIO, audio.value_len(), |value| audio.put(value));
+        }
         for extension in &self.extensions {
             put_entry(&mut rest, extension.ty, &extension.data);
         }
@@ -201,6 +209,11 @@ impl Meta {
             entries = entries.saturating_add(1);
             add(VIDEO_LEN)?;
         }
+        if let Some(audio) = &self.audio {
+            audio.check().map_err(|why| bad(ENTRY_AUDIO, why))?;
+            entries = entries.saturating_add(1);
+            add(audio.value_len())?;
+        }
         if self.crop.is_some() {
             entries = entries.saturating_add(1);
             add(CROP_LEN)?;
@@ -234,7 +247,12 @@ impl Meta {
 /// Writes one entry with its padding to the start of `rest` and moves `rest` behind it. `encoded_len` has made sure
 /// of the room.
 fn put_entry(rest: &mut &mut [u8], ty: u16, value: &[u8]) {
-    let (Some(len), Ok(value_len)) = (entry_len(value.len()), u32::try_from(value.len())) else {
+    put_entry_with(rest, ty, value.len(), |to| to.copy_from_slice(value));
+}
+
+/// The same for a value of `len` bytes that `write` writes.
+fn put_entry_with(rest: &mut &mut [u8], ty: u16, value_len: usize, write: impl FnOnce(&mut [u8])) {
+    let (Some(len), Ok(number)) = (entry_len(value_len), u32::try_from(value_len)) else {
         return;
     };
     let Some((entry, behind)) = std::mem::take(rest).split_at_mut_checked(len) else {
@@ -244,9 +262,9 @@ fn put_entry(rest: &mut &mut [u8], ty: u16, value: &[u8]) {
     if let Some((head, body)) = entry.split_first_chunk_mut::<ENTRY_HEADER_LEN>() {
         *head = [0; ENTRY_HEADER_LEN];
         put(head, 0, ty.to_le_bytes());
-        put(head, 4, value_len.to_le_bytes());
-        if let Some((body, padding)) = body.split_at_mut_checked(value.len()) {
-            body.copy_from_slice(value);
+        put(head, 4, number.to_le_bytes());
+        if let Some((body, padding)) = body.split_at_mut_checked(value_len) {
+            write(body);
             padding.fill(0);
         }
     }

@@ -12,7 +12,11 @@ pub enum Kind {
     Bytes,
     /// One uncompressed video frame; [`Meta::video`](field@super::Meta::video) says how it lies in memory.
     Video,
-    /// A kind this version has no name for. 2 to 0x7fff belong to later versions, 0x8000 and above to applications.
+    /// A block of raw audio; [`Meta::audio`](field@super::Meta::audio) says how it lies in memory.
+    Audio,
+    /// A packet of encoded media (H.264, Opus, RTP, …), which the caps text describes.
+    Packet,
+    /// A kind this version has no name for. 4 to 0x7fff belong to later versions, 0x8000 and above to applications.
     Other(u16),
 }
 
@@ -23,6 +27,8 @@ impl Kind {
         match self {
             Self::Bytes => 0,
             Self::Video => 1,
+            Self::Audio => 2,
+            Self::Packet => 3,
             Self::Other(raw) => raw,
         }
     }
@@ -33,6 +39,8 @@ impl Kind {
         match raw {
             0 => Self::Bytes,
             1 => Self::Video,
+            2 => Self::Audio,
+            3 => Self::Packet,
             raw => Self::Other(raw),
         }
     }

@@ -3,8 +3,8 @@
 use super::error::MetaError;
 use super::format::{PlaneExtent, plane_extents};
 use super::wire::{
-    ENTRY_VIDEO, VIDEO_AT_FORMAT, VIDEO_AT_FPS_D, VIDEO_AT_FPS_N, VIDEO_AT_HEIGHT, VIDEO_AT_PLANE,
-    VIDEO_AT_PLANES, VIDEO_AT_WIDTH, VIDEO_FORMAT_LEN, VIDEO_LEN, VIDEO_MAX_PLANES, VIDEO_PLANE_LEN, get_u32,
+    ENTRY_VIDEO, FORMAT_NAME_LEN, VIDEO_AT_FORMAT, VIDEO_AT_FPS_D, VIDEO_AT_FPS_N, VIDEO_AT_HEIGHT,
+    VIDEO_AT_PLANE, VIDEO_AT_PLANES, VIDEO_AT_WIDTH, VIDEO_LEN, VIDEO_MAX_PLANES, VIDEO_PLANE_LEN, get_u32,
     get_u64, put,
 };
 
@@ -99,7 +99,7 @@ impl VideoLayout {
         let planes = self.planes.len().min(VIDEO_MAX_PLANES);
         put(value, VIDEO_AT_PLANES, (planes as u32).to_le_bytes());
         let name = self.format.as_bytes();
-        for (to, from) in value.iter_mut().skip(VIDEO_AT_FORMAT).take(VIDEO_FORMAT_LEN).zip(name) {
+        for (to, from) in value.iter_mut().skip(VIDEO_AT_FORMAT).take(FORMAT_NAME_LEN).zip(name) {
             *to = *from;
         }
         let (_, area) = value.split_at_mut(VIDEO_AT_PLANE);
@@ -193,7 +193,7 @@ impl<'a> VideoView<'a> {
         let fps = (number(VIDEO_AT_FPS_N), number(VIDEO_AT_FPS_D));
         let plane_count = usize::try_from(number(VIDEO_AT_PLANES)).unwrap_or(usize::MAX);
         let (_, name) = value.split_at(VIDEO_AT_FORMAT);
-        let name = name.get(..VIDEO_FORMAT_LEN).unwrap_or(name);
+        let name = name.get(..FORMAT_NAME_LEN).unwrap_or(name);
         let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
         let format = str::from_utf8(name).map_err(|_| bad("its format name is not ASCII"))?;
         check(format, width, height, plane_count, fps).map_err(bad)?;
@@ -208,7 +208,7 @@ impl<'a> VideoView<'a> {
 }
 
 fn check(format: &str, width: u32, height: u32, planes: usize, fps: (u32, u32)) -> Result<(), &'static str> {
-    if format.is_empty() || format.len() > VIDEO_FORMAT_LEN {
+    if format.is_empty() || format.len() > FORMAT_NAME_LEN {
         return Err("its format name has not 1 to 24 characters");
     }
     if !format.bytes().all(|byte| byte.is_ascii_graphic()) {

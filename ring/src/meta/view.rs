@@ -1,10 +1,13 @@
 //! A block read in place.
 
+use super::audio::AudioView;
 use super::error::MetaError;
 use super::header::MetaHeader;
 use super::types::{Crop, Extension, Kind, PerFrame};
 use super::video::VideoView;
-use super::wire::{CROP_LEN, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, RawEntries, get_u32};
+use super::wire::{
+    CROP_LEN, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, RawEntries, get_u32,
+};
 use super::{Flags, Meta, Times};
 
 /// A metadata block, checked once and read in place: nothing is copied or allocated.
@@ -29,6 +32,7 @@ pub struct MetaView<'a> {
     header: MetaHeader<'a>,
     caps: Option<&'a str>,
     video: Option<VideoView<'a>>,
+    audio: Option<AudioView<'a>>,
     crop: Option<Crop>,
 }
 
@@ -47,12 +51,13 @@ impl<'a> MetaView<'a> {
 
     /// Checks and reads the entries behind `header`.
     pub(super) fn with_header(header: MetaHeader<'a>) -> Result<Self, MetaError> {
-        let mut view = Self { header, caps: None, video: None, crop: None };
+        let mut view = Self { header, caps: None, video: None, audio: None, crop: None };
         for entry in RawEntries::new(header.as_bytes(), header.entries_at()) {
             let entry = entry?;
             let again = match entry.ty {
                 ENTRY_CAPS => view.caps.replace(read_caps(entry.value, entry.at)?).is_some(),
                 ENTRY_VIDEO => view.video.replace(VideoView::read(entry.value, entry.at)?).is_some(),
+                ENTRY_AUDIO => view.audio.replace(AudioView::read(entry.value, entry.at)?).is_some(),
                 ENTRY_CROP => view.crop.replace(read_crop(entry.value, entry.at)?).is_some(),
                 _ => false,
             };
@@ -117,6 +122,12 @@ impl<'a> MetaView<'a> {
         self.video.as_ref()
     }
 
+    /// The layout of raw audio in the payload. Call [`AudioView::fits`] before touching the payload by it.
+    #[must_use]
+    pub fn audio(&self) -> Option<&AudioView<'a>> {
+        self.audio.as_ref()
+    }
+
     /// The visible part of the video frame. Not checked against its size: see [`Crop::within`].
     #[must_use]
     pub fn crop(&self) -> Option<Crop> {
@@ -152,6 +163,7 @@ impl<'a> MetaView<'a> {
             flags,
             caps: self.caps.map(str::to_owned),
             video: self.video.as_ref().map(VideoView::to_layout),
+            audio: self.audio.as_ref().map(AudioView::to_layout),
             times,
             offset,
             offset_end,
@@ -163,7 +175,7 @@ impl<'a> MetaView<'a> {
 
 /// Whether entries of this type have a field of their own in [`Meta`].
 pub(super) fn has_field(ty: u16) -> bool {
-    matches!(ty, ENTRY_CAPS | ENTRY_VIDEO | ENTRY_CROP)
+    matches!(ty, ENTRY_CAPS | ENTRY_VIDEO | ENTRY_CROP | ENTRY_AUDIO)
 }
 
 /// What a caps text may not hold, in either direction: C readers would see the rest cut off.

@@ -26,6 +26,8 @@ pub const ENTRY_CAPS: u16 = 1;
 pub const ENTRY_VIDEO: u16 = 2;
 /// Entry with the crop rectangle.
 pub const ENTRY_CROP: u16 = 3;
+/// Entry with the audio layout.
+pub const ENTRY_AUDIO: u16 = 4;
 /// First entry type for applications' own data.
 pub const ENTRY_PRIVATE: u16 = 0x8000;
 
@@ -60,6 +62,9 @@ pub(super) const HAS_LATENCY: u32 = 1 << 4;
 pub(super) const HAS_OFFSET: u32 = 1 << 5;
 pub(super) const HAS_OFFSET_END: u32 = 1 << 6;
 
+/// Bytes that a format's name has at most.
+pub(super) const FORMAT_NAME_LEN: usize = 24;
+
 // The value of a video entry.
 pub(super) const VIDEO_LEN: usize = 112;
 pub(super) const VIDEO_AT_WIDTH: usize = 0;
@@ -68,13 +73,25 @@ pub(super) const VIDEO_AT_FPS_N: usize = 8;
 pub(super) const VIDEO_AT_FPS_D: usize = 12;
 pub(super) const VIDEO_AT_PLANES: usize = 16;
 pub(super) const VIDEO_AT_FORMAT: usize = 24;
-pub(super) const VIDEO_FORMAT_LEN: usize = 24;
 pub(super) const VIDEO_AT_PLANE: usize = 48;
 pub(super) const VIDEO_PLANE_LEN: usize = 16;
 pub(super) const VIDEO_MAX_PLANES: usize = 4;
 
 const _: () = assert!(VIDEO_AT_PLANE + VIDEO_MAX_PLANES * VIDEO_PLANE_LEN == VIDEO_LEN);
-const _: () = assert!(VIDEO_AT_FORMAT + VIDEO_FORMAT_LEN == VIDEO_AT_PLANE);
+const _: () = assert!(VIDEO_AT_FORMAT + FORMAT_NAME_LEN == VIDEO_AT_PLANE);
+
+// The value of an audio entry; one offset for each channel follows if it is planar.
+pub(super) const AUDIO_AT_RATE: usize = 0;
+pub(super) const AUDIO_AT_CHANNELS: usize = 4;
+pub(super) const AUDIO_AT_MASK: usize = 8;
+pub(super) const AUDIO_AT_SAMPLES: usize = 16;
+pub(super) const AUDIO_AT_LAYOUT: usize = 24;
+pub(super) const AUDIO_AT_FORMAT: usize = 32;
+pub(super) const AUDIO_AT_PLANE: usize = 56;
+pub(super) const AUDIO_PLANE_LEN: usize = 8;
+pub(super) const AUDIO_MAX_CHANNELS: u32 = 1024;
+
+const _: () = assert!(AUDIO_AT_FORMAT + FORMAT_NAME_LEN == AUDIO_AT_PLANE);
 
 // The value of a crop entry.
 pub(super) const CROP_LEN: usize = 16;

@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use shmflow::meta::{
-    ALIGN, Clock, Crop, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_VIDEO, Flags,
-    HEADER_LEN, Kind, MAGIC, Meta, MetaError, PerFrame, Plane, Times, VERSION_MAJOR, VERSION_MINOR,
-    VideoLayout,
+    ALIGN, AudioLayout, Clock, Crop, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING,
+    ENTRY_VIDEO, Flags, HEADER_LEN, Kind, MAGIC, Meta, MetaError, PerFrame, Plane, Times, VERSION_MAJOR,
+    VERSION_MINOR, VideoLayout,
 };
 
 fn document() -> String {
@@ -154,8 +154,13 @@ fn every_entry_lies_where_the_document_says() {
 
     let types: Vec<_> =
         table("### Entry types", 0).iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    let known =
-        [(ENTRY_PADDING, "padding"), (ENTRY_CAPS, "caps"), (ENTRY_VIDEO, "video"), (ENTRY_CROP, "crop")];
+    let known = [
+        (ENTRY_PADDING, "padding"),
+        (ENTRY_CAPS, "caps"),
+        (ENTRY_VIDEO, "video"),
+        (ENTRY_CROP, "crop"),
+        (ENTRY_AUDIO, "audio"),
+    ];
     assert_eq!(types, known.map(|(ty, name)| (ty.to_string(), name.to_owned())));
     // The numbers set aside are carried like any other unknown entry.
     for row in table("### Entry types", 1) {
@@ -200,6 +205,25 @@ fn every_field_of_video_layout_and_crop_lies_where_the_document_says() {
 }
 
 #[test]
+fn every_field_of_an_audio_layout_lies_where_the_document_says() {
+    let layout = AudioLayout::new("24_characters_of_a_name_", SHORT, 3, NUMBER).channel_mask(NUMBER + 1);
+    let value = only_entry(&Meta::default().audio(layout.clone()))[ENTRY_HEADER_LEN..].to_vec();
+    let audio = fields("### Audio layout", 0, value.len());
+    assert_eq!(at(&value, &audio, "rate"), SHORT.to_le_bytes());
+    assert_eq!(at(&value, &audio, "channels"), 3_u32.to_le_bytes());
+    assert_eq!(at(&value, &audio, "channel_mask"), (NUMBER + 1).to_le_bytes());
+    assert_eq!(at(&value, &audio, "samples"), NUMBER.to_le_bytes());
+    assert_eq!(at(&value, &audio, "layout"), 0_u32.to_le_bytes());
+    assert_eq!(at(&value, &audio, "reserved"), [0; 4]);
+    assert_eq!(at(&value, &audio, "format"), layout.format.as_bytes());
+    let planar =
+        only_entry(&Meta::default().audio(layout.planes([7, 8, NUMBER])))[ENTRY_HEADER_LEN..].to_vec();
+    assert_eq!(at(&planar, &audio, "layout"), 1_u32.to_le_bytes());
+    let offsets: Vec<u8> = [7, 8, NUMBER].iter().flat_map(|offset| offset.to_le_bytes()).collect();
+    assert_eq!(planar[value.len()..], offsets);
+}
+
+#[test]
 fn flags_kinds_and_clocks_have_the_numbers_of_the_document() {
     let numbered = |heading| -> Vec<(u32, String)> {
         table(heading, 0).iter().map(|row| (row[0].parse().unwrap(), row[1].clone())).collect()
@@ -210,7 +234,7 @@ fn flags_kinds_and_clocks_have_the_numbers_of_the_document() {
     for (number, name) in numbered("### Kinds") {
         assert_eq!(name_of(format!("{:?}", Kind::from_raw(number as u16))), name);
     }
-    assert_eq!(Kind::from_raw(numbered("### Kinds").len() as u16), Kind::Other(2));
+    assert_eq!(Kind::from_raw(numbered("### Kinds").len() as u16), Kind::Other(4));
     for (number, name) in numbered("### Clocks") {
         assert_eq!(name_of(format!("{:?}", Clock::from_raw(number as u16))), name);
     }
@@ -251,6 +275,7 @@ fn the_c_structures_have_the_offsets_of_the_tables() {
         ("video", "### Video layout", 0, 112),
         ("plane", "### Video layout", 1, 16),
         ("crop", "### Crop rectangle", 0, 16),
+        ("audio", "### Audio layout", 0, 56),
     ] {
         source += &format!("_Static_assert(sizeof(struct shmflow_meta_{name}) == {len}, \"{name}\");\n");
         for Field { at, size, name: field } in fields(heading, n, len) {

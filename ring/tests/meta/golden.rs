@@ -48,6 +48,8 @@ fn describe(meta: &Meta) -> Value {
     let kind = match meta.kind {
         Kind::Bytes => "bytes",
         Kind::Video => "video",
+        Kind::Audio => "audio",
+        Kind::Packet => "packet",
         _ => "other",
     };
     let clock = match meta.times.clock {
@@ -80,6 +82,14 @@ fn describe(meta: &Meta) -> Value {
             "fps": [video.fps.0, video.fps.1],
             "planes": video.planes.iter().map(|plane| json!({"offset": plane.offset, "stride": plane.stride}))
                 .collect::<Vec<_>>(),
+        })),
+        "audio": meta.audio.as_ref().map(|audio| json!({
+            "format": audio.format,
+            "rate": audio.rate,
+            "channels": audio.channels,
+            "channel_mask": audio.channel_mask,
+            "samples": audio.samples,
+            "planes": audio.planes,
         })),
         "crop": meta.crop.map(|crop| json!({"x": crop.x, "y": crop.y, "width": crop.width, "height": crop.height})),
         "extensions": meta.extensions.iter().map(|extension| json!({"type": extension.ty, "hex": hex(&extension.data)}))

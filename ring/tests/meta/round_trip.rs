@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use shmflow::meta::{
-    ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, EncodedMeta, Extension, Flags, Kind, MAX_ENTRIES,
-    Meta, MetaError, MetaView, Plane, VideoLayout,
+    AudioLayout, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_PADDING, ENTRY_VIDEO, EncodedMeta, Extension,
+    Flags, Kind, MAX_ENTRIES, Meta, MetaError, MetaView, Plane, VideoLayout,
 };
 
 use super::strategies::{meta, per_frame};
@@ -24,6 +24,7 @@ proptest! {
         prop_assert_eq!(view.caps(), meta.caps.as_deref());
         prop_assert_eq!(view.crop(), meta.crop);
         prop_assert_eq!(view.video().map(|video| video.to_layout()), meta.video.clone());
+        prop_assert_eq!(view.audio().map(|audio| audio.to_layout()), meta.audio.clone());
         let extensions = view.extensions().map(|(ty, data)| Extension::new(ty, data));
         prop_assert_eq!(extensions.collect::<Vec<_>>(), meta.extensions);
     }
@@ -70,8 +71,8 @@ proptest! {
         let (one_block, later_block, other_block) = (one.to_vec()?, later.to_vec()?, other.to_vec()?);
         let entries = MetaView::parse(&one_block)?.entry_bytes();
         prop_assert_eq!(entries, MetaView::parse(&later_block)?.entry_bytes());
-        let same = (&one.caps, &one.video, &one.crop, &one.extensions)
-            == (&other.caps, &other.video, &other.crop, &other.extensions);
+        let same = (&one.caps, &one.video, &one.audio, &one.crop, &one.extensions)
+            == (&other.caps, &other.video, &other.audio, &other.crop, &other.extensions);
         prop_assert_eq!(entries == MetaView::parse(&other_block)?.entry_bytes(), same);
     }
 }
@@ -106,9 +107,24 @@ fn what_a_block_cannot_say_is_refused_when_writing() {
     refused_video(&|video| video.planes = vec![Plane::default(); 5]);
     refused_video(&|video| video.fps = (30, 0));
 
+    let refused_audio = |change: &dyn Fn(&mut AudioLayout)| {
+        let error = refused(&|meta| {
+            let mut audio = AudioLayout::new("S16LE", 48_000, 2, 240);
+            change(&mut audio);
+            meta.audio = Some(audio);
+        });
+        assert!(matches!(error, MetaError::BadEntry { ty: ENTRY_AUDIO, at: 0, .. }), "{error}");
+    };
+    refused_audio(&|audio| audio.format = String::new());
+    refused_audio(&|audio| audio.format = "25_characters_are_too_many".into());
+    refused_audio(&|audio| audio.rate = 0);
+    refused_audio(&|audio| audio.channels = 0);
+    refused_audio(&|audio| audio.channels = 1025);
+    refused_audio(&|audio| audio.planes = vec![0; 3]);
+
     let error = refused(&|meta| meta.caps = Some("video/x-raw\0".into()));
     assert!(matches!(error, MetaError::BadEntry { ty: ENTRY_CAPS, .. }), "{error}");
-    for ty in [ENTRY_PADDING, ENTRY_CAPS, ENTRY_VIDEO, ENTRY_CROP] {
+    for ty in [ENTRY_PADDING, ENTRY_CAPS, ENTRY_VIDEO, ENTRY_CROP, ENTRY_AUDIO] {
         let error = refused(&|meta| meta.extensions.push(Extension::new(ty, [])));
         assert_eq!(error, MetaError::ReservedType { ty });
     }

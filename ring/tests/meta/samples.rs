@@ -1,6 +1,6 @@
 //! Blocks as real programs write them; the golden files hold each of them.
 
-use shmflow::meta::{Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout};
+use shmflow::meta::{AudioLayout, Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout};
 
 /// Name of the golden file, and what it holds.
 pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
@@ -11,6 +11,9 @@ pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
         ("i420_interlaced", i420_interlaced()),
         ("bottom_up", bottom_up()),
         ("h264_caps_only", h264_caps_only()),
+        ("audio_stereo", audio_stereo()),
+        ("audio_planar", audio_planar()),
+        ("packet", packet()),
         ("extremes", extremes()),
         ("private", private()),
     ]
@@ -72,6 +75,28 @@ fn h264_caps_only() -> Meta {
         .times(Times::default().pts(80_000_000).dts(40_000_000).clock(Clock::Realtime))
 }
 
+fn audio_stereo() -> Meta {
+    Meta::new(Kind::Audio)
+        .caps("audio/x-raw, format=S16LE, layout=interleaved, rate=48000, channels=2, channel-mask=(bitmask)0x3")
+        .audio(AudioLayout::new("S16LE", 48_000, 2, 240).channel_mask(3))
+        .times(Times::default().capture_ns(1_000_000_000).clock(Clock::Monotonic).pts(5_000_000).duration(5_000_000))
+        .offset(240)
+        .offset_end(480)
+}
+
+fn audio_planar() -> Meta {
+    Meta::new(Kind::Audio)
+        .caps("audio/x-raw, format=F32LE, layout=non-interleaved, rate=44100, channels=3")
+        .audio(AudioLayout::new("F32LE", 44_100, 3, 64).planes([0, 256, 512]))
+}
+
+fn packet() -> Meta {
+    Meta::new(Kind::Packet)
+        .flags(Flags::DELTA_UNIT | Flags::MARKER)
+        .caps("video/x-h264, stream-format=avc, alignment=au, codec_data=(buffer)01640028ffe1")
+        .times(Times::default().pts(80_000_000).dts(40_000_000))
+}
+
 fn extremes() -> Meta {
     let planes = [Plane { offset: u64::MAX, stride: i32::MIN }; 4];
     let times = Times::default()
@@ -100,6 +125,16 @@ fn private() -> Meta {
         .extension(0x8001, b"exposure=12ms")
         .extension(0x8001, b"gain=4")
         .extension(5, [1, 2, 3, 4, 5, 6, 7, 8])
+}
+
+/// The value of an audio entry with so many planes.
+fn audio_value(rate: u32, channels: u32, layout: u32, planes: usize) -> Vec<u8> {
+    let mut value = vec![0; 56 + 8 * planes];
+    value[..4].copy_from_slice(&rate.to_le_bytes());
+    value[4..8].copy_from_slice(&channels.to_le_bytes());
+    value[24..28].copy_from_slice(&layout.to_le_bytes());
+    value[32..37].copy_from_slice(b"S16LE");
+    value
 }
 
 /// Blocks of versions to come, and what this version makes of them.
@@ -200,6 +235,11 @@ pub(crate) fn faulty() -> Vec<(&'static str, Vec<u8>)> {
         ("bad_video_no_format", edit(video_at + 24, &[0])),
         ("bad_video_format", edit(video_at + 24, b"BG x")),
         ("bad_crop_short", append(entry(3, &[0; 15]))),
+        ("bad_audio_short", append(entry(4, &[1; 55]))),
+        ("bad_audio_planes", append(entry(4, &audio_value(48_000, 3, 1, 2)))),
+        ("bad_audio_layout", append(entry(4, &audio_value(48_000, 1, 2, 1)))),
+        ("bad_audio_channels", append(entry(4, &audio_value(48_000, 1025, 0, 0)))),
+        ("bad_audio_rate", append(entry(4, &audio_value(0, 1, 0, 0)))),
         ("bad_too_many_entries", header(entry(0x8000, &[]).repeat(257))),
     ]
 }

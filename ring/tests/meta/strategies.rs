@@ -3,10 +3,18 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use shmflow::meta::{Clock, Crop, Extension, Flags, Kind, Meta, PerFrame, Plane, Times, VideoLayout};
+use shmflow::meta::{
+    AudioLayout, Clock, Crop, Extension, Flags, Kind, Meta, PerFrame, Plane, Times, VideoLayout,
+};
 
 pub(crate) fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Bytes), Just(Kind::Video), any::<u16>().prop_map(Kind::from_raw)]
+    prop_oneof![
+        Just(Kind::Bytes),
+        Just(Kind::Video),
+        Just(Kind::Audio),
+        Just(Kind::Packet),
+        any::<u16>().prop_map(Kind::from_raw)
+    ]
 }
 
 fn clock() -> impl Strategy<Value = Clock> {
@@ -56,19 +64,34 @@ pub(crate) fn video() -> impl Strategy<Value = VideoLayout> {
     )
 }
 
+pub(crate) fn audio() -> impl Strategy<Value = AudioLayout> {
+    let format = prop_oneof![
+        prop::sample::select(vec!["S8", "S16LE", "S24_32BE", "F64LE"]).prop_map(str::to_owned),
+        "[!-~]{1,24}",
+    ];
+    let samples = prop_oneof![any::<u64>(), 0..5000_u64];
+    (format, 1..=u32::MAX, 1..=64_u32, any::<u64>(), samples, any::<bool>(), any::<u64>()).prop_map(
+        |(format, rate, channels, mask, samples, planar, first)| {
+            let planes = (0..u64::from(channels)).map(|n| first.wrapping_add(n)).filter(|_| planar);
+            AudioLayout::new(format, rate, channels, samples).channel_mask(mask).planes(planes)
+        },
+    )
+}
+
 fn crop() -> impl Strategy<Value = Crop> {
     any::<(u32, u32, u32, u32)>().prop_map(|(x, y, width, height)| Crop { x, y, width, height })
 }
 
 fn extension() -> impl Strategy<Value = Extension> {
-    (4..=u16::MAX, vec(any::<u8>(), 0..40)).prop_map(|(ty, data)| Extension::new(ty, data))
+    (5..=u16::MAX, vec(any::<u8>(), 0..40)).prop_map(|(ty, data)| Extension::new(ty, data))
 }
 
 pub(crate) fn meta() -> impl Strategy<Value = Meta> {
     let caps = option::of("[^\0]{0,200}");
-    (kind(), per_frame(), caps, option::of(video()), option::of(crop()), vec(extension(), 0..6)).prop_map(
-        |(kind, frame, caps, video, crop, extensions)| {
-            let mut meta = Meta::new(kind).video(video).crop(crop);
+    let layouts = (option::of(video()), option::of(audio()), option::of(crop()));
+    (kind(), per_frame(), caps, layouts, vec(extension(), 0..6)).prop_map(
+        |(kind, frame, caps, (video, audio, crop), extensions)| {
+            let mut meta = Meta::new(kind).video(video).audio(audio).crop(crop);
             (meta.caps, meta.extensions) = (caps, extensions);
             meta.set_per_frame(&frame);
             meta
