@@ -1,5 +1,5 @@
-//! What a consumer may ask to be told instead of waiting or copying: that no producer is left, and that a frame could
-//! only be copied.
+//! What a consumer may ask for: to be told, instead of waiting or copying, that no producer is left and that a frame could
+//! only be copied; and a key frame.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
@@ -164,4 +164,30 @@ fn copies_begin_where_leases_do_and_say_why_they_are() {
         }
         assert_eq!(&*reader.recv().unwrap(), vec![8; len]);
     }
+}
+
+#[test]
+#[ignore = "a role of another test"]
+fn role_of_an_encoder() {
+    let Some(dir) = role::dir() else { return };
+    let producer = Producer::builder("t").dir(&dir).perms(0o644).open().unwrap();
+    let (mut events, before) = (producer.events(), producer.key_frame_requests());
+    role::say("there");
+    while producer.key_frame_requests() == before {
+        events = producer.wait_event(events, None, &shmflow::CancelToken::new()).unwrap();
+    }
+    producer.write(b"key").unwrap();
+    role::heard();
+}
+
+#[test]
+fn a_consumer_that_asks_for_a_key_frame_wakes_the_producer() {
+    let dir = Dir::new();
+    let mut encoder = Role::start("role_of_an_encoder", &dir);
+    assert_eq!(encoder.read_reply(), "there");
+    let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    let reader = Consumer::builder("t").dir(&dir).read_only(true).open().unwrap();
+    assert!(!reader.request_key_frame().unwrap(), "it may not write, and says so");
+    assert!(consumer.request_key_frame().unwrap());
+    assert_eq!(&*consumer.recv_timeout(LONG).unwrap(), b"key");
 }

@@ -4,6 +4,7 @@ mod arrival;
 mod builder;
 mod copy_reason;
 mod frame;
+mod key_frame;
 mod place;
 mod poll_fd;
 mod pool;

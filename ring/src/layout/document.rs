@@ -40,7 +40,7 @@ fn the_document_gives_the_offsets_of_the_code() {
     let code = BTreeMap::from([
         (
             "peers: Header at 0",
-            offsets!(peers::Header: magic, version, flags, removed, epoch, generation, active, sleepers, events, watchers,
+            offsets!(peers::Header: magic, version, flags, removed, epoch, generation, active, sleepers, events, watchers, key_requests,
                 ended, primary, exclusive, last_producer),
         ),
         (

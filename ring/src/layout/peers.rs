@@ -40,12 +40,14 @@ pub(crate) struct Header {
     pub(crate) sleepers: AtomicU64,
     _pad2: [AtomicU64; 7],
 
-    /// Futex word for producers that watch participants join, leave, and change their accepted caps.
+    /// Futex word for producers that watch participants join, leave, change their accepted caps, and ask for key frames.
     pub(crate) events: AtomicU32,
     _pad3: AtomicU32,
     /// One bit per producer that watches it.
     pub(crate) watchers: AtomicU64,
-    _pad4: [AtomicU64; 6],
+    /// Counts requests for a key frame.
+    pub(crate) key_requests: AtomicU64,
+    _pad4: [AtomicU64; 5],
 
     /// Low 48 bits: the last producer to go ended the stream before this sequence, or 0. High 16 bits: how often
     /// producers came and went, so that whoever reaps one late does not overwrite what happened since.

@@ -1,7 +1,7 @@
 //! What a producer, its claims and its published frames share.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -47,6 +47,8 @@ pub(super) struct Inner {
     orphaned: AtomicBool,
     /// Threads that watch for participants that come and go.
     pub(super) watching: Mutex<usize>,
+    /// The history of epochs to come; 0 for what it is now.
+    pub(super) history: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Inner {
             opened,
             orphaned,
             watching,
+            history: AtomicU32::new(0),
         })
     }
 
@@ -322,7 +325,11 @@ impl Inner {
             Some(GeometryRequest {
                 depth: new_depth,
                 spare_slots,
-                history: if whole { new_depth } else { geometry.history.min(new_depth) },
+                history: match self.history.load(Relaxed) {
+                    0 if whole => new_depth,
+                    0 => geometry.history.min(new_depth),
+                    history => history.min(new_depth),
+                },
                 // By a quarter at least, so that slowly growing frames do not make an epoch each.
                 slot_capacity: if slot_capacity > geometry.slot_capacity {
                     slot_capacity.max(step)

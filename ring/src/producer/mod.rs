@@ -132,6 +132,13 @@ impl Producer {
         self.inner.resize(slot_capacity as u64, depth)
     }
 
+    /// Has the epochs to come keep so many of the newest frames for consumers that join late (as many as they are deep, if
+    /// that is less): for a producer that learns only later what it publishes. The present one stays as it is: call this
+    /// before [`grow`](Self::grow) or [`resize`](Self::resize).
+    pub fn set_history(&self, frames: u32) {
+        self.inner.history.store(frames.max(1), Relaxed);
+    }
+
     /// The geometry of the ring now in use.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
@@ -167,10 +174,19 @@ impl Producer {
         registered.map(|id| ConsumerInfo::read(peers, id)).collect()
     }
 
-    /// A counter that changes whenever a participant joins, leaves or changes its accepted caps.
+    /// A counter that changes whenever a participant joins, leaves, changes its accepted caps or asks for a key frame.
     #[must_use]
     pub fn events(&self) -> u32 {
         self.inner.member.peers.header().events.load(SeqCst)
+    }
+
+    /// How often a consumer has asked for a key frame, ever, on this topic: see
+    /// [`Consumer::request_key_frame`](crate::Consumer::request_key_frame). A producer of an encoded stream compares it with
+    /// what it saw before, whenever [`events`](Self::events) has changed, and has its encoder make a key frame: once in half
+    /// a second, say, however many ask.
+    #[must_use]
+    pub fn key_frame_requests(&self) -> u64 {
+        self.inner.member.peers.header().key_requests.load(SeqCst)
     }
 
     /// Sleeps until [`events`](Self::events) is no longer `last`, for at most `timeout` (`None`: for ever) or until
