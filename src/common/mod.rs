@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub(crate) mod audio;
+pub(crate) mod caps_text;
 pub(crate) mod clock;
+pub(crate) mod content;
 pub(crate) mod counter;
 pub(crate) mod cut;
 pub(crate) mod enums;
@@ -12,6 +15,7 @@ pub(crate) mod formats;
 pub(crate) mod histogram;
 pub(crate) mod layout;
 pub(crate) mod messages;
+pub(crate) mod misfit;
 pub(crate) mod settings;
 pub(crate) mod timing;
 pub(crate) mod validate;

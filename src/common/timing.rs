@@ -18,6 +18,8 @@ use super::clock::{MAX_NS, RunningClock};
 
 /// The most latency that a producer may state; a jitter buffer or an encoder's look-ahead takes seconds, not minutes.
 const MAX_LATENCY_NS: u64 = 60_000_000_000;
+/// The most between decoding and showing: sixteen pictures of two a second.
+const MAX_REORDER_NS: u64 = 8_000_000_000;
 /// A frame that is so much later than its producer's latency allows is dropped by displays as a rule (20 ms for their own
 /// work, and 20 ms of lateness).
 const TOLERANCE_NS: i128 = 40_000_000;
@@ -33,25 +35,47 @@ const PRODUCERS: usize = 8;
 /// What a frame says of its times, as far as it can be true.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FrameTimes {
-    /// On `CLOCK_MONOTONIC`.
+    /// On `CLOCK_MONOTONIC`; of a packet that says when it is decoded, that much earlier, or later, than its capture.
     pub(crate) capture_ns: Option<u64>,
-    /// In the producer's own stream.
+    /// In the producer's own stream, likewise.
     pub(crate) pts_ns: Option<u64>,
     pub(crate) duration_ns: Option<u64>,
     /// Of the producer's pipeline.
     pub(crate) latency_ns: u64,
+    /// How much later it is shown than decoded, in nanoseconds: packets come in the order of decoding. `None` if it does not
+    /// say when it is decoded.
+    pub(crate) reorder_ns: Option<i64>,
+    /// Whether it says when it is shown.
+    pub(crate) has_pts: bool,
 }
 
 impl FrameTimes {
-    /// Of a frame's metadata, which may say anything.
-    pub(crate) fn of(times: &Times) -> Self {
+    /// Of a frame's metadata, which may say anything. The order of what is to be `decoded` is that of decoding.
+    pub(crate) fn of(times: &Times, decoded: bool) -> Self {
         let known = |time: Option<u64>| time.filter(|ns| *ns <= MAX_NS);
+        let (pts, dts) = (known(times.pts), known(times.dts));
+        // Without a time to be shown at, what is said of the capture is of the decoding.
+        let reorder =
+            dts.filter(|_| decoded).map(|dts| pts.map_or(0, |pts| pts.cast_signed() - dts.cast_signed()));
+        let reorder_ns = reorder.filter(|ns| ns.unsigned_abs() <= MAX_REORDER_NS);
+        let earlier = |time: u64| time.saturating_sub_signed(reorder_ns.unwrap_or(0));
         Self {
-            capture_ns: known(times.capture_ns).filter(|_| times.clock == Clock::Monotonic),
-            pts_ns: known(times.pts),
+            capture_ns: known(times.capture_ns).filter(|_| times.clock == Clock::Monotonic).map(earlier),
+            pts_ns: pts.map(earlier).or(dts),
+            reorder_ns,
+            has_pts: pts.is_some(),
             duration_ns: known(times.duration),
             latency_ns: times.latency_ns.unwrap_or(0).min(MAX_LATENCY_NS),
         }
+    }
+}
+
+impl FrameTimes {
+    /// When the buffer is shown and decoded, which is `placed` at this running time.
+    pub(crate) fn of_buffer(&self, placed: Option<u64>) -> (Option<u64>, Option<u64>) {
+        let Some((placed, reorder)) = placed.zip(self.reorder_ns) else { return (placed, None) };
+        let pts = self.has_pts.then(|| placed.saturating_add_signed(reorder));
+        (pts, Some(placed))
     }
 }
 

@@ -50,9 +50,21 @@ pub(crate) fn perms(perms: u32) -> Result<(), String> {
 /// # Errors
 /// A sentence that names the property and the bounds.
 pub(crate) fn slots(max_buffers: u32, history: u32, spare_slots: u32, max_depth: u32) -> Result<(), String> {
+    if max_depth > MAX_SLOTS {
+        return Err(format!("max-depth={max_depth} is out of range: it must be at most {MAX_SLOTS}."));
+    }
+    // Left to the sink, the depth is as large as these need it.
+    for (name, value) in [("history", history), ("spare-slots", spare_slots)] {
+        if max_buffers == 0 && value >= MAX_SLOTS {
+            return Err(format!("{name}={value} is out of range: it must be less than {MAX_SLOTS}."));
+        }
+    }
+    if max_buffers == 0 {
+        return Ok(());
+    }
     if !(MIN_SLOTS..=MAX_SLOTS).contains(&max_buffers) {
         return Err(format!(
-            "max-buffers={max_buffers} is out of range: it must be {MIN_SLOTS} to {MAX_SLOTS}."
+            "max-buffers={max_buffers} is out of range: it must be {MIN_SLOTS} to {MAX_SLOTS}, or 0 for what suits the stream."
         ));
     }
     if history > max_buffers {
@@ -64,9 +76,6 @@ pub(crate) fn slots(max_buffers: u32, history: u32, spare_slots: u32, max_depth:
         return Err(format!(
             "spare-slots={spare_slots} leaves no slot for consumers: max-buffers is {max_buffers}. Lower spare-slots or raise max-buffers."
         ));
-    }
-    if max_depth > MAX_SLOTS {
-        return Err(format!("max-depth={max_depth} is out of range: it must be at most {MAX_SLOTS}."));
     }
     Ok(())
 }
@@ -90,6 +99,8 @@ mod tests {
     #[test]
     fn slot_numbers_are_checked_against_each_other() {
         assert_eq!(slots(8, 1, 2, 64), Ok(()));
+        assert_eq!(slots(0, 100, 20, 64), Ok(()));
+        assert!(slots(0, 5000, 2, 64).is_err_and(|m| m.contains("history=5000")));
         assert!(slots(2, 1, 0, 64).is_err_and(|m| m.contains("max-buffers=2")));
         assert!(slots(8, 9, 2, 64).is_err_and(|m| m.contains("history=9")));
         assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("spare-slots=4")));

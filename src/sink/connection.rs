@@ -15,8 +15,8 @@ use shmflow::{Error, OverflowPolicy, Producer, ProducerMode as RingMode};
 use crate::common::cut::Part;
 use crate::common::enums::{LeakyType, ProducerMode};
 use crate::common::lock;
-use crate::common::validate::MIN_SLOTS;
 
+use super::depth::{Size, Wanted};
 use super::pool::Slots;
 use super::settings::Settings;
 use super::stats::Stats;
@@ -81,16 +81,6 @@ pub(super) struct Connection {
     hopeless: AtomicBool,
 }
 
-/// How large the ring may be and is wanted.
-#[derive(Debug)]
-struct Size {
-    depth: AtomicU32,
-    max_depth: AtomicU32,
-    /// Bytes; 0 is no limit.
-    max_bytes: u64,
-    spare_slots: u32,
-}
-
 /// What became of a frame.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -109,17 +99,12 @@ pub(super) enum Outcome {
 impl Connection {
     pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
-        let size = Size {
-            depth: settings.max_buffers.into(),
-            max_depth: settings.max_depth.max(settings.max_buffers).into(),
-            max_bytes: settings.max_bytes,
-            spare_slots: settings.spare_slots,
-        };
+        let size = Size::of(settings);
         let depth = size.depth_within(INITIAL_CAPACITY)?;
         let mut builder = Producer::builder(topic)
             .depth(depth)
             .spare_slots(settings.spare_slots)
-            .history(settings.history.min(depth))
+            .history(settings.history.clamp(1, depth))
             .slot_capacity(INITIAL_CAPACITY)
             .perms(settings.perms)
             .persistent(settings.persistent)
@@ -282,16 +267,35 @@ impl Connection {
         claim.publish().map(drop)
     }
 
-    /// Makes the ring's slots large enough for frames of `len` bytes, as deep as `max-bytes` allows.
+    /// What the stream that comes wants of the ring, where the user left it to us.
+    pub(super) fn expect(&self, wanted: Wanted, len: usize) {
+        if !self.size.expect(wanted) {
+            return;
+        }
+        if self.settings.history == 0 {
+            self.producer.set_history(if wanted.packets { u32::MAX } else { 1 });
+        }
+        // Where the slots are too small for it, the depth follows with their size.
+        let capacity = self.producer.geometry().slot_capacity;
+        if capacity >= len
+            && let Ok(depth) = self.size.depth_within(capacity)
+        {
+            // No room for more is no reason to stop.
+            let _ = self.producer.grow(capacity, depth);
+        }
+    }
+
+    /// Makes the ring's slots large enough for frames of `len` bytes, as deep as they are to be.
     fn make_room(&self, len: usize) -> Result<(), Error> {
         if self.producer.geometry().slot_capacity >= len {
             return Ok(());
         }
-        let depth = self.size.depth_within(len)?;
-        if self.size.max_bytes == 0 {
-            self.producer.grow(len, depth)
+        let capacity = self.size.capacity(len);
+        let depth = self.size.depth_within(capacity)?;
+        if self.size.may_shrink() {
+            self.producer.resize(capacity, depth)
         } else {
-            self.producer.resize(len, depth)
+            self.producer.grow(capacity, depth)
         }
     }
 
@@ -301,70 +305,22 @@ impl Connection {
             return;
         }
         self.shortage.store(0, Ordering::Relaxed);
-        let size = &self.size;
-        let capacity = self.producer.geometry().slot_capacity;
-        let before = size.depth.load(Ordering::Relaxed);
-        let wanted = before.saturating_mul(2).min(size.max_depth.load(Ordering::Relaxed));
-        if wanted <= before {
-            return;
-        }
         // No lock is held: to reserve memory takes a while, and upstream asks for slots meanwhile. Only this thread, which
         // publishes, changes these.
-        size.depth.store(wanted, Ordering::Relaxed);
+        let Some(before) = self.size.deepen() else { return };
+        let capacity = self.producer.geometry().slot_capacity;
         // No room for more is no reason to stop: frames continue to be copied.
-        let grown = size
+        let grown = self
+            .size
             .depth_within(capacity)
             .and_then(|depth| if depth > before { self.producer.grow(capacity, depth) } else { Ok(()) });
         if grown.is_err() {
-            size.depth.store(before, Ordering::Relaxed);
-            size.max_depth.store(before, Ordering::Relaxed);
+            self.size.stay(before);
         }
     }
 
     /// How many slots upstream has in hand.
     pub(super) fn held(&self) -> usize {
         self.slots.held()
-    }
-}
-
-impl Size {
-    /// The depth for frames of `len` bytes.
-    fn depth_within(&self, len: usize) -> Result<u32, Error> {
-        let wanted = self.depth.load(Ordering::Relaxed);
-        if self.max_bytes == 0 {
-            return Ok(wanted);
-        }
-        let frame = (len as u64).max(1).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
-        let slots = u32::try_from(self.max_bytes / frame).unwrap_or(u32::MAX);
-        let depth = slots.saturating_sub(self.spare_slots).min(wanted);
-        if slots < MIN_SLOTS.max(self.spare_slots.saturating_add(1)) {
-            let needed = frame.saturating_mul(u64::from(MIN_SLOTS.max(self.spare_slots.saturating_add(1))));
-            return Err(Error::InvalidArgument {
-                what: format!(
-                    "max-bytes={} has room for {slots} frames of {len} bytes; at least {needed} bytes are needed",
-                    self.max_bytes
-                ),
-            });
-        }
-        Ok(depth)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size(max_bytes: u64) -> Size {
-        Size { depth: 8.into(), max_depth: 64.into(), max_bytes, spare_slots: 2 }
-    }
-
-    #[test]
-    fn a_limit_in_bytes_lowers_the_depth_and_too_low_a_one_is_an_error_with_numbers() {
-        assert!(matches!(size(0).depth_within(1 << 40), Ok(8)));
-        assert!(matches!(size(10 * 4096).depth_within(4096), Ok(8)));
-        assert!(matches!(size(9 * 4096).depth_within(4000), Ok(7)));
-        assert!(matches!(size(3 * 4096).depth_within(1), Ok(1)));
-        let error = size(2 * 4096).depth_within(4096).expect_err("two frames are not enough").to_string();
-        assert!(error.contains("8192") && error.contains("12288"), "{error}");
     }
 }

@@ -5,23 +5,28 @@ use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
 
 use gst_base::prelude::*;
-use shmflow::meta::{Clock, Crop, EncodedMeta, Kind, Meta, PerFrame, Times};
+use shmflow::meta::{Clock, Crop, EncodedMeta, Meta, PerFrame, Times};
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
+use crate::common::content::Content;
 use crate::common::cut::Part;
 use crate::common::timing::running_duration;
-use crate::common::{flags, layout};
+use crate::common::{audio, flags, layout};
+
+use super::depth::Wanted;
 
 /// Writes frames' metadata. Between two frames of a stream only times and flags change; caps, layout and crop are
 /// examined, and rebuilt when they differ.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    info: gst_video::VideoInfo,
+    content: Content,
     meta: Meta,
     /// `meta` as it goes into a slot; `None` after it changed.
     encoded: Option<EncodedMeta>,
     /// The least size in bytes that a buffer of the present layout was found to be large enough with.
     fits: usize,
+    /// What the ring is to be like, once a buffer was seen.
+    wanted: Option<Wanted>,
 }
 
 /// The times of a frame that a buffer alone does not know.
@@ -63,40 +68,63 @@ impl Moment {
 }
 
 impl Encoder {
-    pub(super) fn new(caps: &gst::CapsRef, info: gst_video::VideoInfo) -> Self {
-        let meta = Meta::new(Kind::Video).caps(caps.to_string()).video(layout::of_info(&info));
-        Self { info, meta, encoded: None, fits: usize::MAX }
+    /// For buffers with these caps, or without any.
+    pub(super) fn new(caps: Option<&gst::CapsRef>, content: Content) -> Self {
+        let mut meta = Meta::new(content.kind()).video(content.video().map(layout::of_info));
+        meta.caps = caps.map(|caps| caps.to_string());
+        Self { content, meta, encoded: None, fits: usize::MAX, wanted: None }
     }
 
-    /// The part of a buffer's picture that is to be published, if that is not all of it.
+    /// The part of a buffer's picture that is to be published, if that is not all of it, and what it becomes.
     ///
     /// # Errors
     /// A sentence for display, when the buffer is not what its caps say.
-    pub(super) fn part(&self, buffer: &gst::BufferRef) -> Result<Option<Part>, String> {
-        layout::cropped_part(buffer, &self.info)
+    pub(super) fn part(
+        &self,
+        buffer: &gst::BufferRef,
+    ) -> Result<Option<(Part, gst_video::VideoInfo)>, String> {
+        let Some(info) = self.content.video() else { return Ok(None) };
+        Ok(layout::cropped_part(buffer, info)?.map(|part| (part, info.clone())))
     }
 
-    /// The caps in use.
-    pub(super) fn info(&self) -> &gst_video::VideoInfo {
-        &self.info
+    /// What the stream is.
+    pub(super) fn content(&self) -> &Content {
+        &self.content
     }
 
-    /// The metadata for `buffer`, or for a `part` of it that is cut out.
+    /// What the ring is to be like for buffers like this one, if the user does not say.
+    pub(super) fn wanted(&mut self, buffer: &gst::BufferRef) -> Wanted {
+        *self.wanted.get_or_insert_with(|| Wanted::of(&self.content, buffer))
+    }
+
+    /// The metadata for `buffer`, or for a part of its picture that is `cut` out.
     ///
     /// # Errors
-    /// A sentence for display, when the buffer is not what its caps or its `VideoMeta` say.
+    /// A sentence for display, when the buffer is not what its caps or its metas say.
     pub(super) fn encode(
         &mut self,
         buffer: &gst::BufferRef,
-        part: Option<&Part>,
+        cut: bool,
         moment: Moment,
     ) -> Result<&EncodedMeta, String> {
-        if part.is_some() {
-            self.follow_layout(None, self.info.size())?;
-            self.follow_crop(None);
-        } else {
-            self.follow_layout(buffer.meta::<gst_video::VideoMeta>().as_deref(), buffer.size())?;
-            self.follow_crop(layout::crop_of(buffer));
+        match &self.content {
+            Content::Video(info) if cut => {
+                let size = info.size();
+                self.follow_layout(None, size)?;
+                self.follow_crop(None);
+            }
+            Content::Video(_) => {
+                self.follow_layout(buffer.meta::<gst_video::VideoMeta>().as_deref(), buffer.size())?;
+                self.follow_crop(layout::crop_of(buffer));
+            }
+            Content::Audio(info) => {
+                let audio = audio::layout(buffer, info)?;
+                if self.meta.audio.as_ref() != Some(&audio) {
+                    self.meta.audio = Some(audio);
+                    self.encoded = None;
+                }
+            }
+            Content::Packets | Content::Bytes => {}
         }
         let encoded = match self.encoded.take() {
             Some(encoded) => encoded,
@@ -109,17 +137,18 @@ impl Encoder {
 
     /// Sees that the layout is that of a `VideoMeta`, or without one what the caps imply, and fits into `size` bytes.
     fn follow_layout(&mut self, of_buffer: Option<&gst_video::VideoMeta>, size: usize) -> Result<(), String> {
+        let Content::Video(info) = &self.content else { return Ok(()) };
         let (offsets, strides) = match of_buffer {
             Some(of_buffer) => (of_buffer.offset(), of_buffer.stride()),
-            None => (self.info.offset(), self.info.stride()),
+            None => (info.offset(), info.stride()),
         };
         let known =
             self.meta.video.as_ref().is_some_and(|video| layout::is_of_planes(video, offsets, strides));
         if known && size >= self.fits {
             return Ok(());
         }
-        let video = layout::of_planes(offsets, strides, &self.info);
-        layout::check_fits(&video, &self.info, size).map_err(|error| {
+        let video = layout::of_planes(offsets, strides, info);
+        layout::check_fits(&video, info, size).map_err(|error| {
             format!(
                 "A frame of {size} bytes does not match its caps: {error}. Caps: {}.",
                 self.meta.caps.as_deref().unwrap_or("none")

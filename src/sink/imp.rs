@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use gstreamer as gst;
 use gstreamer::glib;
+use gstreamer_audio as gst_audio;
 use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
 
@@ -14,22 +15,24 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use crate::common::clock::{ClockBridge, monotonic_ns};
+use crate::common::content::Content;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, formats, lock, messages};
+use crate::common::{error, lock, messages};
 
 use super::clients;
 use super::connection::{Connection, CurrentConnection, Outcome};
 use super::consumer_wait::{self, ConsumerWait, Passage};
 use super::encode::{Encoder, Moment};
+use super::key_frames::{self, KeyFrames};
 use super::mapping;
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
 use super::stats::Stats;
-use super::watcher::Watcher;
+use super::watcher::{Next, Watcher};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("shmflowsink", gst::DebugColorFlags::empty(), Some("Shared-memory video sink"))
+    gst::DebugCategory::new("shmflowsink", gst::DebugColorFlags::empty(), Some("Shared-memory sink"))
 });
 
 /// State of a `shmflowsink`.
@@ -47,6 +50,7 @@ pub struct ShmflowSink {
     /// How much later than upstream says the stream is, in nanoseconds of running time, because it was held.
     held_ns: AtomicI64,
     stats: Arc<Stats>,
+    key_frames: Mutex<KeyFrames>,
 }
 
 /// What the streaming thread remembers from frame to frame.
@@ -70,6 +74,10 @@ impl ShmflowSink {
 
     pub(super) fn negotiation(&self) -> crate::common::enums::Negotiation {
         lock(&self.settings).negotiation
+    }
+
+    pub(super) fn key_frames(&self) -> MutexGuard<'_, KeyFrames> {
+        lock(&self.key_frames)
     }
 
     pub(super) fn consumer_wait(&self) -> &ConsumerWait {
@@ -130,10 +138,10 @@ impl ShmflowSink {
         let watched = Arc::downgrade(connection);
         let changed = move || {
             let (Some(sink), Some(connection)) = (weak.upgrade(), watched.upgrade()) else {
-                return false;
+                return Next::Nothing;
             };
             clients::refresh(sink.imp(), &connection);
-            true
+            Next::Event(key_frames::follow(sink.imp(), &connection))
         };
         let weak = self.obj().downgrade();
         // Not left to the next frame: upstream may be waiting for a consumer, who would look for the topic in vain.
@@ -185,6 +193,7 @@ impl ShmflowSink {
         self.stop_watching();
         drop(connection);
         *self.negotiator() = Negotiator::default();
+        *self.key_frames() = KeyFrames::default();
         let sink = self.obj();
         if self.consumer_wait.set_clients(sink.upcast_ref(), 0) {
             sink.notify("num-clients");
@@ -260,15 +269,14 @@ impl ShmflowSink {
         buffer: &gst::BufferRef,
         moment: Moment,
     ) -> Result<Outcome, gst::FlowError> {
-        let Some(encoder) = &mut stream.encoder else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
+        // Buffers may come without caps, as they do from fakesrc and filesrc.
+        let encoder = stream.encoder.get_or_insert_with(|| Encoder::new(None, Content::Bytes));
         let unlike = |why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")));
         let part = encoder.part(buffer).map_err(unlike)?;
-        let info = part.as_ref().map(|_| encoder.info().clone());
-        let meta = encoder.encode(buffer, part.as_ref(), moment).map_err(unlike)?;
+        connection.expect(encoder.wanted(buffer), buffer.size());
+        let meta = encoder.encode(buffer, part.is_some(), moment).map_err(unlike)?;
         connection
-            .publish(buffer, part.as_ref().zip(info.as_ref()), meta)
+            .publish(buffer, part.as_ref().map(|(part, info)| (part, info)), meta)
             .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
     }
 
@@ -372,9 +380,9 @@ impl ElementImpl for ShmflowSink {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
-                "Shared-memory video sink",
-                "Sink/Video",
-                "Publishes raw video under a topic's name for any number of other processes, without copying. \
+                "Shared-memory sink",
+                "Sink",
+                "Publishes video, audio, packets or bytes under a topic's name for any number of other processes, without copying. \
                  Example: gst-launch-1.0 videotestsrc ! shmflowsink topic=video",
                 "The shmflow authors",
             )
@@ -384,9 +392,14 @@ impl ElementImpl for ShmflowSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, formats::all())
-                .into_iter()
-                .collect()
+            gst::PadTemplate::new(
+                "sink",
+                gst::PadDirection::Sink,
+                gst::PadPresence::Always,
+                &gst::Caps::new_any(),
+            )
+            .into_iter()
+            .collect()
         });
         &TEMPLATES
     }
@@ -454,7 +467,7 @@ impl BaseSinkImpl for ShmflowSink {
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::AcceptCaps(query) = query.view_mut() {
             // Whatever fits into the ring is accepted: the base class would answer from `caps`, where accepted caps count.
-            let accepted = formats::check(query.caps()).is_ok();
+            let accepted = Content::of(query.caps()).is_ok();
             query.set_result(accepted);
             return true;
         }
@@ -462,8 +475,8 @@ impl BaseSinkImpl for ShmflowSink {
     }
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = match formats::check(caps) {
-            Ok(info) => info,
+        let content = match Content::of(caps) {
+            Ok(content) => content,
             Err(why) => {
                 self.post_error_message(gst::error_msg!(gst::StreamError::Format, ("{why}")));
                 return Err(gst::loggable_error!(CAT, "{why}"));
@@ -479,7 +492,7 @@ impl BaseSinkImpl for ShmflowSink {
         if changed {
             self.post(messages::format_changed(caps));
         }
-        lock(&self.stream).encoder = Some(Encoder::new(caps, info));
+        lock(&self.stream).encoder = Some(Encoder::new(Some(caps), content));
         if reconfigure {
             // Accepted caps that came after upstream had asked what is accepted, and before it said what it had chosen.
             clients::ask_for_another_format(self);
@@ -490,11 +503,13 @@ impl BaseSinkImpl for ShmflowSink {
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         let (caps, need_pool) = query.get_owned();
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_audio::AudioMeta>(None);
         // No crop: not every consumer's elements know it, so upstream crops by itself, into a slot.
         let (Some(caps), true, Some(_)) = (caps, need_pool, self.connection.get()) else {
             return Ok(());
         };
-        let Ok(info) = formats::check(&caps) else {
+        // How large other buffers will be is not known before they are there.
+        let Ok(Content::Video(info)) = Content::of(&caps) else {
             return Ok(());
         };
         let Ok(size) = u32::try_from(info.size()) else {
@@ -515,11 +530,13 @@ impl BaseSinkImpl for ShmflowSink {
         if connection.is_hopeless() {
             return Err(gst::FlowError::Error);
         }
-        if buffer.size() == 0 {
-            // Filler for a gap: there is no picture to publish.
+        let mut stream = lock(&self.stream);
+        let is_bytes =
+            stream.encoder.as_ref().is_none_or(|encoder| matches!(encoder.content(), Content::Bytes));
+        if buffer.size() == 0 && !is_bytes {
+            // Filler for a gap: there is no picture or sound to publish.
             return Ok(gst::FlowSuccess::Ok);
         }
-        let mut stream = lock(&self.stream);
         if connection.settings.wait_for_connection && self.consumer_wait.clients() == 0 {
             if !self.wait_for_connection(&mut stream)? {
                 self.dropped(&mut stream, "the stream ends, and no consumer connected");

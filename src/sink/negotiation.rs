@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use gstreamer as gst;
 
 use crate::common::enums::Negotiation;
-use crate::common::formats;
+use crate::common::{caps_text, formats};
 
 /// A consumer, for as long as it lives: the ring's number for it and how often that number was given out.
 pub(super) type ClientId = (u8, u64);
@@ -37,8 +37,16 @@ impl Client {
         }
         self.text = text.to_owned();
         self.accepted_caps =
-            formats::parse_accepted(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
+            caps_text::parse_accepted(text).map(|caps| in_our_order(&caps)).filter(|caps| !caps.is_empty());
         true
+    }
+
+    /// Whether it takes this type of media at all. A viewer of sound has no say in what a picture looks like.
+    fn is_of_type(&self, caps: &gst::CapsRef) -> bool {
+        let name = caps.structure(0).map(|structure| structure.name());
+        self.accepted_caps
+            .as_ref()
+            .is_none_or(|accepted| accepted.iter().any(|structure| Some(structure.name()) == name))
     }
 
     fn accepts(&self, caps: &gst::CapsRef) -> bool {
@@ -59,53 +67,73 @@ pub(super) struct Negotiator {
 impl Negotiator {
     /// What to answer an upstream element that asks which caps are accepted.
     pub(super) fn offer(&self, mode: Negotiation, filter: Option<&gst::CapsRef>) -> gst::Caps {
-        let offer = self.offer_unfiltered(mode);
-        match filter {
-            // Our order, not the filter's: the first format offered is the one that gets chosen.
-            Some(filter) => offer.intersect_with_mode(filter, gst::CapsIntersectMode::First),
-            None => offer,
+        let filter = filter.filter(|filter| !filter.is_any());
+        let preferred = self.preferred(mode);
+        if mode == Negotiation::Require
+            && let Some(required) = preferred
+        {
+            return match filter {
+                Some(filter) => required.intersect_with_mode(filter, gst::CapsIntersectMode::First),
+                None => required,
+            };
         }
+        // Our order, not the filter's: the first format offered is the one that gets chosen.
+        let preference = preferred.is_some();
+        let mut ordered = preferred.unwrap_or_else(gst::Caps::new_empty);
+        ordered.merge(formats::in_order());
+        let Some(filter) = filter else {
+            if !preference {
+                return gst::Caps::new_any();
+            }
+            // Anything can be carried, but "these first, and then anything" cannot be said. What flows now may go on.
+            if let Some(current) = &self.current {
+                ordered.merge(current.clone());
+            }
+            return ordered;
+        };
+        let mut offer = ordered.intersect_with_mode(filter, gst::CapsIntersectMode::First);
+        for one in formats::carriable(filter).filter(|one| !formats::is_raw_video(one)) {
+            offer.merge(one);
+        }
+        // Raw video that does not say how it lies in memory is bytes.
+        for one in formats::carriable(filter).filter(|one| is_formless(one)) {
+            offer.merge(one);
+        }
+        offer
     }
 
-    fn offer_unfiltered(&self, mode: Negotiation) -> gst::Caps {
-        let all = formats::in_order();
+    /// What consumers want, the best first; `None` if no one said, or it does not count.
+    fn preferred(&self, mode: Negotiation) -> Option<gst::Caps> {
         let accepted: Vec<&gst::Caps> =
-            self.clients.values().filter_map(|client| client.accepted_caps.as_ref()).collect();
-        let Some((first, others)) = accepted.split_first() else {
-            return all;
-        };
+            self.concerned().filter_map(|client| client.accepted_caps.as_ref()).collect();
+        let (first, others) = accepted.split_first().filter(|_| mode != Negotiation::Off)?;
         let common = others.iter().fold((*first).clone(), |common, caps| {
             common.intersect_with_mode(caps, gst::CapsIntersectMode::First)
         });
-        match mode {
-            Negotiation::Off => all,
-            Negotiation::Require => common,
-            Negotiation::Prefer => {
-                let mut offer = gst::Caps::new_empty();
-                // The format in use stays the first choice as long as a consumer accepts it.
-                if let Some(current) = self.format_in_use() {
-                    offer.merge(current);
-                }
-                offer.merge(common);
-                for caps in accepted {
-                    offer.merge(caps.clone());
-                }
-                offer.merge(all);
-                offer
-            }
+        if mode == Negotiation::Require {
+            return Some(common);
         }
+        // The format in use stays the first choice as long as a consumer accepts it.
+        let mut preferred = self.format_in_use().unwrap_or_else(gst::Caps::new_empty);
+        preferred.merge(common);
+        for caps in accepted {
+            preferred.merge(caps.clone());
+        }
+        Some(preferred)
     }
 
-    /// The format of the frames now, of any size, if a consumer takes it.
+    /// The format of the frames now, of raw video in any size, if a consumer takes it.
     fn format_in_use(&self) -> Option<gst::Caps> {
-        let current = self.current.as_ref()?;
-        let format = current.structure(0)?.get::<&str>("format").ok()?;
-        let features = current.features(0)?.to_owned();
-        self.serves_somebody()
-            .then(|| {
-                gst::Caps::builder("video/x-raw").features(features.iter()).field("format", format).build()
-            })
-            .map(|any_size| formats::all().intersect_with_mode(&any_size, gst::CapsIntersectMode::First))
+        let current = self.current.as_ref().filter(|_| self.serves_somebody())?;
+        let structure = current.structure(0)?;
+        let Some(format) = structure.get::<&str>("format").ok().filter(|_| formats::is_raw_video(current))
+        else {
+            return Some(current.clone());
+        };
+        let features = current.features(0)?;
+        let any_size =
+            gst::Caps::builder("video/x-raw").features(features.iter()).field("format", format).build();
+        Some(formats::all().intersect_with_mode(&any_size, gst::CapsIntersectMode::First))
     }
 
     /// Whether a consumer that said what it accepts takes the caps in use.
@@ -121,25 +149,35 @@ impl Negotiator {
             return false;
         };
         mode != Negotiation::Off
-            && !self.clients.is_empty()
-            && !self.clients.values().any(|client| client.accepts(current))
+            && self.concerned().next().is_some()
+            && !self.concerned().any(|client| client.accepts(current))
+    }
+
+    /// The consumers that have a say: those that take another type of media than flows now have none.
+    fn concerned(&self) -> impl Iterator<Item = &Client> {
+        let current = self.current.as_ref();
+        self.clients.values().filter(move |client| current.is_none_or(|current| client.is_of_type(current)))
     }
 }
 
 /// The part of `caps` that can be carried: the consumer's preference between its structures, ours between the formats
-/// of one. (An element that takes anything lists all formats, in an order that means nothing.)
+/// of one of raw video. (An element that takes anything lists all formats, in an order that means nothing.) Empty for
+/// whoever takes anything at all, and says nothing by it.
 fn in_our_order(caps: &gst::Caps) -> gst::Caps {
-    if caps.is_any() {
-        return formats::in_order();
-    }
     let (all, mut ordered) = (formats::in_order(), gst::Caps::new_empty());
-    for (structure, features) in caps.iter_with_features() {
-        let one = gst::Caps::builder_full()
-            .structure_with_features(structure.to_owned(), features.to_owned())
-            .build();
-        ordered.merge(all.intersect_with_mode(&one, gst::CapsIntersectMode::First));
+    for one in formats::carriable(caps) {
+        if formats::is_raw_video(&one) {
+            ordered.merge(all.intersect_with_mode(&one, gst::CapsIntersectMode::First));
+        } else {
+            ordered.merge(one);
+        }
     }
     ordered
+}
+
+/// Whether these are caps of raw video without a format.
+fn is_formless(one: &gst::CapsRef) -> bool {
+    formats::is_raw_video(one) && one.is_fixed() && one.structure(0).is_some_and(|s| !s.has_field("format"))
 }
 
 #[cfg(test)]
@@ -242,19 +280,44 @@ mod tests {
 
     #[test]
     fn hostile_or_useless_caps_count_as_none() {
-        for caps in [
-            "audio/x-raw",
-            "video/x-raw(memory:GLMemory),format=RGBA",
-            "{{{{",
-            "\0",
-            "video/x-raw,format=WAT",
-        ] {
+        for caps in ["video/x-raw(memory:GLMemory),format=RGBA", "{{{{", "\0", "video/x-raw,format=WAT"] {
             let one = negotiator(&[caps], Some(CURRENT));
             assert_eq!(chosen(&one, Negotiation::Require, "video/x-raw").as_deref(), Some("BGRx"), "{caps}");
             assert!(!one.should_reconfigure(Negotiation::Prefer), "{caps}");
         }
         let any = negotiator(&["ANY"], Some(CURRENT));
         assert!(!any.should_reconfigure(Negotiation::Require));
+    }
+
+    #[test]
+    fn whatever_upstream_has_is_offered_after_raw_video() {
+        let offered = |negotiator: &Negotiator, mode, filter: &str| {
+            negotiator
+                .offer(mode, Some(&caps(filter)))
+                .iter()
+                .map(|s| s.name().to_string())
+                .collect::<Vec<_>>()
+        };
+        let nobody = negotiator(&[], None);
+        let filter = "audio/x-raw; video/x-raw(memory:GLMemory); video/x-raw,format=I420; video/x-h264";
+        assert_eq!(
+            offered(&nobody, Negotiation::Prefer, filter),
+            ["video/x-raw", "audio/x-raw", "video/x-h264"]
+        );
+        assert!(nobody.offer(Negotiation::Prefer, None).is_any());
+        let formless = nobody.offer(Negotiation::Prefer, Some(&caps("video/x-raw,width=4,height=4")));
+        assert!(formless.iter().last().is_some_and(|last| !last.has_field("format")), "{formless}");
+        let one = negotiator(&["audio/x-raw,format=S16LE"], None);
+        assert_eq!(
+            offered(&one, Negotiation::Prefer, filter),
+            ["audio/x-raw", "video/x-raw", "audio/x-raw", "video/x-h264"]
+        );
+        assert_eq!(offered(&one, Negotiation::Require, filter), ["audio/x-raw"]);
+        let one = negotiator(&["video/x-raw,format=BGRx"], Some("video/x-h264"));
+        for mode in [Negotiation::Prefer, Negotiation::Require] {
+            assert!(!one.should_reconfigure(mode), "a stream goes on whoever connects");
+            assert_eq!(offered(&one, mode, "video/x-h264"), ["video/x-h264"]);
+        }
     }
 
     #[test]

@@ -38,10 +38,10 @@ impl Default for Settings {
         Self {
             topic: None,
             directory: None,
-            max_buffers: 8,
+            max_buffers: 0,
             max_depth: 64,
             max_bytes: 0,
-            history: 1,
+            history: 0,
             spare_slots: 2,
             perms: 0o600,
             persistent: false,
@@ -113,7 +113,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Maximum buffers")
                 .blurb(
                     "Depth of the ring in frames: how far a consumer may lag before it loses frames. Memory for all of \
-                     them is reserved when the first frame arrives",
+                     them is reserved when the first frame arrives (0 = 8 for raw video, a second for audio, 128 for \
+                     everything else)",
                 )
                 .default_value(default.max_buffers)
                 .mutable_ready()
@@ -140,7 +141,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .nick("History")
                 .blurb(
                     "Number of newest frames kept for late joiners after all current consumers have read them. A small \
-                     value reuses few slots, which stay in the CPU cache",
+                     value reuses few slots, which stay in the CPU cache (0 = 1, and of packets all that the ring holds, so \
+                     that who joins late can begin at the last key frame)",
                 )
                 .default_value(default.history)
                 .mutable_ready()

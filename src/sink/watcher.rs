@@ -43,6 +43,15 @@ impl Activity {
     }
 }
 
+/// What the thread waits for next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// That something changes, or so long.
+    Event(Option<Duration>),
+    /// There is nobody left to tell.
+    Nothing,
+}
+
 /// The thread; dropping this stops it.
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -53,14 +62,14 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Starts watching; `changed` is called from the thread whenever something may have changed, and gives `false`
-    /// when there is nobody left to tell. `removed` is called, as the last thing, when the topic is gone.
+    /// Starts watching; `changed` is called from the thread whenever something may have changed, and says what to wait for
+    /// next. `removed` is called, as the last thing, when the topic is gone.
     ///
     /// # Errors
     /// When the system has no more threads.
     pub(super) fn start(
         connection: &Arc<Connection>,
-        changed: impl Fn() -> bool + Send + 'static,
+        changed: impl Fn() -> Next + Send + 'static,
         removed: impl FnOnce(&Arc<Connection>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let cancel_token = CancelToken::new();
@@ -71,9 +80,9 @@ impl Watcher {
             move || {
                 let tell = || {
                     activity.set(Doing::Telling);
-                    let goes_on = changed();
+                    let next = changed();
                     activity.set(Doing::Watching);
-                    goes_on
+                    next
                 };
                 watch(&connection, &cancel_token, tell, |connection| {
                     activity.set(Doing::Telling);
@@ -116,10 +125,10 @@ impl Drop for Watcher {
 fn watch(
     connection: &Weak<Connection>,
     cancel_token: &CancelToken,
-    changed: impl Fn() -> bool,
+    changed: impl Fn() -> Next,
     removed: impl FnOnce(Arc<Connection>),
 ) {
-    let mut seen = None;
+    let (mut seen, mut limit) = (None, None);
     loop {
         let Some(connection) = connection.upgrade() else {
             return;
@@ -128,12 +137,14 @@ fn watch(
         let now = connection.producer.events();
         if seen != Some(now) {
             seen = Some(now);
-            if !changed() {
-                return;
+            match changed() {
+                Next::Event(within) => limit = within,
+                Next::Nothing => return,
             }
         }
-        match connection.producer.wait_event(now, None, cancel_token) {
-            Ok(_) | Err(Error::Timeout { .. }) => {}
+        match connection.producer.wait_event(now, limit, cancel_token) {
+            Ok(_) => {}
+            Err(Error::Timeout { .. }) => seen = None,
             Err(Error::Removed { .. }) => return removed(connection),
             Err(Error::Cancelled { .. }) if connection.is_removed() => return removed(connection),
             Err(_) => return,

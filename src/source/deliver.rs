@@ -8,16 +8,18 @@ use gstreamer_video as gst_video;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gstreamer_base::prelude::*;
-use shmflow::meta::{MetaError, MetaHeader, PerFrame};
+use shmflow::meta::{Kind, MetaError, MetaHeader, PerFrame};
 use shmflow::{CancelToken, Frame, ParticipantId};
 
 use crate::common::clock::{ClockBridge, clock_time, monotonic_ns};
+use crate::common::misfit::misfit;
 use crate::common::timing::{Arrival, FrameTimes, Placement, Timeline};
-use crate::common::{formats, lock, messages};
+use crate::common::{lock, messages};
 
 use super::format::{Downstream, Format, FrameCaps, FrameError};
 use super::imp::{CAT, ShmflowSrc};
 use super::latency::Latency;
+use super::packets::Packets;
 use super::reader::Reader;
 use super::settings::Settings;
 
@@ -55,14 +57,26 @@ impl Refused {
     }
 }
 
+/// How a frame came to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Just when it was published.
+    WaitedFor,
+    /// It was there.
+    Found,
+    /// It was taken before, to find the newest key frame.
+    LookedAt,
+}
+
 /// What the streaming thread remembers from frame to frame.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) settings: Settings,
     pub(super) reader: Reader,
     pub(super) format: Option<Format>,
+    pub(super) packets: Packets,
     /// The metadata of the frame at hand; kept for its memory.
-    block: Vec<u8>,
+    pub(super) block: Vec<u8>,
     clock: ClockBridge,
     timeline: Timeline,
     /// A frame from before the pipeline's start, and until when it waits for a newer one.
@@ -76,7 +90,7 @@ pub(super) struct Stream {
     ask_again: Option<(Instant, Duration)>,
     /// When it was last looked which producers there are.
     looked_ns: u64,
-    losses: messages::Limiter,
+    pub(super) losses: messages::Limiter,
     skips: messages::Limiter,
     /// Why the last of them was.
     skipped_because: String,
@@ -89,6 +103,7 @@ impl Stream {
             reader: Reader::new(settings.clone(), name, cancel_token),
             settings,
             format: None,
+            packets: Packets::default(),
             block: Vec::new(),
             clock: ClockBridge::default(),
             timeline: Timeline::default(),
@@ -116,13 +131,19 @@ impl Stream {
         Some(self.held.take_if(|held| due(held))?.0)
     }
 
-    /// Frames that are there are old, but for the newest; how many are left out.
+    /// Frames that are there are old, but for the newest, or the newest key frame; how many are left out now.
     fn skip_to_newest(&mut self) -> u64 {
         let held = u64::from(self.held.take().is_some());
         self.timeline.interrupted();
         self.discont = true;
         self.refused = None;
-        self.reader.skip_to_newest().saturating_add(held)
+        let left_out = self.packets.rejoin().unwrap_or_else(|| self.reader.skip_to_newest());
+        left_out.saturating_add(held)
+    }
+
+    /// Whether another producer than before made this frame.
+    pub(super) fn is_of_another_producer(&self, frame: &Frame) -> bool {
+        self.producer.is_some_and(|before| before != frame.producer())
     }
 }
 
@@ -143,13 +164,14 @@ impl ShmflowSrc {
         stream: &mut Stream,
         frame: Frame,
         at_ns: u64,
-        waited: bool,
+        came: Came,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
         if stream.held.take().is_some() {
             self.stats.skipped.add(1);
         }
+        let Some(frame) = self.begin_or_go_on(stream, frame, came == Came::LookedAt) else { return Ok(None) };
         self.count_arrival(stream, &frame);
-        self.place(stream, frame, at_ns, waited, false)
+        self.place(stream, frame, at_ns, came == Came::WaitedFor, false)
     }
 
     /// A buffer of the frame that was kept back.
@@ -193,7 +215,7 @@ impl ShmflowSrc {
         }
     }
 
-    fn skip(&self, stream: &mut Stream, why: &str) {
+    pub(super) fn skip(&self, stream: &mut Stream, why: &str) {
         stream.discont = true;
         self.stats.skipped.add(1);
         why.clone_into(&mut stream.skipped_because);
@@ -224,10 +246,14 @@ impl ShmflowSrc {
         let corrupt = |error: MetaError| FrameError::Corrupt(error.to_string());
         let header = MetaHeader::parse(block).map_err(corrupt)?;
         let per_frame = header.per_frame();
-        let times = FrameTimes::of(&per_frame.times);
+        // Packets are decoded, each with those before it: of them none is left out because it is old.
+        let is_packet = header.kind() == Kind::Packet;
+        let arrival = &Arrival { is_newest: arrival.is_newest || is_packet, ..*arrival };
+        let is_raw = matches!(header.kind(), Kind::Video | Kind::Audio);
+        let times = FrameTimes::of(&per_frame.times, !is_raw);
         // Of a frame that turns out to be of no use nothing is kept.
         let mut timeline = stream.timeline;
-        let (pts, corrected) = match timeline.place(stream.settings.is_live, &times, arrival) {
+        let (placed, corrected) = match timeline.place(stream.settings.is_live, &times, arrival) {
             Placement::BeforeStart => {
                 stream.timeline = timeline;
                 stream.held = Some((frame, Instant::now() + SOON));
@@ -235,7 +261,7 @@ impl ShmflowSrc {
                 return Ok(None);
             }
             Placement::Unclocked => (None, false),
-            Placement::At { running_ns, corrected } => (clock_time(running_ns), corrected),
+            Placement::At { running_ns, corrected } => (Some(running_ns), corrected),
         };
         if !stream.format.as_ref().is_some_and(|format| format.fits(&header, frame.len())) {
             let view = header.view().map_err(corrupt)?;
@@ -256,7 +282,9 @@ impl ShmflowSrc {
         let fresh = buffer.make_mut();
         // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
         if !self.obj().does_timestamp() {
-            fresh.set_pts(pts);
+            let (pts, dts) = times.of_buffer(placed);
+            fresh.set_pts(pts.and_then(clock_time));
+            fresh.set_dts(dts.and_then(clock_time));
         }
         if std::mem::take(&mut stream.discont) {
             fresh.set_flags(gst::BufferFlags::DISCONT);
@@ -274,7 +302,7 @@ impl ShmflowSrc {
         self.stats.received.add(1);
         self.stats.bytes.add(len as u64);
         if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
-        if let Some(capture) = FrameTimes::of(&per_frame.times).capture_ns {
+        if let Some(capture) = FrameTimes::of(&per_frame.times, false).capture_ns {
             self.stats.latency.record(at_ns.saturating_sub(capture));
         }
     }
@@ -298,25 +326,25 @@ impl ShmflowSrc {
     fn set_format(&self, stream: &mut Stream, of: &FrameCaps) -> Result<Downstream, FrameError> {
         let source = self.obj();
         let pad = source.src_pad();
-        let accepted = pad.peer_query_accept_caps(&of.caps);
-        if !(accepted && is_wanted(pad, &of.caps))
-            && stream.refused.get_or_insert_with(Refused::first).another()
+        let Some(caps) = &of.caps else { return self.without_caps(pad) };
+        let accepted = pad.peer_query_accept_caps(caps);
+        if !(accepted && is_wanted(pad, caps)) && stream.refused.get_or_insert_with(Refused::first).another()
         {
             return Err(FrameError::NotAccepted);
         }
         let before = pad.current_caps();
         // Even then it may take them: some elements that are asked say only what they like best.
-        if !accepted || source.set_caps(&of.caps).is_err() {
+        if !accepted || source.set_caps(caps).is_err() {
             if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
                 return Err(FrameError::Flow(gst::FlowError::Flushing));
             }
             return Err(FrameError::Flow(self.not_negotiated(of)));
         }
         stream.refused = None;
-        if before.as_ref() != Some(&of.caps) {
-            self.post(messages::format_changed(&of.caps));
+        if before.as_ref() != Some(caps) {
+            self.post(messages::format_changed(caps));
         }
-        let mut query = gst::query::Allocation::new(Some(&of.caps), false);
+        let mut query = gst::query::Allocation::new(Some(caps), false);
         let answered = pad.peer_query(&mut query);
         let now = Instant::now();
         stream.ask_again = (!answered).then(|| {
@@ -327,6 +355,21 @@ impl ShmflowSrc {
             strides: answered && query.find_allocation_meta::<gst_video::VideoMeta>().is_some(),
             crop: answered && query.find_allocation_meta::<gst_video::VideoCropMeta>().is_some(),
         })
+    }
+
+    /// Frames that say nothing of what they hold, and of which the user says nothing either.
+    fn without_caps(&self, pad: &gst::Pad) -> Result<Downstream, FrameError> {
+        if pad.current_caps().is_some() {
+            return Err(FrameError::Corrupt("it carries no caps, and frames before it did".to_owned()));
+        }
+        if pad.peer_query_caps(None).is_any() {
+            return Ok(Downstream::default());
+        }
+        Err(FrameError::Unsupported(
+            "The frames of this topic carry no caps. Set the caps property, for example \
+             caps=video/x-raw,format=BGR,width=640,height=480,framerate=30/1."
+                .to_owned(),
+        ))
     }
 
     /// Has downstream asked again what it can read, when it said that it changed, or did not answer while frames have to
@@ -345,19 +388,17 @@ impl ShmflowSrc {
 
     fn not_negotiated(&self, of: &FrameCaps) -> gst::FlowError {
         let wanted = self.obj().src_pad().peer_query_caps(None);
-        let (caps, info) = (&of.caps, &of.info);
-        let misfit = formats::misfit(caps, &wanted);
+        let none = gst::Caps::new_empty();
+        let caps = of.caps.as_ref().unwrap_or(&none);
+        let misfit = misfit(caps, &wanted);
         let what =
             if misfit.fields.is_empty() { String::new() } else { format!(": {}", misfit.fields.join(", ")) };
         self.fail(gst::error_msg!(
             gst::CoreError::Negotiation,
             (
-                "The elements after shmflowsrc do not accept the frames of this topic ({}, {}×{}, {} frames a second){what}. \
+                "The elements after shmflowsrc do not accept the frames of this topic ({}){what}. \
                  Put {} after shmflowsrc.",
-                info.name(),
-                info.width(),
-                info.height(),
-                info.fps(),
+                of.content.describe(Some(caps)),
                 misfit.converters.join(" and ")
             ),
             ["frames have: {caps}; accepted are: {wanted}"]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gstreamer as gst;
+use gstreamer_audio as gst_audio;
 use gstreamer_video as gst_video;
 
 use gst_video::prelude::*;
@@ -16,8 +17,9 @@ use shmflow::Frame;
 use shmflow::meta::{Crop, Flags, Kind, MetaHeader, MetaView, PerFrame, VideoView};
 
 use crate::common::clock::clock_time;
+use crate::common::content::Content;
 use crate::common::cut::{Part, is_convertible};
-use crate::common::{flags, formats, layout};
+use crate::common::{audio, caps_text, flags, layout};
 
 /// The flags of video, which a frame's `VideoMeta` repeats.
 const OF_VIDEO: u32 = 0xffff_0000;
@@ -49,8 +51,9 @@ pub(super) struct Downstream {
 pub(super) struct FrameCaps {
     /// As frames carry them; `None` if they carry none.
     text: Option<String>,
-    pub(super) caps: gst::Caps,
-    pub(super) info: gst_video::VideoInfo,
+    /// Those, or the ones that the user says they have.
+    pub(super) caps: Option<gst::Caps>,
+    pub(super) content: Content,
 }
 
 impl FrameCaps {
@@ -58,18 +61,17 @@ impl FrameCaps {
     pub(super) fn of(view: &MetaView<'_>, fallback: Option<&gst::Caps>) -> Result<Self, FrameError> {
         let text = view.caps().map(str::to_owned);
         let caps = match &text {
-            Some(text) => formats::parse_fixed(text)
-                .ok_or_else(|| FrameError::Corrupt(format!("its caps cannot be parsed: {text}")))?,
-            None => fallback.cloned().ok_or_else(|| {
-                FrameError::Unsupported(
-                    "The frames of this topic carry no caps. Set the caps property, for example \
-                     caps=video/x-raw,format=BGR,width=640,height=480,framerate=30/1."
-                        .to_owned(),
-                )
-            })?,
+            Some(text) => Some(caps_text::parse_fixed(text).ok_or_else(|| {
+                let start: String = text.chars().take(200).collect();
+                FrameError::Corrupt(format!("its caps cannot be parsed: {start}"))
+            })?),
+            None => fallback.cloned(),
         };
-        let info = formats::check(&caps).map_err(FrameError::Unsupported)?;
-        Ok(Self { text, caps, info })
+        let content = match &caps {
+            Some(caps) => Content::of(caps).map_err(FrameError::Unsupported)?,
+            None => Content::Bytes,
+        };
+        Ok(Self { text, caps, content })
     }
 }
 
@@ -95,7 +97,15 @@ struct Known {
     /// The payload's length for which they were checked.
     len: usize,
     /// `None` if frames say nothing of their layout.
-    picture: Option<Picture>,
+    place: Option<Place>,
+}
+
+/// Where what a frame holds lies in it.
+#[derive(Debug)]
+enum Place {
+    Picture(Picture),
+    /// Samples of each channel, and where they start: not beside each other.
+    Planes(usize, Vec<usize>),
 }
 
 /// Where the picture lies, as its `VideoMeta` has it.
@@ -112,8 +122,7 @@ struct Picture {
 
 impl Format {
     pub(super) fn new(of: FrameCaps, downstream: Downstream) -> Self {
-        let (pictures, seconds) = layout::rate(&of.info);
-        let rate = (pictures.saturating_mul(layout::fields(&of.info)), seconds);
+        let rate = of.content.rate();
         Self { of, downstream, rate, known: None, ready: None, last: Flags::EMPTY }
     }
 
@@ -132,24 +141,36 @@ impl Format {
     /// Takes a frame of these caps that was parsed: checks that it is what its caps say.
     pub(super) fn learn(&mut self, view: &MetaView<'_>, len: usize) -> Result<(), FrameError> {
         (self.known, self.ready) = (None, None);
-        let picture = match view.video() {
-            Some(video) => {
+        let place = match (&self.of.content, view.video()) {
+            (Content::Video(info), Some(video)) => {
                 let crop = view.crop().filter(|crop| crop.within(video.width(), video.height()));
-                Some(self.picture(video, crop, len)?)
+                Some(Place::Picture(self.picture(info, video, crop, len)?))
             }
-            None => {
-                self.check_size(len)?;
+            (Content::Video(info), None) => {
+                self.check_size(info, len)?;
                 None
             }
+            (Content::Audio(info), _) => {
+                let planes = audio::planes(view.audio(), info, len).map_err(FrameError::Corrupt)?;
+                self.rate = (info.rate(), audio::samples(view.audio(), info, len));
+                planes.map(|(samples, offsets)| Place::Planes(samples, offsets))
+            }
+            (Content::Packets | Content::Bytes, _) => None,
         };
         let entries = view.entry_bytes().to_vec();
-        self.known = Some(Known { kind: view.kind(), entries, len, picture });
+        self.known = Some(Known { kind: view.kind(), entries, len, place });
         Ok(())
     }
 
     /// A frame must be as large as what it says it holds: whoever maps it downstream does not check again.
-    fn picture(&self, video: &VideoView<'_>, crop: Option<Crop>, len: usize) -> Result<Picture, FrameError> {
-        let (info, downstream) = (&self.of.info, self.downstream);
+    fn picture(
+        &self,
+        info: &gst_video::VideoInfo,
+        video: &VideoView<'_>,
+        crop: Option<Crop>,
+        len: usize,
+    ) -> Result<Picture, FrameError> {
+        let downstream = self.downstream;
         let corrupt = |why: String| FrameError::Corrupt(why);
         let part = layout::part_of_view(video, crop, info).map_err(corrupt)?;
         layout::check_view_fits(video, info, len).map_err(|error| corrupt(error.to_string()))?;
@@ -180,14 +201,14 @@ impl Format {
         Ok(picture)
     }
 
-    fn check_size(&self, len: usize) -> Result<(), FrameError> {
-        let needed = self.of.info.size();
+    fn check_size(&self, info: &gst_video::VideoInfo, len: usize) -> Result<(), FrameError> {
+        let needed = info.size();
         match &self.of.text {
             _ if len >= needed => Ok(()),
             Some(_) => Err(FrameError::Corrupt(format!("it has {len} bytes, and its caps need {needed}"))),
             None => Err(FrameError::Unsupported(format!(
                 "A frame has {len} bytes, but the caps property describes frames of {needed} bytes. Caps: {}.",
-                self.of.caps
+                self.of.caps.as_ref().map(ToString::to_string).unwrap_or_default()
             ))),
         }
     }
@@ -198,7 +219,10 @@ impl Format {
     }
 
     fn copied(&self) -> Option<&Part> {
-        self.known.as_ref()?.picture.as_ref()?.copied.as_ref()
+        match self.known.as_ref()?.place.as_ref()? {
+            Place::Picture(picture) => picture.copied.as_ref(),
+            Place::Planes(..) => None,
+        }
     }
 
     /// Makes the next frame's buffer, unless that is done.
@@ -222,10 +246,14 @@ impl Format {
         };
         let fresh = buffer.make_mut();
         let memory = LeasedBytes::memory(frame, leases);
-        match self.copied() {
-            None => fresh.append_memory(memory),
-            Some(part) => fresh.append_memory(self.copy(part, memory, self.last)?),
+        match (self.copied(), &self.of.content) {
+            (Some(part), Content::Video(info)) => {
+                fresh.append_memory(self.copy(info, part, memory, self.last)?)
+            }
+            _ => fresh.append_memory(memory),
         }
+        // Looks at the buffer's size: it comes after its memory.
+        self.add_planes(fresh)?;
         fresh.unset_flags(gst::BufferFlags::TAG_MEMORY);
         flags::to_buffer(per_frame.flags, fresh);
         fresh.set_duration(per_frame.times.duration.and_then(clock_time));
@@ -237,15 +265,17 @@ impl Format {
     /// A buffer with all that is known before the frame.
     fn make(&self, video_flags: Flags) -> Result<gst::Buffer, FrameError> {
         let mut buffer = gst::Buffer::new();
-        let Some(picture) = self.known.as_ref().and_then(|known| known.picture.as_ref()) else {
-            return Ok(buffer);
-        };
+        let place = self.known.as_ref().and_then(|known| known.place.as_ref());
         let fresh = buffer.make_mut();
+        let (picture, info) = match (place, &self.of.content) {
+            (Some(Place::Picture(picture)), Content::Video(info)) => (picture, info),
+            _ => return Ok(buffer),
+        };
         // The buffer flags and those of the meta are the same bits, 20 places apart.
         flags::to_buffer(video_flags, fresh);
         if picture.copied.is_none() {
             let bits = gst_video::VideoFrameFlags::from_bits_truncate(fresh.video_flags().bits() >> 20);
-            let (format, (width, height)) = (self.of.info.format(), picture.size);
+            let (format, (width, height)) = (info.format(), picture.size);
             let (offsets, strides) = (&picture.offsets, &picture.strides);
             gst_video::VideoMeta::add_full(fresh, bits, format, width, height, offsets, strides)
                 .map_err(|error| FrameError::Corrupt(error.to_string()))?;
@@ -256,16 +286,32 @@ impl Format {
         Ok(buffer)
     }
 
+    /// Says where the samples of each channel lie, if they are not beside each other.
+    fn add_planes(&self, buffer: &mut gst::BufferRef) -> Result<(), FrameError> {
+        let place = self.known.as_ref().and_then(|known| known.place.as_ref());
+        if let (Some(Place::Planes(samples, offsets)), Content::Audio(info)) = (place, &self.of.content) {
+            gst_audio::AudioMeta::add(buffer, info, *samples, offsets)
+                .map_err(|error| FrameError::Corrupt(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// The picture, or the part of it that is meant, as caps alone imply.
-    fn copy(&self, part: &Part, memory: gst::Memory, video_flags: Flags) -> Result<gst::Memory, FrameError> {
+    fn copy(
+        &self,
+        info: &gst_video::VideoInfo,
+        part: &Part,
+        memory: gst::Memory,
+        video_flags: Flags,
+    ) -> Result<gst::Memory, FrameError> {
         let unusable = |_| FrameError::Corrupt("it cannot be copied into the layout of its caps".to_owned());
         let mut from = gst::Buffer::new();
         let source = from.make_mut();
         source.append_memory(memory);
         flags::to_buffer(video_flags, source);
         // Zeroed: what lies between rows is not copied, and must not be what this process has freed before.
-        let mut target = gst::Buffer::from_mut_slice(vec![0_u8; self.of.info.size()]);
-        part.copy(&from, &self.of.info, target.make_mut()).map_err(unusable)?;
+        let mut target = gst::Buffer::from_mut_slice(vec![0_u8; info.size()]);
+        part.copy(&from, info, target.make_mut()).map_err(unusable)?;
         target.memory(0).ok_or_else(|| FrameError::Corrupt("it cannot be copied".to_owned()))
     }
 }

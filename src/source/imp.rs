@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer_base as gst_base;
+use gstreamer_video as gst_video;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -17,10 +18,10 @@ use gst_base::subclass::prelude::*;
 use crate::common::clock::monotonic_ns;
 use crate::common::enums::OnDisconnect;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, formats, lock, messages};
+use crate::common::{error, lock, messages};
 
 use super::accepted_caps;
-use super::deliver::Stream;
+use super::deliver::{Came, Stream};
 use super::interrupt::Interrupt;
 use super::latency::Latency;
 use super::reader::Event;
@@ -28,7 +29,7 @@ use super::settings::{self, Settings};
 use super::stats::Stats;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("shmflowsrc", gst::DebugColorFlags::empty(), Some("Shared-memory video source"))
+    gst::DebugCategory::new("shmflowsrc", gst::DebugColorFlags::empty(), Some("Shared-memory source"))
 });
 
 /// State of a `shmflowsrc`.
@@ -44,6 +45,8 @@ pub struct ShmflowSrc {
     accepted_caps_stale: AtomicBool,
     /// The pipeline was paused: what was published meanwhile is old.
     resumed: AtomicBool,
+    /// Somebody downstream asked for a key frame.
+    key_frame_wanted: AtomicBool,
     pub(super) stats: Stats,
 }
 
@@ -185,9 +188,9 @@ impl ElementImpl for ShmflowSrc {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
-                "Shared-memory video source",
-                "Source/Video",
-                "Receives raw video that another process publishes under a topic's name, without copying. \
+                "Shared-memory source",
+                "Source",
+                "Receives video, audio, packets or bytes that another process publishes under a topic's name, without copying. \
                  Example: gst-launch-1.0 shmflowsrc topic=video ! autovideosink",
                 "The shmflow authors",
             )
@@ -197,9 +200,14 @@ impl ElementImpl for ShmflowSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, formats::all())
-                .into_iter()
-                .collect()
+            gst::PadTemplate::new(
+                "src",
+                gst::PadDirection::Src,
+                gst::PadPresence::Always,
+                &gst::Caps::new_any(),
+            )
+            .into_iter()
+            .collect()
         });
         &TEMPLATES
     }
@@ -267,6 +275,17 @@ impl BaseSrcImpl for ShmflowSrc {
         Ok(())
     }
 
+    fn event(&self, event: &gst::Event) -> bool {
+        // A viewer behind this source asks for a key frame, as webrtcbin and rtph264pay do: the producer's encoder makes it.
+        if let gst::EventView::CustomUpstream(custom) = event.view()
+            && gst_video::ForceKeyUnitEvent::is(custom)
+        {
+            self.key_frame_wanted.store(true, Ordering::Relaxed);
+            return true;
+        }
+        self.parent_event(event)
+    }
+
     fn is_seekable(&self) -> bool {
         false
     }
@@ -307,6 +326,16 @@ impl PushSrcImpl for ShmflowSrc {
                 format.prepare();
             }
             self.report_losses(stream, false);
+            if self.key_frame_wanted.load(Ordering::Relaxed) && stream.packets.may_ask() {
+                self.key_frame_wanted.store(false, Ordering::Relaxed);
+                stream.reader.request_key_frame();
+            }
+            if let Some(frame) = stream.packets.next() {
+                if let Some(buffer) = self.deliver(stream, frame, monotonic_ns(), Came::LookedAt)? {
+                    return Ok(CreateSuccess::NewBuffer(buffer));
+                }
+                continue;
+            }
             let event = stream.reader.next(stream.patience());
             let buffer = if let Event::Frame(frame, waited) = event {
                 let arrived = monotonic_ns();
@@ -314,7 +343,8 @@ impl PushSrcImpl for ShmflowSrc {
                     // Downstream may have changed while there was no frame.
                     self.ask_downstream(stream)?;
                 }
-                self.deliver(stream, frame, arrived, waited)?
+                let came = if waited { Came::WaitedFor } else { Came::Found };
+                self.deliver(stream, frame, arrived, came)?
             } else if let Some(frame) = stream.take_held(event.ends_the_stream()) {
                 stream.reader.put_back(event);
                 self.ask_downstream(stream)?;

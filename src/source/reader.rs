@@ -101,6 +101,34 @@ impl Reader {
         consumer.position().saturating_sub(before)
     }
 
+    /// The newest frame, if there is one after those that were taken. Those in between are left out.
+    pub(super) fn newest(&mut self) -> Option<Frame> {
+        self.skip_to_newest();
+        self.try_next()
+    }
+
+    /// The next frame if it is there.
+    pub(super) fn try_next(&mut self) -> Option<Frame> {
+        // An error comes again when it is waited for.
+        self.consumer.as_mut()?.try_recv().ok().flatten()
+    }
+
+    /// From now on, what is lost when this pipeline is too slow is not more than was overwritten.
+    pub(super) fn keep_when_lapped(&mut self) {
+        self.settings.on_lapped = OnLapped::Oldest;
+        if let Some(consumer) = &mut self.consumer {
+            consumer.set_on_lapped(RingOnLapped::Oldest);
+        }
+    }
+
+    /// Asks the producers for a key frame, if that is possible.
+    pub(super) fn request_key_frame(&self) {
+        if let Some(consumer) = &self.consumer {
+            // In a forked child no pipeline runs.
+            let _ = consumer.request_key_frame();
+        }
+    }
+
     /// Slots beyond which frames are lost, once known.
     pub(super) fn depth(&self) -> u32 {
         self.consumer.as_ref().map_or(0, |consumer| consumer.geometry().depth)
@@ -230,7 +258,8 @@ impl Reader {
     fn open(&self, wait: Option<Duration>) -> Result<Consumer, Error> {
         let settings = &self.settings;
         let mut builder = Consumer::builder(settings.topic.as_deref().unwrap_or_default())
-            .start(if settings.is_live { StartAt::Newest } else { StartAt::Oldest })
+            // If this is a live source of anything but packets, it goes on at the newest.
+            .start(StartAt::Oldest)
             .on_lapped(match settings.on_lapped {
                 OnLapped::Newest => RingOnLapped::Newest,
                 OnLapped::Oldest => RingOnLapped::Oldest,

@@ -7,9 +7,10 @@ use gstreamer::glib;
 
 use gst::prelude::*;
 
+use crate::common::content::Content;
 use crate::common::enums::{OnDisconnect, OnLapped};
 use crate::common::settings::settings_by_name;
-use crate::common::{formats, validate};
+use crate::common::validate;
 
 /// The values that the user set. Fixed while the element is above READY.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), String> {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
         if let Some(caps) = &self.caps {
-            formats::check(caps).map_err(|why| {
+            Content::of(caps).map_err(|why| {
                 format!("The caps property describes a format that cannot be received. {why}")
             })?;
         }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod negotiation;
 mod properties;
 mod several;
+mod streams;
 mod time;
 
 #[test]

@@ -28,8 +28,8 @@ fn defaults_are_what_users_of_other_elements_expect() {
             "shmflowsink",
             &[
                 ("topic", "NULL"),
-                ("max-buffers", "8"),
-                ("history", "1"),
+                ("max-buffers", "0"),
+                ("history", "0"),
                 ("spare-slots", "2"),
                 ("max-bytes", "0"),
                 ("perms", "384"),
@@ -79,7 +79,7 @@ fn names_that_base_classes_own_keep_their_meaning() {
 
 #[test]
 fn the_elements_never_plug_themselves_and_are_found_where_people_look() {
-    for (name, class) in [("shmflowsink", "Sink/Video"), ("shmflowsrc", "Source/Video")] {
+    for (name, class) in [("shmflowsink", "Sink"), ("shmflowsrc", "Source")] {
         let factory = make(name).factory().expect("registered");
         assert_eq!(factory.rank(), gst::Rank::NONE);
         assert_eq!(factory.metadata("klass"), Some(class));

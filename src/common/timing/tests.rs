@@ -34,6 +34,7 @@ fn place(timeline: &mut Timeline, is_live: bool, row: Row) -> Placement {
         pts_ns: row.pts.map(|ms| (ms * MS) as u64),
         duration_ns: Some(10 * MS as u64),
         latency_ns: (row.latency * MS) as u64,
+        ..FrameTimes::default()
     };
     let clock = Some(RunningClock { base_ns: BASE as u64, offset: ClockOffset::SAME });
     let producer = ParticipantId { id: row.producer, generation: 1 };
@@ -247,7 +248,7 @@ fn whatever_a_frame_says_the_result_is_a_time() {
         let mut timeline = Timeline::default();
         for round in 0..200_usize {
             let (value, came) = (values[round * 7 % 8], values[round * 3 % 8]);
-            let frame = FrameTimes::of(&times(value));
+            let frame = FrameTimes::of(&times(value), false);
             assert!(frame.latency_ns <= MAX_LATENCY_NS && frame.capture_ns.is_none_or(|ns| ns <= MAX_NS));
             let producer = ParticipantId { id: round as u8, generation: round as u64 % 3 };
             let arrival = Arrival { at_ns: came, waited: true, is_newest: round % 2 == 0, producer, clock };
@@ -261,7 +262,7 @@ fn whatever_a_frame_says_the_result_is_a_time() {
 #[test]
 fn a_clock_other_than_the_monotonic_one_says_nothing_here() {
     let times = Times::default().capture_ns(5).clock(Clock::Realtime);
-    assert_eq!(FrameTimes::of(&times).capture_ns, None);
+    assert_eq!(FrameTimes::of(&times, false).capture_ns, None);
 }
 
 #[test]

@@ -84,7 +84,10 @@ fn a_source_that_cannot_go_on_posts_one_error_and_ends_the_stream() {
     let _producer = Running::playing(&format!("videotestsrc ! video/x-raw,format=I420 ! {}", topic.sink("")));
     for (text, says) in [
         (topic.src("connection-timeout=50").replace("=video", "=nobody"), "No producer joined"),
-        (topic.src("is-live=false").replace("=video", "=bytes"), "caps=video/x-raw"),
+        (
+            format!("{} ! video/x-raw", topic.src("is-live=false").replace("=video", "=bytes")),
+            "caps=video/x-raw",
+        ),
         (format!("{} ! video/x-raw,format=BGRx", topic.src("")), "videoconvert"),
         (format!("shmflowsrc topic=video directory={}", file.display()), "file"),
     ] {

@@ -2,8 +2,8 @@
 
 use gstreamer_video as gst_video;
 
-use crate::support::Topic;
 use crate::support::pipelines::{buffer, discont, frame, viewer};
+use crate::support::{Running, Topic};
 
 use super::info;
 
@@ -21,7 +21,8 @@ fn bare_bytes_are_read_with_the_callers_caps_and_refused_with_a_reason_otherwise
     assert_eq!(*buffer(&got).map_readable().expect("readable"), *bytes);
     assert_eq!(info(&got).format(), gst_video::VideoFormat::Bgr);
     drop((got, reader));
-    let error = viewer("").wait_error();
+    let picky = format!("{} ! video/x-raw ! appsink name=out sync=false", topic.src("is-live=false"));
+    let error = Running::playing(&picky).wait_error();
     assert!(error.contains("caps property") && error.contains("caps=video/x-raw"), "{error}");
     let error = viewer("caps=video/x-raw,format=GRAY8,width=640,height=480,framerate=30/1").wait_error();
     assert!(error.contains("260 bytes") && error.contains("307200 bytes"), "{error}");

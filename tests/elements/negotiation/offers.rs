@@ -36,7 +36,8 @@ fn the_sink_offers_a_plain_displays_format_first_and_in_its_own_order() {
         caps.fixate();
         caps.structure(0).and_then(|s| s.get::<String>("format").ok()).expect("a format")
     };
-    assert_eq!(first(None), "BGRx");
+    assert!(pad.query_caps(None).is_any(), "anything can be carried");
+    assert_eq!(first(Some("audio/x-raw;video/x-raw")), "BGRx");
     assert_eq!(first(Some("video/x-raw,format={ABGR64_LE,Y444,NV12,I420,BGRx}")), "BGRx");
     assert_eq!(first(Some("video/x-raw,format={ABGR64_LE,Y444,NV12,I420}")), "I420");
     assert_eq!(first(Some("video/x-raw,format={ABGR64_LE,Y444,NV12}")), "NV12");
@@ -58,8 +59,11 @@ fn whatever_fits_into_the_ring_is_accepted_and_what_does_not_is_not() {
         ("video/x-raw(memory:SystemMemory),format=I420,width=320,height=240,framerate=30/1", true),
         ("video/x-raw(memory:GLMemory),format=RGBA,width=320,height=240,framerate=30/1", false),
         ("video/x-raw(meta:GstVideoOverlayComposition),format=RGBA,width=320,height=240", false),
-        ("video/x-h264,width=320,height=240", false),
-        ("audio/x-raw,rate=48000", false),
+        ("video/x-h264,width=320,height=240", true),
+        ("video/x-h264(memory:DMABuf),width=320,height=240", false),
+        ("audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved", true),
+        ("audio/x-raw,format=S16LE", false),
+        ("application/x-anything", true),
     ] {
         let caps: gst::Caps = text.parse().expect("caps");
         assert_eq!(pad.query_accept_caps(&caps), accepted, "{text}");
@@ -70,10 +74,6 @@ fn whatever_fits_into_the_ring_is_accepted_and_what_does_not_is_not() {
 fn what_cannot_be_carried_is_refused_before_the_first_frame_with_a_reason() {
     let topic = Topic::new();
     let sink = topic.sink("");
-    for text in [format!("videotestsrc ! jpegenc ! {sink}"), format!("audiotestsrc ! {sink}")] {
-        let refused = gst::parse::launch(&text).is_err();
-        assert!(refused || Running::new(&text).pipeline.set_state(gst::State::Playing).is_err(), "{text}");
-    }
     let producer = Running::new(&format!("appsrc name=in format=time ! {sink}"));
     producer.play();
     producer.element("in").set_property(

@@ -1,0 +1,171 @@
+//! Caps as text that another process wrote.
+
+use gstreamer as gst;
+
+/// Brackets never nest deeper in caps.
+const MAX_DEPTH: u32 = 16;
+
+/// The longest text of accepted caps, in bytes.
+pub(crate) const MAX_ACCEPTED: usize = 8 * 1024;
+/// The longest text of a frame's caps: with `codec_data`, or the `streamheader` of Vorbis or Theora, it is long.
+pub(crate) const MAX_FIXED: usize = 1024 * 1024;
+
+/// Parses the caps that a consumer says it accepts: too long, not text, or not caps gives `None`.
+pub(crate) fn parse_accepted(text: &str) -> Option<gst::Caps> {
+    let outline = outline(text, MAX_ACCEPTED)?;
+    if !ranges_are_in_order(&outline) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Parses the caps of a frame. They are fixed; `None` for everything else.
+pub(crate) fn parse_fixed(text: &str) -> Option<gst::Caps> {
+    if outline(text, MAX_FIXED)?.contains(['[', '{']) {
+        return None;
+    }
+    text.parse().ok().filter(|caps: &gst::Caps| caps.is_fixed())
+}
+
+/// Caps text that another process wrote, without what is in quotes; `None` if GStreamer's parser is not to see it. (It
+/// recurses with the brackets, takes much for granted, and asserts it.)
+fn outline(text: &str, longest: usize) -> Option<String> {
+    if text.is_empty() || text.len() > longest || text.contains('\0') {
+        return None;
+    }
+    let mut outline = String::with_capacity(text.len());
+    let (mut quoted, mut depth) = (false, 0_u32);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => drop(chars.next()?),
+            // A value starts there; anywhere else it is no quote to GStreamer.
+            '"' if quoted || outline.trim_end().ends_with(['=', ')', '{', '[', '<', ',']) => {
+                quoted = !quoted;
+                outline.push('_');
+            }
+            '"' => return None,
+            _ if quoted => {}
+            _ => {
+                match char {
+                    '{' | '[' | '<' | '(' => depth += 1,
+                    '}' | ']' | '>' | ')' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                if depth > MAX_DEPTH {
+                    return None;
+                }
+                outline.push(char);
+            }
+        }
+    }
+    (!quoted).then_some(outline)
+}
+
+/// Whether each range goes upwards, in whole steps. GStreamer's parser takes that for granted, and asserts it.
+fn ranges_are_in_order(outline: &str) -> bool {
+    outline.split('[').skip(1).all(|rest| {
+        let range = rest.split(']').next().unwrap_or_default();
+        let numbers: Option<Vec<f64>> = range.split(',').map(number).collect();
+        match numbers.as_deref() {
+            Some([start, end]) => start < end,
+            Some([start, end, step]) => {
+                start < end && *step >= 1.0 && start % step == 0.0 && end % step == 0.0
+            }
+            _ => false,
+        }
+    })
+}
+
+/// An integer, a decimal number or a fraction.
+fn number(text: &str) -> Option<f64> {
+    // A type may be given in front: (int)1.
+    let text = text.rsplit(')').next()?.trim();
+    let value: f64 = match text.split_once('/') {
+        Some((numerator, denominator)) => {
+            numerator.trim().parse::<f64>().ok()? / denominator.trim().parse::<f64>().ok()?
+        }
+        None => text.parse().ok()?,
+    };
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn init() {
+        gst::init().expect("GStreamer starts");
+    }
+
+    fn caps(text: &str) -> gst::Caps {
+        text.parse().expect("caps of the test")
+    }
+
+    #[test]
+    fn hostile_caps_texts_are_no_caps() {
+        init();
+        assert!(parse_accepted("video/x-raw, format=(string)BGRx").is_some());
+        for text in [
+            "",
+            "video/x-raw\0",
+            &format!("video/x-raw, a={}", "{ ".repeat(1000)),
+            &"x".repeat(MAX_FIXED + 1),
+            "video/x-raw, format={",
+            "video/x-raw, a=\"",
+            "video/x-raw(\"), width=[ 10, 1 ]",
+            "video/x-raw, a=b\", width=[ 10, 1 ]",
+            "video/x-raw, a=\\",
+        ] {
+            assert!(parse_accepted(text).is_none() && parse_fixed(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_headers_are_read() {
+        init();
+        let header = "00".repeat(100_000);
+        let text = format!(
+            "audio/x-vorbis, rate=48000, streamheader=(buffer)< {header}, 01, {header} >, codec_data=(buffer){header}"
+        );
+        assert!(parse_fixed(&text).is_some_and(|caps| caps.to_string().len() > 600_000));
+        assert!(parse_accepted(&text).is_none());
+    }
+
+    #[test]
+    fn ranges_that_gstreamer_would_assert_on_are_no_caps() {
+        init();
+        for range in [
+            "[ 10, 1 ]",
+            "[ 5, 5 ]",
+            "[ 1, 10, 3 ]",
+            "[ 0, 10, 0 ]",
+            "[ 1/0, 2/1 ]",
+            "[ 30/1, 1/1 ]",
+            "[ a, b ]",
+            "[ 1",
+            "[ ]",
+        ] {
+            assert!(parse_accepted(&format!("video/x-raw, width={range}")).is_none(), "{range}");
+        }
+        for range in ["[ 1, 10 ]", "(int)[ 2, 10, 2 ]", "[ 0/1, 2147483647/1 ]", "[ 1.5, 2.5 ]", "[ -3, 3 ]"]
+        {
+            let text = format!("video/x-raw, width={range}");
+            assert!(parse_accepted(&text).is_some(), "{range}");
+            assert!(parse_fixed(&text).is_none(), "a frame has no {range}");
+        }
+        let all = crate::common::formats::all();
+        assert_eq!(parse_accepted(&all.to_string()).as_ref(), Some(all));
+    }
+
+    #[test]
+    fn brackets_within_a_text_are_text() {
+        init();
+        for name in ["left [1, 0]", "a { b", "\\\"[", "[[[[[[[[[[[[[[[[[[[[[[["] {
+            let mut caps = caps("video/x-raw,format=I420,width=320,height=240,framerate=30/1");
+            caps.get_mut().expect("one reference").set("camera", name);
+            assert_eq!(parse_fixed(&caps.to_string()).as_ref(), Some(&caps), "{name}");
+            assert_eq!(parse_accepted(&caps.to_string()), Some(caps), "{name}");
+        }
+    }
+}
