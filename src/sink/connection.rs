@@ -16,7 +16,7 @@ use crate::common::cut::Part;
 use crate::common::enums::{LeakyType, ProducerMode};
 use crate::common::lock;
 
-use super::depth::{Size, Wanted};
+use super::depth::{INITIAL_META, Size, Wanted};
 use super::pool::Slots;
 use super::settings::Settings;
 use super::stats::Stats;
@@ -100,12 +100,13 @@ impl Connection {
     pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
         let size = Size::of(settings);
-        let depth = size.depth_within(INITIAL_CAPACITY)?;
+        let depth = size.depth_within(INITIAL_CAPACITY, INITIAL_META)?;
         let mut builder = Producer::builder(topic)
             .depth(depth)
             .spare_slots(settings.spare_slots)
             .history(settings.history.clamp(1, depth))
             .slot_capacity(INITIAL_CAPACITY)
+            .meta_capacity(INITIAL_META)
             .perms(settings.perms)
             .persistent(settings.persistent)
             .allow_foreign_owner(settings.allow_foreign_owner)
@@ -180,6 +181,9 @@ impl Connection {
         }
         if !self.producer.try_become_primary() {
             return Ok(Outcome::Standby);
+        }
+        if meta.len() > INITIAL_META {
+            self.make_room_for_meta(meta.len())?;
         }
         let result = match part {
             Some((part, info)) => self.cut(buffer, part, info, meta).map(|()| Outcome::Copied),
@@ -276,9 +280,10 @@ impl Connection {
             self.producer.set_history(if wanted.packets { u32::MAX } else { 1 });
         }
         // Where the slots are too small for it, the depth follows with their size.
-        let capacity = self.producer.geometry().slot_capacity;
+        let geometry = self.producer.geometry();
+        let capacity = geometry.slot_capacity;
         if capacity >= len
-            && let Ok(depth) = self.size.depth_within(capacity)
+            && let Ok(depth) = self.size.depth_within(capacity, geometry.meta_capacity)
         {
             // No room for more is no reason to stop.
             let _ = self.producer.grow(capacity, depth);
@@ -287,16 +292,33 @@ impl Connection {
 
     /// Makes the ring's slots large enough for frames of `len` bytes, as deep as they are to be.
     fn make_room(&self, len: usize) -> Result<(), Error> {
-        if self.producer.geometry().slot_capacity >= len {
+        let geometry = self.producer.geometry();
+        if geometry.slot_capacity >= len {
             return Ok(());
         }
         let capacity = self.size.capacity(len);
-        let depth = self.size.depth_within(capacity)?;
+        let depth = self.size.depth_within(capacity, geometry.meta_capacity)?;
         if self.size.may_shrink() {
             self.producer.resize(capacity, depth)
         } else {
             self.producer.grow(capacity, depth)
         }
+    }
+
+    /// The same for `len` bytes of metadata. Slots that upstream has in hand then are of the ring before: what is in them is
+    /// copied once.
+    fn make_room_for_meta(&self, len: usize) -> Result<(), Error> {
+        let geometry = self.producer.geometry();
+        if geometry.meta_capacity >= len {
+            return Ok(());
+        }
+        if !self.size.may_shrink() {
+            return self.producer.grow_meta(len);
+        }
+        // As much as the ring will take: twice what it has at least.
+        let room = len.max(geometry.meta_capacity.saturating_mul(2));
+        let depth = self.size.depth_within(geometry.slot_capacity, room)?;
+        self.producer.resize_meta(len, depth)
     }
 
     /// Deepens the ring when upstream keeps more buffers than there are slots.
@@ -308,11 +330,12 @@ impl Connection {
         // No lock is held: to reserve memory takes a while, and upstream asks for slots meanwhile. Only this thread, which
         // publishes, changes these.
         let Some(before) = self.size.deepen() else { return };
-        let capacity = self.producer.geometry().slot_capacity;
+        let geometry = self.producer.geometry();
+        let capacity = geometry.slot_capacity;
         // No room for more is no reason to stop: frames continue to be copied.
         let grown = self
             .size
-            .depth_within(capacity)
+            .depth_within(capacity, geometry.meta_capacity)
             .and_then(|depth| if depth > before { self.producer.grow(capacity, depth) } else { Ok(()) });
         if grown.is_err() {
             self.size.stay(before);

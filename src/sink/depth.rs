@@ -20,6 +20,9 @@ const AUDIO: (u32, u32) = (8, 512);
 /// Of packets and bytes, which may be large, as many as fit into so many bytes; but never fewer than of pictures.
 const MOST_BYTES: u64 = 128 << 20;
 
+/// Bytes of metadata that every slot has room for. More makes the ring grow.
+pub(super) const INITIAL_META: usize = 4096;
+
 /// What a stream wants of its ring, where the user leaves it to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -106,13 +109,14 @@ impl Size {
         if packets { len.saturating_mul(2).checked_next_multiple_of(4096).unwrap_or(len) } else { len }
     }
 
-    /// The depth for slots of `len` bytes.
+    /// The depth for slots of `len` bytes with room for `meta` bytes of metadata (a page of which does not count).
     ///
     /// # Errors
     /// `max-bytes` has no room for the least number of them.
-    pub(super) fn depth_within(&self, len: usize) -> Result<u32, Error> {
+    pub(super) fn depth_within(&self, len: usize, meta: usize) -> Result<u32, Error> {
         let wanted = self.depth.load(Relaxed);
         let frame = (len as u64).max(1).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
+        let frame = frame.saturating_add(meta.saturating_sub(INITIAL_META) as u64);
         let wanted = if self.bounds_bytes() {
             let room = u32::try_from(MOST_BYTES / frame).unwrap_or(u32::MAX);
             wanted.min(room.max(PICTURES.max(self.least)))
@@ -173,11 +177,15 @@ mod tests {
 
     #[test]
     fn a_limit_in_bytes_lowers_the_depth_and_too_low_a_one_is_an_error_with_numbers() {
-        assert!(matches!(size(8, 0).depth_within(1 << 40), Ok(8)));
-        assert!(matches!(size(8, 10 * 4096).depth_within(4096), Ok(8)));
-        assert!(matches!(size(8, 9 * 4096).depth_within(4000), Ok(7)));
-        assert!(matches!(size(8, 3 * 4096).depth_within(1), Ok(1)));
-        let error = size(8, 2 * 4096).depth_within(4096).expect_err("two frames are not enough").to_string();
+        assert!(matches!(size(8, 0).depth_within(1 << 40, INITIAL_META), Ok(8)));
+        assert!(matches!(size(8, 10 * 4096).depth_within(4096, INITIAL_META), Ok(8)));
+        assert!(matches!(size(8, 9 * 4096).depth_within(4000, INITIAL_META), Ok(7)));
+        assert!(matches!(size(8, 18 * 4096).depth_within(4096, 8192), Ok(7)));
+        assert!(matches!(size(8, 3 * 4096).depth_within(1, INITIAL_META), Ok(1)));
+        let error = size(8, 2 * 4096)
+            .depth_within(4096, INITIAL_META)
+            .expect_err("two frames are not enough")
+            .to_string();
         assert!(error.contains("8192") && error.contains("12288"), "{error}");
     }
 
@@ -185,16 +193,19 @@ mod tests {
     fn the_depth_follows_the_stream_unless_the_user_gave_one() {
         let packets = Wanted { depth: PACKETS, packets: true };
         let ours = size(0, 0);
-        assert!(matches!(ours.depth_within(100), Ok(8)));
+        assert!(matches!(ours.depth_within(100, INITIAL_META), Ok(8)));
         assert!(ours.expect(packets) && !ours.expect(packets));
-        assert!(matches!(ours.depth_within(10_000), Ok(128)));
-        assert!(matches!(ours.depth_within(64 << 20), Ok(8)), "large packets are fewer");
+        assert!(matches!(ours.depth_within(10_000, INITIAL_META), Ok(128)));
+        assert!(matches!(ours.depth_within(64 << 20, INITIAL_META), Ok(8)), "large packets are fewer");
         assert_eq!(ours.capacity(10_000), 20_480);
         assert!(ours.expect(Wanted { depth: PICTURES, packets: false }));
-        assert_eq!((ours.capacity(10_000), ours.depth_within(33 << 20).ok()), (10_000, Some(8)));
+        assert_eq!(
+            (ours.capacity(10_000), ours.depth_within(33 << 20, INITIAL_META).ok()),
+            (10_000, Some(8))
+        );
         let theirs = size(16, 0);
         assert!(!theirs.expect(packets));
-        assert!(matches!(theirs.depth_within(64 << 20), Ok(16)));
+        assert!(matches!(theirs.depth_within(64 << 20, INITIAL_META), Ok(16)));
     }
 
     #[test]

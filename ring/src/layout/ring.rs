@@ -15,7 +15,7 @@ pub(crate) const MAX_SLOTS: u32 = 16_384;
 /// Most bytes of a frame.
 pub(crate) const MAX_CAPACITY: u64 = 1 << 38;
 /// Most bytes of a frame's metadata.
-pub(crate) const MAX_META: u64 = 1 << 20;
+pub(crate) const MAX_META: u64 = 1 << 24;
 /// Payloads begin at multiples of this, as pages do.
 pub(crate) const PAGE: u64 = 4096;
 /// Distance between holder words, and between slot headers: a cache line each.

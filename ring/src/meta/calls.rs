@@ -40,11 +40,16 @@ impl PublishPermit {
 }
 
 impl Producer {
-    /// As [`write`](Self::write), with metadata.
+    /// As [`write`](Self::write), with metadata. Metadata that is larger than the slots have room for moves the topic to a new
+    /// epoch.
     ///
     /// # Errors
-    /// Also [`Error::Meta`] if the metadata is larger than the topic has room for.
+    /// Also [`Error::Meta`] if the metadata cannot be encoded.
     pub fn write_with(&self, bytes: &[u8], meta: &Meta) -> Result<u64> {
+        let needed = meta.encoded_len()?;
+        if needed > self.geometry().meta_capacity {
+            self.grow_meta(needed)?;
+        }
         let mut claim = self.claim(bytes.len())?;
         claim.copy_from(bytes);
         claim.set_meta(meta)?;

@@ -138,7 +138,7 @@ impl fmt::Display for MetaError {
             Self::NoRoom { needed, have } => write!(
                 f,
                 "the frame metadata needs {needed} bytes, the slot keeps {have} for it: \
-                 open the producer with a larger meta_capacity"
+                 open the producer with a larger meta_capacity, or call grow_meta before the claim"
             ),
             Self::TooLarge => write!(f, "the frame metadata is larger than 4 GiB"),
             Self::UnknownFormat { format } => {

@@ -16,7 +16,7 @@ pub const ENTRY_HEADER_LEN: usize = 8;
 /// Headers and entries start at multiples of this many bytes.
 pub const ALIGN: usize = 8;
 /// Most entries a block may have, unknown ones and padding included.
-pub const MAX_ENTRIES: usize = 256;
+pub const MAX_ENTRIES: usize = 4096;
 
 /// Entry that only fills space; readers skip it.
 pub const ENTRY_PADDING: u16 = 0;

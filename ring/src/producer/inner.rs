@@ -9,7 +9,7 @@ use super::primary::PrimaryMonitor;
 use super::{OverflowPolicy, ProducerMode};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
-use crate::layout::ring::RingGeometry;
+use crate::layout::ring::{MAX_META, RingGeometry};
 use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
 use crate::lifecycle::{GeometryRequest, crowd, follow, grow, reap};
 use crate::protocol::claim::{Hint, Reusable, abandon, claim_consumed, claim_oldest};
@@ -76,6 +76,25 @@ impl Current {
         if !Arc::ptr_eq(&before.epoch, &self.epoch) {
             self.freeing = give_up(before.epoch);
         }
+    }
+}
+
+/// How many bytes of a frame and of its metadata a slot must have room for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    payload: u64,
+    meta: u64,
+}
+
+impl Room {
+    fn is_in(self, geometry: &RingGeometry) -> bool {
+        geometry.slot_capacity >= self.payload && geometry.meta_capacity >= self.meta
+    }
+
+    /// The capacity for metadata of an epoch that follows one with `present` bytes: twice as much at least, where that is
+    /// allowed, so that metadata that grows slowly does not make an epoch each time.
+    fn meta_capacity(self, present: u64) -> u64 {
+        if self.meta <= present { present } else { self.meta.max(present.saturating_mul(2).min(MAX_META)) }
     }
 }
 
@@ -170,7 +189,7 @@ impl Inner {
             self.follow(current)?;
         }
         if len > current.epoch.geometry.slot_capacity {
-            self.grow_to(current, len, Depth::AtLeast(0))?;
+            self.grow_to(current, Room { payload: len, ..Room::default() }, Depth::AtLeast(0))?;
         }
         for attempt in 0..3 {
             let Current { epoch, hint, probed, .. } = current;
@@ -295,7 +314,8 @@ impl Inner {
         if geometry.slot_capacity >= slot_capacity && geometry.depth >= depth {
             return Ok(());
         }
-        self.grow_to(&mut current, slot_capacity, Depth::AtLeast(depth))
+        let room = Room { payload: slot_capacity, ..Room::default() };
+        self.grow_to(&mut current, room, Depth::AtLeast(depth))
     }
 
     /// As `grow` when the slots are too small, but to exactly this depth, which may be less than now.
@@ -306,13 +326,26 @@ impl Inner {
         if current.epoch.geometry.slot_capacity >= slot_capacity {
             return Ok(());
         }
-        self.grow_to(&mut current, slot_capacity, Depth::Exactly(depth.max(1)))
+        let room = Room { payload: slot_capacity, ..Room::default() };
+        self.grow_to(&mut current, room, Depth::Exactly(depth.max(1)))
     }
 
-    fn grow_to(&self, current: &mut Current, slot_capacity: u64, depth: Depth) -> Result<()> {
+    /// As `grow`, or with a depth as `resize`, for the metadata.
+    pub(super) fn grow_meta(&self, meta_capacity: u64, depth: Option<u32>) -> Result<()> {
+        self.member.check_fork()?;
+        let _events = trace::hold();
+        let mut current = self.current();
+        if current.epoch.geometry.meta_capacity >= meta_capacity {
+            return Ok(());
+        }
+        let depth = depth.map_or(Depth::AtLeast(0), |depth| Depth::Exactly(depth.max(1)));
+        self.grow_to(&mut current, Room { meta: meta_capacity, ..Room::default() }, depth)
+    }
+
+    fn grow_to(&self, current: &mut Current, room: Room, depth: Depth) -> Result<()> {
         let enlarged = |epoch: &Epoch| {
             let geometry = &epoch.geometry;
-            if geometry.slot_capacity >= slot_capacity && depth.satisfied_by(geometry.depth) {
+            if room.is_in(geometry) && depth.satisfied_by(geometry.depth) {
                 return None;
             }
             let step = geometry.slot_capacity.saturating_add(geometry.slot_capacity / 4);
@@ -331,12 +364,12 @@ impl Inner {
                     history => history.min(new_depth),
                 },
                 // By a quarter at least, so that slowly growing frames do not make an epoch each.
-                slot_capacity: if slot_capacity > geometry.slot_capacity {
-                    slot_capacity.max(step)
+                slot_capacity: if room.payload > geometry.slot_capacity {
+                    room.payload.max(step)
                 } else {
                     geometry.slot_capacity
                 },
-                meta_capacity: geometry.meta_capacity,
+                meta_capacity: room.meta_capacity(geometry.meta_capacity),
             })
         };
         if let Some(freeing) = current.freeing.take() {

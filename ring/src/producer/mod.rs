@@ -139,6 +139,26 @@ impl Producer {
         self.inner.history.store(frames.max(1), Relaxed);
     }
 
+    /// Moves the topic to slots with room for at least `capacity` bytes of metadata, ahead of need. Nothing happens if they
+    /// have it. The next frame that is claimed has the room; one that was claimed before has not.
+    ///
+    /// A frame may have 16 MiB of metadata. The new room is twice the old one at least, so that metadata that grows slowly
+    /// does not make an epoch each time.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for more than 16 MiB; otherwise as [`grow`](Self::grow).
+    pub fn grow_meta(&self, capacity: usize) -> Result<()> {
+        self.inner.grow_meta(capacity as u64, None)
+    }
+
+    /// As [`grow_meta`](Self::grow_meta) to a depth of exactly `depth` frames, as [`resize`](Self::resize) has it.
+    ///
+    /// # Errors
+    /// As [`grow_meta`](Self::grow_meta).
+    pub fn resize_meta(&self, capacity: usize, depth: u32) -> Result<()> {
+        self.inner.grow_meta(capacity as u64, Some(depth))
+    }
+
     /// The geometry of the ring now in use.
     #[must_use]
     pub fn geometry(&self) -> Geometry {

@@ -135,7 +135,7 @@ fn what_a_block_cannot_say_is_refused_when_writing() {
 #[test]
 fn as_many_entries_as_may_be_are_written_and_read() {
     let meta =
-        (0..MAX_ENTRIES as u16).fold(Meta::default(), |meta, n| meta.extension(0x8000 + n, [n as u8; 3]));
+        (0..MAX_ENTRIES).fold(Meta::default(), |meta, n| meta.extension(0x8000 | n as u16, [n as u8; 3]));
     assert_eq!(Meta::decode(&meta.to_vec().unwrap()), Ok(meta));
 }
 

@@ -1,6 +1,6 @@
 //! Blocks as real programs write them; the golden files hold each of them.
 
-use shmflow::meta::{AudioLayout, Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout};
+use shmflow::meta::{AudioLayout, Clock, Crop, Flags, Kind, MAX_ENTRIES, Meta, Plane, Times, VideoLayout};
 
 /// Name of the golden file, and what it holds.
 pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
@@ -240,6 +240,6 @@ pub(crate) fn faulty() -> Vec<(&'static str, Vec<u8>)> {
         ("bad_audio_layout", append(entry(4, &audio_value(48_000, 1, 2, 1)))),
         ("bad_audio_channels", append(entry(4, &audio_value(48_000, 1025, 0, 0)))),
         ("bad_audio_rate", append(entry(4, &audio_value(0, 1, 0, 0)))),
-        ("bad_too_many_entries", header(entry(0x8000, &[]).repeat(257))),
+        ("bad_too_many_entries", header(entry(0x8000, &[]).repeat(MAX_ENTRIES + 1))),
     ]
 }
