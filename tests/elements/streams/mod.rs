@@ -51,9 +51,14 @@ fn sent(caps: Option<&gst::CapsRef>, buffer: &gst::BufferRef) -> Sent {
 fn noted(text: &str, topic: &Topic) -> (Running, mpsc::Receiver<Sent>) {
     let producer = Running::new(&format!("{text} ! {}", topic.sink(AT_ONCE)));
     let (sender, given) = mpsc::channel();
-    sink_pad(&producer.element("sink")).add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(buffer) = info.buffer() {
-            let _ = sender.send(sent(pad.current_caps().as_deref(), buffer));
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    sink_pad(&producer.element("sink")).add_probe(kinds, move |pad, info| {
+        let caps = pad.current_caps();
+        let note = |buffer: &gst::BufferRef| drop(sender.send(sent(caps.as_deref(), buffer)));
+        if let Some(list) = info.buffer_list() {
+            list.iter().for_each(note);
+        } else if let Some(buffer) = info.buffer() {
+            note(buffer);
         }
         gst::PadProbeReturn::Ok
     });
