@@ -1,4 +1,4 @@
-//! GStreamer elements over the `shmflow` ring: `shmflowsink` publishes raw video frames into shared memory under a
+//! GStreamer elements over the `shmflow` ring: `shmflowsink` publishes frames into shared memory under a
 //! topic's name, `shmflowsrc` takes them out again in any number of other processes, without copying on either side.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! `shmflowsink`: publishes raw video under a topic's name.
+//! `shmflowsink`: publishes a stream under a topic's name.
 //!
 //! ```text
 //! gst-launch-1.0 videotestsrc ! shmflowsink topic=video

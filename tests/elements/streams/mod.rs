@@ -3,6 +3,7 @@
 mod audio;
 mod bytes;
 mod packets;
+mod sync;
 
 use std::sync::mpsc;
 
