@@ -6,9 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use nix::sys::stat::fstat;
-use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{SeekFrom, fstat, fstatfs, seek};
 use rustix::io::{Errno, pread};
 
 /// Bytes of the file that have memory, or room on a disk.
@@ -21,7 +19,7 @@ pub(crate) fn allocated(fd: impl AsFd) -> io::Result<u64> {
 /// Whether so many bytes of the file have memory, as far as it matters. Elsewhere than on a memory file system a hole that
 /// is read takes only cache, and compression makes the number of blocks mean something else.
 pub(crate) fn has_memory_for(fd: impl AsFd, len: u64) -> io::Result<bool> {
-    Ok(allocated(fd.as_fd())? >= len || fstatfs(fd.as_fd())?.filesystem_type() != TMPFS_MAGIC)
+    Ok(allocated(fd.as_fd())? >= len || fstatfs(fd.as_fd())?.f_type != libc::TMPFS_MAGIC)
 }
 
 /// Whether the range has a hole. What is reserved and was never written may count as one.

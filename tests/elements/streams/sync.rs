@@ -57,9 +57,9 @@ fn recorder(topic: &Topic, file: &Path) -> Child {
     Child::run(
         crate::support::child::program("gst-launch-1.0").arg("-e").args(
             format!(
-                "{} ! queue ! matroskamux name=file ! filesink location={} {} ! queue ! file.",
-                source("picture"),
+                "matroskamux name=file ! filesink location={} {} ! queue ! file.video_0 {} ! queue ! file.audio_0",
                 file.display(),
+                source("picture"),
                 source("sound")
             )
             .split_whitespace(),
