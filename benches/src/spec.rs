@@ -94,6 +94,8 @@ spec! {
     depth: u32,
     /// Our history; 0 leaves the crate's default.
     history: u32,
+    /// Our sender waits for its receivers.
+    lossless: bool,
     /// Receivers on the topic.
     receivers: u32,
     /// Receivers sleep until they are woken (else they spin).

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::layout::ring::RingGeometry;
+use crate::layout::words::bit;
+use crate::lifecycle::open::Delivery;
 use crate::protocol::accepted_caps;
 use crate::shm::participants::ParticipantTable;
 use crate::shm::shared::CapsOf;
@@ -61,6 +63,8 @@ pub struct ConsumerInfo {
     /// The caps that it accepts, as GStreamer writes them; `None` if it has not stated any, or is changing them for longer
     /// than one would wait. From another process: parse them with care.
     pub accepted_caps: Option<String>,
+    /// Whether a lossless producer waits for it.
+    pub delivery: Delivery,
 }
 
 impl ConsumerInfo {
@@ -70,7 +74,9 @@ impl ConsumerInfo {
         let (generation, text) =
             read.unwrap_or_else(|| (peers.participant(id).generation.load(Relaxed), Vec::new()));
         let accepted_caps = String::from_utf8(text).ok().filter(|caps| !caps.is_empty());
-        Self { id: ParticipantId { id, generation }, name: peers.name_of(id), accepted_caps }
+        let latest = peers.load(&peers.header().latest) & bit(id) != 0;
+        let delivery = if latest { Delivery::Latest } else { Delivery::All };
+        Self { id: ParticipantId { id, generation }, name: peers.name_of(id), accepted_caps, delivery }
     }
 
     /// Writes the accepted caps of the participant that we are. One writer at a time.

@@ -2,7 +2,8 @@
 //!
 //! Processes on one Linux machine share frames (video, or any bytes) by the name of a topic: producers write them
 //! directly into shared memory, consumers read them there, without copies and without waiting for each other. The
-//! oldest frame is overwritten; a consumer that is too slow learns how many it lost. Any process may be killed or
+//! oldest frame is overwritten; a consumer that is too slow learns how many it lost, or the producer waits for it
+//! ([`OverflowPolicy::Lossless`]). Any process may be killed or
 //! stopped at any instruction, and the others continue.
 //!
 //! ```
@@ -62,7 +63,7 @@ pub use consumer::{
 };
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};
-pub use lifecycle::open::StartAt;
+pub use lifecycle::open::{Delivery, StartAt};
 pub use producer::{
     Claim, OverflowPolicy, Producer, ProducerBuilder, ProducerMode, ProducerStats, PublishPermit, Published,
     SlotBuffer,

@@ -1,6 +1,6 @@
 //! Processes killed and stopped at random moments, for as long as one likes, while every byte of every frame is checked.
 //!
-//! `SHMFLOW_TORTURE_SECONDS` (default 15, shared by the two tests) and `SHMFLOW_TORTURE_SEED` change it; the seed is
+//! `SHMFLOW_TORTURE_SECONDS` (default 15, shared by the three tests) and `SHMFLOW_TORTURE_SEED` change it; the seed is
 //! printed.
 #![allow(
     missing_docs,
@@ -21,7 +21,10 @@ use std::time::{Duration, Instant};
 use common::payload::{LEAST, check, payload};
 use common::role::{self, ProcessState, Role};
 use common::{Dir, Random};
-use shmflow::{Consumer, Error, Frame, OnLapped, Producer, ProducerBuilder, StartAt};
+use shmflow::{
+    CancelToken, Consumer, Delivery, Error, Frame, OnLapped, OverflowPolicy, Producer, ProducerBuilder,
+    StartAt,
+};
 
 const TOPIC: &str = "torture";
 /// The capacity that the topic begins with: those who must never wait for a growth stay below it.
@@ -43,9 +46,9 @@ fn producer(dir: &Path, readers: bool) -> ProducerBuilder {
         .perms(perms)
 }
 
-/// Seconds for each of the two tests.
+/// Seconds for each of the three tests.
 fn seconds() -> u64 {
-    std::env::var("SHMFLOW_TORTURE_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15_u64).div_ceil(2)
+    std::env::var("SHMFLOW_TORTURE_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15_u64).div_ceil(3)
 }
 
 fn seed() -> u64 {
@@ -141,11 +144,13 @@ impl<'a> Crowd<'a> {
 
     /// Half of them are killed where they are, stopped or not; the others leave.
     fn ends(mut self) {
-        for (i, mut worker) in self.workers.drain(..).enumerate() {
+        let others: Vec<_> = self.workers.drain(..).enumerate().collect();
+        // One of them may wait for another.
+        others.iter().filter(|(i, _)| i % 2 != 0).for_each(|(_, worker)| worker.role.go_on());
+        for (i, mut worker) in others {
             if i % 2 == 0 {
                 worker.role.kill();
             } else {
-                worker.role.go_on();
                 worker.role.finish();
             }
         }
@@ -204,6 +209,66 @@ fn torture_of_a_topic_that_comes_and_goes() {
     crowd.rage(Duration::from_secs(seconds()), || true);
     crowd.ends();
     nothing_is_left(&dir);
+}
+
+/// Nothing is lost, whoever is killed or stopped, by consumers for which every producer waits as long as it takes.
+#[test]
+fn torture_of_a_lossless_stream() {
+    let dir = Dir::new();
+    let steady = patient(dir.path()).name("steady").open().unwrap();
+    let over = AtomicBool::new(false);
+    let alive = AtomicBool::new(true);
+    let mut consumer = Consumer::builder(TOPIC).dir(&dir).open().unwrap();
+    std::thread::scope(|scope| {
+        let (dir, over, alive, steady) = (&dir, &over, &alive, &steady);
+        let writer = scope.spawn(move || {
+            let _fell = Lower(alive);
+            let mut sent = 0_u64;
+            while !over.load(SeqCst) {
+                sent += 1;
+                match steady.write(&payload(1, sent, LEAST + (sent as usize * 97) % (SMALL - LEAST))) {
+                    Ok(_) => {}
+                    Err(Error::Cancelled { .. }) => break,
+                    Err(error) => panic!("{error}"),
+                }
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            sent
+        });
+        let reader = scope.spawn(move || {
+            let _fell = Lower(alive);
+            let mut seen = Seen::default();
+            while !over.load(SeqCst) {
+                match consumer.recv_timeout(Duration::from_millis(100)) {
+                    Ok(frame) => drop(seen.take(&frame)),
+                    // Somebody is stopped, and waited for.
+                    Err(Error::Timeout { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            let stats = consumer.stats();
+            assert_eq!(stats.lost, 0, "it was waited for");
+            stats.received
+        });
+        let jobs = ["patient-producer", "patient-producer", "recorder", "recorder", "preview"];
+        let mut crowd = Crowd::new(dir, seed(), &jobs);
+        crowd.rage(Duration::from_secs(seconds()), || alive.load(SeqCst));
+        crowd.ends();
+        over.store(true, SeqCst);
+        steady.cancel_token().cancel();
+        let sent = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let received = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        println!("lossless: {sent} frames sent by the steady producer, {received} received from all of them");
+        assert!(sent > 50 && received > 50, "{sent} sent, {received} received");
+        assert_eq!(steady.stats().stalls, 0);
+    });
+    drop(steady);
+    nothing_is_left(&dir);
+}
+
+/// A producer that waits for ever.
+fn patient(dir: &Path) -> ProducerBuilder {
+    producer(dir, true).overflow_policy(OverflowPolicy::Lossless).stall_timeout(Duration::ZERO)
 }
 
 /// Whatever the dead left: a newcomer gets every slot, and when it has gone no file is there.
@@ -301,15 +366,21 @@ fn worker() {
     let (tag, seed) = (words[1].parse().unwrap(), words[2].parse().unwrap());
     // When the input ends, it is time to leave.
     static LEAVE: AtomicBool = AtomicBool::new(false);
-    std::thread::spawn(|| {
+    let cancel_token = CancelToken::new();
+    let cancel = cancel_token.clone();
+    std::thread::spawn(move || {
         while role::heard().is_some() {}
         LEAVE.store(true, SeqCst);
+        cancel.cancel();
     });
     let mut worker = Work { dir: &dir, tag, count: 0, largest: SMALL as u64, random: Random::new(seed) };
     while !LEAVE.load(SeqCst) {
         let turns = if words[0].starts_with("visiting") { worker.random.below(40) } else { u64::MAX };
         match words[0] {
             "producer" | "visiting-producer" => worker.produce(words[0] == "producer", turns, &LEAVE),
+            "patient-producer" => worker.produce_patiently(&cancel_token),
+            "recorder" => worker.record(Delivery::All, &LEAVE),
+            "preview" => worker.record(Delivery::Latest, &LEAVE),
             "consumer" | "visiting-consumer" => worker.consume(false, turns, &LEAVE),
             "reader" => worker.consume(true, turns, &LEAVE),
             other => panic!("no such job: {other}"),
@@ -368,6 +439,50 @@ impl Work<'_> {
             _ => drop(producer.write(&bytes)?),
         }
         Ok(())
+    }
+
+    fn produce_patiently(&mut self, cancel_token: &CancelToken) {
+        let producer = match patient(self.dir).cancel_token(cancel_token).open() {
+            Ok(producer) => producer,
+            Err(Error::Busy { .. }) => return,
+            Err(error) => panic!("a producer could not open: {error}"),
+        };
+        while !cancel_token.is_cancelled() {
+            match self.publish(&producer) {
+                Ok(()) | Err(Error::Busy { .. } | Error::Cancelled { .. }) => {}
+                Err(error) => panic!("a producer could not publish: {error}"),
+            }
+            std::thread::sleep(Duration::from_micros(self.random.below(1500)));
+        }
+    }
+
+    /// Receives everything from the moment at which it is registered, unless it wants the latest.
+    fn record(&mut self, delivery: Delivery, leave: &AtomicBool) {
+        let builder = Consumer::builder(TOPIC).dir(self.dir).delivery(delivery);
+        let mut consumer = match builder.connect_timeout(Duration::from_millis(100)).open() {
+            Ok(consumer) => consumer,
+            Err(Error::Busy { .. } | Error::Timeout { .. }) => return,
+            Err(error) => panic!("a consumer could not open: {error}"),
+        };
+        assert!(consumer.id().is_some());
+        let first = consumer.position();
+        let mut seen = Seen::default();
+        while !leave.load(SeqCst) {
+            match consumer.recv_timeout(Duration::from_millis(100)) {
+                Ok(frame) => {
+                    // Of the frames that were there before it, each producer may just have been taking one.
+                    let owed = delivery == Delivery::All && frame.seq() - frame.lost_before() > first + 64;
+                    assert!(!owed || frame.lost_before() == 0, "owed, and lost: {frame:?}");
+                    seen.take(&frame);
+                }
+                Err(Error::Timeout { .. }) => {}
+                Err(Error::Removed { .. }) => return,
+                Err(error) => panic!("a consumer could not receive: {error}"),
+            }
+            if self.random.below(8) == 0 {
+                std::thread::sleep(Duration::from_micros(self.random.below(1000)));
+            }
+        }
     }
 
     fn consume(&mut self, read_only: bool, turns: u64, leave: &AtomicBool) {

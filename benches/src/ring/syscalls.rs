@@ -16,12 +16,18 @@ struct Situation {
     name: &'static str,
     roles: (&'static str, &'static str),
     sleep: bool,
+    lossless: bool,
     frames: u64,
 }
 
-const SITUATIONS: [Situation; 2] = [
-    Situation { name: "nobody asleep", roles: ("rush-send", "rush-receive"), sleep: false, frames: 10_000 },
-    Situation { name: "one sleeper", roles: ("paced-send", "paced-receive"), sleep: true, frames: 200 },
+const RUSH: (&str, &str) = ("rush-send", "rush-receive");
+const PACED: (&str, &str) = ("paced-send", "paced-receive");
+
+const SITUATIONS: [Situation; 4] = [
+    Situation { name: "nobody asleep", roles: RUSH, sleep: false, lossless: false, frames: 10_000 },
+    Situation { name: "nobody asleep, lossless", roles: RUSH, sleep: false, lossless: true, frames: 10_000 },
+    Situation { name: "one sleeper", roles: PACED, sleep: true, lossless: false, frames: 200 },
+    Situation { name: "one sleeper, lossless", roles: PACED, sleep: true, lossless: true, frames: 200 },
 ];
 
 pub(super) fn run(bench: &Bench) -> Res<Outcome> {
@@ -37,10 +43,12 @@ pub(super) fn run(bench: &Bench) -> Res<Outcome> {
         return Ok(outcome);
     }
     for situation in &SITUATIONS {
-        for kind in KINDS {
+        // Only ours has the choice.
+        for kind in KINDS.into_iter().filter(|kind| !situation.lossless || *kind == Kind::Ring) {
             let spec = Spec {
                 bytes: HD_FRAME,
                 sleep: situation.sleep,
+                lossless: situation.lossless,
                 window: 4,
                 frames: situation.frames,
                 rate: 200,

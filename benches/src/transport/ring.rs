@@ -3,7 +3,7 @@
 use super::{Receiver, Sender, Transport};
 use crate::Res;
 use crate::spec::Spec;
-use shmflow::{Consumer, Error, Producer, StartAt};
+use shmflow::{Consumer, Error, OverflowPolicy, Producer, StartAt};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -36,7 +36,8 @@ impl Transport for Ring {
     fn sender(spec: &Spec) -> Res<Producer> {
         let builder = Producer::builder(&topic(spec)).depth(spec.depth).slot_capacity(spec.bytes);
         let builder = if spec.history > 0 { builder.history(spec.history) } else { builder };
-        settled(|| Ok(builder.open()?))
+        let policy = if spec.lossless { OverflowPolicy::Lossless } else { OverflowPolicy::default() };
+        settled(|| Ok(builder.overflow_policy(policy).open()?))
     }
 
     fn receiver(spec: &Spec) -> Res<Consumer> {

@@ -11,7 +11,7 @@ use super::{Consumer, ConsumerStats, CopyReason};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
-use crate::lifecycle::open::{self, Opened, StartAt};
+use crate::lifecycle::open::{self, Delivery, Opened, StartAt};
 use crate::lifecycle::whole;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
@@ -49,6 +49,7 @@ pub struct ConsumerBuilder {
     allow_foreign: bool,
     prefault: bool,
     accepted_caps: String,
+    delivery: Delivery,
 }
 
 /// Whether it is worth waiting for the topic.
@@ -73,6 +74,7 @@ impl ConsumerBuilder {
             allow_foreign: false,
             prefault: true,
             accepted_caps: String::new(),
+            delivery: Delivery::default(),
         }
     }
 
@@ -172,6 +174,14 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether a [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer. Default: it does.
+    ///
+    /// A consumer that is not [registered](Consumer::id) is never waited for.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
     /// The caps that this consumer accepts; see [`Consumer::set_accepted_caps`].
     pub fn accepted_caps(mut self, caps: &str) -> Self {
         self.accepted_caps = caps.into();
@@ -199,6 +209,7 @@ impl ConsumerBuilder {
             prefault: self.prefault,
             perms: 0,
             persistent: false,
+            delivery: self.delivery,
         };
         let attempt = || {
             if self.read_only {
@@ -260,8 +271,8 @@ impl ConsumerBuilder {
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
         };
-        let placeless = (!self.read_only && epoch.member.id().is_none())
-            .then(|| Box::new(Placeless::new(options.name, options.accepted_caps)));
+        let placeless =
+            (!self.read_only && epoch.member.id().is_none()).then(|| Box::new(Placeless::new(options)));
         let max_leases = self.max_leases.unwrap_or((epoch.geometry.depth / 2).max(1));
         Consumer {
             epoch,

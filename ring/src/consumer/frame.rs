@@ -12,7 +12,7 @@ use super::CopyReason;
 use super::pool::Pooled;
 use super::receive::Unreadable;
 use crate::info::ParticipantId;
-use crate::protocol::lease;
+use crate::protocol::{backlog, lease};
 use crate::shm::epoch::Epoch;
 
 /// A frame. Dereferences to its bytes; clones are the same frame.
@@ -99,6 +99,7 @@ impl Leased {
         let (Some(payload), Ok(len), Ok(meta_len)) =
             (payload, usize::try_from(len), usize::try_from(meta_len))
         else {
+            // The caller goes on past it, and tells those who wait.
             lease::release(&*epoch, id, slot);
             return None;
         };
@@ -147,7 +148,7 @@ impl Drop for Leased {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Relaxed);
         if self.epoch.member.peers.is_own_process() {
-            lease::release(&*self.epoch, self.id, self.slot);
+            backlog::free(&self.epoch.member.peers, || lease::release(&*self.epoch, self.id, self.slot));
         }
     }
 }

@@ -26,9 +26,9 @@ use crate::layout::peers::CAPS_BYTES;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
 use crate::lifecycle::follow;
-use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{newest_readable, next_seq};
+use crate::protocol::{FailPoint, backlog};
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
@@ -284,8 +284,18 @@ impl Consumer {
         &self.epoch.member
     }
 
-    /// The next wanted sequence, for us and for the producers that choose slots.
+    /// The next wanted sequence, for us and for the producers that choose slots, or wait for one.
     fn advance(&mut self, cursor: u64) {
+        self.advance_held(cursor);
+        let member = &self.epoch.member;
+        // No producer waits for one that is not registered, and one that only reads could not wake it.
+        if member.id().is_some() {
+            backlog::free(&member.peers, || ());
+        }
+    }
+
+    /// As `advance`, past one frame whose slot we hold: nothing is free before that is released.
+    fn advance_held(&mut self, cursor: u64) {
         self.cursor = cursor;
         if let Some(entry) = self.epoch.member.entry() {
             entry.cursor.store(cursor, SeqCst);

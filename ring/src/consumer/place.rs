@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Consumer;
-use crate::lifecycle::crowd;
+use crate::lifecycle::open::Delivery;
+use crate::lifecycle::{Options, crowd};
 use crate::sys::clock::monotonic_coarse_ns;
 
 /// How often it asks, at most.
@@ -14,13 +15,15 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Placeless {
     name: String,
     pub(super) accepted_caps: String,
+    delivery: Delivery,
     /// When it last asked.
     asked: u64,
 }
 
 impl Placeless {
-    pub(super) fn new(name: String, accepted_caps: String) -> Self {
-        Self { name, accepted_caps, asked: monotonic_coarse_ns() }
+    pub(super) fn new(options: Options) -> Self {
+        let Options { name, accepted_caps, delivery, .. } = options;
+        Self { name, accepted_caps, delivery, asked: monotonic_coarse_ns() }
     }
 }
 
@@ -40,8 +43,9 @@ impl Consumer {
         let Some(placeless) = &self.placeless else { return };
         // Its watcher may be asleep, without a bit; while it rests it is not.
         let sleeps = self.poll_fd.as_ref().is_some_and(|poll_fd| !poll_fd.rests());
-        if !sleeps && crowd::try_register(&self.epoch, &placeless.name, &placeless.accepted_caps, self.cursor)
-        {
+        let latest = placeless.delivery == Delivery::Latest;
+        let Placeless { name, accepted_caps, .. } = &**placeless;
+        if !sleeps && crowd::try_register(&self.epoch, name, accepted_caps, self.cursor, latest) {
             self.placeless = None;
         }
     }

@@ -179,7 +179,7 @@ impl Consumer {
             producer,
             self.epoch.geometry.epoch,
         );
-        self.advance(self.cursor.saturating_add(1));
+        self.advance_held(self.cursor.saturating_add(1));
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;

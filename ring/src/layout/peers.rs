@@ -34,7 +34,9 @@ pub(crate) struct Header {
 
     /// One bit per active participant: the commit of a join, the first step of a leave.
     pub(crate) active: AtomicU64,
-    _pad1: [AtomicU64; 7],
+    /// One bit per consumer that no lossless producer waits for; written before it is active.
+    pub(crate) latest: AtomicU64,
+    _pad1: [AtomicU64; 6],
 
     /// One bit per participant that sleeps, or is about to.
     pub(crate) sleepers: AtomicU64,
@@ -59,6 +61,13 @@ pub(crate) struct Header {
     /// Generation of the last producer to go.
     pub(crate) last_producer: AtomicU64,
     _pad5: [AtomicU64; 4],
+
+    /// Futex word for producers that wait for a slot: a slot was released, a cursor rose, or a consumer left.
+    pub(crate) freed: AtomicU32,
+    _pad6: AtomicU32,
+    /// One bit per producer that waits, or is about to.
+    pub(crate) waiters: AtomicU64,
+    _pad7: [AtomicU64; 6],
 }
 
 /// The sequence in [`Header::ended`]; 0 if the last producer to go did not end the stream, or one came.
@@ -104,7 +113,8 @@ pub(crate) struct Participant {
     pub(crate) epoch: AtomicU64,
     /// Producer: its stream ended before this sequence; 0 while it continues.
     pub(crate) ended: AtomicU64,
-    _pad1: AtomicU64,
+    /// Producer: rises while it waits for a slot, so that a standby sees that it is not stopped.
+    pub(crate) waits: AtomicU64,
 }
 
 /// Longest name of a participant.
@@ -122,18 +132,22 @@ pub(crate) const CAPS_AT: usize = PARTICIPANTS_AT + PARTICIPANTS as usize * PART
 pub(crate) const FILE_LEN: usize = CAPS_AT + PARTICIPANTS as usize * CAPS_BYTES;
 
 const _: () = {
-    assert!(size_of::<Header>() == 320 && size_of::<Header>() <= PARTICIPANTS_AT);
+    assert!(size_of::<Header>() == 384 && size_of::<Header>() <= PARTICIPANTS_AT);
     assert!(offset_of!(Header, removed) == 24);
     assert!(offset_of!(Header, generation) == 40);
     assert!(offset_of!(Header, active) == 64);
+    assert!(offset_of!(Header, latest) == 72);
     assert!(offset_of!(Header, sleepers) == 128);
     assert!(offset_of!(Header, events) == 192);
     assert!(offset_of!(Header, watchers) == 200);
     assert!(offset_of!(Header, ended) == 256);
     assert!(offset_of!(Header, exclusive) == 256 + 16);
+    assert!(offset_of!(Header, freed) == 320);
+    assert!(offset_of!(Header, waiters) == 328);
     assert!(size_of::<Participant>() == 192);
     assert!(offset_of!(Participant, name) == 64);
     assert!(offset_of!(Participant, cursor) == 128);
     assert!(offset_of!(Participant, ended) == 176);
+    assert!(offset_of!(Participant, waits) == 184);
     assert!(CAPS_AT.is_multiple_of(8192) && FILE_LEN.is_multiple_of(4096));
 };

@@ -90,12 +90,7 @@ pub(crate) struct HoldsHeader {
     pub(crate) epoch: AtomicU64,
     pub(crate) id: AtomicU64,
     pub(crate) slots: AtomicU64,
-    _pad0: [AtomicU64; 3],
-    /// Reserved for a lossless overflow policy: futex word that changes when a slot becomes free, and the producers that wait for it.
-    pub(crate) freed: AtomicU32,
-    _pad1: AtomicU32,
-    pub(crate) waiters: AtomicU64,
-    _pad2: [AtomicU64; 6],
+    _pad: [AtomicU64; 11],
 }
 
 const _: () = {
@@ -107,7 +102,6 @@ const _: () = {
     assert!(offset_of!(Header, wake) == 200);
     assert!(size_of::<Slot>() == LINE);
     assert!(size_of::<HoldsHeader>() == 128);
-    assert!(offset_of!(HoldsHeader, freed) == 64);
 };
 
 /// The geometry of an epoch: fixed for its life, checked once against the file, kept in private memory.

@@ -33,7 +33,13 @@ pub(super) fn enter(member: &Registration) -> Result<()> {
 
 /// Takes a place for a consumer that had none, if there is one by now and nobody is opening or closing just then. No thread
 /// may be asleep on its behalf: it would sleep without a bit.
-pub(crate) fn try_register(epoch: &Epoch, name: &str, accepted_caps: &str, cursor: u64) -> bool {
+pub(crate) fn try_register(
+    epoch: &Epoch,
+    name: &str,
+    accepted_caps: &str,
+    cursor: u64,
+    latest: bool,
+) -> bool {
     let _events = trace::hold();
     let member = &epoch.member;
     let peers = &member.peers;
@@ -48,7 +54,7 @@ pub(crate) fn try_register(epoch: &Epoch, name: &str, accepted_caps: &str, curso
     let Ok(Some(id)) = member.reserve(Role::Consumer) else { return false };
     reap::clear_dead(epoch, id);
     fail_point(FailPoint::JoinCleaned);
-    member.activate(name, accepted_caps, epoch.geometry.epoch, cursor);
+    member.activate(name, accepted_caps, epoch.geometry.epoch, cursor, latest);
     if let Ok(fd) = peers.fd() {
         // Left locked by mistake, it costs the producers a system call for each frame until we go.
         let _ = lock::unlock(fd, lock::CROWD_BYTE);

@@ -7,7 +7,7 @@ use super::files::{self, Mode};
 use super::recovery::KEPT_EPOCHS;
 use super::{grow, recovery, whole};
 use crate::error::{Error, Result};
-use crate::protocol::{Memory, seal};
+use crate::protocol::{Memory, backlog, seal};
 use crate::shm::epoch::Epoch;
 use crate::sys::files::same_file;
 use crate::topic::FileKind;
@@ -150,6 +150,9 @@ fn unsettled(old: &Epoch, allow_foreign: bool) -> Error {
 /// Notes in the participant's entry where it works, so that names are kept as long as it needs them.
 fn note_epoch(epoch: &Epoch) {
     if let Some(entry) = epoch.member.entry() {
-        entry.epoch.fetch_max(epoch.geometry.epoch, SeqCst);
+        // A producer may wait to enlarge the ring until the oldest epoch is not needed any more.
+        backlog::free(&epoch.member.peers, || {
+            entry.epoch.fetch_max(epoch.geometry.epoch, SeqCst);
+        });
     }
 }

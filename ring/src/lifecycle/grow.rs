@@ -9,8 +9,8 @@ use super::recovery::{purge, recover, start_successor};
 use super::whole::{self, Parts};
 use super::{GROW_TIMEOUT, GeometryRequest, follow};
 use crate::error::{Error, Result};
-use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
+use crate::protocol::{FailPoint, backlog};
 use crate::shm::epoch::Epoch;
 use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
@@ -88,6 +88,8 @@ pub(crate) fn replace(
     trace::event(Level::Info, "topic grown", topic.name(), Fields { participant: member.id(), ..grown });
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
     fail_point(FailPoint::GrowEpoch);
+    // Those who wait for a slot of the old epoch find some in this one.
+    backlog::free(&member.peers, || ());
     purge(member, &geometry)?;
     Ok(new)
 }

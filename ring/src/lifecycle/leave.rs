@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::ring::{Header, PAGE};
 use crate::layout::words::PARTICIPANTS;
-use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
+use crate::protocol::{FailPoint, backlog};
 use crate::shm::registration::{Registration, Role};
 use crate::sys::files::{may_unlink, open_existing, same_file, unlink};
 use crate::sys::futex;
@@ -92,6 +92,7 @@ pub(crate) fn remove(member: &Registration, reason: &'static str) -> Result<bool
     unlink(&topic.peers_path()).map_err(io)?;
     fail_point(FailPoint::RemovePeers);
     member.peers.notify();
+    backlog::free(&member.peers, || ());
     if let Some(word) = ring.as_ref().and_then(|ring| ring.u32_at(offset_of!(Header, wake))) {
         // The word itself is not touched. Who is about to sleep finds out at the next look, within a second.
         let _ = futex::wake_all(word);

@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) prefault: bool,
     pub(crate) perms: u32,
     pub(crate) persistent: bool,
+    /// Of a consumer.
+    pub(crate) delivery: open::Delivery,
 }
 
 /// What a producer wants of the ring.

@@ -42,6 +42,18 @@ pub enum StartAt {
     Next,
 }
 
+/// Whether a lossless producer waits for a consumer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// It does: the consumer gets all frames, unless it takes none for longer than the producer's
+    /// [`stall_timeout`](crate::ProducerBuilder::stall_timeout).
+    #[default]
+    All,
+    /// It never does: the consumer gets what is there when it looks, such as a preview beside a recorder.
+    Latest,
+}
+
 /// Opens a topic as a producer, making it if it is not there.
 pub(crate) fn producer(
     topic: &Topic,
@@ -136,7 +148,7 @@ fn join_as_producer(
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
     }
-    member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, 0);
+    member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, 0, false);
     if exclusive {
         member.peers.header().exclusive.store(owner_word(id, member.generation()), SeqCst);
     }
@@ -177,7 +189,9 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
         let cursor = start_at(&epoch, start)?;
         // Before a producer sees us and ends the stream because of us.
         let initial_end = member.peers.end();
-        member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor);
+        let latest = options.delivery == Delivery::Latest;
+        member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, cursor, latest);
+        let cursor = settle(&epoch, cursor)?;
         drop(locked);
         epoch.start_backing(mode.prefault);
         return Ok(Opened { epoch, cursor, initial_end });
@@ -336,6 +350,15 @@ fn start_at(epoch: &Epoch, start: StartAt) -> Result<u64> {
         StartAt::Next => next,
     };
     Ok(seq.max(1))
+}
+
+/// Where a consumer starts that is registered from `cursor` on: not before what was overwritten while it was not.
+fn settle(epoch: &Epoch, cursor: u64) -> Result<u64> {
+    let unbroken = start_of_history(epoch, u64::MAX).map_err(|corruption| epoch.corrupt(corruption))?;
+    if let (Some(entry), true) = (epoch.member.entry(), unbroken > cursor) {
+        entry.cursor.store(unbroken, SeqCst);
+    }
+    Ok(cursor.max(unbroken))
 }
 
 fn check_exclusive(member: &Registration, exclusive: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::layout::words::{PARTICIPANTS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::primary::depose;
-use crate::protocol::{FailPoint, end, publish, reap};
+use crate::protocol::{FailPoint, backlog, end, publish, reap};
 use crate::shm::epoch::Epoch;
 use crate::shm::registration::Role;
 use crate::sys::files::remove_orphaned_temps;
@@ -42,6 +42,8 @@ pub(crate) fn reap_dead(epoch: &Epoch) -> Result<usize> {
         let _ = lock::unlock(fd, lock::participant_byte(id));
     }
     if reaped != 0 {
+        // What was kept for them is free, and what they held.
+        backlog::free(peers, || ());
         if epoch.ring_writable() {
             // What one of them was making, perhaps as large as the ring. What cannot be removed now goes with the topic.
             let _ = remove_orphaned_temps(epoch.topic());
@@ -63,6 +65,7 @@ pub(crate) fn clear_dead(epoch: &Epoch, id: u8) {
     let peers = &epoch.member.peers;
     let header = peers.header();
     reap::reap(epoch, id, epoch.ring_writable());
+    backlog::clear_dead(peers, id);
     let entry = peers.participant(id);
     // A consumer cannot free the slots that a producer was writing into: its entry stays, for a producer to find.
     let whole = epoch.ring_writable() || Role::of(id) == Role::Consumer;

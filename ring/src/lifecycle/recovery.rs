@@ -15,7 +15,7 @@ use crate::topic::FileKind;
 use crate::trace::{self, Fields, Level};
 
 /// Names of old epochs that are kept for consumers that have not followed yet; no more, however far a consumer lags.
-pub(super) const KEPT_EPOCHS: u64 = 4;
+pub(crate) const KEPT_EPOCHS: u64 = 4;
 
 /// Recovers the topic's files. For processes that may write the ring.
 pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Producer;
-use super::inner::Inner;
+use super::inner::{Inner, Policy};
 use crate::admin;
 use crate::error::{Error, Result};
-use crate::lifecycle::{GeometryRequest, Options, open};
+use crate::lifecycle::open::{self, Delivery};
+use crate::lifecycle::{GeometryRequest, Options};
+use crate::sys::cancel::CancelToken;
 use crate::topic::Topic;
 use crate::trace::{self, Fields, Level};
 
@@ -21,6 +23,14 @@ pub enum OverflowPolicy {
     OverwriteOldest,
     /// It is dropped while the ring is full of frames that live registered consumers have not read ([`Error::Full`]).
     DropNew,
+    /// The producer waits for a slot that is owed to no registered consumer: each gets every frame that is published after it
+    /// has registered, if all producers of the topic have this policy.
+    ///
+    /// Not waited for are consumers with [`Delivery::Latest`](crate::Delivery::Latest), those that are not registered (read
+    /// only, or without a [place](crate::Consumer::id)), the dead, and those that have taken nothing for the
+    /// [`stall_timeout`](ProducerBuilder::stall_timeout). A consumer that is read by the thread that publishes is waited for
+    /// in vain: publishing then takes the whole timeout, again and again, and the consumer loses frames.
+    Lossless,
 }
 
 /// How several producers share a topic.
@@ -60,6 +70,8 @@ pub struct ProducerBuilder {
     allow_foreign: bool,
     prefault: bool,
     overflow_policy: OverflowPolicy,
+    stall_timeout: Duration,
+    cancel_token: CancelToken,
     mode: ProducerMode,
     /// What its frames are, for others to see.
     declared_caps: String,
@@ -81,6 +93,8 @@ impl ProducerBuilder {
             allow_foreign: false,
             prefault: true,
             overflow_policy: OverflowPolicy::default(),
+            stall_timeout: Duration::from_secs(5),
+            cancel_token: CancelToken::new(),
             mode: ProducerMode::default(),
             declared_caps: String::new(),
         }
@@ -148,6 +162,22 @@ impl ProducerBuilder {
         self
     }
 
+    /// How long a [lossless](OverflowPolicy::Lossless) producer waits for a consumer that takes nothing although there are frames
+    /// for it. From then on the consumer is passed over, until it is past the frames that were there at that time: its next
+    /// frame says how many it [lost](crate::Frame::lost_before), and [`Producer::stalled_consumers`] lists it meanwhile. Only
+    /// the time that this producer spends waiting counts. Zero: for ever. Default 5 s.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// A cancel token made earlier, which ends a [lossless](OverflowPolicy::Lossless) producer's waits for a slot. While there is
+    /// room a cancelled token changes nothing.
+    pub fn cancel_token(mut self, cancel_token: &CancelToken) -> Self {
+        self.cancel_token = cancel_token.clone();
+        self
+    }
+
     /// How several producers share the topic.
     pub fn mode(mut self, mode: ProducerMode) -> Self {
         self.mode = mode;
@@ -196,6 +226,7 @@ impl ProducerBuilder {
             prefault: self.prefault,
             perms: self.perms,
             persistent: self.persistent,
+            delivery: Delivery::default(),
         };
         let wanted = GeometryRequest {
             depth: self.depth,
@@ -211,7 +242,14 @@ impl ProducerBuilder {
             opened => opened?,
         };
         admin::gc_soon(topic.dir());
-        let inner = Arc::new(Inner::new(epoch, self.overflow_policy, self.mode, self.allow_foreign)?);
+        let policy = Policy {
+            overflow: self.overflow_policy,
+            stall_timeout: self.stall_timeout,
+            cancel_token: self.cancel_token,
+            mode: self.mode,
+            allow_foreign: self.allow_foreign,
+        };
+        let inner = Arc::new(Inner::new(epoch, policy)?);
         // What other participants left that died while the topic had no producer.
         inner.reap();
         trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));

@@ -1,22 +1,27 @@
 //! What a producer, its claims and its published frames share.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::primary::PrimaryMonitor;
+use super::stalls::Stalls;
 use super::{OverflowPolicy, ProducerMode};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::layout::ring::{MAX_META, RingGeometry};
-use crate::layout::words::{CONSUMER_BITS, PARTICIPANTS, PRODUCERS, bit};
+use crate::layout::words::CONSUMER_BITS;
 use crate::lifecycle::{GeometryRequest, crowd, follow, grow, reap};
+use crate::protocol::backlog::Limits;
 use crate::protocol::claim::{Hint, Reusable, abandon, claim_consumed, claim_oldest};
-use crate::protocol::publish;
+use crate::protocol::{backlog, publish};
 use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
 use crate::shm::registration::Registration;
+use crate::sys::cancel::CancelToken;
 use crate::sys::clock::monotonic_coarse_ns;
 use crate::sys::files::creation_error;
 use crate::trace;
@@ -38,7 +43,9 @@ pub(super) struct Inner {
     pub(super) id: u8,
     pub(super) mode: ProducerMode,
     pub(super) watch: Mutex<PrimaryMonitor>,
-    overflow_policy: OverflowPolicy,
+    pub(super) overflow_policy: OverflowPolicy,
+    pub(super) stall_timeout: Option<Duration>,
+    pub(super) cancel_token: CancelToken,
     allow_foreign: bool,
     pub(super) current: Mutex<Current>,
     /// The geometry at the beginning.
@@ -49,11 +56,25 @@ pub(super) struct Inner {
     pub(super) watching: Mutex<usize>,
     /// The history of epochs to come; 0 for what it is now.
     pub(super) history: AtomicU32,
+    /// Threads that wait for a slot.
+    pub(super) waiting: Mutex<usize>,
+    /// Consumers that take nothing.
+    pub(super) stalls: Mutex<Stalls>,
+}
+
+/// How a producer behaves.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) overflow: OverflowPolicy,
+    pub(super) stall_timeout: Duration,
+    pub(super) cancel_token: CancelToken,
+    pub(super) mode: ProducerMode,
+    pub(super) allow_foreign: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Current {
-    epoch: Arc<Epoch>,
+    pub(super) epoch: Arc<Epoch>,
     hint: Hint,
     probed: u64,
     claims: u32,
@@ -116,36 +137,34 @@ impl Depth {
 }
 
 impl Inner {
-    pub(super) fn new(
-        epoch: Arc<Epoch>,
-        overflow_policy: OverflowPolicy,
-        mode: ProducerMode,
-        allow_foreign: bool,
-    ) -> Result<Self> {
+    pub(super) fn new(epoch: Arc<Epoch>, policy: Policy) -> Result<Self> {
         let member = Arc::clone(&epoch.member);
         let Some(id) = member.id() else {
             return Err(Error::TooManyProducers { topic: member.topic_shared() });
         };
         let opened = epoch.geometry;
         let current = Mutex::new(Current::new(epoch));
-        let (orphaned, watching) = (AtomicBool::new(false), Mutex::new(0));
-        let watch = Mutex::default();
+        let Policy { overflow, stall_timeout, cancel_token, mode, allow_foreign } = policy;
         Ok(Self {
             member,
             id,
             mode,
-            watch,
-            overflow_policy,
+            watch: Mutex::default(),
+            overflow_policy: overflow,
+            stall_timeout: Some(stall_timeout).filter(|timeout| !timeout.is_zero()),
+            cancel_token,
             allow_foreign,
             current,
             opened,
-            orphaned,
-            watching,
+            orphaned: AtomicBool::new(false),
+            watching: Mutex::default(),
+            waiting: Mutex::default(),
+            stalls: Mutex::default(),
             history: AtomicU32::new(0),
         })
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
+    pub(super) fn current(&self) -> MutexGuard<'_, Current> {
         // Nothing under this lock can panic half-way; if it did, the hints would be wrong at worst.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,9 +187,7 @@ impl Inner {
     /// Takes a slot for `len` bytes.
     pub(super) fn take(&self, len: u64) -> Result<(Arc<Epoch>, u16)> {
         self.member.check_fork()?;
-        let _events = trace::hold();
-        let mut current = self.current();
-        let result = self.take_slot(&mut current, len);
+        let result = self.with_room(|current| self.take_slot(current, len));
         if result.is_err()
             && let Some(entry) = self.member.entry()
         {
@@ -191,21 +208,19 @@ impl Inner {
         if len > current.epoch.geometry.slot_capacity {
             self.grow_to(current, Room { payload: len, ..Room::default() }, Depth::AtLeast(0))?;
         }
+        let is_lossless = self.is_lossless();
         for attempt in 0..3 {
             let Current { epoch, hint, probed, .. } = current;
-            let geometry = &epoch.geometry;
-            let (head, cursor) = (epoch.header().head.load(Acquire), self.slowest(epoch));
-            // Frames beyond the depth need not be kept for consumers, unless the policy keeps unread frames.
-            let owed_from = match self.overflow_policy {
-                OverflowPolicy::DropNew => cursor,
-                OverflowPolicy::OverwriteOldest => cursor.max(head.saturating_sub(geometry.depth.into())),
-            };
-            let passed = Reusable { cursor: owed_from, history: protected_frames(geometry) };
+            let Limits { head, unread, owed } = self.limits(epoch);
+            let passed = Reusable { cursor: unread, history: protected_frames(&epoch.geometry) };
             if let Some(slot) = claim_consumed(&**epoch, self.id, passed, hint) {
                 return self.with_memory(epoch, slot);
             }
+            if is_lossless && let Some(slot) = claim_oldest(&**epoch, self.id, owed, hint) {
+                return self.with_memory(epoch, slot);
+            }
             let now = monotonic_coarse_ns();
-            if cursor < head && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
+            if (unread < head || is_lossless) && now.wrapping_sub(*probed) > PROBE_EVERY_NS {
                 // A consumer lags: if it is dead, no frame has to be kept for it.
                 *probed = now;
                 if reap::reap_dead(epoch)? != 0 {
@@ -213,8 +228,12 @@ impl Inner {
                     continue;
                 }
             }
-            let below = if self.overflow_policy == OverflowPolicy::DropNew { cursor } else { u64::MAX };
-            if let Some(slot) = claim_oldest(&**epoch, self.id, below, hint) {
+            if is_lossless {
+                // The caller waits: whatever is freed wakes it.
+                hint.reset();
+                break;
+            }
+            if let Some(slot) = claim_oldest(&**epoch, self.id, owed, hint) {
                 return self.with_memory(epoch, slot);
             }
             if attempt == 0 || reap::reap_dead(epoch)? != 0 {
@@ -223,7 +242,8 @@ impl Inner {
                 hint.reset();
             }
         }
-        if self.overflow_policy == OverflowPolicy::DropNew && self.slowest(&current.epoch) < u64::MAX {
+        let Limits { head, owed, .. } = self.limits(&current.epoch);
+        if self.overflow_policy != OverflowPolicy::OverwriteOldest && owed < head {
             return Err(Error::Full { topic: self.member.topic_shared() });
         }
         Err(self.no_slot(&current.epoch))
@@ -234,7 +254,7 @@ impl Inner {
         match epoch.reserve_slot(slot) {
             Ok(()) => Ok((Arc::clone(epoch), slot)),
             Err(error) => {
-                abandon(&**epoch, self.id, slot);
+                backlog::free(&self.member.peers, || abandon(&**epoch, self.id, slot));
                 Err(creation_error(epoch.topic(), epoch.offsets.payload_stride, error))
             }
         }
@@ -263,22 +283,22 @@ impl Inner {
         self.orphaned.load(Relaxed)
     }
 
-    /// The cursor of the slowest registered consumer; `u64::MAX` if there is none, 0 where it does not matter.
-    fn slowest(&self, epoch: &Epoch) -> u64 {
-        let geometry = &epoch.geometry;
-        if self.overflow_policy == OverflowPolicy::OverwriteOldest
-            && protected_frames(geometry) >= geometry.depth.into()
-        {
-            // Every frame within the depth is kept, so that no cursor needs to be read.
-            return 0;
-        }
+    /// Which frames a claim may take. A producer that overwrites owes nothing to anybody, and spares unread frames within the
+    /// depth as long as there is something else.
+    fn limits(&self, epoch: &Epoch) -> Limits {
         let peers = &self.member.peers;
-        let consumers = peers.active() & CONSUMER_BITS;
-        (PRODUCERS..PARTICIPANTS)
-            .filter(|&id| consumers & bit(id) != 0)
-            .map(|id| peers.participant(id).cursor.load(Relaxed))
-            .min()
-            .unwrap_or(u64::MAX)
+        if self.overflow_policy != OverflowPolicy::OverwriteOldest {
+            return backlog::limits(epoch, peers, self.passed_over());
+        }
+        let (depth, protected) = (epoch.geometry.depth.into(), protected_frames(&epoch.geometry));
+        // Where every frame within the depth is kept no cursor needs to be read.
+        let (head, cursor) = if protected >= depth {
+            (epoch.header().head.load(Acquire), 0)
+        } else {
+            let limits = backlog::limits(epoch, peers, 0);
+            (limits.head, limits.unread)
+        };
+        Limits { head, unread: cursor.max(head.saturating_sub(depth)), owed: u64::MAX }
     }
 
     fn no_slot(&self, epoch: &Epoch) -> Error {
@@ -308,44 +328,51 @@ impl Inner {
 
     pub(super) fn grow(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
-        let _events = trace::hold();
-        let mut current = self.current();
-        let geometry = &current.epoch.geometry;
-        if geometry.slot_capacity >= slot_capacity && geometry.depth >= depth {
-            return Ok(());
-        }
-        let room = Room { payload: slot_capacity, ..Room::default() };
-        self.grow_to(&mut current, room, Depth::AtLeast(depth))
+        self.with_room(|current| {
+            let geometry = &current.epoch.geometry;
+            if geometry.slot_capacity >= slot_capacity && geometry.depth >= depth {
+                return Ok(());
+            }
+            let room = Room { payload: slot_capacity, ..Room::default() };
+            self.grow_to(current, room, Depth::AtLeast(depth))
+        })
     }
 
     /// As `grow` when the slots are too small, but to exactly this depth, which may be less than now.
     pub(super) fn resize(&self, slot_capacity: u64, depth: u32) -> Result<()> {
         self.member.check_fork()?;
-        let _events = trace::hold();
-        let mut current = self.current();
-        if current.epoch.geometry.slot_capacity >= slot_capacity {
-            return Ok(());
-        }
-        let room = Room { payload: slot_capacity, ..Room::default() };
-        self.grow_to(&mut current, room, Depth::Exactly(depth.max(1)))
+        self.with_room(|current| {
+            if current.epoch.geometry.slot_capacity >= slot_capacity {
+                return Ok(());
+            }
+            let room = Room { payload: slot_capacity, ..Room::default() };
+            self.grow_to(current, room, Depth::Exactly(depth.max(1)))
+        })
     }
 
     /// As `grow`, or with a depth as `resize`, for the metadata.
     pub(super) fn grow_meta(&self, meta_capacity: u64, depth: Option<u32>) -> Result<()> {
         self.member.check_fork()?;
-        let _events = trace::hold();
-        let mut current = self.current();
-        if current.epoch.geometry.meta_capacity >= meta_capacity {
-            return Ok(());
-        }
-        let depth = depth.map_or(Depth::AtLeast(0), |depth| Depth::Exactly(depth.max(1)));
-        self.grow_to(&mut current, Room { meta: meta_capacity, ..Room::default() }, depth)
+        self.with_room(|current| {
+            if current.epoch.geometry.meta_capacity >= meta_capacity {
+                return Ok(());
+            }
+            let depth = depth.map_or(Depth::AtLeast(0), |depth| Depth::Exactly(depth.max(1)));
+            self.grow_to(current, Room { meta: meta_capacity, ..Room::default() }, depth)
+        })
     }
 
     fn grow_to(&self, current: &mut Current, room: Room, depth: Depth) -> Result<()> {
+        let must_wait = Cell::new(false);
         let enlarged = |epoch: &Epoch| {
             let geometry = &epoch.geometry;
             if room.is_in(geometry) && depth.satisfied_by(geometry.depth) {
+                return None;
+            }
+            if self.is_lossless()
+                && self.owes_dropped_epoch(geometry.epoch, epoch.header().head.load(Acquire))
+            {
+                must_wait.set(true);
                 return None;
             }
             let step = geometry.slot_capacity.saturating_add(geometry.slot_capacity / 4);
@@ -381,6 +408,9 @@ impl Inner {
             entry.epoch.store(new.geometry.epoch, Relaxed);
         }
         current.go_on_in(new);
+        if must_wait.get() {
+            return Err(Error::Full { topic: self.member.topic_shared() });
+        }
         Ok(())
     }
 

@@ -9,6 +9,8 @@ mod fork_tests;
 mod inner;
 mod primary;
 mod slot;
+mod stalls;
+mod wait;
 
 #[cfg(feature = "tokio")]
 pub use async_events::ProducerEvents;
@@ -21,8 +23,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
-use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::FailPoint;
+use crate::protocol::backlog::ids;
 use crate::protocol::events;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
@@ -32,7 +34,7 @@ use inner::Inner;
 
 /// Writes frames into a topic. `Send + Sync`: all methods take `&self`.
 ///
-/// A producer never waits for a consumer. When it is dropped it leaves the topic; claims and published frames
+/// A producer waits for consumers only with [`OverflowPolicy::Lossless`]. When it is dropped it leaves the topic; claims and published frames
 /// that its process still references stay protected until they are dropped too.
 ///
 /// ```
@@ -61,6 +63,9 @@ pub struct ProducerStats {
     pub dropped: u64,
     /// Payload bytes published.
     pub bytes: u64,
+    /// How often a consumer was passed over because it took nothing for the
+    /// [`stall_timeout`](ProducerBuilder::stall_timeout).
+    pub stalls: u64,
 }
 
 impl Producer {
@@ -98,7 +103,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`Error::NoSlot`] if every slot is held, [`Error::Full`] if the policy forbids to overwrite unread frames (both
-    /// count the frame as dropped), [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
+    /// count the frame as dropped). A [lossless](OverflowPolicy::Lossless) producer waits instead, until [`Error::Cancelled`];
+    /// [`Error::NoSlot`] if none came free although no consumer is owed anything. [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
     /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
         Claim::new(&self.inner, len)
@@ -190,8 +196,7 @@ impl Producer {
     pub fn consumers(&self) -> Vec<ConsumerInfo> {
         let peers = &self.inner.member.peers;
         let alive = peers.consumers();
-        let registered = (PRODUCERS..PARTICIPANTS).filter(|&id| alive & bit(id) != 0);
-        registered.map(|id| ConsumerInfo::read(peers, id)).collect()
+        ids(alive).map(|id| ConsumerInfo::read(peers, id)).collect()
     }
 
     /// A counter that changes whenever a participant joins, leaves, changes its accepted caps or asks for a key frame.
@@ -240,7 +245,22 @@ impl Producer {
             published: entry.frames.load(Relaxed),
             dropped: entry.lost.load(Relaxed),
             bytes: entry.bytes.load(Relaxed),
+            stalls: self.inner.stall_count(),
         }
+    }
+
+    /// The registered consumers that this producer passes over now, because they took nothing for the
+    /// [`stall_timeout`](ProducerBuilder::stall_timeout).
+    #[must_use]
+    pub fn stalled_consumers(&self) -> Vec<ConsumerInfo> {
+        let peers = &self.inner.member.peers;
+        ids(self.inner.passed_over()).map(|id| ConsumerInfo::read(peers, id)).collect()
+    }
+
+    /// Cancels waits for a slot from other threads. See [`ProducerBuilder::cancel_token`].
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.inner.cancel_token.clone()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::sys::clock::monotonic_ns;
 #[derive(Debug, Default)]
 pub(super) struct PrimaryMonitor {
     primary: u64,
+    /// What it has published, and how often it has waited.
     frames: u64,
     since: u64,
 }
@@ -29,7 +30,9 @@ impl Inner {
         }
         let me = owner_word(self.id, self.member.generation());
         primary::lead(peers, me, |found, id| {
-            let frames = peers.participant(id).frames.load(Relaxed);
+            let entry = peers.participant(id);
+            // One that waits for a consumer publishes nothing, and is not stopped.
+            let frames = entry.frames.load(Relaxed).wrapping_add(entry.waits.load(Relaxed));
             let now = monotonic_ns();
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
             if (watch.primary, watch.frames) != (found, frames) {

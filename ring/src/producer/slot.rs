@@ -10,7 +10,7 @@ use std::sync::atomic::{
 use super::inner::Inner;
 use crate::error::{Error, Result};
 use crate::protocol::publish::{Published, publish};
-use crate::protocol::{FailPoint, Memory, claim};
+use crate::protocol::{FailPoint, Memory, backlog, claim};
 use crate::shm::epoch::Epoch;
 
 /// The slot's bit is ours as long as this lives: no other participant writes into it, published or not.
@@ -217,10 +217,12 @@ impl Drop for OwnSlot {
         if !self.inner.member.peers.is_own_process() {
             return; // a forked child's copy
         }
-        if self.in_place.load(Acquire) {
-            claim::release_published(&*self.epoch, self.inner.id, self.slot);
-        } else {
-            claim::abandon(&*self.epoch, self.inner.id, self.slot);
-        }
+        backlog::free(&self.inner.member.peers, || {
+            if self.in_place.load(Acquire) {
+                claim::release_published(&*self.epoch, self.inner.id, self.slot);
+            } else {
+                claim::abandon(&*self.epoch, self.inner.id, self.slot);
+            }
+        });
     }
 }

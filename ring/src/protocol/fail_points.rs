@@ -97,6 +97,12 @@ steps! {
     SleepBit,
     /// Sleep: awake, the sleeper bit is cleared.
     SleepClear,
+    /// Wait: a lossless producer's bit is set, it has not looked for a slot again yet.
+    WaitBit,
+    /// Wait: it waits no more, the bit is cleared.
+    WaitClear,
+    /// Something was freed: the futex word of waiting producers is changed, none is woken yet.
+    FreedWord,
     /// A producer's end of stream is in its entry; no sleeper is woken yet.
     EndNoted,
     /// A standby producer has made itself the primary.

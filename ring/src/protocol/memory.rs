@@ -29,6 +29,15 @@ pub(crate) enum Fence {
     Sleep,
     /// Lease budget: between one's own bit and counting the others'; pairs with itself.
     Budget,
+    /// Backlog: between what frees a slot (a holder bit, a cursor, the mask of active participants) and the look at the
+    /// producers that wait; pairs with [`Fence::Owed`].
+    Freed,
+    /// Backlog: between the head, or a waiting producer's bit, and the look at who is owed what; pairs with [`Fence::Join`] and
+    /// [`Fence::Freed`].
+    Owed,
+    /// Join: between a consumer's bit in the mask of active participants and its first look at the index; pairs with
+    /// [`Fence::Owed`].
+    Join,
     /// Accepted caps: between the odd lock and the text; pairs with [`Fence::CapsRead`].
     CapsWrite,
     /// Accepted caps: between the text and the second look at the lock; pairs with [`Fence::CapsWrite`].
@@ -94,6 +103,16 @@ pub(crate) enum Mutant {
     DeposesAnyone,
     /// Each thread of a producer that stops watching clears the producer's bit.
     EachClearsTheBit,
+    /// Who frees a slot looks for waiting producers first.
+    LooksBeforeFreeing,
+    /// A waiting producer loads the futex word after it has looked for a slot.
+    ValueAfterLook,
+    /// Each thread of a producer that has stopped waiting clears the producer's bit.
+    EachStopsWaiting,
+    /// A producer reads who is registered, and then the head.
+    HeadAfterConsumers,
+    /// A reaper that takes a consumer out tells no producer that waits for it.
+    ReapsSilently,
     /// Who finds the event descriptor readable without reason clears it and looks no more.
     ConfirmsOnce,
     /// A reset clears the event descriptor and looks no more.

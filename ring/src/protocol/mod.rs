@@ -4,6 +4,7 @@
 //! inside it leaves behind; `docs/architecture.md` has the whole picture.
 
 pub(crate) mod accepted_caps;
+pub(crate) mod backlog;
 pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod end;

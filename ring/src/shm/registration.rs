@@ -11,7 +11,7 @@ use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::primary::resign;
 pub(crate) use crate::protocol::primary::{owner_id, owner_word};
-use crate::protocol::{FailPoint, accepted_caps, end};
+use crate::protocol::{FailPoint, accepted_caps, backlog, end};
 use crate::sys::lock;
 
 /// What a participant does.
@@ -103,12 +103,13 @@ impl Registration {
     }
 
     /// Fills the entry and makes it active. Under the lifecycle lock, what a dead owner left being cleaned away.
-    pub(crate) fn activate(&self, name: &str, accepted_caps: &str, epoch: u64, cursor: u64) {
+    /// `latest` consumers are owed nothing.
+    pub(crate) fn activate(&self, name: &str, accepted_caps: &str, epoch: u64, cursor: u64, latest: bool) {
         let (Some(id), Some(entry)) = (self.id(), self.entry()) else { return };
         let header = self.peers.header();
         let generation = header.generation.fetch_add(1, SeqCst).wrapping_add(1);
         self.generation.store(generation, Relaxed);
-        for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended] {
+        for counter in [&entry.frames, &entry.bytes, &entry.lost, &entry.copied, &entry.ended, &entry.waits] {
             counter.store(0, Relaxed);
         }
         // Before producers count us: a producer that waits for a consumer goes by what it accepts. Empty caps too, which
@@ -121,13 +122,10 @@ impl Registration {
         entry.epoch.store(epoch, Relaxed);
         entry.generation.store(generation, SeqCst);
         fail_point(FailPoint::JoinEntry);
-        entry.cursor.store(cursor, SeqCst);
-        fail_point(FailPoint::JoinCursor);
         if Role::of(id) == Role::Producer {
             end::come(&self.peers);
         }
-        header.active.fetch_or(bit(id), SeqCst);
-        fail_point(FailPoint::JoinActive);
+        backlog::join(&self.peers, id, latest, cursor);
         self.peers.notify();
     }
 
@@ -150,8 +148,11 @@ impl Registration {
             header.watchers.fetch_and(!bit(id), SeqCst);
             fail_point(FailPoint::LeaveEnded);
         }
-        header.active.fetch_and(!bit(id), SeqCst);
-        fail_point(FailPoint::LeaveMask);
+        // What was kept for it is free.
+        backlog::free(&self.peers, || {
+            header.active.fetch_and(!bit(id), SeqCst);
+            fail_point(FailPoint::LeaveMask);
+        });
         header.sleepers.fetch_and(!bit(id), SeqCst);
         fail_point(FailPoint::LeaveBits);
         self.peers.notify();

@@ -1,19 +1,60 @@
 //! The list of participants as the protocols beside the ring see it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Release};
+use std::sync::atomic::{
+    AtomicU64, Ordering::Acquire, Ordering::Release, Ordering::SeqCst, compiler_fence, fence,
+};
 
 use super::participants::ParticipantTable;
 use crate::layout::peers::CAPS_BYTES;
 use crate::protocol::accepted_caps::AcceptedCaps;
+use crate::protocol::backlog::Backlog;
 use crate::protocol::end::Votes;
 use crate::protocol::events::Events;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::primary::Primary;
-use crate::protocol::{FailPoint, Shared};
+use crate::protocol::{FailPoint, Fence, Shared};
 use crate::sys::futex;
 
 impl Shared for ParticipantTable {
     type Word = AtomicU64;
+
+    /// On x86-64 those of the backlog are for the compiler only: `Freed` and `Join` follow a locked instruction that stores the
+    /// word in question (a cursor is stored by one, too), and so does `Owed` after a waiting producer's bit; elsewhere it keeps
+    /// loads in order, which they are.
+    #[inline(always)]
+    fn fence(&self, which: Fence) {
+        let implied = matches!(which, Fence::Freed | Fence::Join | Fence::Owed);
+        if cfg!(target_arch = "x86_64") && implied {
+            compiler_fence(SeqCst);
+        } else {
+            fence(SeqCst);
+        }
+    }
+}
+
+impl Backlog for ParticipantTable {
+    fn active(&self) -> &AtomicU64 {
+        &self.header().active
+    }
+    fn latest(&self) -> &AtomicU64 {
+        &self.header().latest
+    }
+    fn cursor(&self, id: u8) -> &AtomicU64 {
+        &self.participant(id).cursor
+    }
+    fn waiters(&self) -> &AtomicU64 {
+        &self.header().waiters
+    }
+    fn freed_value(&self) -> u32 {
+        self.header().freed.load(Acquire)
+    }
+    fn bump_freed(&self) {
+        self.header().freed.fetch_add(1, Release);
+    }
+    fn wake_freed(&self) {
+        // It fails only for addresses that are not mapped.
+        let _ = futex::wake_all(&self.header().freed);
+    }
 }
 
 impl Votes for ParticipantTable {

@@ -1,6 +1,7 @@
 //! The survivors of a scenario, and what they check.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -226,6 +227,16 @@ impl Survivors {
         drop(last);
         assert_eq!(dir.files(), [""; 0], "left behind");
     }
+}
+
+/// Waits until a lossless producer waits for a slot: see `waiters` in docs/layout.md.
+pub fn somebody_waits(dir: &Dir) {
+    let peers = std::fs::File::open(dir.path().join(format!("shmflow.{TOPIC}.peers"))).unwrap();
+    crate::common::wait_until("a producer waits", || {
+        let mut word = [0; 8];
+        peers.read_exact_at(&mut word, 328).unwrap();
+        u64::from_le_bytes(word) != 0
+    });
 }
 
 /// Whoever wants to open is told that a stopped process is in the way.

@@ -154,7 +154,7 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
     let arm = format!("arm {step} {nth} {end}");
     let mut puppets: Vec<Option<TestProcess>> =
         (0..4).map(|i| scenario.needs(i).then(|| TestProcess::start(dir.path(), 100 + i as u64))).collect();
-    let mut stopped = BTreeSet::new();
+    let (mut stopped, mut begun) = (BTreeSet::new(), BTreeSet::new());
     let mut survivors = (scenario.others != Others::Later).then(|| Survivors::open(&dir));
     if let Some(survivors) = &mut survivors {
         survivors.flow(12, || ());
@@ -173,6 +173,11 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
                 test_process.begins(&what.replace("{arm}", &arm));
                 test_process.meets(Action::Stop, what);
                 stopped.insert(who);
+            }
+            Before::Waits(who, what) => {
+                puppets[who].as_mut().unwrap().begins(what);
+                fixture::somebody_waits(&dir);
+                begun.insert(who);
             }
             Before::GoesOnToStop(who) => {
                 let test_process = puppets[who].as_mut().unwrap();
@@ -210,7 +215,7 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
             survivors.flow_and_open(25, &dir, locked);
             let others =
                 puppets.into_iter().enumerate().filter_map(|(i, test_process)| Some((i, test_process?)));
-            everybody_goes_on(victim, others, &stopped);
+            everybody_goes_on(victim, others, &stopped, &begun);
             survivors.flow(25, || ());
             survivors.part(&dir);
         }
@@ -222,13 +227,13 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
                 .collect();
             if locked {
                 assert_busy(&dir);
-                everybody_goes_on(victim, puppets.drain(..), &stopped);
+                everybody_goes_on(victim, puppets.drain(..), &stopped, &begun);
                 let survivors = Survivors::open(&dir);
                 flow_and_part(survivors, &dir);
             } else {
                 let mut survivors = Survivors::open(&dir);
                 survivors.flow_and_open(25, &dir, false);
-                everybody_goes_on(victim, puppets.drain(..), &stopped);
+                everybody_goes_on(victim, puppets.drain(..), &stopped, &begun);
                 flow_and_part(survivors, &dir);
             }
         }
@@ -243,20 +248,23 @@ fn flow_and_part(mut survivors: Survivors, dir: &Dir) {
     survivors.part(dir);
 }
 
-/// The stopped victim and the other puppets finish what they began, and leave.
+/// The stopped victim, those who wait and the other puppets finish what they began, and leave.
 fn everybody_goes_on(
     victim: Option<TestProcess>,
     others: impl Iterator<Item = (usize, TestProcess)>,
     stopped: &BTreeSet<usize>,
+    begun: &BTreeSet<usize>,
 ) {
-    for (mut test_process, was_stopped) in victim
-        .map(|victim| (victim, true))
-        .into_iter()
-        .chain(others.map(|(i, test_process)| (test_process, stopped.contains(&i))))
+    let others = others.map(|(i, test_process)| (test_process, stopped.contains(&i), begun.contains(&i)));
+    for (mut test_process, was_stopped, has_begun) in
+        victim.map(|victim| (victim, true, false)).into_iter().chain(others)
     {
         if was_stopped {
             test_process.goes_on();
             test_process.answers("go on after it was stopped");
+        }
+        if has_begun {
+            test_process.answers("get the slot that it waits for");
         }
         test_process.leaves();
     }
@@ -267,7 +275,9 @@ impl Scenario {
     fn needs(&self, who: usize) -> bool {
         who == 0
             || self.before.iter().any(|before| match *before {
-                Before::Does(i, _) | Before::Dies(i, _) | Before::Stops(i, _) => i == who,
+                Before::Does(i, _) | Before::Dies(i, _) | Before::Stops(i, _) | Before::Waits(i, _) => {
+                    i == who
+                }
                 Before::Killed(i) | Before::GoesOnToStop(i) => i == who,
             })
     }

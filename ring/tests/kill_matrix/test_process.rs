@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use shmflow::failpoint::{Action, arm};
-use shmflow::{CancelToken, Claim, Consumer, FailPoint, Frame, Producer, ProducerMode};
+use shmflow::{CancelToken, Claim, Consumer, FailPoint, Frame, OverflowPolicy, Producer, ProducerMode};
 
 use crate::common::payload::{check, payload};
 use crate::common::role::{self, ProcessState, Role};
@@ -139,6 +139,14 @@ impl Performer {
                 arm(*step, number(2), action);
             }
             "producer" => self.producer = Some(producer_builder(&self.dir).open().map_err(said)?),
+            // It passes those over who rest, or waits for ever.
+            "lossless" | "patient" => {
+                let ms = if words[0] == "patient" { 0 } else { 200 };
+                let builder = producer_builder(&self.dir)
+                    .overflow_policy(OverflowPolicy::Lossless)
+                    .stall_timeout(Duration::from_millis(ms));
+                self.producer = Some(builder.open().map_err(said)?);
+            }
             "large" => {
                 let builder = producer_builder(&self.dir).slot_capacity(400_000);
                 self.producer = Some(builder.open().map_err(said)?);

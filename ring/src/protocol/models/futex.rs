@@ -74,6 +74,11 @@ impl Futex {
         queue.len()
     }
 
+    /// Whoever finds nobody left, here too, has seen what the last one did.
+    pub(super) fn settle(&self) {
+        self.bucket.fetch_add(1, AcqRel);
+    }
+
     /// Ends every sleep, now and later, if `nobody` says that nobody is left who would.
     pub(super) fn rescue_if(&self, nobody: impl FnOnce() -> bool) {
         // Whoever finds nobody left has seen what the last one did: a second later, all of it has arrived.

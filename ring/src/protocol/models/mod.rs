@@ -16,6 +16,7 @@ mod roles;
 mod world;
 
 mod accepted_caps;
+mod backlog;
 mod budget;
 mod cancel;
 mod claiming;
@@ -37,12 +38,21 @@ use crate::protocol::FailPoint;
 /// Every point of the protocol at which somebody may die is one at which somebody does, in some model.
 #[test]
 fn the_models_reach_every_step_of_the_protocol() {
-    let scenarios =
-        [budget::ALL, claiming::ALL, publishing::ALL, reaping::ALL, sealing::ALL, sleeping::ALL].concat();
+    let scenarios = [
+        backlog::ALL,
+        budget::ALL,
+        claiming::ALL,
+        publishing::ALL,
+        reaping::ALL,
+        sealing::ALL,
+        sleeping::ALL,
+    ]
+    .concat();
     let reached: BTreeSet<FailPoint> = scenarios.into_iter().flat_map(engine::reaches).collect();
     // What the layers above do to the list of participants and to files is the kill matrix's.
     let above = [FailPoint::LeaseLook, FailPoint::ReapMask, FailPoint::ReapEntry, FailPoint::SealWake];
-    let parts = ["Claim", "Abandon", "Publish", "Lease", "Copy", "Release", "Sleep", "Reap", "Seal"];
+    let parts =
+        ["Claim", "Abandon", "Publish", "Lease", "Copy", "Release", "Sleep", "Wait", "Freed", "Reap", "Seal"];
     let of_protocol =
         |step: &FailPoint| parts.iter().any(|part| step.name().starts_with(part)) && !above.contains(step);
     let missing: Vec<_> =

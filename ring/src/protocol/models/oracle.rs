@@ -252,6 +252,12 @@ impl Oracle {
         self.gone.get()
     }
 
+    /// The bits of participants that ended before their roles were over.
+    pub(super) fn gone_ids(&self) -> u64 {
+        let ended = self.dead().into_iter().chain(self.stopped());
+        ended.fold(0, |ids, (_, id)| ids | 1 << id)
+    }
+
     pub(super) fn fault_fired(&self) {
         self.fault_fired.set(true);
     }

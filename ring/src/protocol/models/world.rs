@@ -12,11 +12,13 @@ use loom::sync::atomic::{AtomicU64, fence};
 use super::futex::Futex;
 use super::oracle::Oracle;
 use super::plain::Plain;
-use crate::layout::words::{Entry, State};
+use crate::layout::words::{Entry, PRODUCERS, State, bit};
 use crate::protocol::{FailPoint, Fence, Memory, Mutant, Word};
 
 /// The participant that published the frames that are there when a model begins; it has left.
 pub(super) const FOUNDER: u8 = 6;
+/// Consumers that a model can have registered: ids from [`PRODUCERS`] on.
+const MODEL_CONSUMERS: u8 = 2;
 /// More accesses of control words than any role makes: whoever gets there runs in circles.
 const ENDLESS: u32 = 600;
 
@@ -32,6 +34,11 @@ pub(super) struct LoomWord {
 impl LoomWord {
     fn new(value: u64) -> Self {
         Self { word: AtomicU64::new(value), newest: Cell::new(value) }
+    }
+
+    /// Its newest value, once everything is over.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest.get()
     }
 
     fn changed(&self, old: u64, new: u64) -> u64 {
@@ -81,6 +88,8 @@ pub(super) struct Setup {
     /// Holder bits, by slot.
     pub(super) holders: &'static [(u16, u64)],
     pub(super) sleepers: u64,
+    /// Registered consumers and their cursors.
+    pub(super) cursors: &'static [(u8, u64)],
 }
 
 impl Default for Setup {
@@ -96,6 +105,7 @@ impl Default for Setup {
             states: &[],
             holders: &[],
             sleepers: 0,
+            cursors: &[],
         }
     }
 }
@@ -190,6 +200,13 @@ pub(super) struct World {
     pub(super) setup: Setup,
     epochs: Vec<Epoch>,
     sleepers: LoomWord,
+    pub(super) active: LoomWord,
+    pub(super) latest: LoomWord,
+    pub(super) cursors: Vec<LoomWord>,
+    pub(super) waiters: LoomWord,
+    pub(super) freed: Futex,
+    /// Threads of a producer that wait, where two share its bit: a lock of its process.
+    pub(super) threads: loom::sync::Mutex<usize>,
     fences: AtomicU64,
     locks: BTreeMap<u8, LoomWord>,
     mutant: Option<Mutant>,
@@ -201,10 +218,18 @@ const OWNED: u64 = 1 << 32;
 
 impl World {
     pub(super) fn new(setup: Setup, mutant: Option<Mutant>) -> Self {
+        let cursor =
+            |id| setup.cursors.iter().find(|&&(at, _)| at == id).map_or(u64::MAX, |&(_, cursor)| cursor);
         let lock = |id| if setup.dead.contains(&id) { 0 } else { OWNED };
         Self {
             epochs: (0..setup.epochs).map(|epoch| Epoch::new(&setup, epoch == 0)).collect(),
             sleepers: LoomWord::new(setup.sleepers),
+            active: LoomWord::new(setup.cursors.iter().fold(0, |ids, &(id, _)| ids | bit(id))),
+            latest: LoomWord::new(0),
+            cursors: (0..MODEL_CONSUMERS).map(|i| LoomWord::new(cursor(PRODUCERS + i))).collect(),
+            waiters: LoomWord::new(0),
+            freed: Futex::default(),
+            threads: loom::sync::Mutex::new(0),
             fences: AtomicU64::new(0),
             locks: setup.locks.iter().map(|&id| (id, LoomWord::new(lock(id)))).collect(),
             mutant,
@@ -267,7 +292,10 @@ impl World {
     /// A role that may wake others is over; sleepers that nobody is left to wake must not sleep.
     pub(super) fn waker_done(&self) {
         let gone = || self.oracle.waker_done();
+        // Before it shows that nobody is left: see `rescue_if`.
+        self.freed.settle();
         self.epochs[0].futex.rescue_if(gone);
+        self.freed.rescue_if(|| self.oracle.wakers_gone());
     }
 }
 
@@ -376,6 +404,12 @@ impl Seat {
     }
 
     fn files(&self) -> &Epoch {
+        self.count_access();
+        &self.world.epochs[self.epoch]
+    }
+
+    /// For each access of a control word.
+    pub(super) fn count_access(&self) {
         let n = self.who.accesses.get() + 1;
         self.who.accesses.set(n);
         assert!(n < ENDLESS, "no end: {n} accesses of control words in one role");
@@ -383,7 +417,6 @@ impl Seat {
         if self.world.oracle.is_dead(self.who.process) {
             std::panic::resume_unwind(Box::new(Gone(End::Death)));
         }
-        &self.world.epochs[self.epoch]
     }
 
     /// A payload that no other frame of the model has.

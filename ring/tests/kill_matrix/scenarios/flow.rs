@@ -2,7 +2,7 @@
 
 use shmflow::FailPoint::*;
 
-use super::{Before, Others, Scenario};
+use super::{Before, CLOSING, Others, Scenario};
 
 pub const PUBLISHING: &[Scenario] = &[
     Scenario::producer("a producer writes")
@@ -103,4 +103,39 @@ pub const RECEIVING: &[Scenario] = &[
         .before(&[Before::Does(0, "consumer; accept one")])
         .does("accept another")
         .at(&[1], &[CapsBegun, CapsWritten]),
+];
+
+/// More frames than there are slots.
+pub const WAITING: &[Scenario] = &[
+    Scenario::producer("a lossless producer waits for consumers that rest")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "lossless")])
+        .does("write 20")
+        .at(&[1], &[WaitBit, WaitClear]),
+    Scenario::producer("a lossless producer waits while another one waits")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "lossless"), Before::Waits(1, "patient; write 20")])
+        .does("write 20")
+        .at(&[1], &[WaitBit, WaitClear]),
+    Scenario::consumer("a consumer is waited for")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "consumer"), Before::Waits(1, "patient; write 20")])
+        .does("recv 500 6")
+        .at(&[1, 2], &[LeaseLook, LeaseHold, LeaseTaken, LeaseCursor, Release, FreedWord]),
+    Scenario::consumer("a consumer that leaves is waited for")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "consumer"), Before::Waits(1, "patient; write 20")])
+        .does("close")
+        .at(&[1], &[LeaveMask, FreedWord, LeaveBits, LeaveEntry])
+        .locked(CLOSING),
+    Scenario::consumer("a consumer frees what a producer waits for that was stopped")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "consumer"), Before::Stops(1, "lossless; arm WaitBit 1 stop; write 20")])
+        .does("recv 500 6")
+        .at(&[1, 3], &[Release, FreedWord]),
+    Scenario::producer("a producer gives back what another one waits for")
+        .others(Others::Resting)
+        .before(&[Before::Does(0, "producer; claim 3"), Before::Waits(1, "patient; write 20")])
+        .does("close")
+        .at(&[1, 2], &[AbandonState, AbandonHold, FreedWord]),
 ];

@@ -16,6 +16,8 @@ pub enum Before {
     Killed(usize),
     /// The test process does this, and is stopped in the middle of it. `{arm}` is where the victim is to meet its end.
     Stops(usize, &'static str),
+    /// The test process starts this, and waits for a slot in the middle of it.
+    Waits(usize, &'static str),
     /// The stopped test process goes on, and stops again.
     GoesOnToStop(usize),
 }
@@ -121,6 +123,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         life::OPENING_A_TOPIC,
         flow::PUBLISHING,
         flow::RECEIVING,
+        flow::WAITING,
         life::MAKING_ANEW,
         life::REAPING,
         life::GROWING_A_TOPIC,
