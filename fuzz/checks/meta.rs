@@ -1,7 +1,11 @@
 //! What must hold for any bytes read as a metadata block. The fuzz target, the replay of its corpus and the property
 //! tests all call this.
 
-use shmflow::meta::{EncodedMeta, Meta, MetaError, MetaHeader, MetaView, VideoView, plane_extents};
+use shmflow::meta::{
+    ActiveFormat, AudioLevel, Caption, CustomMeta, Detections, EncodedMeta, Entries, Meta, MetaEntry,
+    MetaError, MetaHeader, MetaView, ReferenceTimestamp, Region, SerializedMeta, Tags, TimeCode, VideoView,
+    is_of_frame, plane_extents,
+};
 
 /// Reads `bytes` in every way there is and panics if two ways disagree. Says whether they were a block.
 pub(crate) fn check(bytes: &[u8]) -> bool {
@@ -38,12 +42,43 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
     assert_eq!(behind, [0xa5; 8], "it wrote behind its end");
     assert_eq!(encoded.entry_bytes(), view.entry_bytes());
 
+    check_entries(&view);
     if let Some(video) = view.video() {
         for len in [0, 1, 4096, 8 << 20, usize::MAX] {
             check_fits(video, len);
         }
     }
     true
+}
+
+/// What is attached is read or refused; what was read can be written, and reads the same again.
+fn check_entries(view: &MetaView<'_>) {
+    fn one<E: MetaEntry + std::fmt::Debug>(view: &MetaView<'_>) {
+        for entry in view.entries::<E>() {
+            let Ok(entry) = entry else { continue };
+            let value = entry.to_value().expect("an entry that was read can be written");
+            let again = E::from_value(&value).expect("an entry that was written can be read");
+            // Not compared as they are: a score may be no number.
+            assert_eq!(format!("{again:?}"), format!("{entry:?}"), "the entry changed on its way");
+        }
+    }
+    one::<Region>(view);
+    one::<TimeCode>(view);
+    one::<Caption>(view);
+    one::<ReferenceTimestamp>(view);
+    one::<ActiveFormat>(view);
+    one::<AudioLevel>(view);
+    one::<CustomMeta>(view);
+    one::<SerializedMeta>(view);
+    one::<Tags>(view);
+    one::<Detections>(view);
+
+    let bytes = view.entry_bytes();
+    if let Some(len) = Entries::stream_len(bytes) {
+        let (stream, frame) = bytes.split_at(len);
+        assert!(Entries::new(stream).all(|entry| entry.is_ok_and(|(ty, _)| !is_of_frame(ty))));
+        assert!(Entries::new(frame).all(|entry| entry.is_ok_and(|(ty, _)| is_of_frame(ty))));
+    }
 }
 
 /// A layout that fits has the first and the last row of each plane inside, in arithmetic too wide to overflow.

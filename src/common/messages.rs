@@ -37,6 +37,11 @@ pub(crate) fn restamped(count: u64, total: u64) -> gst::Structure {
     counted("shmflow-restamped", count, total, "their times do not fit the time of their arrival")
 }
 
+/// Metas of an API type do not travel with the frames, because of a reason.
+pub(crate) fn meta_left_out(api: &str, reason: &str) -> gst::Structure {
+    gst::Structure::builder("shmflow-meta-left-out").field("meta", api).field("reason", reason).build()
+}
+
 /// One message, one counter: `total` is the statistic of the same name.
 fn counted(name: &str, count: u64, total: u64, reason: &str) -> gst::Structure {
     gst::Structure::builder(name).field("count", count).field("total", total).field("reason", reason).build()

@@ -15,6 +15,7 @@ pub(crate) mod formats;
 pub(crate) mod histogram;
 pub(crate) mod layout;
 pub(crate) mod messages;
+pub(crate) mod metas;
 pub(crate) mod misfit;
 pub(crate) mod settings;
 pub(crate) mod timing;

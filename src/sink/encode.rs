@@ -15,6 +15,8 @@ use crate::common::{audio, flags, layout};
 
 use super::depth::Wanted;
 
+use super::metas::{self, LeftOut};
+
 /// Writes frames' metadata. Between two frames of a stream only times and flags change; caps, layout and crop are
 /// examined, and rebuilt when they differ.
 #[derive(Debug)]
@@ -97,18 +99,19 @@ impl Encoder {
         *self.wanted.get_or_insert_with(|| Wanted::of(&self.content, buffer))
     }
 
-    /// The metadata for `buffer`, or for a part of its picture that is `cut` out.
+    /// The metadata for `buffer`, or for the part of its picture that is `cut` out.
     ///
     /// # Errors
     /// A sentence for display, when the buffer is not what its caps or its metas say.
     pub(super) fn encode(
         &mut self,
         buffer: &gst::BufferRef,
-        cut: bool,
+        cut: Option<&Part>,
         moment: Moment,
+        left_out: &mut LeftOut,
     ) -> Result<&EncodedMeta, String> {
         match &self.content {
-            Content::Video(info) if cut => {
+            Content::Video(info) if cut.is_some() => {
                 let size = info.size();
                 self.follow_layout(None, size)?;
                 self.follow_crop(None);
@@ -132,6 +135,7 @@ impl Encoder {
         };
         let encoded = self.encoded.insert(encoded);
         encoded.patch(&per_frame(buffer, moment));
+        metas::push(encoded, buffer, cut.map_or((0, 0), |part| part.at), left_out);
         Ok(encoded)
     }
 

@@ -25,6 +25,7 @@ use super::consumer_wait::{self, ConsumerWait, Passage};
 use super::encode::{Encoder, Moment};
 use super::key_frames::{self, KeyFrames};
 use super::mapping;
+use super::metas::LeftOut;
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
@@ -65,6 +66,7 @@ struct Stream {
     losses: messages::Limiter,
     /// Why the last of them was.
     lost_because: &'static str,
+    left_out: LeftOut,
 }
 
 impl ShmflowSink {
@@ -274,7 +276,9 @@ impl ShmflowSink {
         let unlike = |why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")));
         let part = encoder.part(buffer).map_err(unlike)?;
         connection.expect(encoder.wanted(buffer), buffer.size());
-        let meta = encoder.encode(buffer, part.is_some(), moment).map_err(unlike)?;
+        let meta = encoder
+            .encode(buffer, part.as_ref().map(|(part, _)| part), moment, &mut stream.left_out)
+            .map_err(unlike)?;
         connection
             .publish(buffer, part.as_ref().map(|(part, info)| (part, info)), meta)
             .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
@@ -295,6 +299,18 @@ impl ShmflowSink {
             Outcome::Dropped(why) => self.dropped(stream, why),
             Outcome::Removed => self.dropped(stream, "the topic was removed, and is being recreated"),
         };
+    }
+
+    /// Counts the metas of a published frame that did not travel with it, and reports each kind once.
+    fn report_left_out(&self, stream: &mut Stream) {
+        let (count, news) = stream.left_out.take();
+        if count > 0 {
+            self.stats.metas_left_out.add(count);
+        }
+        for (api, why) in news {
+            gst::warning!(CAT, imp = self, "metas of the kind {} are left out: {why}", api.name());
+            self.post(messages::meta_left_out(api.name(), &why));
+        }
     }
 
     /// A frame is not published, and lost.
@@ -556,6 +572,7 @@ impl BaseSinkImpl for ShmflowSink {
         match outcome {
             Outcome::InPlace | Outcome::Copied => {
                 self.stats.published.add(1);
+                self.report_left_out(&mut stream);
                 self.stats.bytes.add(buffer.size() as u64);
                 self.stats.latency.record(monotonic_ns().saturating_sub(moment.capture_ns));
                 self.report_losses(&mut stream, false);

@@ -20,6 +20,7 @@ mod encode;
 mod imp;
 mod key_frames;
 mod mapping;
+mod metas;
 mod negotiation;
 mod pool;
 mod settings;

@@ -20,6 +20,8 @@ pub(super) struct Stats {
     pub(super) standby: Counter,
     /// Bytes published.
     pub(super) bytes: Counter,
+    /// Metas of published buffers that have no form outside of their process.
+    pub(super) metas_left_out: Counter,
     /// Buffers of ordinary memory that the pool gave out because it had no free slot.
     pub(super) pool_fallbacks: Counter,
     /// From a frame's capture to its publication.
@@ -28,8 +30,19 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn clear(&self) {
-        let Self { published, zero_copy, copied, dropped, standby, bytes, pool_fallbacks, latency } = self;
-        for counter in [published, zero_copy, copied, dropped, standby, bytes, pool_fallbacks] {
+        let Self {
+            published,
+            zero_copy,
+            copied,
+            dropped,
+            standby,
+            bytes,
+            metas_left_out,
+            pool_fallbacks,
+            latency,
+        } = self;
+        for counter in [published, zero_copy, copied, dropped, standby, bytes, metas_left_out, pool_fallbacks]
+        {
             counter.clear();
         }
         latency.clear();
@@ -45,6 +58,7 @@ impl Stats {
             .field("dropped", self.dropped.get())
             .field("standby", self.standby.get())
             .field("bytes", self.bytes.get())
+            .field("metas-left-out", self.metas_left_out.get())
             .field("pool-fallbacks", self.pool_fallbacks.get())
             .field("latency-p50", latency.percentile(500))
             .field("latency-p99", latency.percentile(990))

@@ -280,6 +280,10 @@ impl ShmflowSrc {
         let (len, copied) = (frame.len(), frame.is_copy() || format.copies());
         let mut buffer = format.wrap(frame, &per_frame, &self.stats.leases)?;
         let fresh = buffer.make_mut();
+        let passed_over = format.attach(fresh, header.entry_bytes())?;
+        if passed_over > 0 {
+            self.stats.metas_passed_over.add(u64::from(passed_over));
+        }
         // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
         if !self.obj().does_timestamp() {
             let (pts, dts) = times.of_buffer(placed);

@@ -14,12 +14,14 @@ use gstreamer_video as gst_video;
 
 use gst_video::prelude::*;
 use shmflow::Frame;
-use shmflow::meta::{Crop, Flags, Kind, MetaHeader, MetaView, PerFrame, VideoView};
+use shmflow::meta::{Crop, Entries, Flags, Kind, MetaHeader, MetaView, PerFrame, VideoView, is_of_frame};
 
 use crate::common::clock::clock_time;
 use crate::common::content::Content;
 use crate::common::cut::{Part, is_convertible};
 use crate::common::{audio, caps_text, flags, layout};
+
+use super::metas;
 
 /// The flags of video, which a frame's `VideoMeta` repeats.
 const OF_VIDEO: u32 = 0xffff_0000;
@@ -93,7 +95,10 @@ pub(super) struct Format {
 #[derive(Debug)]
 struct Known {
     kind: Kind,
+    /// Without those at the end that belong to one frame.
     entries: Vec<u8>,
+    /// Those are not at the end: every frame that differs is read as a whole.
+    mixed: bool,
     /// The payload's length for which they were checked.
     len: usize,
     /// `None` if frames say nothing of their layout.
@@ -118,6 +123,21 @@ struct Picture {
     crop: Option<Crop>,
     /// Downstream would misread it: it is copied into the layout that its caps imply.
     copied: Option<Part>,
+    /// The pixel of the frame that is the first that downstream gets.
+    origin: (u32, u32),
+}
+
+impl Known {
+    /// Whether a frame's entries are the same, but for those that belong to one frame.
+    fn has_entries_of(&self, bytes: &[u8]) -> bool {
+        match bytes.strip_prefix(&self.entries[..]) {
+            Some([]) => true,
+            Some(rest) if !self.mixed => {
+                Entries::new(rest).all(|entry| entry.is_ok_and(|(ty, _)| is_of_frame(ty)))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Format {
@@ -129,8 +149,15 @@ impl Format {
     /// Whether a frame is as the one that was parsed.
     pub(super) fn fits(&self, header: &MetaHeader<'_>, len: usize) -> bool {
         self.known.as_ref().is_some_and(|known| {
-            len == known.len && header.kind() == known.kind && header.entry_bytes() == known.entries
+            (len == known.len || !self.is_raw())
+                && header.kind() == known.kind
+                && known.has_entries_of(header.entry_bytes())
         })
+    }
+
+    /// Whether a frame's size says something of what is in it.
+    fn is_raw(&self) -> bool {
+        matches!(self.of.content, Content::Video(_) | Content::Audio(_))
     }
 
     /// Whether a frame has these caps.
@@ -157,9 +184,25 @@ impl Format {
             }
             (Content::Packets | Content::Bytes, _) => None,
         };
-        let entries = view.entry_bytes().to_vec();
-        self.known = Some(Known { kind: view.kind(), entries, len, place });
+        let bytes = view.entry_bytes();
+        let stream_len = Entries::stream_len(bytes);
+        let entries = bytes.get(..stream_len.unwrap_or(bytes.len())).unwrap_or(bytes).to_vec();
+        self.known = Some(Known { kind: view.kind(), entries, mixed: stream_len.is_none(), len, place });
         Ok(())
+    }
+
+    /// Hangs what a frame that fits brings of its own on its buffer; how much of it this process's GStreamer does not know.
+    pub(super) fn attach(&self, buffer: &mut gst::BufferRef, entries: &[u8]) -> Result<u32, FrameError> {
+        let Some(known) = &self.known else { return Ok(0) };
+        let of_frame = if known.mixed { entries } else { entries.get(known.entries.len()..).unwrap_or(&[]) };
+        if of_frame.is_empty() {
+            return Ok(0);
+        }
+        let origin = match &known.place {
+            Some(Place::Picture(picture)) => picture.origin,
+            _ => (0, 0),
+        };
+        metas::attach(buffer, of_frame, origin).map_err(FrameError::Corrupt)
     }
 
     /// A frame must be as large as what it says it holds: whoever maps it downstream does not check again.
@@ -176,7 +219,7 @@ impl Format {
         layout::check_view_fits(video, info, len).map_err(|error| corrupt(error.to_string()))?;
         let (offsets, strides) = layout::of_view(video).map_err(corrupt)?;
         let size = (info.width(), info.height());
-        let mut picture = Picture { size, offsets, strides, crop: None, copied: None };
+        let mut picture = Picture { size, offsets, strides, crop: None, copied: None, origin: (0, 0) };
         let Some(part) = part else {
             picture.crop = crop.filter(|_| downstream.crop);
             if !downstream.strides && !layout::is_default(video, info) {
@@ -191,11 +234,13 @@ impl Format {
         } else if let Some(moved) =
             part.moved(info).filter(|moved| downstream.strides && is_convertible(info, moved))
         {
+            picture.origin = part.at;
             // It is within the larger picture, which is within the payload. Looked at once more: nobody after this does.
             let layout = layout::of_planes(&moved, &picture.strides, info);
             layout::check_fits(&layout, info, len).map_err(|error| corrupt(error.to_string()))?;
             picture.offsets = moved;
         } else {
+            picture.origin = part.at;
             picture.copied = Some(part);
         }
         Ok(picture)

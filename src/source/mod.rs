@@ -18,6 +18,7 @@ mod format;
 mod imp;
 mod interrupt;
 mod latency;
+mod metas;
 mod packets;
 mod reader;
 mod settings;

@@ -25,6 +25,8 @@ pub(super) struct Stats {
     pub(super) restamped: Counter,
     /// Bytes given downstream.
     pub(super) bytes: Counter,
+    /// Metas of frames, and fields of their structures, that this process's GStreamer does not know.
+    pub(super) metas_passed_over: Counter,
     /// Frames in shared memory that are held downstream now.
     pub(super) leases: Arc<AtomicU64>,
     /// From a frame's capture to its arrival here.
@@ -34,8 +36,19 @@ pub(super) struct Stats {
 impl Stats {
     /// Forgets everything but the leases, which are still out.
     pub(super) fn clear(&self) {
-        let Self { received, zero_copy, copied, lost, skipped, restamped, bytes, leases: _, latency } = self;
-        for counter in [received, zero_copy, copied, lost, skipped, restamped, bytes] {
+        let Self {
+            received,
+            zero_copy,
+            copied,
+            lost,
+            skipped,
+            restamped,
+            bytes,
+            metas_passed_over,
+            leases: _,
+            latency,
+        } = self;
+        for counter in [received, zero_copy, copied, lost, skipped, restamped, bytes, metas_passed_over] {
             counter.clear();
         }
         latency.clear();
@@ -57,6 +70,7 @@ impl Stats {
             .field("skipped", self.skipped.get())
             .field("restamped", self.restamped.get())
             .field("bytes", self.bytes.get())
+            .field("metas-passed-over", self.metas_passed_over.get())
             .field("leases", self.leases.load(Ordering::Relaxed))
             .field("latency-p50", latency.percentile(500))
             .field("latency-p99", latency.percentile(990))

@@ -16,6 +16,7 @@ mod faults;
 mod formats;
 mod leaks;
 mod lifecycle;
+mod metas;
 mod negotiation;
 mod properties;
 mod several;

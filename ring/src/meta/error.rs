@@ -140,7 +140,7 @@ impl fmt::Display for MetaError {
                 "the frame metadata needs {needed} bytes, the slot keeps {have} for it: \
                  open the producer with a larger meta_capacity, or call grow_meta before the claim"
             ),
-            Self::TooLarge => write!(f, "the frame metadata is larger than 4 GiB"),
+            Self::TooLarge => write!(f, "the frame metadata is larger than 16 MiB"),
             Self::UnknownFormat { format } => {
                 write!(
                     f,

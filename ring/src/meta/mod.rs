@@ -16,9 +16,12 @@
 //! they say to [`Claim`](crate::Claim), [`PublishPermit`](crate::PublishPermit), [`Producer`](crate::Producer) and
 //! [`Frame`](crate::Frame).
 
+mod attached;
 mod audio;
 mod calls;
+mod detections;
 mod encoded;
+mod entry;
 mod error;
 mod flags;
 mod format;
@@ -30,8 +33,13 @@ mod video;
 mod view;
 mod wire;
 
+pub use attached::{
+    ActiveFormat, AudioLevel, Caption, CustomMeta, ReferenceTimestamp, Region, SerializedMeta, Tags, TimeCode,
+};
 pub use audio::{AudioLayout, AudioView};
+pub use detections::{Detections, Finding, Object, Relation, Track};
 pub use encoded::EncodedMeta;
+pub use entry::{Entries, MetaEntry, is_of_frame};
 pub use error::MetaError;
 pub use flags::Flags;
 pub use format::{PlaneExtent, plane_extents};
@@ -41,7 +49,7 @@ pub use video::{Plane, VideoLayout, VideoView};
 pub use view::MetaView;
 pub use wire::{
     ALIGN, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_PRIVATE, ENTRY_VIDEO,
-    HEADER_LEN, MAGIC, MAX_ENTRIES, VERSION_MAJOR, VERSION_MINOR,
+    HEADER_LEN, MAGIC, MAX_ENTRIES, MAX_LEN, VERSION_MAJOR, VERSION_MINOR,
 };
 
 use setters::setters;
@@ -227,8 +235,7 @@ impl Meta {
         if entries > MAX_ENTRIES {
             return Err(MetaError::TooManyEntries);
         }
-        u32::try_from(len).map_err(|_| MetaError::TooLarge)?;
-        Ok(len)
+        if len > MAX_LEN { Err(MetaError::TooLarge) } else { Ok(len) }
     }
 
     /// What changes from frame to frame.

@@ -18,6 +18,9 @@ pub const ALIGN: usize = 8;
 /// Most entries a block may have, unknown ones and padding included.
 pub const MAX_ENTRIES: usize = 4096;
 
+/// Most bytes that a block may have: the ring has room for no more.
+pub const MAX_LEN: usize = 16 << 20;
+
 /// Entry that only fills space; readers skip it.
 pub const ENTRY_PADDING: u16 = 0;
 /// Entry with the caps text.
@@ -209,6 +212,11 @@ pub(super) struct RawEntries<'a> {
 impl<'a> RawEntries<'a> {
     pub(super) fn new(bytes: &'a [u8], header_len: usize) -> Self {
         Self { bytes, at: header_len, count: 0 }
+    }
+
+    /// Where the next entry begins.
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     fn read(&self) -> Result<(RawEntry<'a>, usize), MetaError> {

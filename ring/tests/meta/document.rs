@@ -6,9 +6,10 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use shmflow::meta::{
-    ALIGN, AudioLayout, Clock, Crop, ENTRY_AUDIO, ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING,
-    ENTRY_VIDEO, Flags, HEADER_LEN, Kind, MAGIC, Meta, MetaError, PerFrame, Plane, Times, VERSION_MAJOR,
-    VERSION_MINOR, VideoLayout,
+    ALIGN, ActiveFormat, AudioLayout, AudioLevel, Caption, Clock, Crop, CustomMeta, Detections, ENTRY_AUDIO,
+    ENTRY_CAPS, ENTRY_CROP, ENTRY_HEADER_LEN, ENTRY_PADDING, ENTRY_VIDEO, Finding, Flags, HEADER_LEN, Kind,
+    MAGIC, Meta, MetaEntry, MetaError, PerFrame, Plane, ReferenceTimestamp, Region, Relation, SerializedMeta,
+    Tags, TimeCode, Times, VERSION_MAJOR, VERSION_MINOR, VideoLayout, is_of_frame,
 };
 
 fn document() -> String {
@@ -162,8 +163,25 @@ fn every_entry_lies_where_the_document_says() {
         (ENTRY_AUDIO, "audio"),
     ];
     assert_eq!(types, known.map(|(ty, name)| (ty.to_string(), name.to_owned())));
+    for (number, row) in table("### Entry types", 1).iter().enumerate() {
+        let ty: u16 = row[0].parse().unwrap();
+        assert_eq!(is_of_frame(ty), row[2] == "frame", "{}", row[1]);
+        let own = [
+            Region::TYPE,
+            TimeCode::TYPE,
+            Caption::TYPE,
+            ReferenceTimestamp::TYPE,
+            ActiveFormat::TYPE,
+            SerializedMeta::TYPE,
+            AudioLevel::TYPE,
+            CustomMeta::TYPE,
+            Tags::TYPE,
+            Detections::TYPE,
+        ];
+        assert_eq!(ty, own[number]);
+    }
     // The numbers set aside are carried like any other unknown entry.
-    for row in table("### Entry types", 1) {
+    for row in table("### Entry types", 2) {
         let ty = row[0].parse().unwrap();
         let meta = Meta::default().extension(ty, [1]);
         assert_eq!(Meta::decode(&meta.to_vec().unwrap()), Ok(meta));
@@ -221,6 +239,98 @@ fn every_field_of_an_audio_layout_lies_where_the_document_says() {
     assert_eq!(at(&planar, &audio, "layout"), 1_u32.to_le_bytes());
     let offsets: Vec<u8> = [7, 8, NUMBER].iter().flat_map(|offset| offset.to_le_bytes()).collect();
     assert_eq!(planar[value.len()..], offsets);
+}
+
+#[test]
+fn every_field_of_what_is_attached_lies_where_the_document_says() {
+    let of = |name: &str, n: u32| (name.to_owned(), (SHORT + n).to_le_bytes().to_vec());
+    let check = |heading: &str, n: usize, len: usize, value: &[u8], expected: Vec<(String, Vec<u8>)>| {
+        let fields = fields(heading, n, len);
+        for (name, bytes) in &expected {
+            assert_eq!(&at(value, &fields, name), bytes, "{heading}: {name}");
+        }
+        let named = fields.iter().filter(|field| !field.name.starts_with("reserved"));
+        assert_eq!(named.count(), expected.len(), "{heading}");
+    };
+    let text = |text: &str| {
+        let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let signed = |n: u32| (SHORT + n).cast_signed();
+    let region = Region::new("face!", SHORT, SHORT + 1, SHORT + 2, SHORT + 3)
+        .id(signed(4))
+        .parent_id(signed(5))
+        .params(vec!["a, b=(int)1".to_owned(), "c".to_owned()]);
+    let value = region.to_value().unwrap();
+    let numbers = [of("x", 0), of("y", 1), of("width", 2), of("height", 3), of("id", 4), of("parent_id", 5)];
+    let mut expected = numbers.to_vec();
+    expected.push(("n_params".into(), 2_u32.to_le_bytes().to_vec()));
+    check("### Region of interest", 0, 32, &value, expected);
+    assert_eq!(value[32..], [text("face!"), text("a, b=(int)1"), text("c")].concat());
+
+    let code = TimeCode::new((SHORT, SHORT + 1), SHORT + 2, SHORT + 3, SHORT + 4, SHORT + 5)
+        .flags(SHORT + 6)
+        .field_count(SHORT + 7)
+        .daily_jam((NUMBER.cast_signed(), signed(8)));
+    let expected = vec![
+        of("fps_n", 0),
+        of("fps_d", 1),
+        of("hours", 2),
+        of("minutes", 3),
+        of("seconds", 4),
+        of("frames", 5),
+        of("flags", 6),
+        of("field_count", 7),
+        of("jam_offset", 8),
+        ("jam_us".into(), NUMBER.to_le_bytes().to_vec()),
+        ("has_jam".into(), 1_u32.to_le_bytes().to_vec()),
+    ];
+    check("### Time code", 0, 48, &code.to_value().unwrap(), expected);
+
+    let value = Caption::new(SHORT, *b"bytes").to_value().unwrap();
+    check("### Closed captions", 0, 8, &value, vec![of("kind", 0)]);
+    assert_eq!(value[8..], *b"bytes");
+
+    let time = ReferenceTimestamp::new("a/b", NUMBER).duration(NUMBER + 1).info("i".to_owned());
+    let value = time.to_value().unwrap();
+    let expected = vec![
+        ("timestamp".into(), NUMBER.to_le_bytes().to_vec()),
+        ("duration".into(), (NUMBER + 1).to_le_bytes().to_vec()),
+        ("present".into(), 3_u32.to_le_bytes().to_vec()),
+    ];
+    check("### Reference timestamp", 0, 24, &value, expected);
+    assert_eq!(value[24..], [text("a/b"), text("i")].concat());
+
+    let bars = ActiveFormat::Bars { field: SHORT, is_letterbox: true, first: SHORT + 1, second: SHORT + 2 };
+    let one = 1_u32.to_le_bytes().to_vec();
+    let expected =
+        vec![("what".into(), one.clone()), of("field", 0), ("a".into(), one.clone()), of("b", 1), of("c", 2)];
+    check("### Active format and bars", 0, 24, &bars.to_value().unwrap(), expected);
+
+    let expected = vec![of("level", 0), ("voice".into(), one.clone())];
+    check("### Audio level", 0, 8, &AudioLevel::new(SHORT, true).to_value().unwrap(), expected);
+
+    let value = CustomMeta::new("name", "name, x=(int)1").to_value().unwrap();
+    assert_eq!(value, [text("name"), text("name, x=(int)1")].concat());
+    assert_eq!(Tags::new("taglist").to_value().unwrap(), text("taglist"));
+
+    let relation = Relation { from: 0, to: 1, kind: SHORT };
+    let other = |kind, data: &[u8]| Finding::Other { kind, data: data.to_vec() };
+    let found = Detections::new(vec![other(0x77, b""), other(0x88, b"8 bytes.")], vec![relation]);
+    let value = found.to_value().unwrap();
+    let two = 2_u32.to_le_bytes().to_vec();
+    check(
+        "### Detections",
+        0,
+        8,
+        &value,
+        vec![("n_findings".into(), two), ("n_relations".into(), one.clone())],
+    );
+    assert_eq!(value[8..32], *b"\x77\0\0\0\0\0\0\0\x88\0\0\0\x08\0\0\x008 bytes.");
+    let expected = vec![("from".into(), 0_u32.to_le_bytes().to_vec()), ("to".into(), one), of("kind", 0)];
+    check("### Detections", 2, 16, &value[32..], expected);
 }
 
 #[test]

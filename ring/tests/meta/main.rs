@@ -8,6 +8,7 @@
 )]
 
 mod any_bytes;
+mod attached;
 #[path = "../../../fuzz/checks/meta.rs"]
 mod check;
 #[path = "../common/mod.rs"]

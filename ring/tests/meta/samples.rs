@@ -1,6 +1,10 @@
 //! Blocks as real programs write them; the golden files hold each of them.
 
-use shmflow::meta::{AudioLayout, Clock, Crop, Flags, Kind, MAX_ENTRIES, Meta, Plane, Times, VideoLayout};
+use shmflow::meta::{
+    ActiveFormat, AudioLayout, AudioLevel, Caption, Clock, Crop, CustomMeta, Detections, Finding, Flags,
+    Kind, MAX_ENTRIES, Meta, Object, Plane, ReferenceTimestamp, Region, Relation, SerializedMeta, Tags,
+    TimeCode, Times, Track, VideoLayout,
+};
 
 /// Name of the golden file, and what it holds.
 pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
@@ -16,7 +20,45 @@ pub(crate) fn samples() -> Vec<(&'static str, Meta)> {
         ("packet", packet()),
         ("extremes", extremes()),
         ("private", private()),
+        ("attached", attached()),
+        ("detections", detections()),
     ]
+}
+
+fn attached() -> Meta {
+    let region = Region::new("face", 10, 20, 64, 48)
+        .id(3)
+        .parent_id(-1)
+        .params(vec!["detection, confidence=(double)0.9".to_owned()]);
+    let code =
+        TimeCode::new((30_000, 1001), 10, 59, 59, 29).flags(1_u32).daily_jam((1_700_000_000_000_001, -3600));
+    let clock = ReferenceTimestamp::new("timestamp/x-ntp", 3_900_000_000_000_000_000).duration(40_000_000);
+    let bars = ActiveFormat::Bars { field: 1, is_letterbox: true, first: 60, second: 1020 };
+    bgrx()
+        .entry(&Tags::new("taglist, title=(string)film"))
+        .and_then(|meta| meta.entry(&region))
+        .and_then(|meta| meta.entry(&code))
+        .and_then(|meta| meta.entry(&Caption::new(3, [0xfc, 0x94, 0x2c])))
+        .and_then(|meta| meta.entry(&clock))
+        .and_then(|meta| meta.entry(&ActiveFormat::Afd { field: 0, spec: 2, code: 8 }))
+        .and_then(|meta| meta.entry(&bars))
+        .and_then(|meta| meta.entry(&SerializedMeta::new(*b"\x0d\0\0\0\x03\0\0\0abc\0\0")))
+        .and_then(|meta| meta.entry(&AudioLevel::new(31, true)))
+        .and_then(|meta| meta.entry(&CustomMeta::new("app-meta", "app-meta, x=(int)1")))
+        .unwrap()
+}
+
+fn detections() -> Meta {
+    let findings = vec![
+        Finding::Object(Object::new("person", 0.5, -4, 20, 64, 128).rotation(0.25)),
+        Finding::Classification(vec![("adult".to_owned(), 0.75), ("child".to_owned(), 0.25)]),
+        Finding::Track(Track::new(7).first_seen(1_000_000_000).last_seen(2_000_000_000).lost(true)),
+        Finding::Other { kind: 99, data: b"8 bytes.".to_vec() },
+    ];
+    // A circle, which is allowed.
+    let relations =
+        [(0, 1), (1, 2), (2, 0)].map(|(from, to)| Relation { from, to, kind: Relation::RELATES_TO });
+    bgrx().entry(&Detections::new(findings, relations.to_vec())).unwrap()
 }
 
 fn bgrx() -> Meta {
