@@ -29,6 +29,8 @@ const PERSISTENT_NS: u64 = 1_000_000_000;
 const SHIFT_NS: (i128, i128) = (15_000_000, 40_000_000);
 /// In a source that is not live, a step back by more is a new start of the producer's clock.
 const RESTART_NS: i128 = 1_000_000_000;
+/// The distance of packets that would otherwise get the same time: those from before the start, which come all at once.
+const PACKET_NS: u64 = 1_000_000;
 /// Producers that a topic can have.
 const PRODUCERS: usize = 8;
 
@@ -47,6 +49,9 @@ pub(crate) struct FrameTimes {
     pub(crate) reorder_ns: Option<i64>,
     /// Whether it says when it is shown.
     pub(crate) has_pts: bool,
+    /// It is not a picture or sound: what is not of the same moment must not get the same time. Parsers take a time that
+    /// does not change for none.
+    pub(crate) is_packet: bool,
 }
 
 impl FrameTimes {
@@ -64,6 +69,7 @@ impl FrameTimes {
             pts_ns: pts.map(earlier).or(dts),
             reorder_ns,
             has_pts: pts.is_some(),
+            is_packet: decoded,
             duration_ns: known(times.duration),
             latency_ns: times.latency_ns.unwrap_or(0).min(MAX_LATENCY_NS),
         }
@@ -131,6 +137,8 @@ pub(crate) struct Timeline {
     /// The running time of the last frame.
     last: Option<u64>,
     producers: [Trust; PRODUCERS],
+    /// The last packet's own time.
+    own: Option<u64>,
     /// For a source that is not live: what is subtracted.
     origin: Option<(Basis, i128)>,
 }
@@ -138,9 +146,16 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// The place of a frame, which is the next one unless the answer is [`Placement::BeforeStart`].
     pub(crate) fn place(&mut self, is_live: bool, frame: &FrameTimes, arrival: &Arrival) -> Placement {
-        let placement = if is_live { self.live(frame, arrival) } else { self.not_live(frame, arrival) };
-        if let Placement::At { running_ns, .. } = placement {
-            self.last = Some(running_ns);
+        let mut placement = if is_live { self.live(frame, arrival) } else { self.not_live(frame, arrival) };
+        if let Placement::At { running_ns, .. } = &mut placement {
+            if frame.is_packet {
+                let own = frame.capture_ns.or(frame.pts_ns);
+                let is_same = std::mem::replace(&mut self.own, own) == own;
+                if let Some(last) = self.last.filter(|last| !is_same && *running_ns <= *last) {
+                    *running_ns = bounded(i128::from(last) + i128::from(PACKET_NS));
+                }
+            }
+            self.last = Some(*running_ns);
         }
         placement
     }

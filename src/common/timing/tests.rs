@@ -275,3 +275,21 @@ fn durations() {
     assert_eq!(running_duration(40_000_000, -0.5), 80_000_000);
     assert_eq!(running_duration(40, 0.0), 40);
 }
+
+#[test]
+fn packets_from_before_the_start_get_times_one_after_the_other_and_those_of_one_moment_the_same() {
+    let mut timeline = Timeline::default();
+    let mut place = |capture: i64, came: i64| {
+        let frame = FrameTimes { capture_ns: Some(at(capture)), is_packet: true, ..FrameTimes::default() };
+        let clock = Some(RunningClock { base_ns: BASE as u64, offset: ClockOffset::SAME });
+        let producer = ParticipantId { id: 0, generation: 1 };
+        let arrival = Arrival { at_ns: at(came), waited: false, is_newest: true, producer, clock };
+        match timeline.place(true, &frame, &arrival) {
+            Placement::At { running_ns, .. } => running_ns as i64 / MS,
+            other => panic!("{other:?}"),
+        }
+    };
+    let places = [-100, -60, -60, -20, 10, 20, 60].map(|capture| place(capture, 30));
+    assert_eq!(places, [30, 31, 31, 32, 33, 34, 35]);
+    assert_eq!((place(70, 70), place(70, 70), place(80, 80)), (70, 70, 80));
+}
