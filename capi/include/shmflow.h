@@ -766,6 +766,16 @@ shmflow_status shmflow_producer_options_init(shmflow_producer_options *options, 
 shmflow_status shmflow_consumer_options_init(shmflow_consumer_options *options, size_t size);
 
 /**
+ * How often a consumer of the topic has asked for a key frame, ever. A producer of an encoded stream looks from time to time,
+ * before each frame for example, and has its encoder make one if the number has changed: once in half a second, say,
+ * however many ask.
+ *
+ * Safety: producer is open; requests points to a number.
+ */
+shmflow_status shmflow_producer_key_frame_requests(const shmflow_producer *producer,
+                                                   uint64_t *requests);
+
+/**
  * Opens a topic for writing, and creates it if it does not exist. options may be NULL. *producer is NULL unless
  * SHMFLOW_OK is returned.
  *
@@ -952,6 +962,15 @@ shmflow_status shmflow_consumer_cancel_reset(const shmflow_consumer *consumer);
  * Safety: consumer is open.
  */
 shmflow_status shmflow_consumer_skip_to_newest(const shmflow_consumer *consumer);
+
+/**
+ * Asks the producers of an encoded stream for a key frame, which a consumer needs that joined or lost frames. Whether they
+ * heed it is up to them. Not permitted to a consumer that is not registered (read_only, or one too many). Wait a moment before
+ * asking again.
+ *
+ * Safety: consumer is open.
+ */
+shmflow_status shmflow_consumer_request_key_frame(const shmflow_consumer *consumer);
 
 /**
  * States the caps that this consumer accepts, for producers to read: as GStreamer writes them, of at most 8192 bytes; ""

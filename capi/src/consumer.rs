@@ -215,6 +215,23 @@ pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consum
     guard(|| Ok(unsafe { args::object(consumer, "consumer") }?.lock()?.skip_to_newest()?))
 }
 
+/// Asks the producers of an encoded stream for a key frame, which a consumer needs that joined or lost frames. Whether they
+/// heed it is up to them. Not permitted to a consumer that is not registered (read_only, or one too many). Wait a moment before
+/// asking again.
+///
+/// # Safety
+/// consumer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_consumer_request_key_frame(consumer: *const Consumer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        if unsafe { args::object(consumer, "consumer") }?.lock()?.request_key_frame()? {
+            return Ok(());
+        }
+        Err(Failure::argument("the consumer is not registered, and so cannot ask for a key frame"))
+    })
+}
+
 /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them, of at most 8192 bytes; ""
 /// for not stated.
 ///

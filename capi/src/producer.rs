@@ -16,6 +16,26 @@ pub struct Producer {
     ring: ring::Producer,
 }
 
+/// How often a consumer of the topic has asked for a key frame, ever. A producer of an encoded stream looks from time to time,
+/// before each frame for example, and has its encoder make one if the number has changed: once in half a second, say,
+/// however many ask.
+///
+/// # Safety
+/// producer is open; requests points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_key_frame_requests(
+    producer: *const Producer,
+    requests: *mut u64,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let (handle, place) =
+            unsafe { (args::object(producer, "producer")?, args::place(requests, "requests")?) };
+        place.write(handle.ring.key_frame_requests());
+        Ok(())
+    })
+}
+
 /// Statistics of a producer and its topic.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

@@ -244,6 +244,13 @@ impl Consumer {
         self.with(py, shmflow::Consumer::skip_to_newest)
     }
 
+    /// Asks the producers of an encoded stream for a key frame, which a consumer needs that joined or lost frames. Whether
+    /// they heed it is up to them. False if this consumer cannot ask: read-only, or one too many. Wait a moment before asking
+    /// again.
+    fn request_key_frame(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, |consumer| consumer.request_key_frame())
+    }
+
     /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them; empty for not stated.
     fn set_accepted_caps(&self, py: Python<'_>, caps: &str) -> PyResult<()> {
         self.with(py, |consumer| consumer.set_accepted_caps(caps))

@@ -316,6 +316,13 @@ impl Producer {
         Ok(self.shared.open(py)?.consumer_count())
     }
 
+    /// How often a consumer has asked for a key frame, ever, on this topic. A producer of an encoded stream has its encoder
+    /// make one when it changes: once in half a second, say, however many ask.
+    #[getter]
+    fn key_frame_requests(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.shared.open(py)?.key_frame_requests())
+    }
+
     /// The registered consumers: (name, caps that it accepts, or None) of each.
     #[getter]
     fn consumers(&self, py: Python<'_>) -> PyResult<Vec<(String, Option<String>)>> {

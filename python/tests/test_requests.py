@@ -1,4 +1,4 @@
-"""What a consumer may ask to be told instead of waiting or copying."""
+"""What a consumer may ask for: to be told, instead of waiting or copying; and a key frame."""
 
 import pytest
 import shmflow
@@ -27,3 +27,12 @@ def test_a_copy_that_is_not_allowed_is_an_error_and_the_frame_stays():
     first.release()
     second = consumer.recv(30)
     assert (second.seq, second.lost_before, second.is_copy) == (2, 0, False)
+
+
+def test_a_consumer_asks_for_a_key_frame_and_the_producer_sees_it():
+    producer = shmflow.Producer("t", perms=0o644)
+    before = producer.key_frame_requests
+    consumer = shmflow.Consumer("t")
+    assert consumer.request_key_frame() and producer.key_frame_requests == before + 1
+    assert not shmflow.Consumer("t", read_only=True).request_key_frame()
+    assert producer.key_frame_requests == before + 1

@@ -185,6 +185,11 @@ static void bytes(shmflow_producer *producer, shmflow_consumer *consumer) {
         OK(shmflow_producer_write(producer, &i, sizeof i, NULL, &sequence));
     }
     OK(shmflow_consumer_skip_to_newest(consumer));
+    uint64_t asked, asked_before;
+    OK(shmflow_producer_key_frame_requests(producer, &asked_before));
+    OK(shmflow_consumer_request_key_frame(consumer));
+    OK(shmflow_producer_key_frame_requests(producer, &asked));
+    CHECK(asked == asked_before + 1);
     OK(shmflow_consumer_try_receive(consumer, &frame));
     CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost_before(frame) == 0);
     shmflow_frame_release(frame);

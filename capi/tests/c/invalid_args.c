@@ -142,6 +142,8 @@ static void nothing(void) {
     BAD(shmflow_consumer_cancel(NULL));
     BAD(shmflow_consumer_cancel_reset(NULL));
     BAD(shmflow_consumer_skip_to_newest(NULL));
+    BAD(shmflow_consumer_request_key_frame(NULL));
+    BAD(shmflow_producer_key_frame_requests(NULL, NULL));
     BAD(shmflow_consumer_set_accepted_caps(NULL, ""));
     BAD(shmflow_consumer_get_stats(NULL, &read, sizeof read));
     BAD(shmflow_consumer_cancel(CROOKED(shmflow_consumer)));
