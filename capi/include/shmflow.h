@@ -117,6 +117,22 @@
 #define SHMFLOW_OVERFLOW_DROP_NEW 1
 
 /**
+ * The producer waits for a slot that no registered consumer is owed, at most stall_timeout_ms for one that takes nothing.
+ * Not waited for: SHMFLOW_DELIVERY_LATEST, read-only consumers, the dead.
+ */
+#define SHMFLOW_OVERFLOW_LOSSLESS 2
+
+/**
+ * A lossless producer waits for this consumer.
+ */
+#define SHMFLOW_DELIVERY_ALL 0
+
+/**
+ * It never does: the consumer gets what is there when it looks, such as a preview beside a recorder.
+ */
+#define SHMFLOW_DELIVERY_LATEST 1
+
+/**
  * Start at the oldest frame in the ring.
  */
 #define SHMFLOW_START_OLDEST 0
@@ -164,7 +180,8 @@ typedef struct shmflow_consumer shmflow_consumer;
 typedef struct shmflow_frame shmflow_frame;
 
 /**
- * Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use.
+ * Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use. With
+ * SHMFLOW_OVERFLOW_LOSSLESS, calls that need a slot wait for one; shmflow_producer_cancel ends that.
  */
 typedef struct shmflow_producer shmflow_producer;
 
@@ -328,7 +345,7 @@ typedef struct {
      */
     uint32_t takeover_timeout_ms;
     /**
-     * SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default) or _DROP_NEW.
+     * SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default), _DROP_NEW or _LOSSLESS.
      */
     int32_t overflow_policy;
     /**
@@ -341,9 +358,10 @@ typedef struct {
      */
     int32_t allow_foreign_owner;
     /**
-     * Zero.
+     * With SHMFLOW_OVERFLOW_LOSSLESS: how many milliseconds the producer waits for a consumer that takes nothing, before it
+     * passes it over until that has caught up; 0: for ever. Default 5000.
      */
-    uint32_t reserved;
+    uint32_t stall_timeout_ms;
 } shmflow_producer_options;
 
 /**
@@ -405,9 +423,9 @@ typedef struct {
      */
     int32_t report_no_producer;
     /**
-     * Zero.
+     * SHMFLOW_DELIVERY_ALL (default) or _LATEST: whether a lossless producer waits for this consumer.
      */
-    uint32_t reserved;
+    int32_t delivery;
 } shmflow_consumer_options;
 
 /**
@@ -454,6 +472,18 @@ typedef struct {
      * 1 if this producer's frames are published; 0 while it is a standby (SHMFLOW_MODE_PRIMARY).
      */
     int32_t is_primary;
+    /**
+     * With SHMFLOW_OVERFLOW_LOSSLESS: how often a consumer was passed over because it took nothing.
+     */
+    uint64_t stalls;
+    /**
+     * How many consumers are passed over now.
+     */
+    uint32_t stalled_consumers;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
 } shmflow_producer_stats;
 
 /**
@@ -826,6 +856,22 @@ shmflow_status shmflow_producer_grow(const shmflow_producer *producer, size_t ca
  * Safety: producer is open.
  */
 shmflow_status shmflow_producer_end(const shmflow_producer *producer);
+
+/**
+ * Cancels waits for a slot (SHMFLOW_OVERFLOW_LOSSLESS): a call that waits, and every later one that would have to, returns
+ * SHMFLOW_CANCELLED until shmflow_producer_cancel_reset; its frame is dropped. May be called by any thread, and in a signal
+ * handler.
+ *
+ * Safety: producer is open.
+ */
+shmflow_status shmflow_producer_cancel(const shmflow_producer *producer);
+
+/**
+ * Allows waits again after shmflow_producer_cancel.
+ *
+ * Safety: producer is open.
+ */
+shmflow_status shmflow_producer_cancel_reset(const shmflow_producer *producer);
 
 /**
  * Statistics of a producer and its topic. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).

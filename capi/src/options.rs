@@ -4,7 +4,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use ring::{ConsumerBuilder, OnLapped, OverflowPolicy, ProducerBuilder, ProducerMode, StartAt};
+use ring::{ConsumerBuilder, Delivery, OnLapped, OverflowPolicy, ProducerBuilder, ProducerMode, StartAt};
 
 use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
@@ -21,6 +21,14 @@ pub const SHMFLOW_MODE_EXCLUSIVE: i32 = 2;
 pub const SHMFLOW_OVERFLOW_OVERWRITE_OLDEST: i32 = 0;
 /// A new frame is dropped while the ring is full of unread frames.
 pub const SHMFLOW_OVERFLOW_DROP_NEW: i32 = 1;
+/// The producer waits for a slot that no registered consumer is owed, at most stall_timeout_ms for one that takes nothing.
+/// Not waited for: SHMFLOW_DELIVERY_LATEST, read-only consumers, the dead.
+pub const SHMFLOW_OVERFLOW_LOSSLESS: i32 = 2;
+
+/// A lossless producer waits for this consumer.
+pub const SHMFLOW_DELIVERY_ALL: i32 = 0;
+/// It never does: the consumer gets what is there when it looks, such as a preview beside a recorder.
+pub const SHMFLOW_DELIVERY_LATEST: i32 = 1;
 
 /// Start at the oldest frame in the ring.
 pub const SHMFLOW_START_OLDEST: i32 = 0;
@@ -67,15 +75,16 @@ pub struct ProducerOptions {
     /// With SHMFLOW_MODE_PRIMARY: how many milliseconds a primary may publish nothing before a standby takes over; 0: a
     /// standby takes over only when the primary dies. Default 1000.
     pub takeover_timeout_ms: u32,
-    /// SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default) or _DROP_NEW.
+    /// SHMFLOW_OVERFLOW_OVERWRITE_OLDEST (default), _DROP_NEW or _LOSSLESS.
     pub overflow_policy: i32,
     /// Non-zero: keep the topic when its last participant leaves. Default 0.
     pub persistent: i32,
     /// Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
     /// truncating the topic's files. Default 0.
     pub allow_foreign_owner: i32,
-    /// Zero.
-    pub reserved: u32,
+    /// With SHMFLOW_OVERFLOW_LOSSLESS: how many milliseconds the producer waits for a consumer that takes nothing, before it
+    /// passes it over until that has caught up; 0: for ever. Default 5000.
+    pub stall_timeout_ms: u32,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
@@ -99,7 +108,7 @@ impl ProducerOptions {
         overflow_policy: SHMFLOW_OVERFLOW_OVERWRITE_OLDEST,
         persistent: 0,
         allow_foreign_owner: 0,
-        reserved: 0,
+        stall_timeout_ms: 5000,
     };
 }
 
@@ -121,6 +130,7 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
     let overflow_policy = match options.overflow_policy {
         SHMFLOW_OVERFLOW_OVERWRITE_OLDEST => OverflowPolicy::OverwriteOldest,
         SHMFLOW_OVERFLOW_DROP_NEW => OverflowPolicy::DropNew,
+        SHMFLOW_OVERFLOW_LOSSLESS => OverflowPolicy::Lossless,
         other => return Err(unknown("overflow_policy", other)),
     };
     let mut builder = ring::Producer::builder(topic)
@@ -131,6 +141,7 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
         .perms(options.perms)
         .mode(mode)
         .overflow_policy(overflow_policy)
+        .stall_timeout(Duration::from_millis(options.stall_timeout_ms.into()))
         .persistent(options.persistent != 0)
         .allow_foreign_owner(options.allow_foreign_owner != 0);
     if options.history != 0 {
@@ -182,8 +193,8 @@ pub struct ConsumerOptions {
     /// Not 0: a wait for a frame ends with SHMFLOW_NO_PRODUCER when everything was read, no producer is left, and the stream
     /// was not ended; once each time. Default 0: wait for the next producer.
     pub report_no_producer: i32,
-    /// Zero.
-    pub reserved: u32,
+    /// SHMFLOW_DELIVERY_ALL (default) or _LATEST: whether a lossless producer waits for this consumer.
+    pub delivery: i32,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
@@ -205,7 +216,7 @@ impl ConsumerOptions {
         allow_foreign_owner: 0,
         no_copies: 0,
         report_no_producer: 0,
-        reserved: 0,
+        delivery: SHMFLOW_DELIVERY_ALL,
     };
 }
 
@@ -227,9 +238,15 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
         SHMFLOW_ON_LAPPED_NEWEST => OnLapped::Newest,
         other => return Err(unknown("on_lapped", other)),
     };
+    let delivery = match options.delivery {
+        SHMFLOW_DELIVERY_ALL => Delivery::All,
+        SHMFLOW_DELIVERY_LATEST => Delivery::Latest,
+        other => return Err(unknown("delivery", other)),
+    };
     let mut builder = ring::Consumer::builder(topic)
         .start(start)
         .on_lapped(on_lapped)
+        .delivery(delivery)
         .read_only(options.read_only != 0)
         .allow_copies(options.no_copies == 0)
         .report_no_producer(options.report_no_producer != 0)

@@ -3,6 +3,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use ring::CancelToken;
+
 use crate::args::{self, Versioned};
 use crate::claim::Claim;
 use crate::fail::guard;
@@ -10,10 +12,12 @@ use crate::metadata::{self, Metadata};
 use crate::options::{self, ProducerOptions};
 use crate::status::Status;
 
-/// Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use.
+/// Writes frames to a topic. Several threads may use one at a time; closing it has to be the last use. With
+/// SHMFLOW_OVERFLOW_LOSSLESS, calls that need a slot wait for one; shmflow_producer_cancel ends that.
 #[derive(Debug)]
 pub struct Producer {
     ring: ring::Producer,
+    cancel_token: CancelToken,
 }
 
 /// How often a consumer of the topic has asked for a key frame, ever. A producer of an encoded stream looks from time to time,
@@ -60,11 +64,17 @@ pub struct ProducerStats {
     pub consumers: u32,
     /// 1 if this producer's frames are published; 0 while it is a standby (SHMFLOW_MODE_PRIMARY).
     pub is_primary: i32,
+    /// With SHMFLOW_OVERFLOW_LOSSLESS: how often a consumer was passed over because it took nothing.
+    pub stalls: u64,
+    /// How many consumers are passed over now.
+    pub stalled_consumers: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 // SAFETY: integers, no padding.
 unsafe impl Versioned for ProducerStats {
-    const LEAST: usize = 64;
+    const LEAST: usize = 80;
 }
 
 /// Opens a topic for writing, and creates it if it does not exist. options may be NULL. *producer is NULL unless
@@ -84,7 +94,8 @@ pub unsafe extern "C" fn shmflow_producer_open(
         place.write(std::ptr::null_mut());
         // SAFETY: as above.
         let builder = unsafe { options::producer(args::text(topic, "topic")?, options)? };
-        let handle = Box::new(Producer { ring: builder.open()? });
+        let ring = builder.open()?;
+        let handle = Box::new(Producer { cancel_token: ring.cancel_token(), ring });
         place.write(Box::into_raw(handle));
         Ok(())
     })
@@ -195,6 +206,34 @@ pub unsafe extern "C" fn shmflow_producer_end(producer: *const Producer) -> Stat
     })
 }
 
+/// Cancels waits for a slot (SHMFLOW_OVERFLOW_LOSSLESS): a call that waits, and every later one that would have to, returns
+/// SHMFLOW_CANCELLED until shmflow_producer_cancel_reset; its frame is dropped. May be called by any thread, and in a signal
+/// handler.
+///
+/// # Safety
+/// producer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_cancel(producer: *const Producer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        unsafe { args::object(producer, "producer") }?.cancel_token.cancel();
+        Ok(())
+    })
+}
+
+/// Allows waits again after shmflow_producer_cancel.
+///
+/// # Safety
+/// producer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_cancel_reset(producer: *const Producer) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        unsafe { args::object(producer, "producer") }?.cancel_token.reset();
+        Ok(())
+    })
+}
+
 /// Statistics of a producer and its topic. Call it as shmflow_producer_get_stats(producer, &stats, sizeof stats).
 ///
 /// # Safety
@@ -227,6 +266,9 @@ impl Producer {
             slots: shape.slots,
             consumers: u32::try_from(self.ring.consumer_count()).unwrap_or(u32::MAX),
             is_primary: self.ring.try_become_primary().into(),
+            stalls: done.stalls,
+            stalled_consumers: u32::try_from(self.ring.stalled_consumers().len()).unwrap_or(u32::MAX),
+            reserved: 0,
         }
     }
 }

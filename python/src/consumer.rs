@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use shmflow::meta::VideoLayout;
-use shmflow::{CancelToken, ConsumerStats, Error, OnLapped, StartAt};
+use shmflow::{CancelToken, ConsumerStats, Delivery, Error, OnLapped, StartAt};
 
 use crate::caps::{self, Caps};
 use crate::described::Known;
@@ -149,7 +149,7 @@ impl Consumer {
 #[pymethods]
 impl Consumer {
     #[new]
-    #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest",
+    #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest", delivery = "all",
         max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
@@ -160,6 +160,7 @@ impl Consumer {
         timeout: Option<f64>,
         start: &str,
         on_lapped: &str,
+        delivery: &str,
         max_leases: Option<u32>,
         allow_copies: bool,
         report_no_producer: bool,
@@ -176,12 +177,14 @@ impl Consumer {
     ) -> PyResult<Self> {
         let known = Arc::new(Known::new(fallback(py, caps, format, width, height)?));
         let starts = [("oldest", StartAt::Oldest), ("newest", StartAt::Newest)];
+        let deliveries = [("all", Delivery::All), ("latest", Delivery::Latest)];
         let lapses = [("oldest", OnLapped::Oldest), ("newest", OnLapped::Newest)];
         let raised = Arc::new(Mutex::new(None));
         let cancel_token = signal_aware(&raised);
         let mut builder = shmflow::Consumer::builder(topic)
             .start(settings::choose(py, "start", start, &starts)?)
             .on_lapped(settings::choose(py, "on_lapped", on_lapped, &lapses)?)
+            .delivery(settings::choose(py, "delivery", delivery, &deliveries)?)
             .allow_copies(allow_copies)
             .report_no_producer(report_no_producer)
             .read_only(read_only)
@@ -368,7 +371,7 @@ fn is_end(py: Python<'_>, error: &PyErr, closed: bool) -> bool {
 }
 
 /// A cancel token that ends a wait when a Python signal handler raises an exception (Ctrl-C: KeyboardInterrupt).
-fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
+pub(crate) fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
     let raised = Arc::clone(raised);
     CancelToken::with_check(move || {
         let error = Python::try_attach(|py| py.check_signals().err()).flatten();

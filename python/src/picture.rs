@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyMapping, PySequence};
 use shmflow::meta::VideoLayout;
 
 use crate::copy::Source;
-use crate::errors::{OrRaise, raise};
+use crate::errors::raise;
 use crate::forms::{NoViews, View, is_packed, views, whole};
 
 /// The layout of a video producer's frames.
@@ -41,11 +41,11 @@ pub(crate) fn picture(py: Python<'_>, layout: VideoLayout) -> PyResult<Picture> 
 /// A claim with a copy of bare bytes.
 pub(crate) fn fill_bytes(
     py: Python<'_>,
-    producer: &shmflow::Producer,
+    claim: impl Fn(usize) -> PyResult<shmflow::Claim>,
     data: &Bound<'_, PyAny>,
 ) -> PyResult<shmflow::Claim> {
     let source = source(data, "bytes, or an array")?;
-    let mut claim = producer.claim(source.len_bytes()).or_raise(py)?;
+    let mut claim = claim(source.len_bytes())?;
     if !source.copy_plain(py, &mut claim) {
         let plain =
             data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?.call_method0("tobytes")?;
@@ -57,7 +57,7 @@ pub(crate) fn fill_bytes(
 /// A claim with a copy of a picture. Everything is checked before a slot is claimed.
 pub(crate) fn fill_picture(
     py: Python<'_>,
-    producer: &shmflow::Producer,
+    claim: impl Fn(usize) -> PyResult<shmflow::Claim>,
     picture: &Picture,
     data: &Bound<'_, PyAny>,
 ) -> PyResult<shmflow::Claim> {
@@ -69,7 +69,7 @@ pub(crate) fn fill_picture(
                 return Err(misfit(py, &plane, &view.describe(), &source.describe()));
             }
         }
-        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        let mut claim = claim(picture.len)?;
         for (source, view) in planes.iter().zip(views) {
             if !source.copy_into(py, &mut claim, view) {
                 return Err(misfit(py, "a plane", &view.describe(), &source.describe()));
@@ -81,7 +81,7 @@ pub(crate) fn fill_picture(
     let single =
         picture.views.as_deref().filter(|_| is_packed(&picture.layout.format)).and_then(<[View]>::first);
     if let Some(view) = single.filter(|view| source.fits(view)) {
-        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        let mut claim = claim(picture.len)?;
         // Without gaps on either side it is copied at once, around the caches where that is faster.
         let whole = source.is_contiguous() && source.len_bytes() == picture.len;
         if whole && source.copy_plain(py, &mut claim) || source.copy_into(py, &mut claim, view) {
@@ -91,7 +91,7 @@ pub(crate) fn fill_picture(
     // A whole frame as it is in memory; of planar formats also as OpenCV shapes it.
     let whole = source.is_plain_bytes() && source.len_bytes() == picture.len;
     if whole && (source.dimensions() == 1 || single.is_none()) {
-        let mut claim = producer.claim(picture.len).or_raise(py)?;
+        let mut claim = claim(picture.len)?;
         source.copy_plain(py, &mut claim);
         return Ok(claim);
     }

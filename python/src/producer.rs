@@ -8,9 +8,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use shmflow::meta::{Clock, Kind, Meta, Times, VideoLayout};
-use shmflow::{OverflowPolicy, ProducerMode};
+use shmflow::{CancelToken, OverflowPolicy, ProducerMode};
 
 use crate::caps::{self, Caps};
+use crate::consumer::signal_aware;
 use crate::errors::{OrRaise, raise};
 use crate::fork::Origin;
 use crate::forms::{View, is_packed};
@@ -23,6 +24,10 @@ pub(crate) struct Shared {
     inner: Mutex<Option<Arc<shmflow::Producer>>>,
     pub(crate) topic: String,
     origin: Origin,
+    is_lossless: bool,
+    cancel_token: CancelToken,
+    /// Why a wait was cancelled.
+    raised: Arc<Mutex<Option<PyErr>>>,
 }
 
 impl Shared {
@@ -32,9 +37,35 @@ impl Shared {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
         inner.ok_or_else(|| closed(py, &self.topic))
     }
+
+    /// A slot of `len` bytes. A lossless producer may wait for it.
+    pub(crate) fn claim(
+        &self,
+        py: Python<'_>,
+        producer: &shmflow::Producer,
+        len: usize,
+    ) -> PyResult<shmflow::Claim> {
+        self.waiting(py, || producer.claim(len))
+    }
+
+    /// Does what may wait, and so must not keep the interpreter from those who are waited for.
+    pub(crate) fn waiting<T: Send>(
+        &self,
+        py: Python<'_>,
+        wait: impl FnOnce() -> shmflow::Result<T> + Send,
+    ) -> PyResult<T> {
+        let done = if self.is_lossless { py.detach(wait) } else { wait() };
+        if matches!(done, Err(shmflow::Error::Cancelled { .. })) {
+            // By a signal handler that raised, or by `close` in another thread.
+            let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Err(raised.unwrap_or_else(|| closed(py, &self.topic)));
+        }
+        done.or_raise(py)
+    }
 }
 
-/// Writes frames to a topic, which it creates if it does not exist. It never waits for a consumer.
+/// Writes frames to a topic, which it creates if it does not exist. It waits for a consumer only with
+/// `overflow_policy="lossless"`.
 ///
 /// With `format`, `width` and `height` (or `caps` that have them) it writes pictures, with GStreamer's layout and with caps,
 /// so that a `shmflowsrc` needs none. Without, it writes bare bytes. Several threads may use it.
@@ -88,9 +119,10 @@ impl Producer {
         producer: &shmflow::Producer,
         data: &Bound<'_, PyAny>,
     ) -> PyResult<shmflow::Claim> {
+        let claim = |len| self.shared.claim(py, producer, len);
         match &self.picture {
-            Some(picture) => fill_picture(py, producer, picture, data),
-            None => fill_bytes(py, producer, data),
+            Some(picture) => fill_picture(py, claim, picture, data),
+            None => fill_bytes(py, claim, data),
         }
     }
 }
@@ -100,7 +132,7 @@ impl Producer {
     #[new]
     #[pyo3(signature = (topic, width = None, height = None, format = None, fps = None, *, caps = None, depth = 8,
         history = None, spare_slots = 2, slot_capacity = None, metadata_capacity = 4096, perms = 0o600, persistent = false, overflow_policy = "overwrite",
-        mode = "shared", takeover_timeout = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
+        stall_timeout = 5.0, mode = "shared", takeover_timeout = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -118,6 +150,7 @@ impl Producer {
         perms: u32,
         persistent: bool,
         overflow_policy: &str,
+        stall_timeout: Option<f64>,
         mode: &str,
         takeover_timeout: f64,
         name: Option<&str>,
@@ -127,7 +160,25 @@ impl Producer {
     ) -> PyResult<Self> {
         let (layout, caps) = describe(py, caps, format, width, height, fps)?;
         let picture = layout.map(|layout| picture(py, layout)).transpose()?;
-        let policies = [("overwrite", OverflowPolicy::OverwriteOldest), ("drop", OverflowPolicy::DropNew)];
+        let policies = [
+            ("overwrite", OverflowPolicy::OverwriteOldest),
+            ("drop", OverflowPolicy::DropNew),
+            ("lossless", OverflowPolicy::Lossless),
+        ];
+        let overflow_policy = settings::choose(py, "overflow_policy", overflow_policy, &policies)?;
+        // For ever is zero there and None here, as of every other wait.
+        let stall_timeout = match settings::duration(py, "stall_timeout", stall_timeout)? {
+            Some(timeout) if timeout.is_zero() => {
+                return Err(raise(
+                    py,
+                    "InvalidArgument",
+                    "stall_timeout must not be 0: pass None to wait for ever, or another overflow_policy",
+                ));
+            }
+            timeout => timeout.unwrap_or(Duration::ZERO),
+        };
+        let raised = Arc::new(Mutex::new(None));
+        let cancel_token = signal_aware(&raised);
         let takeover_timeout =
             settings::duration(py, "takeover_timeout", Some(takeover_timeout))?.unwrap_or(Duration::ZERO);
         let modes = [
@@ -141,7 +192,9 @@ impl Producer {
             .meta_capacity(metadata_capacity)
             .perms(perms)
             .persistent(persistent)
-            .overflow_policy(settings::choose(py, "overflow_policy", overflow_policy, &policies)?)
+            .overflow_policy(overflow_policy)
+            .stall_timeout(stall_timeout)
+            .cancel_token(&cancel_token)
             .mode(settings::choose(py, "mode", mode, &modes)?)
             .allow_foreign_owner(allow_foreign_owner)
             .prefault(prefault);
@@ -166,7 +219,14 @@ impl Producer {
             .latency_ns(layout.is_some().then_some(0));
         let mut base = Meta::new(if is_video { Kind::Video } else { Kind::Bytes }).video(layout).times(times);
         base.caps = caps;
-        let shared = Shared { inner: Mutex::new(Some(Arc::new(producer))), topic: topic.into(), origin };
+        let shared = Shared {
+            inner: Mutex::new(Some(Arc::new(producer))),
+            topic: topic.into(),
+            origin,
+            is_lossless: overflow_policy == OverflowPolicy::Lossless,
+            cancel_token,
+            raised,
+        };
         Ok(Self { shared: Arc::new(shared), picture, base })
     }
 
@@ -188,14 +248,14 @@ impl Producer {
         if let Some(block) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
             let mut claim = self.fill(py, &producer, data)?;
             claim.set_meta_bytes(block.as_bytes()).or_raise(py)?;
-            return Ok(claim.publish().or_raise(py)?.seq());
+            return Ok(self.shared.waiting(py, || claim.publish())?.seq());
         }
         let meta = self.meta(pts, duration, capture_time, metadata)?;
         let mut claim = self.fill(py, &producer, data)?;
         if let Some(meta) = &meta {
             claim.set_meta(meta).or_raise(py)?;
         }
-        Ok(claim.publish().or_raise(py)?.seq())
+        Ok(self.shared.waiting(py, || claim.publish())?.seq())
     }
 
     /// A frame to write directly to shared memory: `with producer.frame() as array: array[:] = ...`. It is published when
@@ -242,6 +302,8 @@ impl Producer {
     /// Leaves the topic, without ending the stream: consumers wait for the next producer. To end the stream call `end` first.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.origin.check(py, "producer", &self.shared.topic)?;
+        // A wait in another thread ends.
+        self.shared.cancel_token.cancel();
         let taken = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(taken));
         Ok(())
@@ -330,7 +392,15 @@ impl Producer {
         Ok(consumers.into_iter().map(|consumer| (consumer.name, consumer.accepted_caps)).collect())
     }
 
-    /// Statistics as a dictionary: `published` and `dropped` frames, and `bytes`.
+    /// Names of the consumers that this lossless producer passes over now, because they took nothing for `stall_timeout`.
+    #[getter]
+    fn stalled_consumers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let consumers = self.shared.open(py)?.stalled_consumers();
+        Ok(consumers.into_iter().map(|consumer| consumer.name).collect())
+    }
+
+    /// Statistics as a dictionary: `published` and `dropped` frames, `bytes`, and `stalls`, which counts how often a consumer
+    /// was passed over.
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.shared.open(py)?.stats();
@@ -338,6 +408,7 @@ impl Producer {
         dict.set_item("published", stats.published)?;
         dict.set_item("dropped", stats.dropped)?;
         dict.set_item("bytes", stats.bytes)?;
+        dict.set_item("stalls", stats.stalls)?;
         Ok(dict)
     }
 

@@ -117,17 +117,20 @@ impl FrameWriter {
             if let Some(meta) = &meta {
                 permit.set_meta(meta).or_raise(py)?;
             }
-            // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
-            // out any more.
-            return unsafe { permit.publish_unchecked(self.len) }.or_raise(py);
+            let permit = &mut *permit;
+            return self.shared.waiting(py, || {
+                // SAFETY: every array over the bytes is read-only, nothing else refers to them, and no writable buffer is given
+                // out any more.
+                unsafe { permit.publish_unchecked(self.len) }
+            });
         }
         self.copied.store(true, SeqCst);
-        let mut copy = producer.claim(self.len).or_raise(py)?;
+        let mut copy = self.shared.claim(py, &producer, self.len)?;
         copy.copy_from(this.bytes.as_ref());
         if let Some(meta) = &meta {
             copy.set_meta(meta).or_raise(py)?;
         }
-        Ok(copy.publish().or_raise(py)?.seq())
+        Ok(self.shared.waiting(py, || copy.publish())?.seq())
     }
 }
 
@@ -166,7 +169,8 @@ impl FrameWriter {
         if !matches!(self.swap(State::Done), State::Fresh) {
             return Err(PyRuntimeError::new_err("a frame is written once: call Producer.frame() again"));
         }
-        let mut claim = self.shared.open(py)?.claim(self.len).or_raise(py)?;
+        let producer = self.shared.open(py)?;
+        let mut claim = self.shared.claim(py, &producer, self.len)?;
         let start = Start(claim.as_mut_ptr());
         let (bytes, permit) = claim.into_parts();
         let memory = Bound::new(

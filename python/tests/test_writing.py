@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_refused_with_both_shapes(pair):
     for wrong in ("text", None, 5, object()):
         with pytest.raises(TypeError, match="write\\(\\) takes"):
             producer.write(wrong)
-    assert producer.stats == {"published": 0, "dropped": 0, "bytes": 0}
+    assert producer.stats == {"published": 0, "dropped": 0, "bytes": 0, "stalls": 0}
 
 
 def test_the_byte_order_of_deep_pictures_counts(directory):

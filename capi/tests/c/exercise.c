@@ -235,6 +235,71 @@ static void waiting(shmflow_producer *producer, shmflow_consumer *consumer) {
     GIVES(SHMFLOW_TIMEOUT, shmflow_consumer_receive(consumer, 0, &frame));
 }
 
+static void *one_more(void *producer) {
+    OK(shmflow_producer_write((const shmflow_producer *)producer, "more", 4, NULL, NULL));
+    return NULL;
+}
+
+/* Nobody runs as fast as the producer, and nothing is lost. */
+static void lossless(void) {
+    shmflow_producer_options making;
+    OK(shmflow_producer_options_init(&making, sizeof making));
+    CHECK(making.stall_timeout_ms == 5000);
+    making.overflow_policy = SHMFLOW_OVERFLOW_LOSSLESS;
+    making.stall_timeout_ms = 0;
+    making.depth = 2;
+    shmflow_producer *producer;
+    OK(shmflow_producer_open("lossless", &making, &producer));
+    shmflow_consumer_options reading;
+    OK(shmflow_consumer_options_init(&reading, sizeof reading));
+    CHECK(reading.delivery == SHMFLOW_DELIVERY_ALL);
+    shmflow_consumer *recorder, *preview;
+    OK(shmflow_consumer_open("lossless", &reading, &recorder));
+    reading.delivery = SHMFLOW_DELIVERY_LATEST;
+    OK(shmflow_consumer_open("lossless", &reading, &preview));
+
+    shmflow_producer_stats stats;
+    OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
+    for (uint32_t i = 0; i < stats.slots; i++)
+        OK(shmflow_producer_write(producer, "first", 5, NULL, NULL));
+    /* Full: one that is cancelled gives up, one that waits is woken. */
+    OK(shmflow_producer_cancel(producer));
+    GIVES(SHMFLOW_CANCELLED, shmflow_producer_write(producer, "x", 1, NULL, NULL));
+    OK(shmflow_producer_cancel_reset(producer));
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, one_more, producer) == 0);
+    shmflow_frame *frame;
+    for (uint64_t sequence = 1; sequence <= stats.slots + 1; sequence++) {
+        OK(shmflow_consumer_receive(recorder, SHMFLOW_FOREVER, &frame));
+        CHECK(shmflow_frame_sequence(frame) == sequence && shmflow_frame_lost_before(frame) == 0);
+        shmflow_frame_release(frame);
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+    /* The preview was not waited for. */
+    OK(shmflow_consumer_receive(preview, 10000, &frame));
+    CHECK(shmflow_frame_lost_before(frame) > 0);
+    shmflow_frame_release(frame);
+    OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
+    CHECK(stats.dropped == 1 && stats.stalls == 0 && stats.stalled_consumers == 0);
+    shmflow_consumer_close(recorder);
+    shmflow_consumer_close(preview);
+
+    /* One that takes nothing is passed over. */
+    shmflow_producer_close(producer);
+    making.stall_timeout_ms = 20;
+    OK(shmflow_producer_open("lossless", &making, &producer));
+    OK(shmflow_consumer_open("lossless", NULL, &recorder));
+    for (uint32_t i = 0; i < stats.slots + 5; i++)
+        OK(shmflow_producer_write(producer, "x", 1, NULL, NULL));
+    OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
+    CHECK(stats.dropped == 0 && stats.stalls == 1 && stats.stalled_consumers == 1);
+    OK(shmflow_consumer_receive(recorder, 10000, &frame));
+    CHECK(shmflow_frame_lost_before(frame) > 0);
+    shmflow_frame_release(frame);
+    shmflow_consumer_close(recorder);
+    shmflow_producer_close(producer);
+}
+
 int main(void) {
     CHECK(strcmp(shmflow_version(), "0.1.0") == 0);
     CHECK(strcmp(shmflow_status_name(SHMFLOW_NO_SPACE), "SHMFLOW_NO_SPACE") == 0);
@@ -265,6 +330,7 @@ int main(void) {
     bytes(producer, consumer);
     video(producer, consumer);
     waiting(producer, consumer);
+    lossless();
 
     /* One that only reads gets copies. */
     OK(shmflow_consumer_options_init(&reading, sizeof reading));

@@ -29,7 +29,7 @@ static void options(void) {
     WITH(size, SIZE_MAX);
     WITH(mode, 3);
     WITH(mode, -1);
-    WITH(overflow_policy, 2);
+    WITH(overflow_policy, 3);
     WITH(overflow_policy, INT_MIN);
     WITH(perms, 01000);
     WITH(perms, UINT_MAX);
@@ -123,6 +123,8 @@ static void nothing(void) {
     BAD(shmflow_producer_claim(NULL, 1, &claim));
     CHECK(claim == NULL);
     BAD(shmflow_producer_grow(NULL, 1, 1));
+    BAD(shmflow_producer_cancel(NULL));
+    BAD(shmflow_producer_cancel_reset(NULL));
     BAD(shmflow_producer_end(NULL));
     BAD(shmflow_producer_get_stats(NULL, &done, sizeof done));
     BAD(shmflow_producer_end(CROOKED(shmflow_producer)));

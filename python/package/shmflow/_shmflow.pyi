@@ -33,6 +33,7 @@ class Consumer:
         timeout: float | None = None,
         start: Literal["oldest", "newest"] = "oldest",
         on_lapped: Literal["oldest", "newest"] = "oldest",
+        delivery: Literal["all", "latest"] = "all",
         max_leases: int | None = None,
         allow_copies: bool = True,
         report_no_producer: bool = False,
@@ -149,7 +150,8 @@ class Producer:
         metadata_capacity: int = 4096,
         perms: int = 0o600,
         persistent: bool = False,
-        overflow_policy: Literal["overwrite", "drop"] = "overwrite",
+        overflow_policy: Literal["overwrite", "drop", "lossless"] = "overwrite",
+        stall_timeout: float | None = 5.0,
         mode: Literal["shared", "primary", "exclusive"] = "shared",
         takeover_timeout: float = 1.0,
         name: str | None = None,
@@ -193,6 +195,8 @@ class Producer:
     def key_frame_requests(self) -> int: ...
     @property
     def consumers(self) -> list[tuple[str, str | None]]: ...
+    @property
+    def stalled_consumers(self) -> list[str]: ...
     @property
     def stats(self) -> dict[str, int]: ...
     def __enter__(self) -> Self: ...
