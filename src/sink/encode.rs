@@ -16,6 +16,7 @@ use crate::common::{audio, flags, layout};
 use super::depth::Wanted;
 
 use super::metas::{self, LeftOut};
+use super::tags::StreamTags;
 
 /// Writes frames' metadata. Between two frames of a stream only times and flags change; caps, layout and crop are
 /// examined, and rebuilt when they differ.
@@ -23,6 +24,8 @@ use super::metas::{self, LeftOut};
 pub(super) struct Encoder {
     content: Content,
     meta: Meta,
+    /// Which of the stream's tags it has.
+    tags: u64,
     /// `meta` as it goes into a slot; `None` after it changed.
     encoded: Option<EncodedMeta>,
     /// The least size in bytes that a buffer of the present layout was found to be large enough with.
@@ -74,7 +77,7 @@ impl Encoder {
     pub(super) fn new(caps: Option<&gst::CapsRef>, content: Content) -> Self {
         let mut meta = Meta::new(content.kind()).video(content.video().map(layout::of_info));
         meta.caps = caps.map(|caps| caps.to_string());
-        Self { content, meta, encoded: None, fits: usize::MAX, wanted: None }
+        Self { content, meta, tags: 0, encoded: None, fits: usize::MAX, wanted: None }
     }
 
     /// The part of a buffer's picture that is to be published, if that is not all of it, and what it becomes.
@@ -162,6 +165,14 @@ impl Encoder {
         self.encoded = None;
         self.fits = size;
         Ok(())
+    }
+
+    /// Sees that the metadata has these tags of the stream.
+    pub(super) fn follow_tags(&mut self, tags: &StreamTags) {
+        if std::mem::replace(&mut self.tags, tags.version()) != tags.version() {
+            tags.put(&mut self.meta);
+            self.encoded = None;
+        }
     }
 
     fn follow_crop(&mut self, crop: Option<Crop>) {

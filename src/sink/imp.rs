@@ -30,6 +30,7 @@ use super::negotiation::Negotiator;
 use super::pool::RingPool;
 use super::settings::{self, Settings};
 use super::stats::Stats;
+use super::tags::StreamTags;
 use super::watcher::{Next, Watcher};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -67,6 +68,9 @@ struct Stream {
     /// Why the last of them was.
     lost_because: &'static str,
     left_out: LeftOut,
+    tags: StreamTags,
+    /// It was told that tags do not travel.
+    told_of_tags: bool,
 }
 
 impl ShmflowSink {
@@ -275,6 +279,7 @@ impl ShmflowSink {
         let encoder = stream.encoder.get_or_insert_with(|| Encoder::new(None, Content::Bytes));
         let unlike = |why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")));
         let part = encoder.part(buffer).map_err(unlike)?;
+        encoder.follow_tags(&stream.tags);
         connection.expect(encoder.wanted(buffer), buffer.size());
         let meta = encoder
             .encode(buffer, part.as_ref().map(|(part, _)| part), moment, &mut stream.left_out)
@@ -310,6 +315,20 @@ impl ShmflowSink {
         for (api, why) in news {
             gst::warning!(CAT, imp = self, "metas of the kind {} are left out: {why}", api.name());
             self.post(messages::meta_left_out(api.name(), &why));
+        }
+    }
+
+    /// Takes the tags of an event, which the next frames bring with them.
+    fn take_tags(&self, tags: &gst::TagListRef) {
+        let told = {
+            let mut stream = lock(&self.stream);
+            let left_out = stream.tags.update(tags);
+            left_out && !std::mem::replace(&mut stream.told_of_tags, true)
+        };
+        if told {
+            let why = "pictures among them, and long ones, would be in each frame's metadata";
+            gst::warning!(CAT, imp = self, "some tags are left out: {why}");
+            self.post(messages::meta_left_out("GstTagList", why));
         }
     }
 
@@ -590,6 +609,11 @@ impl BaseSinkImpl for ShmflowSink {
     fn event(&self, event: gst::Event) -> bool {
         let ends = matches!(event.view(), gst::EventView::Eos(_));
         let restarts = matches!(event.view(), gst::EventView::FlushStop(stop) if stop.resets_time());
+        match event.view() {
+            gst::EventView::Tag(tag) => self.take_tags(tag.tag()),
+            gst::EventView::StreamStart(_) => lock(&self.stream).tags.clear(),
+            _ => {}
+        }
         // For an end of stream this returns when its time has come, and fails when it was flushed away.
         let handled = self.parent_event(event);
         if restarts {

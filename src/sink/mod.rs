@@ -25,6 +25,7 @@ mod negotiation;
 mod pool;
 mod settings;
 mod stats;
+mod tags;
 mod watcher;
 
 glib::wrapper! {

@@ -8,10 +8,11 @@ use gstreamer_video as gst_video;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gstreamer_base::prelude::*;
-use shmflow::meta::{Kind, MetaError, MetaHeader, PerFrame};
+use shmflow::meta::{Kind, MetaError, MetaHeader, MetaView, PerFrame, Tags};
 use shmflow::{CancelToken, Frame, ParticipantId};
 
 use crate::common::clock::{ClockBridge, clock_time, monotonic_ns};
+use crate::common::metas::tags;
 use crate::common::misfit::misfit;
 use crate::common::timing::{Arrival, FrameTimes, Placement, Timeline};
 use crate::common::{lock, messages};
@@ -75,6 +76,8 @@ pub(super) struct Stream {
     pub(super) reader: Reader,
     pub(super) format: Option<Format>,
     pub(super) packets: Packets,
+    /// The tags that downstream has.
+    tags: Vec<Tags>,
     /// The metadata of the frame at hand; kept for its memory.
     pub(super) block: Vec<u8>,
     clock: ClockBridge,
@@ -104,6 +107,7 @@ impl Stream {
             settings,
             format: None,
             packets: Packets::default(),
+            tags: Vec::new(),
             block: Vec::new(),
             clock: ClockBridge::default(),
             timeline: Timeline::default(),
@@ -274,6 +278,7 @@ impl ShmflowSrc {
                 }
             };
             format.learn(&view, frame.len())?;
+            self.follow_tags(&mut stream.tags, &view)?;
         }
         self.follow_latency(stream, &times, arrival);
         let Some(format) = &mut stream.format else { return Err(FrameError::NotAccepted) };
@@ -324,6 +329,38 @@ impl ShmflowSrc {
             gst::info!(CAT, imp = self, "{count} frames got new timestamps");
             self.post(messages::restamped(count, self.stats.restamped.get()));
         }
+    }
+
+    /// Has the tags sent downstream, after caps and segment and before the next buffer, if they changed.
+    fn follow_tags(&self, known: &mut Vec<Tags>, view: &MetaView<'_>) -> Result<(), FrameError> {
+        let corrupt = |why: String| FrameError::Corrupt(why);
+        let found: Vec<Tags> =
+            view.entries().take(2).collect::<Result<_, _>>().map_err(|error| corrupt(error.to_string()))?;
+        if *known == found {
+            return Ok(());
+        }
+        for one in &found {
+            if !known.contains(one) {
+                let list =
+                    tags::of_text(one).map_err(|why| corrupt(format!("its tags are not usable: {why}")))?;
+                self.send(gst::event::Tag::new(list));
+            }
+        }
+        for one in known.iter().filter(|one| found.iter().all(|other| other.is_global != one.is_global)) {
+            // There are none any more: what is known downstream is replaced by nothing.
+            let none = tags::of_text(&Tags::new("taglist").is_global(one.is_global))
+                .map_err(|why| corrupt(why.to_owned()))?;
+            self.send(gst::event::Tag::new(none));
+        }
+        *known = found;
+        Ok(())
+    }
+
+    /// The base class keeps it until the next buffer. (Asked for directly: the element's own call takes the lock of a state
+    /// change, which may be waiting for this thread.)
+    fn send(&self, event: gst::Event) {
+        gst::debug!(CAT, imp = self, "sending {event:?}");
+        let _ = self.parent_send_event(event);
     }
 
     /// Agrees on caps with the elements downstream, and asks what they read.

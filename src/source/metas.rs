@@ -10,7 +10,6 @@ use shmflow::meta::{
     SerializedMeta, TimeCode, is_of_frame,
 };
 
-use crate::common::caps_text;
 use crate::common::clock::clock_time;
 use crate::common::metas::{admit_name, late, structure};
 
@@ -120,8 +119,7 @@ impl Attacher {
         buffer: &mut gst::BufferRef,
         time: &ReferenceTimestamp,
     ) -> Result<bool, String> {
-        let caps = caps_text::parse_accepted(&time.reference)
-            .ok_or("the caps of a reference timestamp cannot be parsed")?;
+        let caps = structure::read_caps(&time.reference)?;
         let timestamp = clock_time(time.timestamp).ok_or("a reference timestamp is no time")?;
         let info = time.info.as_deref().map(|text| self.structure(text)).transpose()?;
         let mut meta =

@@ -356,13 +356,19 @@ impl MetaEntry for SerializedMeta {
 pub struct Tags {
     /// As the text of a `GstTagList`: `taglist, image-orientation=(string)rotate-90`.
     pub text: String,
+    /// They are of all streams of the producer together, as those of a container; not of this one.
+    pub is_global: bool,
 }
 
 impl Tags {
     /// Tags from text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), is_global: false }
+    }
+
+    setters! {
+        is_global: bool,
     }
 }
 
@@ -370,10 +376,13 @@ impl MetaEntry for Tags {
     const TYPE: u16 = 14;
 
     fn to_value(&self) -> Result<Vec<u8>, MetaError> {
-        Ok(Writer::new(Self::TYPE).text(&self.text)?.finish())
+        Ok(Writer::new(Self::TYPE).u32(self.is_global.into()).u32(0).text(&self.text)?.finish())
     }
 
     fn from_value(value: &[u8]) -> Result<Self, MetaError> {
-        Ok(Self::new(Reader::new(Self::TYPE, value).text()?))
+        let mut reader = Reader::new(Self::TYPE, value);
+        let is_global = reader.u32()? != 0;
+        reader.u32()?;
+        Ok(Self { text: reader.text()?.to_owned(), is_global })
     }
 }

@@ -314,7 +314,9 @@ fn every_field_of_what_is_attached_lies_where_the_document_says() {
 
     let value = CustomMeta::new("name", "name, x=(int)1").to_value().unwrap();
     assert_eq!(value, [text("name"), text("name, x=(int)1")].concat());
-    assert_eq!(Tags::new("taglist").to_value().unwrap(), text("taglist"));
+    let value = Tags::new("taglist").is_global(true).to_value().unwrap();
+    check("### Tags", 0, 8, &value, vec![("is_global".into(), one.clone())]);
+    assert_eq!(value[8..], text("taglist"));
 
     let relation = Relation { from: 0, to: 1, kind: SHORT };
     let other = |kind, data: &[u8]| Finding::Other { kind, data: data.to_vec() };

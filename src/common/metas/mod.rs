@@ -3,6 +3,7 @@
 
 pub(crate) mod late;
 pub(crate) mod structure;
+pub(crate) mod tags;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -4,7 +4,7 @@ use gstreamer_video as gst_video;
 
 use shmflow::meta::{
     ActiveFormat, AudioLevel, Caption, CustomMeta, Kind, Meta, MetaEntry, ReferenceTimestamp, Region,
-    SerializedMeta, TimeCode,
+    SerializedMeta, Tags, TimeCode,
 };
 
 use super::CAPS;
@@ -33,7 +33,8 @@ fn each_is_an_error_for_its_frame_and_the_next_arrives() {
         region(&format!("x{}", ", a=1".repeat(mib16 / 5))),
         region(&format!("x, a=\"{}", "a".repeat(mib16))),
         region("x, a=(fraction)1/0"),
-        region("x, a=(GstCaps)\"video/x-raw, width=[ 10, 1 ]\""),
+        region("x, a=(GstCaps)\"{{{{\""),
+        region("x, a=<1, b>"),
         region(""),
         with(&Region::new("x".repeat(1 << 20), 0, 0, 1, 1)),
         video().extension(Region::TYPE, vec![0xff; 64]),
@@ -50,6 +51,9 @@ fn each_is_an_error_for_its_frame_and_the_next_arrives() {
         with(&ReferenceTimestamp::new("timestamp/x-ntp", 0).info("<".repeat(1000))),
         with(&CustomMeta::new("shmflow-hostile", "]")),
         with(&SerializedMeta::new(vec![0xff; 100])),
+        with(&Tags::new("{")),
+        with(&Tags::new("x".repeat(1 << 20))),
+        video().extension(Tags::TYPE, vec![0xff; 16]),
         video().extension(ActiveFormat::TYPE, vec![0xff; 24]),
     ];
     let reader = viewer(&topic, "is-live=false on-lapped=oldest");

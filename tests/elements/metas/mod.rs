@@ -2,6 +2,7 @@
 
 mod attached;
 mod hostile;
+mod tags;
 
 use gstreamer as gst;
 
