@@ -9,11 +9,11 @@ use gstreamer_video as gst_video;
 use glib::translate::{IntoGlib as _, from_glib, from_glib_none};
 use gst::prelude::*;
 use shmflow::meta::{
-    ActiveFormat, AudioLevel, Caption, CustomMeta, EncodedMeta, MetaError, ReferenceTimestamp, Region,
-    SerializedMeta, TimeCode,
+    ActiveFormat, AudioLevel, Caption, CustomMeta, EncodedMeta, Finding, MetaError, ReferenceTimestamp,
+    Region, SerializedMeta, TimeCode,
 };
 
-use crate::common::metas::{is_of_memory, late};
+use crate::common::metas::{analytics, is_of_memory, late};
 
 /// Metas that were left out since they were last reported.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    fn add(&mut self, api: glib::Type, why: &dyn Fn() -> String) {
-        self.count = self.count.saturating_add(1);
+    fn add(&mut self, api: glib::Type, count: u64, why: &dyn Fn() -> String) {
+        self.count = self.count.saturating_add(count);
         if !self.known.contains(&api) {
             self.known.push(api);
             self.news.push((api, why()));
@@ -44,6 +44,8 @@ enum Unsaid {
     /// Its kind means nothing in another process, or is said in another way.
     OfMemory,
     Unknown,
+    /// So many things in it have no form.
+    InPart(u64),
     Refused(MetaError),
 }
 
@@ -75,8 +77,14 @@ pub(super) fn push(
         }
         match push_one(encoded, buffer, &meta, origin) {
             Ok(()) | Err(Unsaid::OfMemory) => {}
-            Err(Unsaid::Unknown) => left_out.add(api, &|| "it has no form outside of its process".to_owned()),
-            Err(Unsaid::Refused(error)) => left_out.add(api, &|| error.to_string()),
+            Err(Unsaid::Unknown) => {
+                left_out.add(api, 1, &|| "it has no form outside of its process".to_owned())
+            }
+            Err(Unsaid::InPart(count)) => {
+                let why = "some of its findings are of kinds that have no form outside of their process";
+                left_out.add(api, count, &|| why.to_owned());
+            }
+            Err(Unsaid::Refused(error)) => left_out.add(api, 1, &|| error.to_string()),
         }
     }
 }
@@ -131,6 +139,17 @@ fn push_one(
         let (level, voice) = late::audio_level(buffer).ok_or(Unsaid::Unknown)?;
         return add(&|encoded| encoded.push_entry(&AudioLevel::new(level.into(), voice)));
     }
+    if meta.api().name() == late::ANALYTICS {
+        let (mut found, unknown) = analytics::read(meta).ok_or(Unsaid::Unknown)?;
+        for finding in &mut found.findings {
+            if let Finding::Object(object) = finding {
+                object.x = object.x.saturating_sub_unsigned(origin.0);
+                object.y = object.y.saturating_sub_unsigned(origin.1);
+            }
+        }
+        encoded.push_entry(&found)?;
+        return if unknown == 0 { Ok(()) } else { Err(Unsaid::InPart(unknown)) };
+    }
     let data = late::serialize(meta).ok_or(Unsaid::Unknown)?;
     Ok(encoded.push_entry(&SerializedMeta::new(data))?)
 }
@@ -177,11 +196,11 @@ fn time_code(meta: &gst::MetaRef<'_, gst_video::VideoTimeCodeMeta>) -> TimeCode 
 
 fn reference_timestamp(meta: &gst::MetaRef<'_, gst::ReferenceTimestampMeta>) -> ReferenceTimestamp {
     // Not by the accessor, which takes a time for granted.
-    // SAFETY: the meta is alive.
-    let raw = unsafe { &*meta.as_ptr() };
-    // SAFETY: any number is a time or none.
-    let duration: Option<gst::ClockTime> = unsafe { from_glib(raw.duration) };
-    ReferenceTimestamp::new(meta.reference().to_string(), raw.timestamp)
+    // SAFETY: the meta is alive; any number is a time or none.
+    let (timestamp, duration) = unsafe { ((*meta.as_ptr()).timestamp, (*meta.as_ptr()).duration) };
+    // SAFETY: likewise.
+    let duration: Option<gst::ClockTime> = unsafe { from_glib(duration) };
+    ReferenceTimestamp::new(meta.reference().to_string(), timestamp)
         .duration(duration.map(gst::ClockTime::nseconds))
         .info(late::reference_info(meta))
 }

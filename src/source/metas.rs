@@ -6,10 +6,11 @@ use gstreamer_video as gst_video;
 
 use gst::prelude::*;
 use shmflow::meta::{
-    ActiveFormat, AudioLevel, Caption, CustomMeta, Entries, MetaEntry, ReferenceTimestamp, Region,
-    SerializedMeta, TimeCode, is_of_frame,
+    ActiveFormat, AudioLevel, Caption, CustomMeta, Detections, Entries, MetaEntry, ReferenceTimestamp,
+    Region, SerializedMeta, TimeCode, is_of_frame,
 };
 
+use super::detections;
 use crate::common::clock::clock_time;
 use crate::common::metas::{admit_name, late, structure};
 
@@ -64,6 +65,11 @@ impl Attacher {
             AudioLevel::TYPE => {
                 let level: AudioLevel = read(value)?;
                 u8::try_from(level.level).is_ok_and(|loud| late::add_audio_level(buffer, loud, level.voice))
+            }
+            Detections::TYPE => {
+                let unknown = detections::attach(buffer, read(value)?, self.origin)?;
+                self.passed_over = self.passed_over.saturating_add(unknown);
+                true
             }
             CustomMeta::TYPE => self.custom(buffer, &read(value)?)?,
             SerializedMeta::TYPE => match late::deserialize(buffer, value, has_entry) {

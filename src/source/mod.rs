@@ -14,6 +14,7 @@ use gst::prelude::*;
 
 mod accepted_caps;
 mod deliver;
+mod detections;
 mod format;
 mod imp;
 mod interrupt;

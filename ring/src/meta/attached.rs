@@ -167,7 +167,7 @@ pub struct ReferenceTimestamp {
     pub timestamp: u64,
     /// How long the frame lasts by that clock, in nanoseconds.
     pub duration: Option<u64>,
-    /// More about the clock, as the text of a `GstStructure` (GStreamer 1.24).
+    /// More about the clock, as the text of a `GstStructure` (GStreamer 1.28).
     pub info: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! What both elements need for the metas of buffers: the texts of structures, read without trusting them, and what newer
 //! GStreamers have, looked up at run time.
 
+pub(crate) mod analytics;
 pub(crate) mod late;
 pub(crate) mod structure;
 pub(crate) mod tags;
@@ -34,5 +35,7 @@ const OF_MEMORY: [&str; 2] = ["memory", "memory-reference"];
 
 /// Whether metas of an API type are about the buffer's memory.
 pub(crate) fn is_of_memory(api: glib::Type) -> bool {
-    gst::meta::meta_api_type_get_tags(api).iter().any(|tag| OF_MEMORY.contains(&tag.as_str()))
+    // Where the samples lie, too, although no tag says so.
+    api.name() == "GstAudioMetaAPI"
+        || gst::meta::meta_api_type_get_tags(api).iter().any(|tag| OF_MEMORY.contains(&tag.as_str()))
 }

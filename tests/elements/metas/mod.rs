@@ -1,6 +1,7 @@
 //! What hangs on buffers arrives on the other side, and what cannot is told.
 
 mod attached;
+mod detections;
 mod hostile;
 mod tags;
 
