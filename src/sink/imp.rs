@@ -309,9 +309,7 @@ impl ShmflowSink {
     /// Counts the metas of a published frame that did not travel with it, and reports each kind once.
     fn report_left_out(&self, stream: &mut Stream) {
         let (count, news) = stream.left_out.take();
-        if count > 0 {
-            self.stats.metas_left_out.add(count);
-        }
+        self.stats.metas_left_out.add(count);
         for (api, why) in news {
             gst::warning!(CAT, imp = self, "metas of the kind {} are left out: {why}", api.name());
             self.post(messages::meta_left_out(api.name(), &why));
@@ -591,7 +589,9 @@ impl BaseSinkImpl for ShmflowSink {
         match outcome {
             Outcome::InPlace | Outcome::Copied => {
                 self.stats.published.add(1);
-                self.report_left_out(&mut stream);
+                if !stream.left_out.is_empty() {
+                    self.report_left_out(&mut stream);
+                }
                 self.stats.bytes.add(buffer.size() as u64);
                 self.stats.latency.record(monotonic_ns().saturating_sub(moment.capture_ns));
                 self.report_losses(&mut stream, false);

@@ -33,6 +33,10 @@ impl LeftOut {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// How many there were, and the kinds among them that there were not before, each with a reason.
     pub(super) fn take(&mut self) -> (u64, Vec<(glib::Type, String)>) {
         (std::mem::take(&mut self.count), std::mem::take(&mut self.news))
