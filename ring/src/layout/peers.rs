@@ -15,6 +15,8 @@ pub(crate) mod flags {
     /// There are consumers that found no bit: they cannot say that they sleep, so that every publication makes the wake-up
     /// call. See `lifecycle/crowd.rs`.
     pub(crate) const OVERCROWDED: u64 = 1 << 1;
+    /// A lossless producer was here: whoever frees something looks whether one waits for it. Never cleared.
+    pub(crate) const LOSSLESS: u64 = 1 << 2;
 }
 
 /// The first page.

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::Producer;
 use super::inner::{Inner, Policy};
 use crate::admin;
 use crate::error::{Error, Result};
+use crate::layout::peers::flags;
 use crate::lifecycle::open::{self, Delivery};
 use crate::lifecycle::{GeometryRequest, Options};
 use crate::sys::cancel::CancelToken;
@@ -250,6 +252,10 @@ impl ProducerBuilder {
             allow_foreign: self.allow_foreign,
         };
         let inner = Arc::new(Inner::new(epoch, policy)?);
+        if self.overflow_policy == OverflowPolicy::Lossless {
+            // Dead or stopped before it: it waits for nobody yet.
+            inner.member.peers.header().flags.fetch_or(flags::LOSSLESS, SeqCst);
+        }
         // What other participants left that died while the topic had no producer.
         inner.reap();
         trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));

@@ -16,6 +16,8 @@ pub(crate) trait Backlog: Shared {
     fn latest(&self) -> &Self::Word;
     /// The sequence that a consumer wants next.
     fn cursor(&self, id: u8) -> &Self::Word;
+    /// Whether a lossless producer ever was on this topic. Without one the fences here have nobody to pair with.
+    fn has_been_lossless(&self) -> bool;
     /// One bit for each producer that waits for a slot.
     fn waiters(&self) -> &Self::Word;
     /// The futex word on which they sleep, with Acquire.
@@ -68,7 +70,9 @@ pub(crate) fn owed_to<B: Backlog>(b: &B, passed_over: u64) -> u64 {
 fn registered<B: Backlog>(b: &B) -> (u64, u64) {
     // Pairs with the fence in `join`: if we see a frame that is published after somebody joined, we see who joined. And with
     // the one in `free`: either we see what was freed, or who freed it sees that we wait.
-    b.fence(Fence::Owed);
+    if b.has_been_lossless() {
+        b.fence(Fence::Owed);
+    }
     // The mask first: it is written last.
     (b.active().load(Acquire) & CONSUMER_BITS, b.latest().load(Acquire))
 }
@@ -96,9 +100,10 @@ pub(crate) fn join<B: Backlog>(b: &B, id: u8, latest: bool, cursor: u64) {
 }
 
 /// Frees something by `free` (a holder bit cleared, a cursor raised, a consumer out of the mask), and wakes the producers that
-/// wait for it. Without any it costs a load.
+/// wait for it. Without any it costs two loads, and where there never was a lossless producer one.
 ///
-/// Dead in between, the producers' tick shows what was freed.
+/// Dead in between, the producers' tick shows what was freed. It also shows what is freed by who has not yet seen the first
+/// lossless producer of the topic: that one set its flag when it opened, long before it waits.
 pub(crate) fn free<B: Backlog>(b: &B, free: impl FnOnce()) {
     if b.mutant(Mutant::LooksBeforeFreeing) {
         let waiters = b.waiters().load(Acquire);
@@ -106,6 +111,9 @@ pub(crate) fn free<B: Backlog>(b: &B, free: impl FnOnce()) {
         return wake(b, waiters);
     }
     free();
+    if !b.has_been_lossless() {
+        return;
+    }
     // Pairs with the fence in `registered`: either we see who waits, or it sees what is free.
     b.fence(Fence::Freed);
     wake(b, b.waiters().load(Relaxed));

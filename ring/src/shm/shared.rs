@@ -1,11 +1,12 @@
 //! The list of participants as the protocols beside the ring see it.
 
 use std::sync::atomic::{
-    AtomicU64, Ordering::Acquire, Ordering::Release, Ordering::SeqCst, compiler_fence, fence,
+    AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst, compiler_fence,
+    fence,
 };
 
 use super::participants::ParticipantTable;
-use crate::layout::peers::CAPS_BYTES;
+use crate::layout::peers::{CAPS_BYTES, flags};
 use crate::protocol::accepted_caps::AcceptedCaps;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::end::Votes;
@@ -41,6 +42,9 @@ impl Backlog for ParticipantTable {
     }
     fn cursor(&self, id: u8) -> &AtomicU64 {
         &self.participant(id).cursor
+    }
+    fn has_been_lossless(&self) -> bool {
+        self.header().flags.load(Relaxed) & flags::LOSSLESS != 0
     }
     fn waiters(&self) -> &AtomicU64 {
         &self.header().waiters

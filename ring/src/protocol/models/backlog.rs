@@ -48,6 +48,9 @@ impl Backlog for Peers<'_> {
         // Those that no model has look as one that is never behind.
         &self.0.world.cursors[usize::from(id - READER)]
     }
+    fn has_been_lossless(&self) -> bool {
+        true
+    }
     fn waiters(&self) -> &LoomWord {
         self.0.count_access();
         &self.0.world.waiters
