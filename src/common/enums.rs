@@ -8,7 +8,7 @@ use gstreamer::glib;
 #[enum_type(name = "GstShmflowLeakyType")]
 pub(crate) enum LeakyType {
     /// Wait until there is room.
-    #[enum_value(name = "Wait for slow consumers (lossless; not available yet)", nick = "none")]
+    #[enum_value(name = "Wait for slow consumers (lossless)", nick = "none")]
     None = 0,
     /// Drop the newest frame.
     #[enum_value(
@@ -80,6 +80,23 @@ pub(crate) enum OnDisconnect {
     /// Fail.
     #[enum_value(name = "Post an error", nick = "error")]
     Error = 2,
+}
+
+/// Whether a lossless sink waits for a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstShmflowDelivery")]
+pub(crate) enum Delivery {
+    /// It does.
+    #[default]
+    #[enum_value(name = "All frames: a sink with leaky-type=none waits for this source", nick = "all")]
+    All = 0,
+    /// It never does.
+    #[enum_value(
+        name = "What is there: no sink waits for this source, as for a preview beside a recorder",
+        nick = "latest"
+    )]
+    Latest = 1,
 }
 
 /// Where a source continues after it was lapped.

@@ -70,6 +70,41 @@ pub(super) fn refresh(sink: &ShmflowSink, connection: &Arc<Connection>) {
     }
 }
 
+/// Consumers that a lossless sink passes over because they take nothing.
+#[derive(Debug, Default)]
+pub(super) struct Stalled {
+    /// How often there was one.
+    count: u64,
+    /// Those of which the application knows.
+    told: Vec<u64>,
+}
+
+impl Stalled {
+    /// Tells the application of those that are passed over since the last call.
+    pub(super) fn report(&mut self, sink: &ShmflowSink, connection: &Connection) {
+        let count = connection.producer.stats().stalls;
+        if std::mem::replace(&mut self.count, count) == count {
+            return;
+        }
+        let stalled = connection.producer.stalled_consumers();
+        self.told.retain(|&known| stalled.iter().any(|consumer| consumer.id.generation == known));
+        for consumer in stalled {
+            let number = consumer.id.generation;
+            if !self.told.contains(&number) {
+                self.told.push(number);
+                gst::warning!(CAT, imp = sink, "consumer {} takes nothing and is passed over", consumer.name);
+                messages::post(
+                    sink.obj().upcast_ref(),
+                    gst::Structure::builder("shmflow-client-stalled")
+                        .field("id", number)
+                        .field("name", consumer.name)
+                        .build(),
+                );
+            }
+        }
+    }
+}
+
 /// Has upstream choose again. What it may choose it asks for when it does.
 pub(super) fn ask_for_another_format(sink: &ShmflowSink) {
     gst::info!(CAT, imp = sink, "no consumer accepts the current format: asking upstream for another");

@@ -10,7 +10,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use shmflow::meta::EncodedMeta;
-use shmflow::{Error, OverflowPolicy, Producer, ProducerMode as RingMode};
+use shmflow::{CancelToken, Error, OverflowPolicy, Producer, ProducerMode as RingMode};
 
 use crate::common::cut::Part;
 use crate::common::enums::{LeakyType, ProducerMode};
@@ -97,7 +97,13 @@ pub(super) enum Outcome {
 }
 
 impl Connection {
-    pub(super) fn open(settings: &Settings, name: &str, stats: Arc<Stats>) -> Result<Self, Error> {
+    /// `cancel_token` ends the waits of a lossless sink.
+    pub(super) fn open(
+        settings: &Settings,
+        name: &str,
+        stats: Arc<Stats>,
+        cancel_token: &CancelToken,
+    ) -> Result<Self, Error> {
         let topic = settings.topic.as_deref().unwrap_or_default();
         let size = Size::of(settings);
         let depth = size.depth_within(INITIAL_CAPACITY, INITIAL_META)?;
@@ -113,8 +119,11 @@ impl Connection {
             .name(name)
             .overflow_policy(match settings.leaky_type {
                 LeakyType::Upstream => OverflowPolicy::DropNew,
-                LeakyType::Downstream | LeakyType::None => OverflowPolicy::OverwriteOldest,
+                LeakyType::Downstream => OverflowPolicy::OverwriteOldest,
+                LeakyType::None => OverflowPolicy::Lossless,
             })
+            .stall_timeout(Duration::from_millis(settings.stall_timeout.into()))
+            .cancel_token(cancel_token)
             .mode(match settings.producer_mode {
                 ProducerMode::Shared => RingMode::Shared,
                 ProducerMode::Exclusive => RingMode::Exclusive,
@@ -141,8 +150,10 @@ impl Connection {
     /// A slot as memory of `len` bytes for upstream to write into; `None` when none can be had now. Never waits for
     /// anybody (making a ring takes the time to reserve its memory).
     pub(super) fn memory(&self, len: usize) -> Option<gst::Memory> {
-        let claim =
-            self.make_room(len).ok().filter(|()| self.may_give_out()).map(|()| self.producer.claim(len));
+        // A lossless sink may have to wait before it enlarges the ring, and waits in its own thread.
+        let is_large_enough = || self.producer.geometry().slot_capacity >= len;
+        let has_room = if self.is_lossless() { is_large_enough() } else { self.make_room(len).is_ok() };
+        let claim = (has_room && self.may_give_out()).then(|| self.producer.try_claim(len));
         if let Some(Ok(claim)) = claim {
             if self.shortage.load(Ordering::Relaxed) != 0
                 && self.plenty.fetch_add(1, Ordering::Relaxed) >= PASSED
@@ -152,8 +163,15 @@ impl Connection {
             return Some(self.slots.wrap(claim));
         }
         self.stats.pool_fallbacks.add(1);
-        self.note_shortage();
+        // Frames that are owed to consumers make no shortage of slots, however deep the ring is.
+        if has_room && !matches!(claim, Some(Err(Error::Full { .. }))) {
+            self.note_shortage();
+        }
         None
+    }
+
+    pub(super) fn is_lossless(&self) -> bool {
+        self.settings.leaky_type == LeakyType::None
     }
 
     fn note_shortage(&self) {
@@ -169,7 +187,8 @@ impl Connection {
     }
 
     /// Publishes a frame: in place if it is in one of our slots, else with one copy. Of a frame that was cropped only
-    /// the `part` that is meant gets into the topic, as `info` describes it.
+    /// the `part` that is meant gets into the topic, as `info` describes it. [`Error::Cancelled`] if it was to wait for
+    /// consumers and the wait was ended.
     pub(super) fn publish(
         &self,
         buffer: &gst::BufferRef,

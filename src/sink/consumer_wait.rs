@@ -11,6 +11,7 @@
 
 use std::sync::Mutex;
 
+use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer_base as gst_base;
 
@@ -66,6 +67,19 @@ impl ConsumerWait {
     /// wakes sees it.
     pub(super) fn set_playing(&self, playing: bool) {
         lock(&self.state).playing = playing;
+    }
+
+    /// Waits until the element plays, for a streaming thread whose own wait was ended by `unlock`. An error when it is flushed.
+    ///
+    /// One return of `wait_preroll` does not say so: played and paused again in between, the element is paused, and another
+    /// wait of our own, with the lock, would keep it from ever playing.
+    pub(super) fn until_playing(&self, sink: &gst_base::BaseSink) -> Result<(), gst::FlowError> {
+        loop {
+            sink.wait_preroll()?;
+            if lock(&self.state).playing {
+                return Ok(());
+            }
+        }
     }
 
     /// The stream is to end: it is not held any more, now or later.

@@ -19,6 +19,8 @@ use crate::common::content::Content;
 use crate::common::settings::{ByName as _, Chosen};
 use crate::common::{error, lock, messages};
 
+use shmflow::{CancelToken, Error};
+
 use super::clients;
 use super::connection::{Connection, CurrentConnection, Outcome};
 use super::consumer_wait::{self, ConsumerWait, Passage};
@@ -53,6 +55,8 @@ pub struct ShmflowSink {
     held_ns: AtomicI64,
     stats: Arc<Stats>,
     key_frames: Mutex<KeyFrames>,
+    /// Ends the waits of a lossless sink.
+    cancel_token: CancelToken,
 }
 
 /// What the streaming thread remembers from frame to frame.
@@ -71,6 +75,7 @@ struct Stream {
     tags: StreamTags,
     /// It was told that tags do not travel.
     told_of_tags: bool,
+    stalled: clients::Stalled,
 }
 
 impl ShmflowSink {
@@ -102,6 +107,7 @@ impl ShmflowSink {
             structure.set("slot-bytes", geometry.slot_capacity as u64);
             structure.set("reserved-bytes", geometry.reserved_bytes);
             structure.set("slots-upstream", connection.held() as u64);
+            structure.set("stalls", connection.producer.stats().stalls);
         }
         structure
     }
@@ -134,7 +140,7 @@ impl ShmflowSink {
 
     fn attach(&self, settings: &Settings) -> Result<Arc<Connection>, gst::ErrorMessage> {
         let name = messages::own_name(self.obj().upcast_ref());
-        Connection::open(settings, &name, Arc::clone(&self.stats))
+        Connection::open(settings, &name, Arc::clone(&self.stats), &self.cancel_token)
             .map(Arc::new)
             .map_err(|error| error::message(&error, "opening the topic for writing"))
     }
@@ -284,9 +290,20 @@ impl ShmflowSink {
         let meta = encoder
             .encode(buffer, part.as_ref().map(|(part, _)| part), moment, &mut stream.left_out)
             .map_err(unlike)?;
-        connection
-            .publish(buffer, part.as_ref().map(|(part, info)| (part, info)), meta)
-            .map_err(|error| self.fail(error::message(&error, "publishing a frame")))
+        loop {
+            let published = connection.publish(buffer, part.as_ref().map(|(part, info)| (part, info)), meta);
+            if connection.is_lossless() {
+                stream.stalled.report(self, connection);
+            }
+            match published {
+                // It was paused while it waited for consumers. Flushed or stopped, this fails.
+                Err(Error::Cancelled { .. }) => self.consumer_wait.until_playing(self.obj().upcast_ref())?,
+                published => {
+                    return published
+                        .map_err(|error| self.fail(error::message(&error, "publishing a frame")));
+                }
+            }
+        }
     }
 
     /// Counts the result of a frame, and posts the messages that are due.
@@ -604,6 +621,16 @@ impl BaseSinkImpl for ShmflowSink {
             Outcome::Dropped(_) | Outcome::Standby => {}
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.cancel_token.cancel();
+        self.parent_unlock()
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.cancel_token.reset();
+        self.parent_unlock_stop()
     }
 
     fn event(&self, event: gst::Event) -> bool {

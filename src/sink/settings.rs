@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) persistent: bool,
     pub(super) allow_foreign_owner: bool,
     pub(super) leaky_type: LeakyType,
+    /// Milliseconds; 0 is for ever.
+    pub(super) stall_timeout: u32,
     pub(super) producer_mode: ProducerMode,
     /// Milliseconds; 0 is never.
     pub(super) takeover_timeout: u32,
@@ -47,6 +49,7 @@ impl Default for Settings {
             persistent: false,
             allow_foreign_owner: false,
             leaky_type: LeakyType::default(),
+            stall_timeout: 5000,
             producer_mode: ProducerMode::default(),
             takeover_timeout: 1000,
             negotiation: Negotiation::default(),
@@ -67,6 +70,7 @@ settings_by_name!(Settings {
     "persistent" => persistent,
     "allow-foreign-owner" => allow_foreign_owner,
     "leaky-type" => leaky_type,
+    "stall-timeout" => stall_timeout,
     "producer-mode" => producer_mode,
     "takeover-timeout" => takeover_timeout,
     "negotiation" => negotiation,
@@ -79,11 +83,6 @@ impl Settings {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
         validate::perms(self.perms)?;
         validate::slots(self.max_buffers, self.history, self.spare_slots, self.max_depth)?;
-        if self.leaky_type == LeakyType::None {
-            return Err("leaky-type=none (lossless) is not available yet: use downstream (overwrite the oldest frame) \
-                        or upstream (drop the new one)."
-                .into());
-        }
         Ok(())
     }
 }
@@ -184,9 +183,18 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecEnum::builder_with_default("leaky-type", default.leaky_type)
                 .nick("Leaky type")
                 .blurb(
-                    "Which frame is lost when a consumer is slower than the stream (none, which would be lossless, is not \
-                     available yet)",
+                    "Which frame is lost when a consumer is slower than the stream; none: the stream waits for its consumers, \
+                     except those with delivery=latest or read-only, and those that stall",
                 )
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("stall-timeout")
+                .nick("Stall timeout")
+                .blurb(
+                    "With leaky-type=none: how many milliseconds to wait for a consumer that takes nothing, before it is \
+                     passed over until it has caught up (0 = for ever)",
+                )
+                .default_value(default.stall_timeout)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("producer-mode", default.producer_mode)

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use shmflow::{CancelToken, Consumer, Error, Frame, OnLapped as RingOnLapped, ParticipantId, StartAt};
+use shmflow::{
+    CancelToken, Consumer, Delivery as RingDelivery, Error, Frame, OnLapped as RingOnLapped, ParticipantId,
+    StartAt,
+};
 
-use crate::common::enums::OnLapped;
+use crate::common::enums::{Delivery, OnLapped};
 
 use super::settings::Settings;
 
@@ -263,6 +266,10 @@ impl Reader {
             .on_lapped(match settings.on_lapped {
                 OnLapped::Newest => RingOnLapped::Newest,
                 OnLapped::Oldest => RingOnLapped::Oldest,
+            })
+            .delivery(match settings.delivery {
+                Delivery::All => RingDelivery::All,
+                Delivery::Latest => RingDelivery::Latest,
             })
             .read_only(settings.read_only)
             .allow_foreign_owner(settings.allow_foreign_owner)

@@ -8,7 +8,7 @@ use gstreamer::glib;
 use gst::prelude::*;
 
 use crate::common::content::Content;
-use crate::common::enums::{OnDisconnect, OnLapped};
+use crate::common::enums::{Delivery, OnDisconnect, OnLapped};
 use crate::common::settings::settings_by_name;
 use crate::common::validate;
 
@@ -22,6 +22,7 @@ pub(super) struct Settings {
     /// Milliseconds; 0 is for ever.
     pub(super) connection_timeout: u32,
     pub(super) on_lapped: OnLapped,
+    pub(super) delivery: Delivery,
     /// 0 is half the ring's depth.
     pub(super) max_leases: u32,
     pub(super) ignore_eos: bool,
@@ -39,6 +40,7 @@ impl Default for Settings {
             on_disconnect: OnDisconnect::default(),
             connection_timeout: 0,
             on_lapped: OnLapped::default(),
+            delivery: Delivery::default(),
             max_leases: 0,
             ignore_eos: false,
             read_only: false,
@@ -55,6 +57,7 @@ settings_by_name!(Settings {
     "on-disconnect" => on_disconnect,
     "connection-timeout" => connection_timeout,
     "on-lapped" => on_lapped,
+    "delivery" => delivery,
     "max-leases" => max_leases,
     "ignore-eos" => ignore_eos,
     "read-only" => read_only,
@@ -122,6 +125,11 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecEnum::builder_with_default("on-lapped", default.on_lapped)
                 .nick("On lapped")
                 .blurb("Where to continue after this pipeline was too slow and frames were overwritten")
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("delivery", default.delivery)
+                .nick("Delivery")
+                .blurb("Whether sinks with leaky-type=none wait for this source")
                 .mutable_ready()
                 .build(),
             glib::ParamSpecUInt::builder("max-leases")

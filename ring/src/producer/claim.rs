@@ -18,8 +18,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(inner: &Arc<Inner>, len: usize) -> Result<Self> {
-        Ok(Self { slot: OwnSlot::claim(inner, len as u64)?, len })
+    pub(super) fn new(inner: &Arc<Inner>, len: usize, may_wait: bool) -> Result<Self> {
+        Ok(Self { slot: OwnSlot::claim(inner, len as u64, may_wait)?, len })
     }
 
     /// Bytes that the slot can hold; `len()` of the slice is what was asked for.

@@ -184,10 +184,11 @@ impl Inner {
         }
     }
 
-    /// Takes a slot for `len` bytes.
-    pub(super) fn take(&self, len: u64) -> Result<(Arc<Epoch>, u16)> {
+    /// Takes a slot for `len` bytes; a lossless producer waits for it if it may.
+    pub(super) fn take(&self, len: u64, may_wait: bool) -> Result<(Arc<Epoch>, u16)> {
         self.member.check_fork()?;
-        let result = self.with_room(|current| self.take_slot(current, len));
+        let attempt = |current: &mut Current| self.take_slot(current, len);
+        let result = if may_wait { self.with_room(attempt) } else { self.try_now(attempt) };
         if result.is_err()
             && let Some(entry) = self.member.entry()
         {

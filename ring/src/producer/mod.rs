@@ -107,7 +107,16 @@ impl Producer {
     /// [`Error::NoSlot`] if none came free although no consumer is owed anything. [`Error::NoSpace`] if the topic would have to grow and cannot, [`Error::Removed`] if
     /// the topic was removed: open it again.
     pub fn claim(&self, len: usize) -> Result<Claim> {
-        Claim::new(&self.inner, len)
+        Claim::new(&self.inner, len, true)
+    }
+
+    /// As [`claim`](Self::claim), for threads that must not wait: where a [lossless](OverflowPolicy::Lossless) producer would,
+    /// this gives [`Error::Full`] or [`Error::NoSlot`].
+    ///
+    /// # Errors
+    /// As said, and as [`claim`](Self::claim).
+    pub fn try_claim(&self, len: usize) -> Result<Claim> {
+        Claim::new(&self.inner, len, false)
     }
 
     /// Publishes a copy of `bytes`; the frame's sequence number.

@@ -34,8 +34,8 @@ unsafe impl Send for OwnSlot {}
 unsafe impl Sync for OwnSlot {}
 
 impl OwnSlot {
-    pub(super) fn claim(inner: &Arc<Inner>, len: u64) -> Result<Self> {
-        let (epoch, slot) = inner.take(len)?;
+    pub(super) fn claim(inner: &Arc<Inner>, len: u64, may_wait: bool) -> Result<Self> {
+        let (epoch, slot) = inner.take(len, may_wait)?;
         let Some(payload) = epoch.payload(slot, len) else {
             claim::abandon(&*epoch, inner.id, slot);
             return Err(Error::TooLarge {
@@ -186,7 +186,7 @@ impl OwnSlot {
         const EPOCHS: usize = 8;
         self.inner.after(&self.epoch)?;
         for _ in 0..EPOCHS {
-            let new = Self::claim(&self.inner, len)?;
+            let new = Self::claim(&self.inner, len, true)?;
             let size = usize::try_from(len).unwrap_or(usize::MAX);
             let mut block = vec![0; usize::try_from(self.meta_len.load(Relaxed)).unwrap_or(0)];
             // SAFETY: both slots are ours and hold `len` bytes, this one is no longer written to, and nobody else has

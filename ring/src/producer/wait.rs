@@ -102,10 +102,7 @@ impl Inner {
 
     /// Does something that needs room. A lossless producer for which there is none waits for it.
     pub(super) fn with_room<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
-        let attempt = || {
-            let _events = trace::hold();
-            attempt(&mut self.current())
-        };
+        let attempt = || self.try_now(&attempt);
         match attempt() {
             Err(Error::Full { .. } | Error::NoSlot { .. }) if self.is_lossless() => {}
             done => return done,
@@ -122,6 +119,12 @@ impl Inner {
         let full = || Error::Full { topic: self.member.topic_shared() };
         let sleep = |value| waiter.sleep(value, refused.take().unwrap_or_else(full)).map(Err);
         backlog::wait(&self.member.peers, look, sleep)
+    }
+
+    /// Does something that may need room, and does not wait for it.
+    pub(super) fn try_now<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
+        let _events = trace::hold();
+        attempt(&mut self.current())
     }
 
     /// Whether a growth of `current`, the newest epoch, would drop the name of an epoch of which a consumer is owed frames.

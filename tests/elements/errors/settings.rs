@@ -30,7 +30,6 @@ fn wrong_settings_are_told_before_anything_starts_with_what_to_type_instead() {
         ("shmflowsink", "topic=v max-buffers=1000000", &["max-buffers", "4096"]),
         ("shmflowsink", "topic=v max-buffers=8 history=9", &["history=9"]),
         ("shmflowsink", "topic=v max-buffers=8 spare-slots=8", &["spare-slots=8"]),
-        ("shmflowsink", "topic=v leaky-type=none", &["leaky-type=none", "downstream", "not available yet"]),
         ("shmflowsrc", "topic=v caps=audio/x-raw,format=S16LE", &["caps", "audio"]),
         ("shmflowsrc", "topic=v caps=video/x-raw(memory:GLMemory)", &["caps", "system memory"]),
         ("shmflowsrc", "topic=v caps=video/x-raw,format=BGR", &["caps"]),

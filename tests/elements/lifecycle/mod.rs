@@ -1,6 +1,7 @@
 //! Either side is started, stopped and started again, in any order, and the other goes on.
 
 mod ends;
+mod lossless;
 mod states;
 mod waits;
 
