@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use shmflow::meta::{Crop, MetaError, VideoLayout};
 
 use crate::arrays;
+use crate::attached::{self, Failure};
 use crate::buffer;
 use crate::caps::Caps;
 use crate::described::{Decoded, Known};
@@ -144,6 +145,14 @@ impl Frame {
         }
     }
 
+    /// Why what is attached cannot be read.
+    fn not_attached(&self, py: Python<'_>, failure: Failure) -> PyErr {
+        match failure {
+            Failure::Meta(error) => raise(py, "MetadataError", error.to_string()),
+            Failure::Python(error) => error,
+        }
+    }
+
     fn refuse(&self, py: Python<'_>, why: &str) -> PyErr {
         raise(py, "FormatError", format!("frame {} of topic `{}`: {why}", self.seq, self.topic))
     }
@@ -271,6 +280,37 @@ impl Frame {
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let decoded = self.decoded(py)?;
         decoded.present.then(|| metadata::to_dict(py, decoded)).transpose()
+    }
+
+    /// Regions of interest, each a dictionary of kind, x, y, width, height, id, parent_id and params (texts of structures).
+    #[getter]
+    fn regions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let found = attached::regions(py, &self.decoded(py)?.described.extensions);
+        found.map_err(|failure| self.not_attached(py, failure))
+    }
+
+    /// What detectors found, each a dictionary: an object has label, score, x, y, width, height and rotation; a
+    /// classification has classes, pairs of label and score; a track has track_id, first_seen, last_seen and lost.
+    #[getter]
+    fn detections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let found = attached::detections(py, &self.decoded(py)?.described.extensions);
+        found.map(|(findings, _)| findings).map_err(|failure| self.not_attached(py, failure))
+    }
+
+    /// How detections are related: index of the one, index of the other, and "is-part-of", "contains" or "relates-to".
+    /// There may be circles.
+    #[getter]
+    fn relations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let found = attached::detections(py, &self.decoded(py)?.described.extensions);
+        found.map(|(_, relations)| relations).map_err(|failure| self.not_attached(py, failure))
+    }
+
+    /// Everything that is attached to the frame, as a dictionary of lists, which `metadata` of a producer takes: regions,
+    /// detections, relations, time_codes, captions, reference_timestamps, active_formats, audio_levels, custom_metas, tags.
+    #[getter]
+    fn attached<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let found = attached::to_dict(py, &self.decoded(py)?.described.extensions);
+        found.map_err(|failure| self.not_attached(py, failure))
     }
 
     /// The metadata block as it was written.

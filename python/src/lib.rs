@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod arrays;
+mod attached;
 mod buffer;
 mod caps;
 mod consumer;

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use shmflow::meta::{AudioLayout, Clock, Crop, Extension, Flags, Kind, Meta, Plane, VideoLayout};
 
+use crate::attached;
 use crate::described::Decoded;
 
 pub(crate) fn clock_name(clock: Clock) -> &'static str {
@@ -105,13 +106,14 @@ pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> P
     };
     for (key, value) in dict.iter() {
         let key: String = key.extract()?;
-        if key == "crop" && foreign {
+        if attached::is_key(&key) || key == "crop" && foreign {
             continue;
         }
         set(meta, &key, &value, typed)
             .map_err(|error| PyTypeError::new_err(format!("metadata[\"{key}\"]: {error}")))?;
     }
-    Ok(())
+    // After the extensions, of which they take the place.
+    attached::apply(meta, dict)
 }
 
 fn set(meta: &mut Meta, key: &str, value: &Bound<'_, PyAny>, typed: bool) -> PyResult<()> {

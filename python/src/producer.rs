@@ -127,6 +127,14 @@ impl Producer {
     }
 }
 
+/// Has the slots keep as much metadata as a frame brings.
+fn make_room(py: Python<'_>, producer: &shmflow::Producer, len: usize) -> PyResult<()> {
+    if len <= producer.geometry().meta_capacity {
+        return Ok(());
+    }
+    py.detach(|| producer.grow_meta(len)).or_raise(py)
+}
+
 #[pymethods]
 impl Producer {
     #[new]
@@ -246,11 +254,15 @@ impl Producer {
     ) -> PyResult<u64> {
         let producer = self.shared.open(py)?;
         if let Some(block) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
+            make_room(py, &producer, block.as_bytes().len())?;
             let mut claim = self.fill(py, &producer, data)?;
             claim.set_meta_bytes(block.as_bytes()).or_raise(py)?;
             return Ok(self.shared.waiting(py, || claim.publish())?.seq());
         }
         let meta = self.meta(pts, duration, capture_time, metadata)?;
+        if let Some(meta) = &meta {
+            make_room(py, &producer, meta.encoded_len().map_err(shmflow::Error::from).or_raise(py)?)?;
+        }
         let mut claim = self.fill(py, &producer, data)?;
         if let Some(meta) = &meta {
             claim.set_meta(meta).or_raise(py)?;
@@ -289,6 +301,10 @@ impl Producer {
             },
         };
         let meta = self.meta(pts, duration, capture_time, metadata)?;
+        if let Some(meta) = &meta {
+            let producer = self.shared.open(py)?;
+            make_room(py, &producer, meta.encoded_len().map_err(shmflow::Error::from).or_raise(py)?)?;
+        }
         Ok(FrameWriter::new(Arc::clone(&self.shared), meta, views, single, len))
     }
 

@@ -234,6 +234,20 @@ pub enum ActiveFormat {
     },
 }
 
+impl ActiveFormat {
+    /// An active format description.
+    #[must_use]
+    pub fn afd(field: u32, spec: u32, code: u32) -> Self {
+        Self::Afd { field, spec, code }
+    }
+
+    /// Bars around the picture.
+    #[must_use]
+    pub fn bars(field: u32, is_letterbox: bool, first: u32, second: u32) -> Self {
+        Self::Bars { field, is_letterbox, first, second }
+    }
+}
+
 impl MetaEntry for ActiveFormat {
     const TYPE: u16 = 9;
 
