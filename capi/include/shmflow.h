@@ -92,6 +92,11 @@
 #define SHMFLOW_MAX_PLANES 4
 
 /**
+ * A detection belongs to no track.
+ */
+#define SHMFLOW_NO_TRACK 18446744073709551615ull
+
+/**
  * The frames of all producers are published: they interleave in one sequence.
  */
 #define SHMFLOW_MODE_SHARED 0
@@ -291,6 +296,86 @@ typedef struct {
      */
     uint32_t reserved;
 } shmflow_metadata;
+
+/**
+ * A region of interest: a rectangle of a video frame. Call shmflow_region_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_region_init.
+     */
+    size_t size;
+    /**
+     * What is there, for example "face". Not NULL.
+     */
+    const char *kind;
+    /**
+     * Pixels left of the region.
+     */
+    uint32_t x;
+    /**
+     * Pixels above the region.
+     */
+    uint32_t y;
+    /**
+     * Width in pixels.
+     */
+    uint32_t width;
+    /**
+     * Height in pixels.
+     */
+    uint32_t height;
+    /**
+     * Its number among the regions of the frame. Default 0.
+     */
+    int32_t id;
+    /**
+     * id of the region that it is a part of. Default 0.
+     */
+    int32_t parent_id;
+} shmflow_region;
+
+/**
+ * What a detector found: a box with something in it. Call shmflow_detection_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_detection_init.
+     */
+    size_t size;
+    /**
+     * What it is. Not NULL.
+     */
+    const char *label;
+    /**
+     * Number of the track that it belongs to, or SHMFLOW_NO_TRACK (default).
+     */
+    uint64_t track_id;
+    /**
+     * How sure that is, 0 to 1. Default 1.
+     */
+    float score;
+    /**
+     * By how much the box is turned around its middle, in radians, clockwise. Default 0.
+     */
+    float rotation;
+    /**
+     * Pixels left of the box.
+     */
+    int32_t x;
+    /**
+     * Pixels above the box.
+     */
+    int32_t y;
+    /**
+     * Width in pixels.
+     */
+    int32_t width;
+    /**
+     * Height in pixels.
+     */
+    int32_t height;
+} shmflow_detection;
 
 /**
  * Producer options. Call shmflow_producer_options_init, then override fields. The producer that creates the topic sets
@@ -782,6 +867,72 @@ shmflow_status shmflow_video_size(const char *format, uint32_t width, uint32_t h
 shmflow_status shmflow_metadata_init(shmflow_metadata *metadata, size_t size);
 
 /**
+ * Sets every field to its default. Call it as shmflow_region_init(&region, sizeof region).
+ *
+ * Safety: region points to size bytes.
+ */
+shmflow_status shmflow_region_init(shmflow_region *region, size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_detection_init(&detection, sizeof detection).
+ *
+ * Safety: detection points to size bytes.
+ */
+shmflow_status shmflow_detection_init(shmflow_detection *detection, size_t size);
+
+/**
+ * Adds a region of interest to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; region is initialised, and its texts are texts.
+ */
+shmflow_status shmflow_claim_add_region(shmflow_claim *claim, const shmflow_region *region);
+
+/**
+ * Adds what a detector found to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; detection is initialised, and its texts are texts.
+ */
+shmflow_status shmflow_claim_add_detection(shmflow_claim *claim, const shmflow_detection *detection);
+
+/**
+ * How many regions of interest the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_region_count(const shmflow_frame *frame);
+
+/**
+ * A region of interest of the frame. Call it as shmflow_frame_region(frame, index, &region, sizeof region). Its text is valid
+ * as long as the frame.
+ *
+ * Safety: frame is a frame; region points to size bytes.
+ */
+shmflow_status shmflow_frame_region(const shmflow_frame *frame,
+                                    size_t index,
+                                    shmflow_region *region,
+                                    size_t size);
+
+/**
+ * How many objects detectors found in the frame. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_detection_count(const shmflow_frame *frame);
+
+/**
+ * What a detector found in the frame. Call it as shmflow_frame_detection(frame, index, &detection, sizeof detection). Its
+ * text is valid as long as the frame. Classifications and relations are in the metadata block: docs/metadata.md.
+ *
+ * Safety: frame is a frame; detection points to size bytes.
+ */
+shmflow_status shmflow_frame_detection(const shmflow_frame *frame,
+                                       size_t index,
+                                       shmflow_detection *detection,
+                                       size_t size);
+
+/**
  * Sets every option to its default. Call it as shmflow_producer_options_init(&options, sizeof options).
  *
  * Safety: options points to size bytes.
@@ -848,6 +999,14 @@ shmflow_status shmflow_producer_claim(const shmflow_producer *producer, size_t l
  * Safety: producer is open.
  */
 shmflow_status shmflow_producer_grow(const shmflow_producer *producer, size_t capacity, uint32_t depth);
+
+/**
+ * Grows the room for metadata in advance, to capacity bytes a frame (at most 16 MiB). Does nothing if there is as much.
+ * Frames that are claimed afterwards have it.
+ *
+ * Safety: producer is open.
+ */
+shmflow_status shmflow_producer_grow_metadata(const shmflow_producer *producer, size_t capacity);
 
 /**
  * Ends the stream after the newest frame. Consumers get SHMFLOW_ENDED when they have read every frame and every producer

@@ -16,11 +16,24 @@ pub struct Claim {
     ring: ring::Claim,
     /// The layout of the bytes, from the metadata.
     video: Option<VideoLayout>,
+    /// The metadata that were set last.
+    meta: Meta,
 }
 
 impl Claim {
     pub(crate) fn new(ring: ring::Claim) -> Self {
-        Self { ring, video: None }
+        Self { ring, video: None, meta: Meta::default() }
+    }
+
+    /// Adds something to the metadata.
+    pub(crate) fn add(
+        &mut self,
+        add: impl FnOnce(Meta) -> Result<Meta, ring::meta::MetaError>,
+    ) -> Result<(), Failure> {
+        let meta = add(self.meta.clone())?;
+        self.ring.set_meta(&meta)?;
+        self.meta = meta;
+        Ok(())
     }
 }
 
@@ -84,7 +97,8 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata(claim: *mut Claim, metadata:
         let meta = meta.ok_or_else(|| Failure::argument("metadata is NULL"))?;
         metadata::check_fit(meta.video.as_ref(), claim.ring.len())?;
         claim.ring.set_meta(&meta)?;
-        claim.video = meta.video;
+        claim.video.clone_from(&meta.video);
+        claim.meta = meta;
         Ok(())
     })
 }
@@ -109,7 +123,8 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata_block(
             ring::Error::InvalidArgument { what } => Failure::Said(SHMFLOW_INVALID_METADATA, what),
             other => other.into(),
         })?;
-        claim.video = meta.video;
+        claim.video.clone_from(&meta.video);
+        claim.meta = meta;
         Ok(())
     })
 }

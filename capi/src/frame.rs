@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use ring::meta::{Meta, MetaError};
 
 use crate::args;
+use crate::attached::Attached;
 use crate::fail::{Failure, Result, guard, guard_or};
 use crate::metadata::SHMFLOW_NO_TIME;
 use crate::status::{SHMFLOW_NO_METADATA, Status};
@@ -18,6 +19,7 @@ pub struct Frame {
     pub(crate) ring: ring::Frame,
     /// Decoded at the first request.
     said: OnceLock<Said>,
+    attached: OnceLock<Attached>,
 }
 
 /// The decoded metadata block of the frame.
@@ -33,7 +35,7 @@ pub(crate) struct Said {
 impl Frame {
     /// Passes it to C, which then has one reference.
     pub(crate) fn give(ring: ring::Frame) -> *mut Self {
-        Arc::into_raw(Arc::new(Self { ring, said: OnceLock::new() })).cast_mut()
+        Arc::into_raw(Arc::new(Self { ring, said: OnceLock::new(), attached: OnceLock::new() })).cast_mut()
     }
 
     fn said(&self) -> &Said {
@@ -47,6 +49,15 @@ impl Frame {
             let format = known.and_then(|meta| text(&meta.video.as_ref()?.format));
             Said { block, meta, caps, format }
         })
+    }
+
+    /// What hangs on it; `None` on bare bytes.
+    pub(crate) fn attached(&self) -> Result<Option<&Attached>> {
+        match &self.said().meta {
+            Ok(Some(meta)) => Ok(Some(self.attached.get_or_init(|| Attached::of(meta)))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error.clone().into()),
+        }
     }
 
     /// The metadata, or why there are none.

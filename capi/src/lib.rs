@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+pub mod attached;
 pub mod claim;
 pub mod consumer;
 pub mod fail;

@@ -192,6 +192,22 @@ pub unsafe extern "C" fn shmflow_producer_grow(
     })
 }
 
+/// Grows the room for metadata in advance, to capacity bytes a frame (at most 16 MiB). Does nothing if there is as much.
+/// Frames that are claimed afterwards have it.
+///
+/// # Safety
+/// producer is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_producer_grow_metadata(
+    producer: *const Producer,
+    capacity: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        Ok(unsafe { args::object(producer, "producer") }?.ring.grow_meta(capacity)?)
+    })
+}
+
 /// Ends the stream after the newest frame. Consumers get SHMFLOW_ENDED when they have read every frame and every producer
 /// has ended the stream or left. Publishing again revokes it.
 ///

@@ -38,6 +38,7 @@ fn the_accessors_say_what_the_golden_files_say() {
         .dir(place.topics())
         .depth(golden.len() as u32)
         .slot_capacity(payload.len())
+        .meta_capacity(1 << 16)
         .prefault(false)
         .open()
         .unwrap();

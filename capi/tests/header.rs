@@ -10,8 +10,10 @@ use std::path::Path;
 use support::Place;
 
 /// The files of the interface, in the order in which one reads it.
-const FILES: [&str; 10] =
-    ["status", "fail", "version", "metadata", "options", "producer", "claim", "consumer", "frame", "planes"];
+const FILES: [&str; 11] = [
+    "status", "fail", "version", "metadata", "attached", "options", "producer", "claim", "consumer", "frame",
+    "planes",
+];
 
 fn made() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -300,6 +300,67 @@ static void lossless(void) {
     shmflow_producer_close(producer);
 }
 
+/* What a program attaches, another reads. */
+static void attached(shmflow_producer *producer, shmflow_consumer *consumer) {
+    shmflow_claim *claim;
+    OK(shmflow_producer_claim(producer, BYTES, &claim));
+    shmflow_metadata said = metadata("BGR");
+    OK(shmflow_claim_set_metadata(claim, &said));
+    shmflow_region region;
+    OK(shmflow_region_init(&region, sizeof region));
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_claim_add_region(claim, &region));
+    region.kind = "face";
+    region.x = 1, region.y = 2, region.width = 3, region.height = 4, region.id = 5;
+    OK(shmflow_claim_add_region(claim, &region));
+    shmflow_detection detection;
+    OK(shmflow_detection_init(&detection, sizeof detection));
+    CHECK(detection.track_id == SHMFLOW_NO_TRACK && detection.score == 1);
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_claim_add_detection(claim, &detection));
+    detection.label = "person";
+    detection.x = -1, detection.width = 20, detection.height = 30;
+    OK(shmflow_claim_add_detection(claim, &detection));
+    detection.label = "dog";
+    detection.score = 0.5f, detection.track_id = 7;
+    OK(shmflow_claim_add_detection(claim, &detection));
+    OK(shmflow_claim_publish(claim, NULL));
+
+    shmflow_frame *frame;
+    OK(shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    CHECK(strcmp(shmflow_frame_format(frame), "BGR") == 0);
+    CHECK(shmflow_frame_region_count(frame) == 1 && shmflow_frame_detection_count(frame) == 2);
+    memset(&region, 0, sizeof region);
+    OK(shmflow_frame_region(frame, 0, &region, sizeof region));
+    CHECK(strcmp(region.kind, "face") == 0 && region.x == 1 && region.height == 4 && region.id == 5);
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_frame_region(frame, 1, &region, sizeof region));
+    OK(shmflow_frame_detection(frame, 0, &detection, sizeof detection));
+    CHECK(strcmp(detection.label, "person") == 0 && detection.x == -1 && detection.score == 1);
+    CHECK(detection.track_id == SHMFLOW_NO_TRACK);
+    OK(shmflow_frame_detection(frame, 1, &detection, sizeof detection));
+    CHECK(strcmp(detection.label, "dog") == 0 && detection.score == 0.5f && detection.track_id == 7);
+    GIVES(SHMFLOW_INVALID_ARGUMENT, shmflow_frame_detection(frame, 2, &detection, sizeof detection));
+    shmflow_frame_release(frame);
+    CHECK(shmflow_frame_region_count(NULL) == 0 && shmflow_frame_detection_count(NULL) == 0);
+
+    /* More than there is room for, until room is made. */
+    char *kind = (char *)malloc(100000);
+    CHECK(kind != NULL);
+    memset(kind, 'x', 99999);
+    kind[99999] = 0;
+    region.kind = kind;
+    OK(shmflow_producer_claim(producer, 1, &claim));
+    GIVES(SHMFLOW_INVALID_METADATA, shmflow_claim_add_region(claim, &region));
+    shmflow_claim_abandon(claim);
+    OK(shmflow_producer_grow_metadata(producer, 200000));
+    OK(shmflow_producer_claim(producer, 1, &claim));
+    OK(shmflow_claim_add_region(claim, &region));
+    OK(shmflow_claim_publish(claim, NULL));
+    OK(shmflow_consumer_receive(consumer, SHMFLOW_FOREVER, &frame));
+    OK(shmflow_frame_region(frame, 0, &region, sizeof region));
+    CHECK(strcmp(region.kind, kind) == 0);
+    shmflow_frame_release(frame);
+    free(kind);
+}
+
 int main(void) {
     CHECK(strcmp(shmflow_version(), "0.1.0") == 0);
     CHECK(strcmp(shmflow_status_name(SHMFLOW_NO_SPACE), "SHMFLOW_NO_SPACE") == 0);
@@ -329,6 +390,7 @@ int main(void) {
 
     bytes(producer, consumer);
     video(producer, consumer);
+    attached(producer, consumer);
     waiting(producer, consumer);
     lossless();
 
@@ -353,7 +415,7 @@ int main(void) {
     shmflow_producer_stats stats;
     OK(shmflow_producer_get_stats(producer, &stats, sizeof stats));
     CHECK(stats.published >= 20 && stats.depth == 5 && stats.slots >= 5 && stats.consumers == 1 && stats.is_primary == 1);
-    CHECK(stats.slot_capacity >= BYTES && stats.epoch == 2 && stats.reserved_bytes > stats.slot_capacity);
+    CHECK(stats.slot_capacity >= BYTES && stats.epoch == 3 && stats.reserved_bytes > stats.slot_capacity);
 
     OK(shmflow_consumer_receive(consumer, 10000, &frame));
     OK(shmflow_producer_end(producer));
