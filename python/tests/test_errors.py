@@ -108,8 +108,8 @@ def test_bad_arguments(directory):
         ({"pts": -1}, TypeError),
         ({"video": {"format": "BGR"}}, TypeError),
         ([], TypeError),
-        (b"x" * 5000, shmflow.InvalidArgument),
-        ({"caps": "x" * 5000}, shmflow.MetadataError),
+        (b"x" * (17 << 20), shmflow.InvalidArgument),
+        ({"caps": "x" * (17 << 20)}, shmflow.MetadataError),
         ({"video": {"format": "", "width": 1, "height": 1, "fps": [0, 1], "planes": []}}, shmflow.MetadataError),
     ):
         with pytest.raises(error):

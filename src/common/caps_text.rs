@@ -2,6 +2,8 @@
 
 use gstreamer as gst;
 
+use super::metas::structure::is_name;
+
 /// Brackets never nest deeper in caps.
 const MAX_DEPTH: u32 = 16;
 
@@ -59,7 +61,13 @@ fn outline(text: &str, longest: usize) -> Option<String> {
             }
         }
     }
-    (!quoted).then_some(outline)
+    (!quoted && names_are_valid(&outline)).then_some(outline)
+}
+
+/// Whether each structure has a name. GStreamer's parser asserts that, too.
+fn names_are_valid(outline: &str) -> bool {
+    let name = |one: &str| one.split([',', '(']).next().unwrap_or_default().trim().to_owned();
+    outline.split(';').map(name).all(|name| name.is_empty() || is_name(&name))
 }
 
 /// Whether each range goes upwards, in whole steps. GStreamer's parser takes that for granted, and asserts it.
@@ -116,6 +124,9 @@ mod tests {
             "video/x-raw(\"), width=[ 10, 1 ]",
             "video/x-raw, a=b\", width=[ 10, 1 ]",
             "video/x-raw, a=\\",
+            "-5",
+            "7up, a=1",
+            "video/x-raw-yuv, width=1",
         ] {
             assert!(parse_accepted(text).is_none() && parse_fixed(text).is_none(), "{text}");
         }

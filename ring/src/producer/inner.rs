@@ -197,6 +197,7 @@ impl Inner {
         result
     }
 
+    #[inline]
     fn take_slot(&self, current: &mut Current, len: u64) -> Result<(Arc<Epoch>, u16)> {
         // Both on one line that hardly ever changes.
         let header = self.member.peers.header();
@@ -286,6 +287,7 @@ impl Inner {
 
     /// Which frames a claim may take. A producer that overwrites owes nothing to anybody, and spares unread frames within the
     /// depth as long as there is something else.
+    #[inline]
     fn limits(&self, epoch: &Epoch) -> Limits {
         let peers = &self.member.peers;
         if self.overflow_policy != OverflowPolicy::OverwriteOldest {

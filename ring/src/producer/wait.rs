@@ -101,12 +101,18 @@ impl Inner {
     }
 
     /// Does something that needs room. A lossless producer for which there is none waits for it.
+    #[inline]
     pub(super) fn with_room<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
-        let attempt = || self.try_now(&attempt);
-        match attempt() {
-            Err(Error::Full { .. } | Error::NoSlot { .. }) if self.is_lossless() => {}
-            done => return done,
+        match self.try_now(&attempt) {
+            Err(Error::Full { .. } | Error::NoSlot { .. }) if self.is_lossless() => self.wait_for_room(attempt),
+            done => done,
         }
+    }
+
+    /// The same after there was none.
+    #[cold]
+    fn wait_for_room<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
+        let attempt = || self.try_now(&attempt);
         let mut waiter = Waiter::new(self);
         let refused = std::cell::Cell::new(None);
         let look = || match attempt() {
@@ -122,6 +128,7 @@ impl Inner {
     }
 
     /// Does something that may need room, and does not wait for it.
+    #[inline]
     pub(super) fn try_now<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
         let _events = trace::hold();
         attempt(&mut self.current())

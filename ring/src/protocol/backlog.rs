@@ -43,6 +43,7 @@ pub(crate) struct Limits {
 ///
 /// A consumer that joins after our look is not in it. What it is owed was published after it was registered, and so is not
 /// below a head that was loaded before: a producer that stops here for an hour takes a frame that was there an hour ago.
+#[inline]
 pub(crate) fn limits<M: Memory, B: Backlog>(m: &M, b: &B, passed_over: u64) -> Limits {
     let early = (!b.mutant(Mutant::HeadAfterConsumers)).then(|| m.head().load(Acquire));
     let (consumers, latest) = registered(b);
@@ -104,6 +105,7 @@ pub(crate) fn join<B: Backlog>(b: &B, id: u8, latest: bool, cursor: u64) {
 ///
 /// Dead in between, the producers' tick shows what was freed. It also shows what is freed by who has not yet seen the first
 /// lossless producer of the topic: that one set its flag when it opened, long before it waits.
+#[inline]
 pub(crate) fn free<B: Backlog>(b: &B, free: impl FnOnce()) {
     if b.mutant(Mutant::LooksBeforeFreeing) {
         let waiters = b.waiters().load(Acquire);
@@ -119,6 +121,7 @@ pub(crate) fn free<B: Backlog>(b: &B, free: impl FnOnce()) {
     wake(b, b.waiters().load(Relaxed));
 }
 
+#[inline]
 fn wake<B: Backlog>(b: &B, waiters: u64) {
     if waiters != 0 {
         // Changed in any case, so that a producer between its look and its sleep does not sleep.

@@ -61,7 +61,8 @@ fn is_bare(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '+' | '/' | ':' | '.' | '%' | '~')
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether GStreamer takes this for the name of a structure.
+pub(crate) fn is_name(name: &str) -> bool {
     let rest = |char: char| char.is_ascii_alphanumeric() || matches!(char, '/' | '-' | '_' | '.' | ':' | '+');
     // GStreamer warns of these, which only version 0.10 had.
     let old = ["video/x-raw-", "audio/x-raw-"].iter().any(|start| name.starts_with(start));
