@@ -104,7 +104,9 @@ impl Inner {
     #[inline]
     pub(super) fn with_room<T>(&self, attempt: impl Fn(&mut Current) -> Result<T>) -> Result<T> {
         match self.try_now(&attempt) {
-            Err(Error::Full { .. } | Error::NoSlot { .. }) if self.is_lossless() => self.wait_for_room(attempt),
+            Err(Error::Full { .. } | Error::NoSlot { .. }) if self.is_lossless() => {
+                self.wait_for_room(attempt)
+            }
             done => done,
         }
     }
