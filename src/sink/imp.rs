@@ -14,26 +14,25 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use crate::common::clock::{ClockBridge, monotonic_ns};
+use crate::common::clock::monotonic_ns;
 use crate::common::content::Content;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, lock, messages};
+use crate::common::{lock, messages};
 
-use shmflow::{CancelToken, Error};
+use shmflow::CancelToken;
 
 use super::clients;
-use super::connection::{Connection, CurrentConnection, Outcome};
-use super::consumer_wait::{self, ConsumerWait, Passage};
+use super::connection::{CurrentConnection, Outcome};
+use super::consumer_wait::{self, ConsumerWait};
 use super::encode::{Encoder, Moment};
-use super::key_frames::{self, KeyFrames};
+use super::key_frames::KeyFrames;
 use super::mapping;
-use super::metas::LeftOut;
 use super::negotiation::Negotiator;
 use super::pool::RingPool;
+use super::publish::Stream;
 use super::settings::{self, Settings};
 use super::stats::Stats;
-use super::tags::StreamTags;
-use super::watcher::{Next, Watcher};
+use super::watcher::Watcher;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsink", gst::DebugColorFlags::empty(), Some("Shared-memory sink"))
@@ -42,40 +41,21 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// State of a `shmflowsink`.
 #[derive(Debug, Default)]
 pub struct ShmflowSink {
-    settings: Mutex<Chosen<Settings>>,
+    pub(super) settings: Mutex<Chosen<Settings>>,
     /// From NULL→READY to READY→NULL.
-    connection: Arc<CurrentConnection>,
-    watcher: Mutex<Option<Watcher>>,
+    pub(super) connection: Arc<CurrentConnection>,
+    pub(super) watcher: Mutex<Option<Watcher>>,
     negotiator: Mutex<Negotiator>,
     /// Where the streaming thread waits for a consumer.
-    consumer_wait: ConsumerWait,
+    pub(super) consumer_wait: ConsumerWait,
     /// What only the streaming thread uses.
-    stream: Mutex<Stream>,
+    pub(super) stream: Mutex<Stream>,
     /// How much later than upstream says the stream is, in nanoseconds of running time, because it was held.
-    held_ns: AtomicI64,
-    stats: Arc<Stats>,
+    pub(super) held_ns: AtomicI64,
+    pub(super) stats: Arc<Stats>,
     key_frames: Mutex<KeyFrames>,
     /// Ends the waits of a lossless sink.
-    cancel_token: CancelToken,
-}
-
-/// What the streaming thread remembers from frame to frame.
-#[derive(Debug, Default)]
-struct Stream {
-    encoder: Option<Encoder>,
-    clock: ClockBridge,
-    /// Frames of a live stream whose time was before this moment of `CLOCK_MONOTONIC` became late while it was held.
-    skip_before: Option<u64>,
-    /// Another producer's frames count.
-    standing_by: bool,
-    losses: messages::Limiter,
-    /// Why the last of them was.
-    lost_because: &'static str,
-    left_out: LeftOut,
-    tags: StreamTags,
-    /// It was told that tags do not travel.
-    told_of_tags: bool,
-    stalled: clients::Stalled,
+    pub(super) cancel_token: CancelToken,
 }
 
 impl ShmflowSink {
@@ -112,104 +92,9 @@ impl ShmflowSink {
         structure
     }
 
-    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+    pub(super) fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
         self.post_error_message(message);
         gst::FlowError::Error
-    }
-
-    /// Checks the settings, opens the topic with them, sees who is there, and starts watching who comes and goes.
-    fn open(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = Settings::clone(&lock(&self.settings));
-        settings.check().map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
-        self.stats.clear();
-        let connection = self.attach(&settings)?;
-        drop(self.connection.replace(Some(Arc::clone(&connection))));
-        clients::refresh(self, &connection);
-        self.watch(&connection)
-    }
-
-    /// Opens the topic again if that is due: it was opened in NULL→READY, and the settings may have changed in READY.
-    fn follow_settings(&self) -> Result<(), gst::ErrorMessage> {
-        let is_current = |connection: Arc<Connection>| connection.settings == **lock(&self.settings);
-        if self.connection.get().is_some_and(is_current) {
-            return Ok(());
-        }
-        self.close();
-        self.open()
-    }
-
-    fn attach(&self, settings: &Settings) -> Result<Arc<Connection>, gst::ErrorMessage> {
-        let name = messages::own_name(self.obj().upcast_ref());
-        Connection::open(settings, &name, Arc::clone(&self.stats), &self.cancel_token)
-            .map(Arc::new)
-            .map_err(|error| error::message(&error, "opening the topic for writing"))
-    }
-
-    fn watch(&self, connection: &Arc<Connection>) -> Result<(), gst::ErrorMessage> {
-        let weak = self.obj().downgrade();
-        let watched = Arc::downgrade(connection);
-        let changed = move || {
-            let (Some(sink), Some(connection)) = (weak.upgrade(), watched.upgrade()) else {
-                return Next::Nothing;
-            };
-            clients::refresh(sink.imp(), &connection);
-            Next::Event(key_frames::follow(sink.imp(), &connection))
-        };
-        let weak = self.obj().downgrade();
-        // Not left to the next frame: upstream may be waiting for a consumer, who would look for the topic in vain.
-        let removed = move |connection: &Arc<Connection>| {
-            if let Some(sink) = weak.upgrade()
-                && let Err(message) = sink.imp().recreate(connection)
-                && sink.imp().connection.is(connection)
-            {
-                connection.give_up();
-                sink.imp().post_error_message(message);
-            }
-        };
-        let watcher = Watcher::start(connection, changed, removed);
-        let watcher = watcher.map_err(|error| {
-            gst::error_msg!(gst::ResourceError::Failed, ("No thread could be started: {error}."))
-        })?;
-        // Unless it was closed meanwhile. What is not needed is dropped after the lock: it waits for its thread.
-        let mut current = lock(&self.watcher);
-        let unneeded = if self.connection.is(connection) { current.replace(watcher) } else { Some(watcher) };
-        drop(current);
-        drop(unneeded);
-        Ok(())
-    }
-
-    /// Makes the topic of a connection that was removed again. Called by the watcher's thread alone, and under no lock: to open a
-    /// topic may take seconds, and stopping the element must not wait for it.
-    fn recreate(&self, gone: &Arc<Connection>) -> Result<(), gst::ErrorMessage> {
-        if !self.connection.is(gone) {
-            return Ok(());
-        }
-        gst::warning!(CAT, imp = self, "the topic was removed, and is recreated");
-        let connection = self.attach(&gone.settings)?;
-        // The old connection stays until there is a new one: without any, the streaming thread would take it for the end.
-        if !self.connection.succeed(gone, &connection) {
-            return Ok(());
-        }
-        self.watch(&connection)
-    }
-
-    fn stop_watching(&self) {
-        // Taken out first: stopping waits a moment for the thread, and the thread may want the lock.
-        let watcher = lock(&self.watcher).take();
-        drop(watcher);
-    }
-
-    /// Closes the topic.
-    fn close(&self) {
-        let connection = self.connection.replace(None);
-        self.stop_watching();
-        drop(connection);
-        *self.negotiator() = Negotiator::default();
-        *self.key_frames() = KeyFrames::default();
-        let sink = self.obj();
-        if self.consumer_wait.set_clients(sink.upcast_ref(), 0) {
-            sink.notify("num-clients");
-        }
     }
 
     /// Forgets the stream.
@@ -220,152 +105,7 @@ impl ShmflowSink {
         self.forget_hold();
     }
 
-    /// Waits for a consumer. Being paused and played again does not end the wait. `false` if nobody is waited for any more.
-    fn wait_for_connection(&self, stream: &mut Stream) -> Result<bool, gst::FlowError> {
-        let sink = self.obj();
-        let began = sink.current_running_time();
-        loop {
-            match self.consumer_wait.passage() {
-                Passage::Open => break,
-                Passage::Ending => return Ok(false),
-                Passage::Wait => sink.wait_preroll().map(drop)?,
-            }
-        }
-        if !sink.is_sync() {
-            return Ok(true);
-        }
-        // Nothing that is live can be had later: what became late meanwhile is left out. A film continues where it was.
-        if self.upstream_is_live() {
-            stream.skip_before = Some(monotonic_ns());
-        } else if let Some(held) = sink.current_running_time().and_then(|now| now.checked_sub(began?)) {
-            let held = i64::try_from(held.nseconds()).unwrap_or(i64::MAX);
-            self.held_ns.fetch_add(held, Ordering::Relaxed);
-            sink.set_ts_offset(sink.ts_offset().saturating_add(held));
-            gst::info!(CAT, imp = self, "the stream was held for {} ms", held / 1_000_000);
-        }
-        Ok(true)
-    }
-
-    fn upstream_is_live(&self) -> bool {
-        let mut query = gst::query::Latency::new();
-        self.obj().sink_pad().peer_query(&mut query) && query.result().0
-    }
-
-    /// The running time begins again.
-    fn forget_hold(&self) {
-        let held = self.held_ns.swap(0, Ordering::Relaxed);
-        if held != 0 {
-            let sink = self.obj();
-            sink.set_ts_offset(sink.ts_offset().saturating_sub(held));
-        }
-    }
-
-    /// Whether a frame became late while the stream was held, so that showing it now would be a burst.
-    fn is_stale(&self, stream: &mut Stream, moment: Moment) -> bool {
-        let Some(until) = stream.skip_before else {
-            return false;
-        };
-        let due = moment.capture_ns.saturating_add(moment.latency_ns);
-        let stale = due < until;
-        if !stale {
-            stream.skip_before = None;
-        }
-        stale
-    }
-
-    /// Publishes a frame, unless that is not to be.
-    fn publish(
-        &self,
-        connection: &Connection,
-        stream: &mut Stream,
-        buffer: &gst::BufferRef,
-        moment: Moment,
-    ) -> Result<Outcome, gst::FlowError> {
-        // Buffers may come without caps, as they do from fakesrc and filesrc.
-        let encoder = stream.encoder.get_or_insert_with(|| Encoder::new(None, Content::Bytes));
-        let unlike = |why| self.fail(gst::error_msg!(gst::StreamError::Format, ("{why}")));
-        let part = encoder.part(buffer).map_err(unlike)?;
-        encoder.follow_tags(&stream.tags);
-        connection.expect(encoder.wanted(buffer), buffer.size());
-        let meta = encoder
-            .encode(buffer, part.as_ref().map(|(part, _)| part), moment, &mut stream.left_out)
-            .map_err(unlike)?;
-        loop {
-            let published = connection.publish(buffer, part.as_ref().map(|(part, info)| (part, info)), meta);
-            if connection.is_lossless() {
-                stream.stalled.report(self, connection);
-            }
-            match published {
-                // It was paused while it waited for consumers. Flushed or stopped, this fails.
-                Err(Error::Cancelled { .. }) => self.consumer_wait.until_playing(self.obj().upcast_ref())?,
-                published => {
-                    return published
-                        .map_err(|error| self.fail(error::message(&error, "publishing a frame")));
-                }
-            }
-        }
-    }
-
-    /// Counts the result of a frame, and posts the messages that are due.
-    fn count(&self, connection: &Connection, stream: &mut Stream, outcome: &Outcome) {
-        let stands_by = matches!(outcome, Outcome::Standby);
-        if std::mem::replace(&mut stream.standing_by, stands_by) != stands_by {
-            let topic = connection.settings.topic.as_deref().unwrap_or_default();
-            let what = if stands_by { "shmflow-standby" } else { "shmflow-primary" };
-            self.post(gst::Structure::builder(what).field("topic", topic).build());
-        }
-        match outcome {
-            Outcome::InPlace => self.stats.zero_copy.add(1),
-            Outcome::Copied => self.stats.copied.add(1),
-            Outcome::Standby => self.stats.standby.add(1),
-            Outcome::Dropped(why) => self.dropped(stream, why),
-            Outcome::Removed => self.dropped(stream, "the topic was removed, and is being recreated"),
-        };
-    }
-
-    /// Counts the metas of a published frame that did not travel with it, and reports each kind once.
-    fn report_left_out(&self, stream: &mut Stream) {
-        let (count, news) = stream.left_out.take();
-        self.stats.metas_left_out.add(count);
-        for (api, why) in news {
-            gst::warning!(CAT, imp = self, "metas of the kind {} are left out: {why}", api.name());
-            self.post(messages::meta_left_out(api.name(), &why));
-        }
-    }
-
-    /// Takes the tags of an event, which the next frames bring with them.
-    fn take_tags(&self, tags: &gst::TagListRef) {
-        let told = {
-            let mut stream = lock(&self.stream);
-            let left_out = stream.tags.update(tags);
-            left_out && !std::mem::replace(&mut stream.told_of_tags, true)
-        };
-        if told {
-            let why = "pictures among them, and long ones, would be in each frame's metadata";
-            gst::warning!(CAT, imp = self, "some tags are left out: {why}");
-            self.post(messages::meta_left_out("GstTagList", why));
-        }
-    }
-
-    /// A frame is not published, and lost.
-    fn dropped(&self, stream: &mut Stream, why: &'static str) -> u64 {
-        gst::log!(CAT, imp = self, "frame not published: {why}");
-        stream.losses.count(1);
-        stream.lost_because = why;
-        let total = self.stats.dropped.add(1);
-        self.report_losses(stream, false);
-        total
-    }
-
-    /// Reports the losses since the last report, once a second at most, or all of them.
-    fn report_losses(&self, stream: &mut Stream, all: bool) {
-        let due = if all { stream.losses.rest() } else { stream.losses.due() };
-        if let Some(count) = due {
-            self.post(messages::dropped(count, self.stats.dropped.get(), stream.lost_because));
-        }
-    }
-
-    fn post(&self, structure: gst::Structure) {
+    pub(super) fn post(&self, structure: gst::Structure) {
         messages::post(self.obj().upcast_ref(), structure);
     }
 }

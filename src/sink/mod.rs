@@ -17,15 +17,18 @@ mod connection;
 mod consumer_wait;
 mod depth;
 mod encode;
+mod hold;
 mod imp;
 mod key_frames;
 mod mapping;
 mod metas;
 mod negotiation;
 mod pool;
+mod publish;
 mod settings;
 mod stats;
 mod tags;
+mod topic;
 mod watcher;
 
 glib::wrapper! {

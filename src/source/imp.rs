@@ -21,12 +21,13 @@ use crate::common::settings::{ByName as _, Chosen};
 use crate::common::{error, lock, messages};
 
 use super::accepted_caps;
-use super::deliver::{Came, Stream};
+use super::deliver::Came;
 use super::interrupt::Interrupt;
 use super::latency::Latency;
 use super::reader::Event;
 use super::settings::{self, Settings};
 use super::stats::Stats;
+use super::stream::Stream;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("shmflowsrc", gst::DebugColorFlags::empty(), Some("Shared-memory source"))

@@ -1,14 +1,24 @@
-//! What a latency query is answered from.
+//! What a latency query is answered from, and when the pipeline is to ask again.
 
 use gstreamer as gst;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
 
 use shmflow::ParticipantId;
 
 use crate::common::clock::clock_time;
-use crate::common::timing::frame_duration;
+use crate::common::lock;
+use crate::common::timing::{Arrival, FrameTimes, frame_duration};
+
+use super::imp::{CAT, ShmflowSrc};
+use super::stream::Stream;
 
 /// A producer that has been silent for longer than this, and ten of its frames, while others publish is not waited for.
 const SILENT_NS: u64 = 5_000_000_000;
+
+/// How often it is looked whether the producers that were heard are still there.
+const LOOK_NS: u64 = 1_000_000_000;
 
 /// What the frames of one producer say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +103,37 @@ impl Latency {
         let held = frame_ns.and_then(|frame| frame.checked_mul(u64::from(self.depth)));
         let most = held.and_then(|held| held.checked_add(self.pipeline_ns()));
         (clock_time(self.pipeline_ns()).unwrap_or_default(), most.and_then(clock_time))
+    }
+}
+
+impl ShmflowSrc {
+    /// Has the pipeline ask for the latency again when it changed.
+    pub(super) fn follow_latency(&self, stream: &mut Stream, times: &FrameTimes, arrival: &Arrival) {
+        let (now, producer) = (arrival.at_ns, arrival.producer);
+        let rate = stream.format.as_ref().map_or((0, 1), |format| format.rate);
+        let (before, after) = {
+            let mut latency = lock(&self.latency);
+            let before = *latency;
+            let news = latency.update(producer, times.latency_ns, rate, stream.reader.depth(), now);
+            let look = now.saturating_sub(stream.looked_ns) >= LOOK_NS;
+            if look {
+                stream.looked_ns = now;
+                latency.forget(now, |producer| stream.reader.is_producing(producer));
+            }
+            if !news && !look {
+                return;
+            }
+            (before, *latency)
+        };
+        self.tell_latency(&before, &after);
+    }
+
+    pub(super) fn tell_latency(&self, before: &Latency, after: &Latency) {
+        if after.bounds() != before.bounds() {
+            gst::debug!(CAT, imp = self, "latency is now {:?}", after.bounds());
+            let source = self.obj();
+            let _ = source.post_message(gst::message::Latency::builder().src(&*source).build());
+        }
     }
 }
 

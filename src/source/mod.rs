@@ -20,10 +20,13 @@ mod imp;
 mod interrupt;
 mod latency;
 mod metas;
+mod negotiate;
 mod packets;
 mod reader;
 mod settings;
 mod stats;
+mod stream;
+mod tags;
 
 glib::wrapper! {
     /// The element `shmflowsrc`.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use shmflow::Frame;
 use shmflow::meta::{Flags, Kind, MetaHeader};
 
-use super::deliver::Stream;
 use super::imp::ShmflowSrc;
+use super::stream::Stream;
 
 /// Whoever needs a key frame asks so often at most. (Sinks ask encoders no more often, whoever asks them.)
 const ASK_EVERY: Duration = Duration::from_millis(500);
