@@ -43,6 +43,8 @@ pub(super) struct Moment {
     duration_ns: Option<u64>,
     /// Of the pipeline.
     pub(super) latency_ns: u64,
+    /// How fast the stream is played.
+    rate: f64,
 }
 
 impl Moment {
@@ -68,7 +70,20 @@ impl Moment {
             capture_ns: capture.unwrap_or_else(monotonic_ns),
             duration_ns: buffer.duration().map(|duration| running_duration(duration.nseconds(), rate)),
             latency_ns: sink.latency().nseconds(),
+            rate,
         }
+    }
+
+    /// When a buffer is decoded, as long before it is shown as in running time. Played backwards, that says nothing.
+    fn dts_ns(&self, buffer: &gst::BufferRef) -> Option<u64> {
+        let dts = buffer.dts()?.nseconds();
+        let Some(pts) = buffer.pts().filter(|_| self.rate != 1.0) else { return Some(dts) };
+        let pts = pts.nseconds();
+        let distance = running_duration(pts.abs_diff(dts), self.rate);
+        let shown_later = pts >= dts;
+        (self.rate > 0.0)
+            .then(|| if shown_later { pts.checked_sub(distance) } else { pts.checked_add(distance) })
+            .flatten()
     }
 }
 
@@ -194,7 +209,7 @@ fn per_frame(buffer: &gst::BufferRef, moment: Moment) -> PerFrame {
         .capture_ns(moment.capture_ns)
         .clock(Clock::Monotonic)
         .pts(nanoseconds(buffer.pts()))
-        .dts(nanoseconds(buffer.dts()))
+        .dts(moment.dts_ns(buffer))
         .duration(moment.duration_ns)
         .latency_ns(moment.latency_ns);
     PerFrame::default()

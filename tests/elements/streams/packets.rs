@@ -221,3 +221,49 @@ fn after_a_pause_a_viewer_goes_on_at_a_key_frame() {
     viewer.set_state(gst::State::Playing);
     assert!(!is_delta(&after_a_gap(&encoder, &viewer, last)));
 }
+
+/// A packet of a producer that encodes by itself.
+fn packet(number: u64, is_key: bool) -> gst::Buffer {
+    let mut packet = gst::Buffer::from_slice(number.to_le_bytes());
+    let fresh = packet.get_mut().expect("new");
+    fresh.set_offset(number);
+    if !is_key {
+        fresh.set_flags(gst::BufferFlags::DELTA_UNIT);
+    }
+    packet
+}
+
+fn number(sample: &gst::Sample) -> u64 {
+    buffer(sample).offset()
+}
+
+/// A pipeline that publishes what it is given, of these caps.
+fn publisher(topic: &Topic, caps: &str, more: &str) -> Running {
+    Running::playing(&format!(
+        "appsrc name=in format=time handle-segment-change=true caps={caps} ! {}",
+        topic.sink(more)
+    ))
+}
+
+#[test]
+fn packets_that_are_played_twice_as_fast_keep_their_order_in_time() {
+    let topic = Topic::new();
+    let h264 = "video/x-h264,stream-format=byte-stream,alignment=au";
+    let reader = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer = publisher(&topic, h264, AT_ONCE);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(2.0);
+    let caps: gst::Caps = h264.parse().expect("caps of the test");
+    let at = gst::ClockTime::from_mseconds;
+    for (dts, pts) in [(0, 40), (40, 160), (80, 80), (120, 120)] {
+        let mut packet = packet(dts, dts == 0);
+        let fresh = packet.get_mut().expect("new");
+        fresh.set_dts(at(dts));
+        fresh.set_pts(at(pts));
+        producer.push_sample(&gst::Sample::builder().buffer(&packet).caps(&caps).segment(&segment).build());
+    }
+    let got: Vec<_> =
+        (0..4).map(|_| frame(&reader)).map(|sample| (buffer(&sample).dts(), buffer(&sample).pts())).collect();
+    let expected = [(0, 20), (20, 80), (40, 40), (60, 60)].map(|(dts, pts)| (Some(at(dts)), Some(at(pts))));
+    assert_eq!(got, expected);
+}
