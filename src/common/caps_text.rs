@@ -29,6 +29,22 @@ pub(crate) fn parse_fixed(text: &str) -> Option<gst::Caps> {
     text.parse().ok().filter(|caps: &gst::Caps| caps.is_fixed())
 }
 
+/// Whether whoever receives frames of these caps can read them.
+///
+/// # Errors
+/// Why not: a sentence for display.
+pub(crate) fn check(caps: &gst::CapsRef) -> Result<(), String> {
+    let text = caps.to_string();
+    if text.len() > MAX_FIXED {
+        let kind = caps.structure(0).map(|one| one.name().as_str()).unwrap_or_default();
+        return Err(format!("Caps may have 1 MiB of text, and these of {kind} have {} bytes.", text.len()));
+    }
+    let read = parse_fixed(&text).map(drop);
+    read.ok_or_else(|| {
+        format!("These caps cannot be read again from their text, so that no source would take them: {caps}.")
+    })
+}
+
 /// Caps text that another process wrote, without what is in quotes; `None` if GStreamer's parser is not to see it. (It
 /// recurses with the brackets, takes much for granted, and asserts it.)
 fn outline(text: &str, longest: usize) -> Option<String> {

@@ -17,7 +17,7 @@ use gst_base::subclass::prelude::*;
 use crate::common::clock::monotonic_ns;
 use crate::common::content::Content;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{lock, messages};
+use crate::common::{caps_text, lock, messages};
 
 use shmflow::CancelToken;
 
@@ -265,7 +265,7 @@ impl BaseSinkImpl for ShmflowSink {
     }
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let content = match Content::of(caps) {
+        let content = match Content::of(caps).and_then(|content| caps_text::check(caps).map(|()| content)) {
             Ok(content) => content,
             Err(why) => {
                 self.post_error_message(gst::error_msg!(gst::StreamError::Format, ("{why}")));
@@ -321,9 +321,11 @@ impl BaseSinkImpl for ShmflowSink {
             return Err(gst::FlowError::Error);
         }
         let mut stream = lock(&self.stream);
-        let is_bytes =
-            stream.encoder.as_ref().is_none_or(|encoder| matches!(encoder.content(), Content::Bytes));
-        if buffer.size() == 0 && !is_bytes {
+        let is_raw = stream
+            .encoder
+            .as_ref()
+            .is_some_and(|encoder| matches!(encoder.content(), Content::Video(_) | Content::Audio(_)));
+        if buffer.size() == 0 && is_raw {
             // Filler for a gap: there is no picture or sound to publish.
             return Ok(gst::FlowSuccess::Ok);
         }

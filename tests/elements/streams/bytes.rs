@@ -61,3 +61,22 @@ fn elements_that_need_caps_are_not_given_frames_without_them() {
     let error = consumer.wait_error();
     assert!(error.contains("carry no caps") && error.contains("caps property"), "{error}");
 }
+
+#[test]
+fn caps_that_no_reader_would_take_are_refused_by_the_sink() {
+    let topic = Topic::new();
+    let producer = Running::playing(&format!("appsrc name=in format=time ! {}", topic.sink("sync=false")));
+    let mut caps = gst::Caps::new_empty_simple("audio/x-vorbis");
+    let header = gst::Buffer::from_slice(vec![0_u8; 600_000]);
+    caps.get_mut().expect("new").set("codec_data", &header);
+    let bytes = gst::Buffer::from_slice([1]);
+    let sample = gst::Sample::builder().buffer(&bytes).caps(&caps).build();
+    let pushed = gst::prelude::ObjectExt::emit_by_name::<gst::FlowReturn>(
+        &producer.element("in"),
+        "push-sample",
+        &[&sample],
+    );
+    assert_eq!(pushed, gst::FlowReturn::Ok, "appsrc takes anything");
+    let error = producer.wait_error();
+    assert!(error.contains("1 MiB"), "{error}");
+}

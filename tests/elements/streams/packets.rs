@@ -267,3 +267,14 @@ fn packets_that_are_played_twice_as_fast_keep_their_order_in_time() {
     let expected = [(0, 20), (20, 80), (40, 40), (60, 60)].map(|(dts, pts)| (Some(at(dts)), Some(at(pts))));
     assert_eq!(got, expected);
 }
+
+#[test]
+fn a_packet_without_bytes_is_a_packet() {
+    let topic = Topic::new();
+    let reader = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer = publisher(&topic, "text/x-raw,format=utf8", AT_ONCE);
+    for size in [5, 0, 3] {
+        producer.push(&gst::Buffer::from_slice(vec![b'x'; size])).expect("taken");
+        assert_eq!(buffer(&frame(&reader)).size(), size);
+    }
+}
