@@ -153,14 +153,16 @@ impl ShmflowSrc {
             // The ring was joined at its oldest frame, in case that it has packets.
             Some(if begins && is_live { stream.reader.newest().unwrap_or(frame) } else { frame })
         } else {
-            if !std::mem::replace(&mut stream.packets.seen, true) && is_live {
+            if !std::mem::replace(&mut stream.packets.seen, true) {
                 // Where some are lost, a key frame among what is left is worth more than the newest.
                 stream.reader.keep_when_lapped();
             }
-            let lost = frame.lost_before() > 0 || stream.is_of_another_producer(&frame);
+            let lost = frame.lost_before() > 0;
+            // What another producer made continues nothing, but it comes in time: what follows it is not old.
+            let is_other = stream.is_of_another_producer(&frame);
             if (begins || lost) && is_live && !is_ready {
                 self.join(stream, (frame, unit), &mut block)
-            } else if stream.packets.leaves_out(unit, lost || begins) {
+            } else if stream.packets.leaves_out(unit, lost || begins || is_other) {
                 self.leave_out(stream, &frame);
                 None
             } else {

@@ -246,6 +246,50 @@ fn publisher(topic: &Topic, caps: &str, more: &str) -> Running {
 }
 
 #[test]
+fn a_reader_that_is_bound_to_no_clock_and_too_slow_goes_on_at_the_oldest_key_frame_that_is_left() {
+    let topic = Topic::new();
+    let h264 = "video/x-h264,stream-format=byte-stream,alignment=au";
+    let slow = Running::playing(&format!(
+        "{} ! appsink name=out sync=false max-buffers=1",
+        topic.src("is-live=false")
+    ));
+    let producer = publisher(&topic, h264, &format!("{AT_ONCE} max-buffers=8"));
+    producer.push(&packet(0, true)).expect("taken");
+    assert_eq!(number(&frame(&slow)), 0);
+    for number in 1..=40 {
+        producer.push(&packet(number, number % 3 == 0)).expect("taken");
+    }
+    producer.reaches("sink", "published", 41);
+    let mut got = vec![0];
+    while got.last() != Some(&40) {
+        got.push(number(&frame(&slow)));
+    }
+    let gap = got.iter().zip(got.iter().skip(1)).position(|(one, next)| one + 1 != *next).expect("a gap");
+    // Eight are left at least, from 33 on, and there is a key frame among the first three of them.
+    assert!(got[gap + 1] <= 36 && got[gap + 1] % 3 == 0, "{got:?}");
+    assert_eq!(got.len() - gap - 1, (41 - got[gap + 1]) as usize, "{got:?}");
+}
+
+#[test]
+fn two_producers_of_packets_that_stand_alone_lose_nothing_of_each_other() {
+    let topic = Topic::new();
+    let viewer = Running::playing(&format!("{} ! appsink name=out sync=false max-buffers=1", topic.src("")));
+    let producers = [(); 2].map(|()| {
+        publisher(&topic, "image/jpeg", "sync=false leaky-type=none stall-timeout=0 wait-for-connection=true")
+    });
+    producers[0].push(&packet(0, true)).expect("taken");
+    assert_eq!(number(&frame(&viewer)), 0);
+    for number in 1..=20 {
+        let producer = &producers[number as usize % 2];
+        producer.push(&packet(number, true)).expect("taken");
+        producer.reaches("sink", "published", number.div_ceil(2) + u64::from(number % 2 == 0));
+    }
+    let got: Vec<u64> = (0..20).map(|_| number(&frame(&viewer))).collect();
+    assert_eq!(got, (1..=20).collect::<Vec<_>>());
+    assert_eq!(viewer.stat("src", "skipped"), 0);
+}
+
+#[test]
 fn packets_that_are_played_twice_as_fast_keep_their_order_in_time() {
     let topic = Topic::new();
     let h264 = "video/x-h264,stream-format=byte-stream,alignment=au";
