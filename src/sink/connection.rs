@@ -9,7 +9,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use shmflow::meta::EncodedMeta;
+use shmflow::meta::{EncodedMeta, MAX_LEN};
 use shmflow::{CancelToken, Error, OverflowPolicy, Producer, ProducerMode as RingMode};
 
 use crate::common::cut::Part;
@@ -201,6 +201,8 @@ impl Connection {
         if !self.producer.try_become_primary() {
             return Ok(Outcome::Standby);
         }
+        // Before this frame: a lossless sink might wait for ever for a slot that upstream and consumers keep between them.
+        self.deepen_if_short();
         if meta.len() > INITIAL_META {
             self.make_room_for_meta(meta.len())?;
         }
@@ -211,7 +213,6 @@ impl Connection {
                 None => self.copy(buffer, meta).map(|()| Outcome::Copied),
             },
         };
-        self.deepen_if_short();
         match result {
             Err(Error::Full { .. }) => Ok(Outcome::Dropped("consumers have not read the frames before it")),
             Err(Error::NoSlot { .. }) => Ok(Outcome::Dropped("every slot is held by consumers or upstream")),
@@ -315,7 +316,7 @@ impl Connection {
         if geometry.slot_capacity >= len {
             return Ok(());
         }
-        let capacity = self.size.capacity(len);
+        let capacity = self.size.capacity(len, geometry.meta_capacity);
         let depth = self.size.depth_within(capacity, geometry.meta_capacity)?;
         if self.size.may_shrink() {
             self.producer.resize(capacity, depth)
@@ -334,10 +335,14 @@ impl Connection {
         if !self.size.may_shrink() {
             return self.producer.grow_meta(len);
         }
-        // As much as the ring will take: twice what it has at least.
-        let room = len.max(geometry.meta_capacity.saturating_mul(2));
-        let depth = self.size.depth_within(geometry.slot_capacity, room)?;
-        self.producer.resize_meta(len, depth)
+        // Twice what it has at least, where there is room for that.
+        let twice = len.max(geometry.meta_capacity.saturating_mul(2).min(MAX_LEN));
+        let depth = |room| self.size.depth_within(geometry.slot_capacity, room);
+        let (room, depth) = match depth(twice) {
+            Ok(depth) => (twice, depth),
+            Err(_) => (len, depth(len)?),
+        };
+        self.producer.resize_meta(room, depth)
     }
 
     /// Deepens the ring when upstream keeps more buffers than there are slots.
@@ -356,8 +361,14 @@ impl Connection {
             .size
             .depth_within(capacity, geometry.meta_capacity)
             .and_then(|depth| if depth > before { self.producer.grow(capacity, depth) } else { Ok(()) });
-        if grown.is_err() {
-            self.size.stay(before);
+        match grown {
+            Ok(()) => {}
+            // Only the wait was ended.
+            Err(Error::Cancelled { .. }) => {
+                self.size.restore(before);
+                self.shortage.store(SHORTAGE, Ordering::Relaxed);
+            }
+            Err(_) => self.size.stay(before),
         }
     }
 

@@ -103,10 +103,12 @@ impl Size {
         before != depth
     }
 
-    /// The size of slots for frames of `len` bytes, when they are made anew.
-    pub(super) fn capacity(&self, len: usize) -> usize {
+    /// The size of slots for frames of `len` bytes with room for `meta` bytes of metadata, when they are made anew: for packets
+    /// twice as much, if `max-bytes` has room for it.
+    pub(super) fn capacity(&self, len: usize, meta: usize) -> usize {
         let packets = self.wanted.load(Relaxed) & OF_PACKETS != 0;
-        if packets { len.saturating_mul(2).checked_next_multiple_of(4096).unwrap_or(len) } else { len }
+        let twice = len.saturating_mul(2).checked_next_multiple_of(4096);
+        twice.filter(|twice| packets && self.depth_within(*twice, meta).is_ok()).unwrap_or(len)
     }
 
     /// The depth for slots of `len` bytes with room for `meta` bytes of metadata (a page of which does not count).
@@ -160,9 +162,14 @@ impl Size {
         })
     }
 
+    /// It did not become deeper than this.
+    pub(super) fn restore(&self, depth: u32) {
+        self.depth.store(depth, Relaxed);
+    }
+
     /// There is no room for more than this.
     pub(super) fn stay(&self, depth: u32) {
-        self.depth.store(depth, Relaxed);
+        self.restore(depth);
         self.max_depth.store(depth, Relaxed);
     }
 }
@@ -197,10 +204,14 @@ mod tests {
         assert!(ours.expect(packets) && !ours.expect(packets));
         assert!(matches!(ours.depth_within(10_000, INITIAL_META), Ok(128)));
         assert!(matches!(ours.depth_within(64 << 20, INITIAL_META), Ok(8)), "large packets are fewer");
-        assert_eq!(ours.capacity(10_000), 20_480);
+        assert_eq!(ours.capacity(10_000, INITIAL_META), 20_480);
+        let limited = size(0, 3 * 12_288);
+        assert!(limited.expect(packets));
+        assert_eq!(limited.capacity(10_000, INITIAL_META), 10_000, "there is no room for more");
+        assert!(limited.depth_within(10_000, INITIAL_META).is_ok());
         assert!(ours.expect(Wanted { depth: PICTURES, packets: false }));
         assert_eq!(
-            (ours.capacity(10_000), ours.depth_within(33 << 20, INITIAL_META).ok()),
+            (ours.capacity(10_000, INITIAL_META), ours.depth_within(33 << 20, INITIAL_META).ok()),
             (10_000, Some(8))
         );
         let theirs = size(16, 0);

@@ -378,7 +378,15 @@ impl Inner {
                 must_wait.set(true);
                 return None;
             }
-            let step = geometry.slot_capacity.saturating_add(geometry.slot_capacity / 4);
+            // By a quarter at least, so that slowly growing frames do not make an epoch each, and metadata likewise; unless the
+            // caller has reckoned with slots of this size.
+            let (step, meta_capacity) = match depth {
+                Depth::AtLeast(_) => (
+                    geometry.slot_capacity.saturating_add(geometry.slot_capacity / 4),
+                    room.meta_capacity(geometry.meta_capacity),
+                ),
+                Depth::Exactly(_) => (0, room.meta.max(geometry.meta_capacity)),
+            };
             let spare_slots = u32::from(geometry.slots).saturating_sub(geometry.depth);
             let whole = geometry.history == geometry.depth;
             let new_depth = match depth {
@@ -393,13 +401,12 @@ impl Inner {
                     0 => geometry.history.min(new_depth),
                     history => history.min(new_depth),
                 },
-                // By a quarter at least, so that slowly growing frames do not make an epoch each.
                 slot_capacity: if room.payload > geometry.slot_capacity {
                     room.payload.max(step)
                 } else {
                     geometry.slot_capacity
                 },
-                meta_capacity: room.meta_capacity(geometry.meta_capacity),
+                meta_capacity,
             })
         };
         if let Some(freeing) = current.freeing.take() {

@@ -138,8 +138,8 @@ impl Producer {
         self.inner.grow(slot_capacity as u64, depth)
     }
 
-    /// Moves the topic to slots of at least `capacity` bytes and a depth of exactly `depth` frames, which may be fewer than
-    /// now: for producers with a fixed number of bytes to use. Nothing happens if the slots are large enough.
+    /// Moves the topic to slots of exactly `capacity` bytes and a depth of exactly `depth` frames, which
+    /// may be fewer than now: for producers with a fixed number of bytes to use. Nothing happens if the slots are large enough.
     ///
     /// # Errors
     /// As [`grow`](Self::grow).

@@ -125,3 +125,38 @@ fn brackets_within_a_text_of_the_caps_are_text() {
     }
     line.consumer.reaches("src", "skipped", 0);
 }
+
+#[test]
+fn frames_that_become_a_little_larger_stay_within_the_limit_in_bytes() {
+    let topic = Topic::new();
+    let viewer = viewer(&topic, "is-live=false on-lapped=oldest");
+    // Ten slots of the larger frames.
+    let limit = 10 * 81_920;
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time ! {}",
+        topic.sink(&format!("{AT_ONCE} max-bytes={limit}"))
+    ));
+    for width in [320, 328] {
+        let caps: gst::Caps = format!("video/x-raw,format=GRAY8,width={width},height=240,framerate=30/1")
+            .parse()
+            .expect("caps");
+        let bytes = gst::Buffer::from_slice(vec![0_u8; width * 240]);
+        producer.push_sample(&gst::Sample::builder().buffer(&bytes).caps(&caps).build());
+        assert_eq!(self::width(&frame(&viewer)), width as i32);
+        let ring = producer.stat("sink", "slots") * producer.stat("sink", "slot-bytes");
+        assert!(ring <= limit, "{ring} bytes for payloads");
+    }
+}
+
+#[test]
+fn packets_that_fit_into_the_limit_in_bytes_are_taken() {
+    let topic = Topic::new();
+    let viewer = viewer(&topic, "is-live=false on-lapped=oldest");
+    // Three slots of the packets, but not of twice their size.
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time caps=image/jpeg ! {}",
+        topic.sink(&format!("{AT_ONCE} max-bytes={} ", 3 * 204_800))
+    ));
+    producer.push(&gst::Buffer::from_slice(vec![0_u8; 200_000])).expect("taken");
+    assert_eq!(buffer(&frame(&viewer)).size(), 200_000);
+}

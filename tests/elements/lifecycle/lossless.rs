@@ -8,7 +8,7 @@ use gst::prelude::*;
 use shmflow::{Consumer, Delivery, StartAt};
 
 use crate::support::child::Child;
-use crate::support::pipelines::{AT_ONCE, caps, frame, offset, stops_cleanly, viewer};
+use crate::support::pipelines::{AT_ONCE, caps, frame, offered, offset, stops_cleanly, viewer};
 use crate::support::{Running, Topic, until};
 
 /// As fast as it goes.
@@ -166,4 +166,32 @@ fn a_frozen_viewer_is_waited_for_and_a_killed_one_is_not() {
     frame(&witness);
     stops_cleanly(&witness);
     stops_cleanly(&producer);
+}
+
+#[test]
+fn a_consumer_that_keeps_frames_does_not_stop_a_stream_of_which_upstream_keeps_as_many_as_it_can_get() {
+    let topic = Topic::new();
+    let caps = caps(64);
+    let producer = Running::playing(&format!(
+        "appsrc name=in format=time caps={caps} ! {}",
+        topic.sink("sync=false leaky-type=none stall-timeout=0")
+    ));
+    let mut consumer = consumer(&topic);
+    let pool = offered(&producer.element("sink"), &caps.parse().expect("caps of the test"));
+    pool.set_active(true).expect("it starts");
+    let mut upstream = Vec::new();
+    let mut pass = || {
+        let buffer = pool.acquire_buffer(None).expect("it never runs dry");
+        upstream.push(buffer.clone());
+        producer.push(&buffer).expect("taken");
+        consumer.recv_timeout(crate::support::PATIENCE).expect("a frame")
+    };
+    // As a decoder does, which refers to frames that it has pushed.
+    for _ in 0..8 {
+        drop(pass());
+    }
+    // As a deinterlacer does, which looks at some frames together.
+    let kept: Vec<_> = (0..4).map(|_| pass()).collect();
+    assert_eq!(kept.iter().map(|frame| frame.seq()).collect::<Vec<_>>(), [9, 10, 11, 12]);
+    assert_eq!(producer.stat("sink", "dropped"), 0);
 }
