@@ -230,6 +230,10 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            let printed = self.printed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            eprintln!("{}:\n{printed}", self.what);
+        }
     }
 }
 
