@@ -98,12 +98,11 @@ pub(crate) unsafe fn export_lease(
     view: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> PyResult<()> {
-    let bytes: &[u8] = lease.bytes();
-    let Some(rest) = bytes.get(shown.offset..) else {
+    if shown.offset > lease.len() {
         return Err(PyBufferError::new_err("the view exceeds its frame"));
-    };
+    }
     let exported = Exported {
-        start: rest.as_ptr().cast_mut(),
+        start: lease.start().wrapping_add(shown.offset),
         readonly: true,
         item: isize::try_from(shown.element.size()).unwrap_or(1),
         format: shown.element.code(),

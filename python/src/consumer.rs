@@ -191,6 +191,8 @@ impl Consumer {
             .accepted_caps(accepted_caps)
             .allow_foreign_owner(allow_foreign_owner)
             .prefault(prefault)
+            // No line of Python is to kill the process: not every library heeds that an array is read-only.
+            .copy_on_write(true)
             .cancel_token(&cancel_token);
         if connect_timeout != Some(0.0) {
             builder = builder.connect_timeout(settings::duration(py, "connect_timeout", connect_timeout)?);

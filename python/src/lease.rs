@@ -1,5 +1,6 @@
 //! The owner of a received frame's memory: shared by the frame object and all views of its bytes.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -24,6 +25,15 @@ impl Lease {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.frame
+    }
+
+    /// Where the bytes begin. They are this process's own to write, as libraries do that do not ask.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.frame.private_ptr().map_or_else(|| self.frame.as_ptr().cast_mut(), NonNull::as_ptr)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frame.len()
     }
 }
 

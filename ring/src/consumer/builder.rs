@@ -48,6 +48,7 @@ pub struct ConsumerBuilder {
     cancel_token: CancelToken,
     allow_foreign: bool,
     prefault: bool,
+    copy_on_write: bool,
     accepted_caps: String,
     delivery: Delivery,
 }
@@ -73,6 +74,7 @@ impl ConsumerBuilder {
             cancel_token: CancelToken::new(),
             allow_foreign: false,
             prefault: true,
+            copy_on_write: false,
             accepted_caps: String::new(),
             delivery: Delivery::default(),
         }
@@ -174,6 +176,21 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether foreign code in this process may write where a frame's bytes are ([`Frame::private_ptr`](crate::Frame::private_ptr)): a stray
+    /// store gets a private copy of its page, which nobody else sees, and which is gone with the frame. Without, it is a
+    /// segmentation fault. For bindings to languages whose libraries do not know memory that only they may not write. Default
+    /// false.
+    ///
+    /// If this process may have no such mapping (limits on address space or data, `vm.overcommit_memory=2`), its frames are
+    /// copies, with [`CopyReason::NotPrivate`].
+    ///
+    /// To lease a frame costs a system call more, of 0.2 µs, and where the process had page faults since the slot was
+    /// leased before, a look at its page tables: see docs/architecture.md.
+    pub fn copy_on_write(mut self, copy_on_write: bool) -> Self {
+        self.copy_on_write = copy_on_write;
+        self
+    }
+
     /// Whether a [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer. Default: it does.
     ///
     /// A consumer that is not [registered](Consumer::id) is never waited for.
@@ -207,6 +224,7 @@ impl ConsumerBuilder {
             accepted_caps: self.accepted_caps.clone(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
+            copy_on_write: self.copy_on_write,
             perms: 0,
             persistent: false,
             delivery: self.delivery,
@@ -270,6 +288,7 @@ impl ConsumerBuilder {
             write_holds: !self.read_only,
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
+            copy_on_write: self.copy_on_write && !self.read_only,
         };
         let placeless =
             (!self.read_only && epoch.member.id().is_none()).then(|| Box::new(Placeless::new(options)));

@@ -18,6 +18,8 @@ pub enum CopyReason {
     ReadOnly,
     /// Part of the slot has no memory behind it, and reading it in place would take some.
     Holes,
+    /// It is to be [`copy_on_write`](crate::ConsumerBuilder::copy_on_write), and this process may have no private mapping.
+    NotPrivate,
 }
 
 impl CopyReason {
@@ -30,6 +32,7 @@ impl CopyReason {
             Self::NotRegistered => "as many consumers are registered as can be",
             Self::ReadOnly => "it is read-only",
             Self::Holes => "the ring has holes where its memory should be",
+            Self::NotPrivate => "this process may have no private mapping",
         }
     }
 }
@@ -47,6 +50,9 @@ impl fmt::Display for CopyReason {
             }
             Self::ReadOnly => f.write_str("this consumer is read-only"),
             Self::Holes => f.write_str("part of the slot has no memory yet"),
+            Self::NotPrivate => f.write_str(
+                "this process may have no private mapping of the ring (ulimit -v or -d, or vm.overcommit_memory=2)",
+            ),
         }
     }
 }

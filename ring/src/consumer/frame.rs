@@ -245,6 +245,21 @@ impl Frame {
         bytes
     }
 
+    /// Where the bytes begin, if this process may write them: those of a copy, and of a lease of a consumer that is
+    /// [`copy_on_write`](crate::ConsumerBuilder::copy_on_write). `None` for any other lease, where a store is a segmentation
+    /// fault. For bindings to foreign code, which is not stopped by a `&[u8]`.
+    ///
+    /// What is written there is seen by this process alone, by all clones of this frame, and by no later frame.
+    /// [`copy_to`](Self::copy_to) of a lease still gives what the producer wrote. The pointer is valid as long as the frame or a
+    /// clone of it; whoever writes by it answers for that no `&[u8]` of the frame exists meanwhile.
+    #[must_use]
+    pub fn private_ptr(&self) -> Option<NonNull<u8>> {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.epoch.ring.map.is_private().then_some(leased.payload),
+            Body::Copied { payload, .. } => payload.start(),
+        }
+    }
+
     /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does. [`CopyReason`] lists when.
     #[must_use]
     pub fn is_copy(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Buffers for copies, used again: a fresh one of a few megabytes costs more page faults than its copy takes.
 
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers kept for later; more are freed.
@@ -24,7 +26,8 @@ impl Pool {
         bytes.try_reserve_exact(needed.saturating_sub(bytes.len())).ok()?;
         bytes.resize(needed, 0);
         let start = bytes.as_ptr().align_offset(ALIGN);
-        Some(Pooled { bytes, start, len, pool: self.clone() })
+        let address = AtomicPtr::new(bytes.as_mut_ptr().wrapping_add(start));
+        Some(Pooled { bytes, start, address, len, pool: self.clone() })
     }
 }
 
@@ -33,8 +36,17 @@ impl Pool {
 pub(super) struct Pooled {
     bytes: Vec<u8>,
     start: usize,
+    /// The same, to write by. It never changes: a plain pointer could not be sent to another thread.
+    address: AtomicPtr<u8>,
     len: usize,
     pool: Pool,
+}
+
+impl Pooled {
+    /// Where it begins, for foreign code that writes to it.
+    pub(super) fn start(&self) -> Option<NonNull<u8>> {
+        NonNull::new(self.address.load(Relaxed))
+    }
 }
 
 impl Deref for Pooled {

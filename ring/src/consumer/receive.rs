@@ -106,7 +106,11 @@ impl Consumer {
         if over_budget(&*self.epoch, slot, producers.saturating_add(1)) {
             return Some(CopyReason::SlotsNeeded);
         }
-        (!self.epoch.is_readable_in_place(slot, len)).then_some(CopyReason::Holes)
+        if !self.epoch.is_readable_in_place(slot, len) {
+            return Some(CopyReason::Holes);
+        }
+        // The bit is ours: the bytes stay as they are from now on, and no frame of ours refers to this slot.
+        (!self.epoch.refresh(slot)).then_some(CopyReason::NotPrivate)
     }
 
     /// The frame stays where it is: the next attempt finds it, if it is not overwritten by then.

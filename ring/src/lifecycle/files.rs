@@ -97,6 +97,8 @@ pub(crate) struct Mode {
     pub(crate) write_holds: bool,
     pub(crate) allow_foreign: bool,
     pub(crate) prefault: bool,
+    /// Payload that this process may write for itself.
+    pub(crate) copy_on_write: bool,
 }
 
 /// Maps the epoch whose ring has this name. See [`Epoch::start_backing`] for the rest of its memory.
@@ -128,7 +130,14 @@ pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result
         Err(e) => Err(Error::io(topic.name(), "examine the ring", e)),
     };
     check_memory(file.fd().map_err(used)?, if small { o.file_len } else { o.meta_at })?;
-    let ring = part(file, o.file_len, access, mode.prefault && small)?;
+    let prefault = mode.prefault && small;
+    let ring = if mode.copy_on_write {
+        let (end, from) = (len(topic, o.file_len)?, len(topic, o.payload_at)?);
+        let map = Mapping::copy_on_write(file.fd().map_err(used)?, end, from, prefault).map_err(io)?;
+        Part { map, file }
+    } else {
+        part(file, o.file_len, access, prefault)?
+    };
     if ring.is_reserved() {
         check_memory(ring.file.fd().map_err(used)?, o.file_len)?;
     }

@@ -96,5 +96,5 @@ pub(crate) fn replace(
 
 /// How an epoch of a producer is mapped.
 pub(crate) const fn writing(allow_foreign: bool) -> Mode {
-    Mode { write_ring: true, write_holds: true, allow_foreign, prefault: true }
+    Mode { write_ring: true, write_holds: true, allow_foreign, prefault: true, copy_on_write: false }
 }

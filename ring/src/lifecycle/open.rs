@@ -176,6 +176,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
             write_holds: true,
             allow_foreign: options.allow_foreign,
             prefault: options.prefault,
+            copy_on_write: options.copy_on_write,
         };
         let epoch = Arc::new(map_started(&member, mode)?);
         reap::reap_dead(&epoch)?; // as above
@@ -214,6 +215,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
         write_holds: false,
         allow_foreign: options.allow_foreign,
         prefault: options.prefault,
+        copy_on_write: false,
     };
     let epoch = match map_started(&member, mode) {
         // Without the lock, in this order: a removal is marked before any file goes.
@@ -286,6 +288,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         write_holds: true,
         allow_foreign: options.allow_foreign,
         prefault: options.prefault,
+        copy_on_write: false,
     };
     match files::map(member, &topic.ring_path(), mode) {
         Err(Error::TopicNotFound { .. }) => {}

@@ -29,7 +29,13 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
     remove_orphaned_temps(topic).map_err(io)?;
     if first == 0 || head == 0 {
         // A producer died between the commit of this epoch and the seal of the one before.
-        let mode = Mode { write_ring: true, write_holds: true, allow_foreign, prefault: false };
+        let mode = Mode {
+            write_ring: true,
+            write_holds: true,
+            allow_foreign,
+            prefault: false,
+            copy_on_write: false,
+        };
         let new = files::map(member, &topic.ring_path(), mode)?;
         let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
         match files::map(member, &old, mode) {

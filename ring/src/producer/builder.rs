@@ -226,6 +226,7 @@ impl ProducerBuilder {
             accepted_caps: self.declared_caps,
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
+            copy_on_write: false,
             perms: self.perms,
             persistent: self.persistent,
             delivery: Delivery::default(),

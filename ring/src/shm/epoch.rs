@@ -58,6 +58,8 @@ pub(crate) struct Epoch {
     pub(super) backed: Box<[AtomicBool]>,
     /// All of the ring was seen to have memory.
     pub(super) whole: AtomicBool,
+    /// Page faults of this process when a slot's payload last had no private pages: see [`Mapping::refresh`].
+    fresh: Box<[AtomicU64]>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
     pub(crate) geometry: RingGeometry,
@@ -100,6 +102,7 @@ impl Epoch {
         let (payloads, end) = (at(offsets.payload_at)?, at(offsets.file_len)?);
         ring.map.leave_out_of_dumps(payloads, end.saturating_sub(payloads));
         let nothing = AtomicU64::new(0);
+        let fresh = (0..geometry.slots).map(|_| AtomicU64::new(u64::MAX)).collect();
         let backed = (0..geometry.slots).map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             header,
@@ -110,6 +113,7 @@ impl Epoch {
             ring: Arc::new(ring),
             holds,
             backed,
+            fresh,
             whole: AtomicBool::new(false),
             geometry,
             offsets,
@@ -190,6 +194,18 @@ impl Epoch {
             return None;
         }
         self.ring.map.bytes_ptr(self.payload_at(slot)?, usize::try_from(len).ok()?)
+    }
+
+    /// Drops what this process has written onto a slot's payload by a private mapping. `false` if it is not to be read in place.
+    pub(crate) fn refresh(&self, slot: u16) -> bool {
+        // All of the slot, whatever the length of this frame: the next one may be longer.
+        let len = usize::try_from(self.offsets.payload_stride);
+        let (Some(at), Ok(len), Some(fresh)) =
+            (self.payload_at(slot), len, self.fresh.get(usize::from(slot)))
+        else {
+            return false;
+        };
+        self.ring.map.refresh(at, len, fresh).is_ok()
     }
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.

@@ -60,7 +60,8 @@ impl Epoch {
 
     /// Copies out what others may be changing.
     pub(super) fn copy_out(&self, at: usize, dst: &mut [u8]) -> bool {
-        match self.ring.file.get().filter(|_| !self.is_whole()) {
+        // Nor does a copy show what this process has written over a private mapping.
+        match self.ring.file.get().filter(|_| self.ring.map.is_private() || !self.is_whole()) {
             Some(fd) => holes::read(fd, at as u64, dst).unwrap_or(false),
             None => self.ring.map.copy_out(at, dst),
         }

@@ -6,14 +6,15 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::fstat;
 
 use super::copy;
+use super::private::PrivateMap;
 
 /// What a mapping may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,18 @@ pub(crate) enum Access {
 pub(crate) struct Mapping {
     map: MmapRaw,
     access: Access,
+    payload: Payload,
+}
+
+/// What the bytes behind the control words are mapped as.
+#[derive(Debug)]
+enum Payload {
+    /// As the rest.
+    Same,
+    /// From this offset on, with pages of our own where this process has written.
+    Private(usize, PrivateMap),
+    /// As the rest, although they were to be private: they are not to be read in place.
+    Refused,
 }
 
 impl Mapping {
@@ -39,11 +52,7 @@ impl Mapping {
     /// `InvalidData` if the file is shorter: touching the rest would kill the process. Else what `mmap` says.
     pub(crate) fn new(fd: impl AsFd, len: usize, access: Access, prefault: bool) -> io::Result<Self> {
         let fd = fd.as_fd();
-        let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
-        if len == 0 || u64::try_from(len).map_or(true, |len| len > size) {
-            let why = format!("the file has {size} bytes and {len} are to be mapped");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
+        check_length(fd, len)?;
         let mut options = MmapOptions::new();
         options.len(len);
         if prefault {
@@ -53,7 +62,50 @@ impl Mapping {
             Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd())?,
             Access::ReadWrite => options.map_raw(fd.as_raw_fd())?,
         };
-        Ok(Self { map, access })
+        Ok(Self { map, access, payload: Payload::Same })
+    }
+
+    /// A mapping to read whose bytes from `from` on this process may write, too: what it writes there, it alone sees, until
+    /// [`refresh`](Self::refresh). If the system has no private mapping for us, all of it is shared and read-only, and
+    /// `refresh` fails: limits on address space and data count private memory, and so does strict overcommitment.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn copy_on_write(fd: impl AsFd, len: usize, from: usize, prefault: bool) -> io::Result<Self> {
+        let fd = fd.as_fd();
+        check_length(fd, len)?;
+        let Ok(private) = PrivateMap::new(fd, from, len, prefault) else {
+            return Ok(Self { payload: Payload::Refused, ..Self::new(fd, len, Access::ReadOnly, prefault)? });
+        };
+        // The control words stay shared: to wait on a futex would make their page our own for ever.
+        let control = Self::new(fd, from, Access::ReadOnly, prefault)?;
+        Ok(Self { payload: Payload::Private(from, private), ..control })
+    }
+
+    /// The private part, if the range begins there.
+    fn private(&self, offset: usize) -> Option<&PrivateMap> {
+        match &self.payload {
+            Payload::Private(from, map) if offset >= *from => Some(map),
+            _ => None,
+        }
+    }
+
+    /// Whether this process may write where payload is, for itself.
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self.payload, Payload::Private(..))
+    }
+
+    /// Has a range of payload show what is in the file, whatever this process wrote there. `seen` is for this alone, one for
+    /// each range, at first `u64::MAX`.
+    ///
+    /// # Errors
+    /// If it may show something else: then it is not to be read in place.
+    pub(crate) fn refresh(&self, offset: usize, len: usize, seen: &AtomicU64) -> io::Result<()> {
+        match &self.payload {
+            Payload::Same => Ok(()),
+            Payload::Private(_, map) => map.refresh(offset, len, seen),
+            Payload::Refused => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Whether stores are possible.
@@ -63,6 +115,9 @@ impl Mapping {
 
     /// Start of the range if all of it is within the mapping.
     fn range(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        if let Some(private) = self.private(offset) {
+            return private.range(offset, len);
+        }
         if offset.checked_add(len)? > self.map.len() {
             return None;
         }
@@ -93,12 +148,25 @@ impl Mapping {
     /// # Errors
     /// If there is none left, and on kernels before 5.14. No process is killed.
     pub(crate) fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
+        if let Payload::Private(from, _) = self.payload
+            && let Some(control) = from.checked_sub(offset).filter(|control| (1..len).contains(control))
+        {
+            self.touch(offset, control)?;
+            return self.touch(from, len - control);
+        }
         self.range(offset, len).ok_or(io::ErrorKind::InvalidInput)?;
         let advice = match self.access {
             Access::ReadOnly => Advice::PopulateRead,
             Access::ReadWrite => Advice::PopulateWrite,
         };
-        self.map.advise_range(advice, offset, len)
+        self.advise(advice, offset, len)
+    }
+
+    fn advise(&self, advice: Advice, offset: usize, len: usize) -> io::Result<()> {
+        match self.private(offset) {
+            Some(private) => private.advise(advice, offset, len),
+            None => self.map.advise_range(advice, offset, len),
+        }
     }
 
     /// Keeps a range out of core dumps, as far as it consists of whole pages and the kernel can do it.
@@ -109,7 +177,7 @@ impl Mapping {
         let Some(offset) = offset.checked_next_multiple_of(page) else { return };
         let len = end.saturating_sub(offset);
         if len != 0 && self.range(offset, len).is_some() {
-            let _ = self.map.advise_range(Advice::DontDump, offset, len);
+            let _ = self.advise(Advice::DontDump, offset, len);
         }
     }
 
@@ -138,6 +206,15 @@ impl Mapping {
         unsafe { copy::copy_in(src, dst.as_ptr()) };
         true
     }
+}
+
+fn check_length(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
+    let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
+    if len == 0 || u64::try_from(len).map_or(true, |len| len > size) {
+        let why = format!("the file has {size} bytes and {len} are to be mapped");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
