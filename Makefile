@@ -22,6 +22,9 @@ LIBDIR      ?= $(prefix)/lib$(if $(PREFIX),$(if $(multiarch),$(if $(wildcard $(P
 user_plugins = $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
 plugin_dir   = $(if $(PREFIX),$(LIBDIR)/gstreamer-1.0,$(user_plugins))
 built       ?= $(target_dir)/release
+# Debug information is most of what is built. The names of functions stay, for profilers. STRIP=true leaves it all in.
+STRIP       ?= strip
+install_stripped = install -D -m $(1) "$(built)/$(2)" "$(DESTDIR)$(3)" && $(STRIP) --strip-debug "$(DESTDIR)$(3)"
 version      = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 library      = libshmflow.so.$(version)
 soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' capi/build.rs)
@@ -40,17 +43,17 @@ has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoint
 # Features of the ring for those who ask for them, and the tests that need them. (`failpoints` is none of those.)
 ring_features := tokio,tracing,zerocopy
 ring_feature_tests := $(addprefix --test ,tokio tracing typed)
-has_python  := $(wildcard python/pyproject.toml)
+has_python  := $(wildcard pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo python python-bench bench compare loom miri soak fuzz doc lint check-32 lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist python-bench bench compare loom miri soak fuzz doc lint check-32 lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
 	@echo
-	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-22s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "New here? make demo, then make test. Prerequisite: Rust >= $(MSRV)."
 
@@ -93,6 +96,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
+	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
@@ -114,9 +118,19 @@ demo: deps build ## decode a real video in one process; show, measure and re-enc
 	@tools/check-shm.sh 256
 	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
 
-python: rust ## the wheel of the Python package, in target/wheels (for one's own Python: pip install ./python)
+wheel: rust ## for pip: package, command and plugin in one wheel, and the sources, in target/wheels (PYTHONS="3.10 3.13t")
 	@tools/deps.sh python
-	tools/build-wheel.sh "$(target_dir)/wheels"
+	tools/build-wheel.sh "$(target_dir)/wheels" $(PYTHONS)
+	tools/build-wheel.sh "$(target_dir)/wheels" sdist
+
+wheel-aarch64: rust ## the same wheel for 64-bit ARM, built in a Debian 13 below target/ (needs root rights)
+	tools/build-wheel-aarch64.sh "$(target_dir)/wheels"
+
+test-wheel-13: wheel ## install the wheel in a Debian 13 of its own, below target/, and use it there (needs root rights)
+	tools/test-wheel-13.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl
+
+test-sdist: wheel ## install the sources by pip into an empty environment, and use what was built (minutes)
+	tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*.tar.gz "$(target_dir)/sdist-test"
 
 python-bench: deps build ## what receiving a frame costs in Python (a table)
 	@tools/check-shm.sh 512
@@ -144,13 +158,12 @@ fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each
 
 # Root, by sudo, has no cargo as a rule: installs what the user has built.
 install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the command, the C library: to your own places, or below PREFIX= (and DESTDIR=)
-	install -D -m 0755 "$(built)/libgstshmflow.so" "$(DESTDIR)$(plugin_dir)/libgstshmflow.so"
-	@test ! -x "$(built)/shmflow" || { \
-	  set -x; install -D -m 0755 "$(built)/shmflow" "$(DESTDIR)$(prefix)/bin/shmflow"; }
-	install -D -m 0755 "$(built)/libshmflow.so" "$(DESTDIR)$(LIBDIR)/$(library)"
+	$(call install_stripped,0755,libgstshmflow.so,$(plugin_dir)/libgstshmflow.so)
+	@test ! -x "$(built)/shmflow" || { set -x; $(call install_stripped,0755,shmflow,$(prefix)/bin/shmflow); }
+	$(call install_stripped,0755,libshmflow.so,$(LIBDIR)/$(library))
 	ln -sf $(library) "$(DESTDIR)$(LIBDIR)/$(soname)"
 	ln -sf $(soname) "$(DESTDIR)$(LIBDIR)/libshmflow.so"
-	install -D -m 0644 "$(built)/libshmflow.a" "$(DESTDIR)$(LIBDIR)/libshmflow.a"
+	$(call install_stripped,0644,libshmflow.a,$(LIBDIR)/libshmflow.a)
 	install -D -m 0644 capi/include/shmflow.h "$(DESTDIR)$(prefix)/include/shmflow.h"
 	install -D -m 0644 capi/include/flow.h "$(DESTDIR)$(prefix)/include/shmflow/flow.h"
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
@@ -173,4 +186,4 @@ uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
 
 clean: ## remove everything that was built
 	$(CARGO) clean
-	rm -rf demo-out
+	rm -rf demo-out python/package/shmflow/bin python/package/shmflow/gstreamer-1.0

@@ -9,14 +9,14 @@ shift
 target=${CARGO_TARGET_DIR:-$here/target}
 env=$target/python-$name
 new_enough() {
-    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 python=
 for candidate in "${SHMFLOW_PYTHON:-}" /usr/bin/python3 python3; do
     if [ -n "$candidate" ] && new_enough "$candidate"; then python=$candidate; break; fi
 done
 if [ -z "$python" ]; then
-    echo "python: no Python >= 3.11 with venv was found; on Debian, make deps installs it." >&2
+    echo "python: no Python >= 3.10 with venv was found; on Debian, make deps installs it." >&2
     exit 1
 fi
 if [ ! -x "$env/bin/python" ]; then

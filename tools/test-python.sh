@@ -1,20 +1,20 @@
 #!/bin/sh
 # Builds the Python package as a wheel, installs it into a private environment and tests it there.
 # Usage: tools/test-python.sh [arguments of pytest]
-# Python and GStreamer are to understand each other, so the plugin is needed: cargo build --release comes first.
+# Python and GStreamer are to understand each other: the plugin is that of the wheel.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}
 env=$("$here/tools/install-python.sh")
 cd "$here/python"
 echo "python: lint and types"
-"$env/bin/ruff" check --config pyproject.toml --quiet . ../benches/python
-"$env/bin/ruff" format --config pyproject.toml --quiet --check . ../benches/python
+"$env/bin/ruff" check --config ../pyproject.toml --quiet . ../benches/python
+"$env/bin/ruff" format --config ../pyproject.toml --quiet --check . ../benches/python
 # Away from the sources, so that the installed package is what is looked at.
-config=$here/python/pyproject.toml
+config=$here/pyproject.toml
 (cd "$env" && bin/mypy --no-error-summary --config-file "$config" -p shmflow)
 checked=$(cd "$env" && bin/stubtest --mypy-config-file "$config" --allowlist "$here/python/stubtest.txt" \
     --ignore-unused-allowlist shmflow 2>&1) || { echo "$checked" >&2; exit 1; }
 echo "python: tests"
-GST_PLUGIN_PATH="$("$here/tools/plugin-folder.sh" "$target/release")" GST_REGISTRY="$target/python-registry.bin" \
-    exec "$env/bin/pytest" -p no:cacheprovider "$@"
+eval "$("$env/bin/shmflow" env)"
+GST_REGISTRY="$target/python-registry.bin" exec "$env/bin/pytest" -p no:cacheprovider "$@"

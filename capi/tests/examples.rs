@@ -111,6 +111,16 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
         assert!(installed.iter().any(|known| known == file), "{file} is missing: {installed:?}");
     }
     assert!(below.join("lib/libshmflow.so").exists(), "the links lead somewhere");
+    for library in ["libshmflow.so", "libshmflow.a", "gstreamer-1.0/libgstshmflow.so"] {
+        let path = below.join("lib").join(library);
+        let said = |program: &str, option: &str| {
+            let output = Command::new(program).arg(option).arg(&path).output().unwrap();
+            succeeded(program, &output);
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert!(!said("objdump", "-h").contains(".debug_info"), "{library} has debug information");
+        assert!(said("nm", "--defined-only").contains("shmflow"), "{library} has no names for profilers");
+    }
     // As a package would be unpacked.
     std::fs::rename(&below, &prefix).unwrap();
 

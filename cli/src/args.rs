@@ -128,6 +128,28 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+
+    /// Show where the GStreamer plugin of this installation is
+    ///
+    /// Prints the folder that has the elements shmflowsink and shmflowsrc, installed
+    /// together with this command by pip or `make install`.
+    #[command(verbatim_doc_comment)]
+    #[command(after_help = "\
+Examples:
+  shmflow plugin                                           the folder
+  gst-inspect-1.0 $(shmflow plugin)/libgstshmflow.so       what is in it")]
+    Plugin,
+
+    /// Print the shell command that lets GStreamer find the plugin
+    ///
+    /// It puts the plugin's folder first into GST_PLUGIN_PATH. Nothing is printed if
+    /// GStreamer finds the plugin by itself, as after `make install`.
+    #[command(verbatim_doc_comment)]
+    #[command(after_help = "\
+Examples:
+  eval $(shmflow env)               for this shell; in ~/.profile, for each session
+  eval \"$(shmflow env)\"             where folders have unusual names")]
+    Env,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

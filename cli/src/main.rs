@@ -7,6 +7,7 @@ mod json;
 mod ls;
 mod meter;
 mod outcome;
+mod plugin;
 mod rm_gc;
 mod state;
 mod table;
@@ -41,5 +42,7 @@ fn run(out: &mut dyn Write, args: &Args, terminal: bool) -> Result<Outcome, Fail
         }
         Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
         Command::Gc { json } => rm_gc::gc(out, dir, *json),
+        Command::Plugin => plugin::plugin(out),
+        Command::Env => plugin::env(out, terminal),
     }
 }
