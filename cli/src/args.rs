@@ -24,7 +24,7 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(verbatim_doc_comment)]
 #[command(name = "shmflow", version, after_help = EXIT_STATUS)]
-#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
     /// Directory of the topics [default: $SHMFLOW_DIR, or else /dev/shm]
     #[arg(long, global = true, value_name = "DIR")]
@@ -36,36 +36,17 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List topics
-    ///
-    /// One line for each: its state, its participants, the number of frames published,
-    /// the frames a second now (measured for half a second; `<2` is an upper limit
-    /// when frames are too few) and the memory that it takes. A topic is `live` with a
-    /// live producer, `waiting` with consumers only, `idle` if it is persistent and
-    /// has no participants, `dead` if all its participants died (`shmflow gc` removes
-    /// it), `unfinished` if it has no ring yet, and `removed` while its last
-    /// participants still have it open.
-    #[command(verbatim_doc_comment)]
-    #[command(
-        visible_alias = "list",
-        after_help = "\
-Examples:
-  shmflow ls                        all topics
-  shmflow ls --json                 as JSON
-  shmflow ls --dir /run/cameras     topics of another directory"
-    )]
-    Ls {
-        /// Write a JSON array instead
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(visible_alias = "list")]
+    Ls(crate::ls::Ls),
 
     /// Show one topic in detail
     ///
     /// Geometry, permissions, memory, and for each participant its position: LAG is
     /// the number of frames that a consumer has not read yet, LOST the number that were
     /// overwritten before it read them (for a producer: that it dropped), COPIED those
-    /// it received as copies, HELD the slots that it holds. RATE is measured for a
+    /// it received as copies, HELD the slots that it holds. A participant is `stopped` if
+    /// its process is, and a consumer `stalled` if it lags as far as the ring holds frames
+    /// and took none while others came. RATE is measured for a
     /// quarter to half a second; `<2` is an upper limit when frames are too few: use
     /// --watch then.
     ///

@@ -1,13 +1,15 @@
 //! What programs read. Field names stay; new ones may come.
 
 use serde_json::{Value, json};
-use shmflow::{GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
+use shmflow::{FrameInfo, GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
-use crate::meter::{Meter, Pace};
+use crate::sample::meter::{Meter, Pace};
 use crate::state::State;
+use crate::what::What;
 
-/// `meter` has measured for a while what is told now.
-pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
+/// `pace` is that of the topic now, and `meter` has measured its participants.
+pub(crate) fn topic(info: &TopicInfo, pace: Option<Pace>, meter: Option<&Meter>) -> Value {
+    let what = What::on(info).unwrap_or_default();
     let participants: Vec<_> = info.participants.iter().map(|p| participant(p, meter)).collect();
     json!({
         "topic": info.topic,
@@ -15,8 +17,19 @@ pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
         "state": State::of(info).name(),
         "published": info.published(),
         "next_seq": info.next_seq,
-        "rate": rate(meter.map(Meter::pace)),
-        "rate_below": rate_below(meter.map(Meter::pace)),
+        "rate": rate(pace),
+        "rate_below": rate_below(pace),
+        "what": what.summary,
+        "caps": what.caps,
+        "format": what.format,
+        "width": what.size.map(|size| size.0),
+        "height": what.size.map(|size| size.1),
+        "nominal_rate": what.nominal.map(|(frames, seconds)| json!([frames, seconds])),
+        "sample_rate": what.sound.map(|sound| sound.0),
+        "channels": what.sound.map(|sound| sound.1),
+        "description": what.description,
+        "metadata_error": what.error,
+        "newest": info.newest.as_ref().map(newest),
         "geometry": info.geometry.map(|g| json!({
             "epoch": g.epoch,
             "slots": g.slots,
@@ -39,6 +52,17 @@ pub(crate) fn topic(info: &TopicInfo, meter: Option<&Meter>) -> Value {
     })
 }
 
+fn newest(frame: &FrameInfo) -> Value {
+    let times = frame.meta().ok().map(|meta| meta.times());
+    json!({
+        "seq": frame.seq,
+        "bytes": frame.bytes,
+        "age_seconds": frame.age().as_secs_f64(),
+        "latency_seconds": frame.latency().map(|latency| latency.as_secs_f64()),
+        "declared_latency_seconds": times.and_then(|times| times.latency_ns).map(|ns| ns as f64 / 1e9),
+    })
+}
+
 fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
     let pace = meter.and_then(|meter| meter.pace_of(p));
     json!({
@@ -52,6 +76,8 @@ fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
             Liveness::Dead => "dead",
             _ => "unknown",
         },
+        "stopped": p.stopped,
+        "stalled": meter.map(|meter| meter.has_stalled(p)),
         "active": p.active,
         "age_seconds": p.age.as_secs_f64(),
         "epoch": p.epoch,
@@ -91,9 +117,15 @@ fn rate_below(pace: Option<Pace>) -> Value {
     }
 }
 
-/// A topic that could not be inspected.
-pub(crate) fn unreadable(topic: &str, error: &shmflow::Error) -> Value {
-    json!({ "topic": topic, "state": "unreadable", "error": error.to_string() })
+/// A topic that could not be inspected, with its permission bits and owner.
+pub(crate) fn unreadable(topic: &str, error: &shmflow::Error, access: Option<(u32, u32)>) -> Value {
+    json!({
+        "topic": topic,
+        "state": "unreadable",
+        "error": error.to_string(),
+        "permissions": access.map(|(mode, _)| format!("{mode:04o}")),
+        "owner_uid": access.map(|(_, owner)| owner),
+    })
 }
 
 pub(crate) fn collected(collected: &GcReport) -> Value {

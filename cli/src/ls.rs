@@ -2,57 +2,102 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
-use shmflow::{Error, Liveness, TopicInfo};
+use shmflow::{Error, FrameInfo, Liveness, Topic, TopicInfo};
 
-use crate::info::{STEP, cell};
-use crate::meter::{Meter, Pace};
+use crate::info::cell;
 use crate::outcome::{Failure, Outcome};
+use crate::sample::flow::{Flow, STILL};
+use crate::sample::meter::Pace;
 use crate::state::State;
-use crate::table::{Align, Table};
-use crate::{json, text};
+use crate::table::{Table, left, right};
+use crate::what::What;
+use crate::{json, term, text};
 
-/// How long rates are measured.
-const SAMPLE: Duration = Duration::from_millis(500);
+/// Between two looks at the topics whose rate is not known yet.
+const STEP: Duration = Duration::from_millis(50);
+
+/// List topics
+///
+/// One line for each: its state, its participants, the frames published, the frames a
+/// second now (`<2` is an upper limit when frames are too few), the age of its newest
+/// frame, the memory it takes, and what is on it. A topic is `live` with a live producer,
+/// `stalled` if that has published nothing for ten frame intervals and a second, `stopped`
+/// if its process is stopped, `waiting` with consumers only, `idle` if it is persistent
+/// and has no participants, `dead` if all its participants died (`shmflow gc` removes it),
+/// `unfinished` if it has no ring yet, `removed` while its last participants still have it
+/// open, and `unreadable` if its files may not be read, or are none.
+///
+/// On a terminal, topics are grouped by what is before the last slash, and columns that
+/// do not fit are left out: --json has everything.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmflow ls                        all topics
+  shmflow ls robot/                 those whose names begin so
+  shmflow ls --json                 as JSON
+  shmflow ls --dir /run/cameras     topics of another directory"
+)]
+pub(crate) struct Ls {
+    /// Only topics of these names, or whose names begin so
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Write a JSON array instead
+    #[arg(long)]
+    json: bool,
+}
 
 /// What was seen of each topic.
 type Found = Vec<(String, Result<TopicInfo, Error>)>;
 
-fn look(topics: impl IntoIterator<Item = String>, dir: Option<&Path>) -> Found {
-    let inspected = topics.into_iter().map(|topic| {
-        let result = shmflow::inspect(&topic, dir);
-        (topic, result)
-    });
-    // Without those that were removed since they were listed.
-    inspected.filter(|(_, result)| !matches!(result, Err(Error::TopicNotFound { .. }))).collect()
+fn look(dir: Option<&Path>, names: &[String]) -> Result<Found, Error> {
+    let mut found = shmflow::inspect_all(dir)?;
+    found.retain(|(topic, _)| names.is_empty() || names.iter().any(|name| topic.starts_with(name)));
+    Ok(found)
 }
 
-pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Result<Outcome, Failure> {
-    let mut found = look(shmflow::topics(dir)?, dir);
-    // Without a producer there is no rate to be seen.
-    let live = |info: &TopicInfo| State::of(info) == State::Live;
-    let measured = found.iter().filter(|(_, result)| result.as_ref().is_ok_and(live));
-    let mut meters: BTreeMap<String, Meter> =
-        measured.filter_map(|(topic, _)| Some((topic.clone(), Meter::new(topic, dir).ok()?))).collect();
-    if !meters.is_empty() {
-        let start = Instant::now();
-        while start.elapsed() < SAMPLE {
-            std::thread::sleep(STEP);
-            // What is gone, or cannot be read any more, is told below.
-            meters.retain(|_, meter| meter.look(dir).is_ok());
+/// Looks again until the rates of all topics with a producer are known, for half a second at most.
+fn measure(dir: Option<&Path>, found: &mut Found) -> BTreeMap<String, Flow> {
+    let live = |info: &&TopicInfo| State::of(info).has_producer();
+    let infos = found.iter().filter_map(|(topic, info)| Some((topic, info.as_ref().ok().filter(live)?)));
+    let mut flows: BTreeMap<_, _> = infos.map(|(topic, info)| (topic.clone(), Flow::of(info))).collect();
+    for _ in 0..STILL.as_millis().div_ceil(STEP.as_millis()) {
+        if flows.values().all(Flow::is_settled) {
+            break;
         }
-        found = look(found.iter().map(|(topic, _)| topic.clone()), dir);
+        std::thread::sleep(STEP);
+        for (topic, flow) in flows.iter_mut().filter(|(_, flow)| !flow.is_settled()) {
+            // What is gone, or cannot be read any more, is told as it was.
+            let Ok(info) = shmflow::inspect(topic, dir) else { continue };
+            flow.see(&info);
+            if let Some((_, there)) = found.iter_mut().find(|(name, _)| name == topic) {
+                *there = Ok(info);
+            }
+        }
     }
-    meters.retain(|_, meter| live(meter.info()));
-    if as_json {
+    flows
+}
+
+pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Ls) -> Result<Outcome, Failure> {
+    let mut found = look(dir, &args.names)?;
+    let missing = args.names.iter().find(|name| !found.iter().any(|(topic, _)| topic.starts_with(*name)));
+    if let Some(missing) = missing {
+        return Err(not_found(missing, dir));
+    }
+    let flows = measure(dir, &mut found);
+    if args.json {
         let all: Vec<_> = found
             .iter()
             .map(|(topic, result)| match result {
-                Ok(info) => json::topic(info, meters.get(topic)),
-                Err(error) => json::unreadable(topic, error),
+                Ok(info) => json::topic(info, flows.get(topic).map(Flow::pace), None),
+                Err(error) => json::unreadable(topic, error, access(topic, dir)),
             })
             .collect();
         writeln!(out, "{:#}", Value::from(all))?;
@@ -63,30 +108,43 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
         Failure::note(&format!("there are no topics in {}", place(dir)));
         return Ok(Outcome::Done);
     }
+    let width = term::width();
     let mut table = Table::new([
-        ("TOPIC", Align::Left),
-        ("STATE", Align::Left),
-        ("PRODUCERS", Align::Right),
-        ("CONSUMERS", Align::Right),
-        ("PUBLISHED", Align::Right),
-        ("FPS", Align::Right),
-        ("SLOTS", Align::Right),
-        ("MEMORY", Align::Right),
-        ("MODE", Align::Left),
-        ("OWNER", Align::Left),
+        left("TOPIC", 0),
+        left("STATE", 0),
+        right("PRODUCERS", 5),
+        right("CONSUMERS", 4),
+        right("PUBLISHED", 6),
+        right("FPS", 1),
+        right("AGE", 3),
+        right("MEMORY", 7),
+        left("MODE", 9),
+        left("OWNER", 8),
+        left("WHAT", 1),
+        left("DESCRIPTION", 2),
     ]);
+    let groups = if width.is_some() { groups(&found) } else { Vec::new() };
+    let mut group = None;
     for (topic, result) in &found {
-        match result {
-            Ok(info) => table.row(row(info, meters.get(topic).map(Meter::pace))),
-            Err(_) => {
-                let mut cells: [String; 10] = Default::default();
-                cells[0] = text::safe(topic);
-                cells[1] = "unreadable".into();
+        let of = groups.iter().find(|group| topic.starts_with(**group)).copied();
+        if group != of {
+            group = of;
+            if let Some(group) = of {
+                let mut cells: [String; 12] = Default::default();
+                cells[0] = text::safe(group);
                 table.row(cells);
             }
         }
+        let name = match group.and_then(|group| topic.strip_prefix(group)) {
+            Some(rest) => format!("  {}", text::safe(rest)),
+            None => text::safe(topic),
+        };
+        table.row(match result {
+            Ok(info) => row(name, info, flows.get(topic).map(Flow::pace)),
+            Err(_) => unreadable(name, access(topic, dir)),
+        });
     }
-    table.write(out, "")?;
+    table.write(out, width)?;
     out.flush()?;
     for error in found.iter().filter_map(|(_, result)| result.as_ref().err()) {
         Failure::tell(error);
@@ -94,23 +152,62 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Res
     Ok(Outcome::Done)
 }
 
-fn row(info: &TopicInfo, pace: Option<Pace>) -> [String; 10] {
+/// No topic has a name that begins so.
+fn not_found(name: &str, dir: Option<&Path>) -> Failure {
+    let dir = std::path::PathBuf::from(place(dir));
+    Error::TopicNotFound { topic: name.into(), dir }.into()
+}
+
+/// What is before the last slash of names that have it in common with others, with the slash.
+fn groups(found: &Found) -> Vec<&str> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for (topic, _) in found {
+        if let Some(at) = topic.rfind('/') {
+            *counts.entry(topic.get(..=at).unwrap_or_default()).or_default() += 1;
+        }
+    }
+    // The longest first: `a/b/` before `a/`.
+    let mut groups: Vec<_> =
+        counts.into_iter().filter(|(_, count)| *count > 1).map(|(group, _)| group).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    groups
+}
+
+fn row(name: String, info: &TopicInfo, pace: Option<Pace>) -> [String; 12] {
     let alive = |p: &&shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
-    let slots = info
-        .geometry
-        .map_or_else(String::new, |g| format!("{} × {}", g.slots, text::bytes(g.slot_capacity as u64)));
+    let what = What::on(info).unwrap_or_default();
     [
-        text::safe(&info.topic),
+        name,
         State::of(info).name().into(),
         info.producers().filter(alive).count().to_string(),
         info.consumers().filter(alive).count().to_string(),
         text::count(info.published()),
         pace.map_or_else(String::new, cell),
-        slots,
+        info.newest.as_ref().map(FrameInfo::age).map_or_else(String::new, text::short_time),
         text::bytes(info.shared_bytes),
         format!("{:04o}", info.permissions),
         text::user(info.owner_uid),
+        what.summary,
+        what.description.map_or_else(String::new, |text| text::safe(&text)),
     ]
+}
+
+/// Permission bits and owner of a topic that cannot be read.
+fn access(topic: &str, dir: Option<&Path>) -> Option<(u32, u32)> {
+    let topic = Topic::new(topic, dir).ok()?;
+    let found = std::fs::symlink_metadata(topic.peers_path())
+        .or_else(|_| std::fs::symlink_metadata(topic.ring_path()))
+        .ok()?;
+    Some((found.permissions().mode() & 0o7777, found.uid()))
+}
+
+fn unreadable(name: String, access: Option<(u32, u32)>) -> [String; 12] {
+    let mut cells: [String; 12] = Default::default();
+    (cells[0], cells[1]) = (name, "unreadable".into());
+    if let Some((mode, owner)) = access {
+        (cells[8], cells[9]) = (format!("{mode:04o}"), text::user(owner));
+    }
+    cells
 }
 
 /// The directory, for a sentence.

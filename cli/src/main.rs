@@ -2,16 +2,21 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod caps;
+mod closed_output;
 mod info;
 mod json;
 mod ls;
-mod meter;
+mod near;
 mod outcome;
 mod plugin;
 mod rm_gc;
+mod sample;
 mod state;
 mod table;
+mod term;
 mod text;
+mod what;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -23,6 +28,10 @@ use outcome::{Failure, Outcome};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if closed_output::is_closed() {
+        Failure::note("there is no standard output to write to: it was closed");
+        return Outcome::Failed.into();
+    }
     let terminal = io::stdout().is_terminal();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = run(&mut out, &args, terminal)
@@ -35,7 +44,7 @@ fn main() -> ExitCode {
 fn run(out: &mut dyn Write, args: &Args, terminal: bool) -> Result<Outcome, Failure> {
     let dir = args.dir.as_deref();
     match &args.command {
-        Command::Ls { json } => ls::run(out, dir, *json),
+        Command::Ls(args) => ls::run(out, dir, args),
         Command::Info { topic, json, watch, interval } => {
             let style = info::Style { json: *json, watch: *watch, interval: *interval, terminal };
             info::run(out, dir, topic, style)

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::text;
+use crate::{near, text};
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Topic(shmflow::Error),
+    /// What happened, for people.
+    Other(String),
     /// Nobody reads the output any more, or it has no room.
     Output(io::Error),
 }
@@ -49,6 +51,16 @@ impl Failure {
     /// Prints an error. A standard error output that cannot be written to is no reason to fail.
     pub(crate) fn tell(error: &dyn std::fmt::Display) {
         let _ = writeln!(io::stderr(), "shmflow: {}", text::safe(&error.to_string()));
+    }
+
+    /// Prints an error about a topic, and which names are like one that does not exist.
+    pub(crate) fn tell_topic(error: &shmflow::Error) {
+        Self::tell(error);
+        if let shmflow::Error::TopicNotFound { topic, dir } = error
+            && let Some(question) = near::question(topic, dir)
+        {
+            Self::note(&question);
+        }
     }
 
     /// Says something that is not a result.
@@ -60,8 +72,12 @@ impl Failure {
     pub(crate) fn outcome(self) -> Outcome {
         match self {
             Self::Topic(error) => {
-                Self::tell(&error);
+                Self::tell_topic(&error);
                 Outcome::of(&error)
+            }
+            Self::Other(text) => {
+                Self::tell(&text);
+                Outcome::Failed
             }
             // Whoever closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,

@@ -23,7 +23,7 @@ pub(crate) fn rm(
             }
             Err(error) => {
                 out.flush()?;
-                Failure::tell(&error);
+                Failure::tell_topic(&error);
                 if matches!(error, shmflow::Error::InUse { .. }) {
                     Failure::note("--force removes it anyway");
                 }

@@ -1,12 +1,20 @@
 //! The state of a topic, in one word.
 
-use shmflow::{Liveness, TopicInfo};
+use std::time::Duration;
+
+use shmflow::{Liveness, ParticipantInfo, TopicInfo};
+
+use crate::what::What;
 
 /// The state of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// A producer is alive.
     Live,
+    /// One is, but its newest frame is much older than its frame rate has it.
+    Stalled,
+    /// All producers that live are stopped processes.
+    Stopped,
     /// Only consumers are.
     Waiting,
     /// Nobody takes part, and it stays.
@@ -19,14 +27,25 @@ pub(crate) enum State {
     Removed,
 }
 
+/// A stream is stalled after so long at least.
+const LEAST: Duration = Duration::from_secs(1);
+/// And after so many intervals of its frame rate.
+const INTERVALS: u32 = 10;
+
 impl State {
     pub(crate) fn of(info: &TopicInfo) -> Self {
-        let living = |p: &shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
+        let living = |p: &&ParticipantInfo| p.liveness != Liveness::Dead;
         if info.removed {
             Self::Removed
-        } else if info.producers().any(living) {
-            Self::Live
-        } else if info.consumers().any(living) {
+        } else if info.producers().any(|p| living(&p)) {
+            if info.producers().filter(living).all(|p| p.stopped) {
+                Self::Stopped
+            } else if stalled_for(info).is_some() {
+                Self::Stalled
+            } else {
+                Self::Live
+            }
+        } else if info.consumers().any(|p| living(&p)) {
             Self::Waiting
         } else if info.geometry.is_none() {
             Self::Unfinished
@@ -37,9 +56,16 @@ impl State {
         }
     }
 
+    /// Whether a producer lives.
+    pub(crate) fn has_producer(self) -> bool {
+        matches!(self, Self::Live | Self::Stalled | Self::Stopped)
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Stalled => "stalled",
+            Self::Stopped => "stopped",
             Self::Waiting => "waiting",
             Self::Idle => "idle",
             Self::Dead => "dead",
@@ -47,4 +73,11 @@ impl State {
             Self::Removed => "removed",
         }
     }
+}
+
+/// For how long a stream that says its frame rate has been silent, if that is too long and it has not ended.
+fn stalled_for(info: &TopicInfo) -> Option<Duration> {
+    let interval = What::on(info)?.interval()?;
+    let age = info.newest.as_ref()?.age();
+    (!info.ended && age > LEAST.max(interval.saturating_mul(INTERVALS))).then_some(age)
 }

@@ -70,6 +70,17 @@ pub(crate) fn age(age: Duration) -> String {
     }
 }
 
+/// A short time span with the digits that count: `8 ms`, `1.2 s`; longer ones as [`age`].
+pub(crate) fn short_time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        _ if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),
+        _ if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
+        _ if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+        _ => age(time),
+    }
+}
+
 /// A text that somebody else wrote, so that it cannot steer the terminal: control characters, and those that turn the
 /// direction of writing, are escaped.
 pub(crate) fn safe(text: &str) -> String {
@@ -140,6 +151,19 @@ mod tests {
             assert_eq!(age(Duration::from_secs(seconds)), text);
         }
         assert!(age(Duration::MAX).contains(" d "));
+    }
+
+    #[test]
+    fn short_times_have_fitting_units() {
+        for (micros, text) in [
+            (7, "7 µs"),
+            (1500, "1.5 ms"),
+            (33_400, "33 ms"),
+            (1_230_000, "1.2 s"),
+            (61_000_000, "1 min 1 s"),
+        ] {
+            assert_eq!(short_time(Duration::from_micros(micros)), text);
+        }
     }
 
     #[test]

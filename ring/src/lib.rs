@@ -55,8 +55,8 @@ mod trace;
 pub mod typed;
 
 pub use admin::{
-    GcReport, Liveness, ParticipantInfo, Rate, SkipReason, SkippedTopic, TopicInfo, gc, inspect, remove,
-    topics,
+    FrameInfo, FrameTime, GcReport, Liveness, Monitor, MonitorLook, ParticipantInfo, Rate, SkipReason,
+    SkippedTopic, TopicInfo, gc, inspect, inspect_all, remove, topics,
 };
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, StreamStatus,

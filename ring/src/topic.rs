@@ -113,6 +113,11 @@ impl Topic {
 }
 
 impl FileKind {
+    /// Whether a file of this kind makes a topic of its name; others are what is left of one.
+    pub(crate) fn makes_a_topic(self) -> bool {
+        matches!(self, Self::Peers | Self::Ring | Self::OldRing(_))
+    }
+
     /// The topic and part that a file name stands for; `None` for files of others.
     pub(crate) fn parse(file_name: &OsStr) -> Option<(String, Self)> {
         let mut parts = file_name.to_str()?.strip_prefix(PREFIX)?.split('.');

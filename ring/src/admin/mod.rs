@@ -2,16 +2,22 @@
 //!
 //! Nothing here maps a file that another process may truncate, and nothing judges by process ids.
 
+mod frame_info;
 mod gc;
 mod inspect;
 mod locked_topic;
+mod monitor;
 mod remove;
+mod ring_snapshot;
 mod snapshot;
+mod stopped;
 mod types;
 
+pub use frame_info::{FrameInfo, FrameTime};
 pub use gc::{GcReport, SkipReason, SkippedTopic, gc};
 pub(crate) use gc::{gc_for_room, gc_soon};
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_all};
+pub use monitor::{Monitor, MonitorLook};
 pub use remove::remove;
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
 
@@ -40,9 +46,7 @@ use crate::topic::{FileKind, directory};
 /// [`Error::PermissionDenied`] or [`Error::Io`] if the directory cannot be read; they name no topic.
 pub fn topics(dir: Option<&Path>) -> Result<Vec<String>> {
     let found = scan(&directory(dir))?.into_iter();
-    let topics = found.filter(|(_, files)| {
-        files.iter().any(|(kind, _)| matches!(kind, FileKind::Peers | FileKind::Ring | FileKind::OldRing(_)))
-    });
+    let topics = found.filter(|(_, files)| files.iter().any(|(kind, _)| kind.makes_a_topic()));
     Ok(topics.map(|(name, _)| name).collect())
 }
 

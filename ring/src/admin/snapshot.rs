@@ -6,6 +6,7 @@
 
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::uio::pread;
@@ -17,20 +18,14 @@ use crate::layout::peers::{
     CAPS_AT, CAPS_BYTES, FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT,
     Participant,
 };
-use crate::layout::ring::{
-    BadGeometry, GEOMETRY_WORDS, HOLDS_MAGIC, Header as RingHeader, HoldsHeader, LINE, PAGE, RingGeometry,
-    Slot,
-};
-use crate::layout::words::{Entry, PARTICIPANTS, State};
 use crate::protocol::accepted_caps;
-use crate::protocol::lease::follow_index;
 use crate::sys::files::open_existing;
 use crate::sys::fork::GuardedFd;
 use crate::topic::Topic;
 
 /// A part of a file, as private bytes.
 #[derive(Debug)]
-struct Part(Vec<u8>);
+pub(super) struct Part(pub(super) Vec<u8>);
 
 impl Part {
     /// Reads `len` bytes at `at`, or as many as there are.
@@ -51,7 +46,7 @@ impl Part {
     }
 
     /// The word at a byte offset; 0, as in a file that nobody wrote to, behind the end.
-    fn word(&self, at: usize) -> u64 {
+    pub(super) fn word(&self, at: usize) -> u64 {
         let bytes = at.checked_add(8).and_then(|end| self.0.get(at..end));
         bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
     }
@@ -87,16 +82,23 @@ impl File {
         Error::NotARing { topic: self.topic.name().into(), path: self.path.clone(), why: why.into() }
     }
 
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         u64::try_from(self.status.st_size).unwrap_or(0)
     }
 
-    fn part(&self, at: usize, len: usize) -> Result<Part> {
+    /// Reads `len` bytes at `at`, or as many as there are.
+    pub(super) fn part(&self, at: usize, len: usize) -> Result<Part> {
         Part::read(self.fd()?.as_fd(), at, len)
             .map_err(|error| Error::io(self.topic.name(), format!("read {}", self.path.display()), error))
     }
 
-    fn version(&self, found: u64) -> Error {
+    /// Whether the file was removed, or replaced by another.
+    pub(super) fn has_lost_its_name(&self) -> bool {
+        let here = std::fs::symlink_metadata(&self.path);
+        !here.is_ok_and(|here| (here.dev(), here.ino()) == (self.status.st_dev, self.status.st_ino))
+    }
+
+    pub(super) fn version(&self, found: u64) -> Error {
         let found = u32::try_from(found).unwrap_or(u32::MAX);
         Error::VersionMismatch { topic: self.topic.name().into(), found, expected: VERSION as u32 }
     }
@@ -204,121 +206,9 @@ pub(super) fn accepted_caps(file: &File, id: u8) -> Result<Option<String>> {
     Ok(text.filter(|text| !text.is_empty()).and_then(|text| String::from_utf8(text).ok()))
 }
 
-/// The control words of one epoch at one moment.
-#[derive(Debug)]
-pub(super) struct RingSnapshot {
-    pub(super) geometry: RingGeometry,
-    pub(super) first: u64,
-    /// Next sequence to be published.
-    pub(super) next: u64,
-    slots: Part,
-    holders: Option<Part>,
-}
-
-impl RingSnapshot {
-    /// Reads and checks the ring of this name, and its holder words if they can be read.
-    pub(super) fn read(topic: &Topic, path: &Path) -> Result<Self> {
-        let file = File::open(topic, path)?;
-        if file.len() < PAGE {
-            return Err(file.not_a_ring("it is too short"));
-        }
-        let header = file.part(0, size_of::<RingHeader>())?;
-        let mut words = [0; GEOMETRY_WORDS];
-        for (i, word) in words.iter_mut().enumerate() {
-            *word = header.word(8 * i);
-        }
-        let geometry = RingGeometry::parse(words, file.len()).map_err(|bad| match bad {
-            BadGeometry::Version(found) => file.version(found),
-            BadGeometry::Other(why) => file.not_a_ring(why),
-        })?;
-        let o = geometry.offsets();
-        let too_large = |_| file.not_a_ring("it is larger than this machine's memory");
-        let index = file.part(
-            usize::try_from(o.index_at).map_err(too_large)?,
-            usize::try_from(o.index_len.saturating_mul(8)).map_err(too_large)?,
-        )?;
-        // After the index: a slot whose frame is newer by now shows as newer, never as older.
-        let slots = file.part(
-            usize::try_from(o.slots_at).map_err(too_large)?,
-            usize::from(geometry.slots).saturating_mul(LINE),
-        )?;
-        let head = header.word(offset_of!(RingHeader, head));
-        let next = follow_index(head, o.index_len, |seq| {
-            let entry = usize::try_from(seq & o.index_len.saturating_sub(1)).unwrap_or(0);
-            Entry::unpack(index.word(entry.saturating_mul(8)))
-        });
-        let (next, _) = next.ok_or_else(|| Error::Corrupt {
-            topic: topic.name().into(),
-            what: crate::protocol::Corruption::Head.what().into(),
-        })?;
-        let holders = read_holders(topic, &geometry).ok().flatten();
-        Ok(Self { geometry, first: header.word(offset_of!(RingHeader, first)), next, slots, holders })
-    }
-
-    /// How many slots each participant holds; `None` if the holder words cannot be read.
-    pub(super) fn held(&self) -> Option<[u32; PARTICIPANTS as usize]> {
-        let holders = self.holders.as_ref()?;
-        let mut held = [0_u32; PARTICIPANTS as usize];
-        for slot in 0..usize::from(self.geometry.slots) {
-            let word = holders.word(slot.saturating_mul(LINE));
-            for (id, count) in held.iter_mut().enumerate() {
-                *count = count.saturating_add((word >> id & 1) as u32);
-            }
-        }
-        Some(held)
-    }
-
-    /// How many slots each participant is writing into.
-    pub(super) fn writing(&self) -> [u32; PARTICIPANTS as usize] {
-        let mut writing = [0_u32; PARTICIPANTS as usize];
-        for slot in 0..usize::from(self.geometry.slots) {
-            let word = self.slots.word(slot.saturating_mul(LINE).saturating_add(offset_of!(Slot, state)));
-            if let State::Writing { owner } = State::unpack(word)
-                && let Some(count) = writing.get_mut(usize::from(owner))
-            {
-                *count = count.saturating_add(1);
-            }
-        }
-        writing
-    }
-}
-
-fn read_holders(topic: &Topic, geometry: &RingGeometry) -> Result<Option<Part>> {
-    let file = File::open(topic, &topic.path(crate::topic::FileKind::Holds(geometry.holds)))?;
-    let header = file.part(0, size_of::<HoldsHeader>())?;
-    let right = header.word(offset_of!(HoldsHeader, magic)) == HOLDS_MAGIC
-        && header.word(offset_of!(HoldsHeader, id)) == geometry.holds
-        && header.word(offset_of!(HoldsHeader, slots)) == u64::from(geometry.slots);
-    if !right {
-        return Ok(None);
-    }
-    file.part(PAGE as usize, usize::from(geometry.slots).saturating_mul(LINE)).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::words::MAX_SEQ;
-
-    #[test]
-    fn the_next_sequence_comes_from_the_index_where_head_lags() {
-        let index = |seq: u64| Entry::new(if seq < 8 { seq } else { 0 }, 1);
-        assert_eq!(follow_index(1, 16, index), Some((8, false)));
-        assert_eq!(follow_index(8, 16, index), Some((8, false)));
-        assert_eq!(follow_index(0, 16, index), Some((0, false)), "an epoch that has not started");
-        assert_eq!(
-            follow_index(5, 16, |seq| if seq == 6 { Entry::seal(6) } else { index(seq) }),
-            Some((6, true))
-        );
-    }
-
-    #[test]
-    fn no_index_makes_the_search_long_or_wrong() {
-        assert_eq!(follow_index(1, 16, |seq| Entry::new(seq, 0)), Some((17, false)));
-        for head in [MAX_SEQ - 1, MAX_SEQ, u64::MAX] {
-            assert_eq!(follow_index(head, 16, |seq| Entry::new(seq, 0)), None, "{head}");
-        }
-    }
 
     #[test]
     fn words_behind_the_end_are_zero() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::frame_info::{FrameInfo, FrameTime};
 use crate::info::{Geometry, ParticipantId};
 use crate::shm::registration::Role;
 
@@ -34,6 +35,10 @@ pub struct TopicInfo {
     pub participants: Vec<ParticipantInfo>,
     /// Sequence number of the next frame: one more than the frames that were ever published.
     pub next_seq: u64,
+    /// The newest frame, if the ring still holds it: what is on the topic, by its caps and layout.
+    pub newest: Option<FrameInfo>,
+    /// When the frames that the ring still holds were published, the oldest first: the present rate, without a second look.
+    pub recent: Vec<FrameTime>,
     /// Slots in which a frame is being written.
     pub claimed_slots: u32,
     /// Permission bits of the files; `ring` never has the write bits of group and others.
@@ -74,6 +79,9 @@ pub struct ParticipantInfo {
     pub pid: u32,
     /// Whether it lives.
     pub liveness: Liveness,
+    /// Its process is stopped (SIGSTOP, Ctrl-Z, a debugger), as far as `/proc` shows it: that of another user, or of another
+    /// PID namespace, does not show.
+    pub stopped: bool,
     /// `false` for one that has closed its handle and still holds frames.
     pub active: bool,
     /// How long ago it joined.

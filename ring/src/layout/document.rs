@@ -53,7 +53,10 @@ fn the_document_gives_the_offsets_of_the_code() {
             offsets!(ring::Header: magic, version, epoch, holds, slots, depth, history, slot_capacity, meta_capacity, flags,
                 index_len, index_at, slots_at, meta_at, payload_at, payload_stride, first, reserved, head, wake),
         ),
-        ("ring: Slot at slots_at + 64 × slot", offsets!(ring::Slot: state, len, meta_len, generation)),
+        (
+            "ring: Slot at slots_at + 64 × slot",
+            offsets!(ring::Slot: state, len, meta_len, generation, published),
+        ),
         ("holds: Header of holds at 0", offsets!(ring::HoldsHeader: magic, version, epoch, id, slots)),
     ]);
     let document = tables();

@@ -78,7 +78,9 @@ pub(crate) struct Slot {
     pub(crate) meta_len: AtomicU64,
     /// Generation of the producer that wrote the frame.
     pub(crate) generation: AtomicU64,
-    _pad: [AtomicU64; 4],
+    /// When it was published, CLOCK_MONOTONIC of the producer in nanoseconds: for those who measure, never for the protocol.
+    pub(crate) published: AtomicU64,
+    _pad: [AtomicU64; 3],
 }
 
 /// The first page of `holds`; the holder words follow, a cache line each.
@@ -100,7 +102,7 @@ const _: () = {
     assert!(offset_of!(Header, first) == 128 && offset_of!(Header, reserved) == 136);
     assert!(offset_of!(Header, head) == 192);
     assert!(offset_of!(Header, wake) == 200);
-    assert!(size_of::<Slot>() == LINE);
+    assert!(size_of::<Slot>() == LINE && offset_of!(Slot, published) == 32);
     assert!(size_of::<HoldsHeader>() == 128);
 };
 

@@ -1,77 +1,14 @@
-//! The real command, run as people and scripts run it.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test's way to fail"
-)]
+//! Listing, inspecting and removing topics.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shmflow::{Consumer, Producer};
 
-/// A directory of one test's own.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("shmflow-cli-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = Path::new("/dev/shm").join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shmflow"));
-        command.args(args).env("SHMFLOW_DIR", &self.0).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        Ran(self.command(args).output().unwrap())
-    }
-
-    fn producer(&self, topic: &str) -> Producer {
-        Producer::builder(topic).dir(&self.0).name("camera").open().unwrap()
-    }
-
-    fn is_empty(&self) -> bool {
-        std::fs::read_dir(&self.0).unwrap().next().is_none()
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Ran(Output);
-
-impl Ran {
-    fn status(&self) -> i32 {
-        self.0.status.code().unwrap()
-    }
-
-    fn out(&self) -> &str {
-        std::str::from_utf8(&self.0.stdout).unwrap()
-    }
-
-    fn err(&self) -> &str {
-        std::str::from_utf8(&self.0.stderr).unwrap()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(self.out()).unwrap()
-    }
-}
+use crate::support::{Dir, Ran, at_a_steady_rate};
 
 #[test]
 fn ls_shows_every_topic_on_a_line_of_its_own() {
@@ -137,27 +74,6 @@ fn ls_shows_which_producers_stand_still() {
     assert!(seen[0]["rate"]["frames_per_second"].as_f64().unwrap() > 1.0, "{seen}");
     assert!(seen[0]["rate_below"].is_null() && seen[1]["rate"].is_null(), "{seen}");
     assert!(seen[1]["rate_below"].as_f64().unwrap() <= 2.0, "{seen}");
-}
-
-/// Writes so many frames a second while `look` runs; none of them late because of the one before.
-fn at_a_steady_rate<T>(producer: &Producer, rate: f64, look: impl FnOnce() -> T) -> T {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let start = Instant::now();
-            for number in 0_u32.. {
-                let due = Duration::from_secs_f64(f64::from(number) / rate);
-                std::thread::sleep(due.saturating_sub(start.elapsed()));
-                if stop.load(Relaxed) {
-                    break;
-                }
-                producer.write(&[7; 1000]).unwrap();
-            }
-        });
-        let seen = look();
-        stop.store(true, Relaxed);
-        seen
-    })
 }
 
 #[test]
@@ -402,6 +318,8 @@ fn help_explains_with_examples() {
     let dir = Dir::new();
     for (args, parts) in [
         (&["--help"][..], &["ls", "info", "rm", "gc", "SHMFLOW_DIR", "Exit status"][..]),
+        (&["help"], &["ls", "info", "Exit status"]),
+        (&["help", "info"], &["LAG", "Examples:"]),
         (&["info", "--help"], &["LAG", "--watch", "Examples:"]),
         (&["rm", "--help"], &["--force", "Examples:"]),
         (&["ls", "--help"], &["unfinished", "--json"]),

@@ -154,6 +154,20 @@ impl Meter {
         self.participants.iter_mut().for_each(|(_, counter)| counter.go_on());
     }
 
+    /// Whether a consumer that lags as far as the ring holds frames, and does not wait for any, has taken none while others
+    /// came.
+    pub(crate) fn has_stalled(&self, p: &ParticipantInfo) -> bool {
+        let depth = self.info.geometry.map_or(u64::MAX, |geometry| geometry.depth.into());
+        let moves = |counter: &Counter| counter.moves.is_some();
+        let own = self.participants.iter().find(|(id, _)| *id == p.id);
+        p.role == Role::Consumer
+            && p.active
+            && !p.waiting
+            && p.lag.is_some_and(|lag| lag >= depth)
+            && moves(&self.topic)
+            && !own.is_some_and(|(_, counter)| moves(counter))
+    }
+
     /// What was seen last.
     pub(crate) fn info(&self) -> &TopicInfo {
         &self.info

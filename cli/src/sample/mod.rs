@@ -1,0 +1,4 @@
+//! Measuring topics from outside: by what their rings say of each frame, without taking part.
+
+pub(crate) mod flow;
+pub(crate) mod meter;

@@ -1,0 +1,12 @@
+//! The real command, run as people and scripts run it.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's way to fail"
+)]
+
+mod basics;
+mod support;
+mod what;
