@@ -18,6 +18,7 @@ mod leaks;
 mod lifecycle;
 mod metas;
 mod negotiation;
+mod peers;
 mod properties;
 mod several;
 mod streams;

@@ -2,7 +2,7 @@
 //! text has it, builds whatever type the text names, and asserts what it takes for granted.
 //!
 //! Read is what `gst_structure_to_string` writes, and what people type. Fields of types that are not known here (ranges,
-//! buffers, objects) are left out, and counted.
+//! samples, objects) are left out, and counted.
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -176,7 +176,12 @@ impl<'a> Cursor<'a> {
             return Ok(None);
         }
         let quoted = self.rest.starts_with('"');
-        let text = if quoted { self.quoted()? } else { self.bare()? };
+        let text = match ty {
+            _ if quoted => self.quoted()?,
+            // GStreamer writes nothing for an empty one.
+            Some("GstBuffer" | "buffer") => self.word(|char| char.is_ascii_hexdigit()).to_owned(),
+            _ => self.bare()?,
+        };
         match ty {
             Some("structure" | "GstStructure") => {
                 let inner = Cursor { rest: &text }.structure(limits, depth, false)?;

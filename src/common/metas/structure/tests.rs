@@ -27,6 +27,8 @@ fn what_gstreamer_writes_is_read_as_it_was() {
         .field("rate", gst::Fraction::new(30_000, 1001))
         .field("mask", gst::Bitmask::new(0xff00))
         .field("state", gst::State::Playing)
+        .field("bytes", gst::Buffer::from_slice([0_u8, 0x7f, 0xff]))
+        .field("no-bytes", gst::Buffer::new())
         .field("seek", gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE)
         .field("list", list)
         .field("array", array)
@@ -59,7 +61,7 @@ fn what_people_type_is_guessed() {
 #[test]
 fn what_is_of_an_unknown_type_is_left_out_and_counted() {
     init();
-    let read = read("x, a=(GstBuffer)00ff, b=(int)[ 1, 5 ], c=(NoSuchType)x, d=<(GstBuffer)00, 1>, e=1")
+    let read = read("x, a=(GstSample)00ff, b=(int)[ 1, 5 ], c=(NoSuchType)x, d=<(GstSample)00, 1>, e=1")
         .expect("text");
     assert_eq!((read.left_out, read.structure.n_fields()), (4, 1));
 }
@@ -93,6 +95,9 @@ fn hostile_texts_are_errors_in_little_time() {
         "x, a=\"\\377\"",
         "x, a=(GstCaps)\"{\"",
         "x, a=(uint)-1",
+        "x, a=(GstBuffer)0",
+        "x, a=(GstBuffer)0g",
+        "x, a=(GstBuffer)\"+1\"",
         "x]",
         "x, a=<1, b>",
         "x, a={ <1>, <b> }",
@@ -168,6 +173,8 @@ const PARTS: &[&str] = &[
     "(bitmask)",
     "(structure)",
     "(GstState)",
+    "(GstBuffer)",
+    "00fF",
     "(GstCaps)",
     "(GstSeekFlags)",
     "(datetime)",

@@ -50,6 +50,14 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// Bytes of two digits each.
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(high)? << 4 | digit(low)?).ok();
+    rest.is_empty().then(|| pairs.iter().map(byte).collect()).flatten()
+}
+
 /// A value of a type that its text names. `None`: it is not of that type; `Some(None)`: the type is not known here.
 pub(super) fn typed(ty: &str, text: &str) -> Option<Option<glib::SendValue>> {
     Some(Some(match ty {
@@ -64,6 +72,7 @@ pub(super) fn typed(ty: &str, text: &str) -> Option<Option<glib::SendValue>> {
         "boolean" | "bool" | "b" | "gboolean" => boolean(text)?.to_send_value(),
         "string" | "str" | "s" | "gchararray" => text.to_send_value(),
         "fraction" | "GstFraction" => fraction(text)?.to_send_value(),
+        "buffer" | "GstBuffer" => gst::Buffer::from_mut_slice(hexadecimal(text)?).to_send_value(),
         "bitmask" | "GstBitmask" => gst::Bitmask::new(integer(text)?).to_send_value(),
         name => {
             let name = match name {
