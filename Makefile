@@ -151,7 +151,7 @@ soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 	@tools/check-shm.sh $(SHM_TEST)
 	SHMFLOW_TORTURE_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test 'torture*' -- --nocapture
 
-fuzz: deps ## fuzz the attach path and the metadata parser (FUZZ_SECONDS=60 each; needs nightly)
+fuzz: deps ## fuzz the attach path, and the readers of metadata, caps and structures (FUZZ_SECONDS=60 each; needs nightly)
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
 	  echo "Fuzzing needs a nightly toolchain: rustup toolchain install nightly"; exit 1; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "fuzz: installing cargo-fuzz"; $(CARGO) install --locked cargo-fuzz; }

@@ -58,6 +58,7 @@ fn outline(text: &str, longest: usize) -> Option<String> {
         match char {
             '\\' => drop(chars.next()?),
             // A value starts there; anywhere else it is no quote to GStreamer.
+            '"' if !quoted && is_of_fraction(&outline) => return None,
             '"' if quoted || outline.trim_end().ends_with(['=', ')', '{', '[', '<', ',']) => {
                 quoted = !quoted;
                 outline.push('_');
@@ -77,7 +78,22 @@ fn outline(text: &str, longest: usize) -> Option<String> {
             }
         }
     }
-    (!quoted && names_are_valid(&outline)).then_some(outline)
+    (!quoted && names_are_valid(&outline) && fractions_are_in_range(&outline)).then_some(outline)
+}
+
+/// Whether a text ends within a value that is said to be of fractions.
+fn is_of_fraction(outline: &str) -> bool {
+    outline.rsplit('=').next().is_some_and(|value| value.contains("raction)"))
+}
+
+/// Whether the numbers of fractions fit: GStreamer asserts that they are not the least integer, and takes the lower bits of
+/// what is too long. (It writes them without quotes.)
+fn fractions_are_in_range(outline: &str) -> bool {
+    let fits = |digits: &str| digits.is_empty() || digits.parse::<i32>().is_ok();
+    outline.split([';', '=']).all(|value| {
+        let may_be_one = value.contains('/') || is_of_fraction(value);
+        !may_be_one || value.split(|char: char| !char.is_ascii_digit()).all(fits)
+    })
 }
 
 /// Whether each structure has a name. GStreamer's parser asserts that, too.
@@ -143,6 +159,10 @@ mod tests {
             "-5",
             "7up, a=1",
             "video/x-raw-yuv, width=1",
+            "video/x-raw, framerate=(fraction)-2147483648/1",
+            "video/x-raw, framerate=1/-6442450944",
+            "video/x-raw, framerate=(GstFraction){ 1/1, -2147483648 }",
+            "video/x-raw, framerate=(fraction)\"-2147483648/1\"",
         ] {
             assert!(parse_accepted(text).is_none() && parse_fixed(text).is_none(), "{text}");
         }

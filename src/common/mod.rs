@@ -21,6 +21,12 @@ pub(crate) mod settings;
 pub(crate) mod timing;
 pub(crate) mod validate;
 
+#[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
+#[path = "../../fuzz/checks/texts.rs"]
+mod texts;
+
 /// Locks a mutex whose data are whole whatever happened: no code here panics while it holds one, and if another
 /// thread's did, nothing was left half done.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
