@@ -55,6 +55,11 @@ pub(crate) struct FrameTimes {
 }
 
 impl FrameTimes {
+    /// When a frame was captured, on `CLOCK_MONOTONIC`, if its metadata, which may say anything, says so.
+    pub(crate) fn captured(times: &Times) -> Option<u64> {
+        times.capture_ns.filter(|ns| *ns <= MAX_NS && times.clock == Clock::Monotonic)
+    }
+
     /// Of a frame's metadata, which may say anything. The order of what is to be `decoded` is that of decoding.
     pub(crate) fn of(times: &Times, decoded: bool) -> Self {
         let known = |time: Option<u64>| time.filter(|ns| *ns <= MAX_NS);
@@ -65,7 +70,7 @@ impl FrameTimes {
         let reorder_ns = reorder.filter(|ns| ns.unsigned_abs() <= MAX_REORDER_NS);
         let earlier = |time: u64| time.saturating_sub_signed(reorder_ns.unwrap_or(0));
         Self {
-            capture_ns: known(times.capture_ns).filter(|_| times.clock == Clock::Monotonic).map(earlier),
+            capture_ns: Self::captured(times).map(earlier),
             pts_ns: pts.map(earlier).or(dts),
             reorder_ns,
             has_pts: pts.is_some(),

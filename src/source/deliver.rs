@@ -73,7 +73,9 @@ impl ShmflowSrc {
         let clock = stream.clock.running(&*self.obj());
         let arrival = Arrival { at_ns, waited, is_newest, producer: frame.producer(), clock };
         let mut block = std::mem::take(&mut stream.block);
-        frame.read_meta(&mut block);
+        if stream.block_of.take() != Some((frame.producer(), frame.seq())) {
+            frame.read_meta(&mut block);
+        }
         let result = self.buffer(stream, frame, &block, &arrival);
         stream.block = block;
         match result {
@@ -186,7 +188,7 @@ impl ShmflowSrc {
         self.stats.received.add(1);
         self.stats.bytes.add(len as u64);
         if copied { &self.stats.copied } else { &self.stats.zero_copy }.add(1);
-        if let Some(capture) = FrameTimes::of(&per_frame.times, false).capture_ns {
+        if let Some(capture) = FrameTimes::captured(&per_frame.times) {
             self.stats.latency.record(at_ns.saturating_sub(capture));
         }
     }

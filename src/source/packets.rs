@@ -147,6 +147,7 @@ impl ShmflowSrc {
         let mut block = std::mem::take(&mut stream.block);
         frame.read_meta(&mut block);
         let unit = Unit::of(&block);
+        let mut block_of = Some((frame.producer(), frame.seq()));
         let begins = !std::mem::replace(&mut stream.packets.joined, true);
         let is_live = stream.settings.is_live;
         let frame = if unit == Unit::Whole {
@@ -161,6 +162,7 @@ impl ShmflowSrc {
             // What another producer made continues nothing, but it comes in time: what follows it is not old.
             let is_other = stream.is_of_another_producer(&frame);
             if (begins || lost) && is_live && !is_ready {
+                block_of = None;
                 self.join(stream, (frame, unit), &mut block)
             } else if stream.packets.leaves_out(unit, lost || begins || is_other) {
                 self.leave_out(stream, &frame);
@@ -169,7 +171,7 @@ impl ShmflowSrc {
                 Some(frame)
             }
         };
-        stream.block = block;
+        (stream.block, stream.block_of) = (block, block_of);
         if frame.is_none() && stream.packets.broken && stream.packets.may_ask() {
             stream.reader.request_key_frame();
         }

@@ -26,6 +26,8 @@ pub(super) struct Stream {
     pub(super) tags: Vec<Tags>,
     /// The metadata of the frame at hand; kept for its memory.
     pub(super) block: Vec<u8>,
+    /// Whose metadata that is, if it was read already: the producer and sequence number of its frame.
+    pub(super) block_of: Option<(ParticipantId, u64)>,
     pub(super) clock: ClockBridge,
     pub(super) timeline: Timeline,
     /// A frame from before the pipeline's start, and until when it waits for a newer one.
@@ -55,6 +57,7 @@ impl Stream {
             packets: Packets::default(),
             tags: Vec::new(),
             block: Vec::new(),
+            block_of: None,
             clock: ClockBridge::default(),
             timeline: Timeline::default(),
             held: None,

@@ -76,14 +76,14 @@ impl<'a> MetaHeader<'a> {
         {
             return Err(MetaError::BadMagic { found });
         }
-        let too_short = MetaError::Truncated { needed: HEADER_LEN, have };
+        let too_short = || MetaError::Truncated { needed: HEADER_LEN, have };
         let (Some(major), Some(minor)) = (get_u16(bytes, AT_MAJOR), get_u16(bytes, AT_MINOR)) else {
-            return Err(too_short);
+            return Err(too_short());
         };
         if major != VERSION_MAJOR {
             return Err(MetaError::version(major, minor));
         }
-        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(too_short)?;
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or_else(too_short)?;
         let entries_at = usize::from(get_u16(header, AT_HEADER_LEN).unwrap_or(0));
         if entries_at < HEADER_LEN {
             return Err(MetaError::BadHeader { why: "its header length is less than 128" });
@@ -99,7 +99,7 @@ impl<'a> MetaHeader<'a> {
         if !total.is_multiple_of(ALIGN) {
             return Err(MetaError::BadHeader { why: "its total length is not a multiple of 8" });
         }
-        let bytes = bytes.get(..total).ok_or(MetaError::Truncated { needed: total, have })?;
+        let bytes = bytes.get(..total).ok_or_else(|| MetaError::Truncated { needed: total, have })?;
         Ok(Self { header, minor, entries_at, bytes })
     }
 
