@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -86,6 +87,83 @@ def test_motion_from_gstreamer_through_python_to_gstreamer(directory, example, t
     seen = np.frombuffer((tmp_path / "seen").read_bytes(), np.uint8).reshape(-1, 240, 320, 3)
     red = [(picture == [0, 0, 255]).all(axis=2).any() for picture in seen]
     assert any(red)
+
+
+def pipelines_with_python():
+    """The blocks of the README that have both, by the topic of their first line."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    mixed = [block.splitlines() for block in blocks if "\npython3 " in block]
+    return {re.search(r"topic=(\w+)", block[0])[1]: block for block in mixed}
+
+
+def has_element(name):
+    return subprocess.run(["gst-inspect-1.0", name], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("topic, order", [(topic, order) for topic in ("street", "yard") for order in (1, -1)])
+def test_the_boxes_of_the_readmes_detector_are_drawn(directory, topic, order, tmp_path):
+    assert set(pipelines_with_python()) == {"street", "yard"}
+    lines = pipelines_with_python()[topic]
+    if "objectdetectionoverlay" in lines[-1] and not has_element("objectdetectionoverlay"):
+        pytest.skip("objectdetectionoverlay comes with GStreamer 1.24")
+    assert lines[-1].endswith(" ! autovideosink")
+    seen = tmp_path / "seen"
+    # What would be shown is looked at.
+    lines[-1] = lines[-1].replace(
+        "autovideosink", f"video/x-raw,format=BGR ! filesink buffer-mode=unbuffered location={seen}"
+    )
+    started = []
+    try:
+        for line in lines[::order]:
+            words = line.replace("python3 ", f"{sys.executable} ", 1).split()
+            started.append(
+                subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            )
+
+        def pictures():
+            data = np.fromfile(seen, np.uint8) if seen.exists() else np.empty(0, np.uint8)
+            return data[: data.size // 230400 * 230400].reshape(-1, 240, 320, 3)
+
+        wait_until("a second is there", lambda: len(pictures()) >= 30 or any(one.poll() is not None for one in started))
+        boxed = 0
+        for picture in pictures()[:30]:
+            # The uppermost line of the ball is short. That of a box around it is not: of the ball's white, or red.
+            rows = np.flatnonzero((picture[..., 2] > 200).any(axis=1))
+            boxed += bool(rows.size) and (picture[rows[0], :, 2] > 200).sum() >= 30
+        said = [one.args for one in started if one.poll() is not None]
+        assert boxed >= 20, (boxed, said)
+        for one in started:
+            one.send_signal(signal.SIGINT)
+        for one in started:
+            out, _ = one.communicate(timeout=PATIENCE)
+            assert one.returncode == 0 and "Traceback" not in out and "ERROR" not in out, (one.args, out)
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+    assert not list(directory.iterdir()), "left in shared memory"
+
+
+@pytest.mark.parametrize("format", ["GRAY8", "I420", "NV12", "BGR", "BGRx", "xRGB", "YUY2"])
+def test_the_detector_finds_blobs_where_they_are_in_all_sorts_of_formats(directory, example, format):
+    boxes = [(10, 20, 30, 12), (100, 5, 9, 40), (60, 60, 20, 16)]
+    detector = example("blob_detector.py", "camera", "found")
+    wait_until("it waits for the topic", lambda: waits_for_a_file(detector.pid))
+    with shmflow.Producer("camera", 128, 96, format, 30) as producer:
+        wait_until("it is there", lambda: producer.consumer_count == 1)
+        with producer.frame(pts=7) as picture:
+            planes = picture if isinstance(picture, dict) else {"pixels": picture}
+            for plane in planes.values():
+                plane[:] = 16
+            main = planes.get("y", next(iter(planes.values())))
+            for x, y, width, height in boxes:
+                main[y : y + height, x : x + width] = 235
+        frame = shmflow.Consumer("found", connect_timeout=PATIENCE).recv(PATIENCE)
+    found = {(one["x"], one["y"], one["width"], one["height"]) for one in frame.detections}
+    assert found == set(boxes) and frame.pts == 7 and frame.format == format
+    assert all(one["label"] == "blob" and one["score"] == 1 for one in frame.detections)
+    out, _ = detector.communicate(timeout=PATIENCE)
+    assert detector.returncode == 0, out
 
 
 def test_video_capture_of_opencv_reads_what_python_writes(directory, example):

@@ -52,7 +52,8 @@ fn every_pipeline_of_the_readme_runs() -> Result<()> {
     Ok(())
 }
 
-/// The blocks of `gst-launch-1.0` lines: fenced as shell, or indented.
+/// The blocks of `gst-launch-1.0` lines: fenced as shell, or indented. Those with programs in Python among them are run by
+/// `python/tests/test_examples.py`, which has that package.
 fn blocks(text: &str) -> Vec<Vec<String>> {
     let mut blocks = Vec::new();
     let mut block = Vec::new();
@@ -63,12 +64,13 @@ fn blocks(text: &str) -> Vec<Vec<String>> {
         if line.starts_with("```") {
             fenced = !fenced && line == "```sh";
         }
-        if inside && command.starts_with("gst-launch-1.0 ") {
+        if inside && ["gst-launch-1.0 ", "python3 "].iter().any(|program| command.starts_with(program)) {
             block.push(command.to_owned());
         } else if !block.is_empty() {
             blocks.push(std::mem::take(&mut block));
         }
     }
+    blocks.retain(|block| block.iter().all(|command| !command.starts_with("python3 ")));
     blocks
 }
 
