@@ -59,7 +59,8 @@ pub use admin::{
     SkippedTopic, TopicInfo, gc, inspect, inspect_all, remove, topics,
 };
 pub use consumer::{
-    Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, StreamStatus,
+    Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, PendingConsumer,
+    StreamStatus,
 };
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};

@@ -70,6 +70,37 @@ fn it_is_readable_while_frames_wait_and_not_when_there_are_none() {
 }
 
 #[test]
+fn an_event_loop_wakes_once_for_each_frame() {
+    let dir = Dir::new();
+    let (producer, mut consumer) = pair(&dir);
+    drain(&mut consumer);
+    for i in 0..500 {
+        producer.write(&pattern(i, 100)).unwrap();
+        await_readable(&mut consumer);
+        fetch(&mut consumer).unwrap();
+        assert!(!readable(&mut consumer), "frame {i} was the last one");
+    }
+}
+
+#[test]
+fn whether_something_is_there_can_be_asked_without_taking_it() {
+    let dir = Dir::new();
+    let (producer, mut consumer) = pair(&dir);
+    consumer.poll_fd().unwrap();
+    assert!(!consumer.is_ready().unwrap() && !readable(&mut consumer));
+    producer.write(b"1").unwrap();
+    assert!(consumer.is_ready().unwrap() && consumer.is_ready().unwrap());
+    await_readable(&mut consumer);
+    fetch(&mut consumer).unwrap();
+    producer.end();
+    assert!(consumer.is_ready().unwrap());
+    assert!(matches!(fetch(&mut consumer), Err(Error::Ended { .. })));
+    assert!(!consumer.is_ready().unwrap());
+    consumer.cancel_token().cancel();
+    assert!(consumer.is_ready().unwrap());
+}
+
+#[test]
 fn frames_fetched_before_the_watcher_saw_them_leave_no_false_level_behind() {
     let dir = Dir::new();
     let (producer, mut consumer) = pair(&dir);
@@ -329,6 +360,105 @@ fn in_a_forked_child_it_is_closed_and_refused() {
     assert!(dir.files().is_empty());
 }
 
+/// Consumers of several topics, each of which gets its frames. How many watchers they have.
+fn many(dir: &Dir, count: usize) -> usize {
+    let topics: Vec<_> = (0..count.div_ceil(20)).map(|i| format!("many/{i}")).collect();
+    let producers: Vec<_> =
+        topics.iter().map(|topic| Producer::builder(topic).dir(dir).open().unwrap()).collect();
+    let topic_of = |i: usize| &topics[i % topics.len()];
+    let open = |i| Consumer::builder(topic_of(i)).dir(dir).open().unwrap();
+    let mut consumers: Vec<_> = (0..count).map(open).collect();
+    consumers.iter_mut().for_each(drain);
+    consumers.iter_mut().for_each(|consumer| drop(consumer.poll_fd().unwrap()));
+    let there = watchers();
+    for round in 0..5 {
+        for producer in &producers {
+            producer.write(&pattern(round, 50)).unwrap();
+        }
+        for consumer in &mut consumers {
+            await_readable(consumer);
+            // Readable without reason, as always at first.
+            wait_until("its frame", || match fetch(consumer) {
+                Err(Error::Timeout { .. }) => false,
+                frame => *frame.unwrap() == pattern(round, 50),
+            });
+        }
+    }
+    // Some go, and the others stay.
+    consumers.truncate(count / 2);
+    for producer in &producers {
+        producer.write(b"on").unwrap();
+    }
+    for consumer in &mut consumers {
+        await_readable(consumer);
+        assert_eq!(&*fetch(consumer).unwrap(), b"on");
+    }
+    drop(consumers);
+    assert_eq!(watchers(), 0, "threads outlive their consumers");
+    there
+}
+
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_many_pollers() {
+    let Some(dir) = role::dir() else { return };
+    role::say(many(&dir, 130));
+}
+
+#[test]
+fn one_thread_watches_for_many_consumers() {
+    let dir = Dir::new();
+    let mut role = Role::start("role_of_many_pollers", &dir);
+    let watchers: usize = role.read_reply().parse().unwrap();
+    assert_eq!(watchers, if has_waitv() { 130_usize.div_ceil(63) } else { 130 });
+    role.finish();
+    assert!(dir.files().is_empty());
+}
+
+fn has_waitv() -> bool {
+    // SAFETY: no words at all, which a kernel that has the call refuses.
+    unsafe { libc::syscall(libc::SYS_futex_waitv, 0, 0, 0, 0, 0) };
+    !matches!(nix::Error::last(), nix::Error::ENOSYS | nix::Error::EPERM)
+}
+
+/// As on a kernel before 5.16.
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_pollers_without_waitv() {
+    let Some(dir) = role::dir() else { return };
+    let step = |code: u32, k: u32, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
+    // The number of the call; if it is that of `futex_waitv`: ENOSYS; else: go on.
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_futex_waitv as u32, 0, 1),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs().unwrap();
+    // SAFETY: a filter of as many steps, which the kernel checks.
+    let filtered = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            &program,
+        )
+    };
+    assert_eq!(filtered, 0, "{}", nix::Error::last());
+    assert!(!has_waitv());
+    role::say(many(&dir, 6));
+}
+
+#[test]
+fn where_a_thread_cannot_sleep_on_several_words_each_consumer_has_its_own() {
+    let dir = Dir::new();
+    let mut role = Role::start("role_of_pollers_without_waitv", &dir);
+    assert_eq!(role.read_reply(), "6");
+    role.finish();
+    assert!(dir.files().is_empty());
+}
+
 /// Alone in its process, since it counts threads and system calls.
 #[test]
 #[ignore = "a role of other tests"]
@@ -344,7 +474,7 @@ fn role_of_an_idle_poller() {
             consumer.poll_fd().unwrap();
             consumer.poll_fd().unwrap();
         }
-        wait_until("one for each", || watchers() == 5);
+        wait_until("one for them all", || watchers() == 1);
     }
     let gone = watchers();
     let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::arrival::ArrivalTimer;
 use super::place::Placeless;
 use super::pool::Pool;
-use super::{Consumer, ConsumerStats, CopyReason};
+use super::{Consumer, ConsumerStats, CopyReason, PendingConsumer};
 use crate::error::{Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
@@ -45,7 +45,7 @@ pub struct ConsumerBuilder {
     read_only: bool,
     /// `None`: do not wait; `Some(None)`: for ever.
     wait: Option<Option<Duration>>,
-    cancel_token: CancelToken,
+    pub(super) cancel_token: CancelToken,
     allow_foreign: bool,
     prefault: bool,
     copy_on_write: bool,
@@ -54,7 +54,7 @@ pub struct ConsumerBuilder {
 }
 
 /// Whether it is worth waiting for the topic.
-fn is_to_come(error: &Error) -> bool {
+pub(super) fn is_to_come(error: &Error) -> bool {
     matches!(error, Error::TopicNotFound { .. }) || whole::is_deleted(error)
 }
 
@@ -205,6 +205,27 @@ impl ConsumerBuilder {
         self
     }
 
+    /// A consumer that opens the topic when it is there, and needs no thread to wait for that: its descriptor tells an event
+    /// loop. [`connect_timeout`](Self::connect_timeout) does not count.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTopicName`], [`Error::InvalidArgument`].
+    pub fn open_pending(self) -> Result<PendingConsumer> {
+        let topic = self.check()?;
+        Ok(PendingConsumer::new(Self { wait: None, ..self }, topic))
+    }
+
+    /// What can be wrong without looking at the topic.
+    fn check(&self) -> Result<Topic> {
+        let topic = Topic::new(&self.topic, self.dir.as_deref())?;
+        super::check_accepted_caps(&self.accepted_caps)?;
+        if self.read_only && !self.allow_copies {
+            let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
+            return Err(Error::InvalidArgument { what });
+        }
+        Ok(topic)
+    }
+
     /// Opens the topic.
     ///
     /// # Errors
@@ -213,12 +234,7 @@ impl ConsumerBuilder {
     /// [`Error::ReadOnlyNotAllowed`]; [`Error::NotARing`], [`Error::VersionMismatch`], [`Error::Corrupt`];
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
-        let topic = Topic::new(&self.topic, self.dir.as_deref())?;
-        super::check_accepted_caps(&self.accepted_caps)?;
-        if self.read_only && !self.allow_copies {
-            let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
-            return Err(Error::InvalidArgument { what });
-        }
+        let topic = self.check()?;
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
             accepted_caps: self.accepted_caps.clone(),

@@ -5,16 +5,19 @@ mod builder;
 mod copy_reason;
 mod frame;
 mod key_frame;
+mod pending;
 mod place;
 mod poll_fd;
 mod pool;
 mod receive;
 mod wait;
 mod wait_condition;
+mod watchers;
 
 pub use builder::{ConsumerBuilder, OnLapped};
 pub use copy_reason::CopyReason;
 pub use frame::Frame;
+pub use pending::PendingConsumer;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
@@ -180,6 +183,8 @@ impl Consumer {
                 self.awaited().check_peers()?;
             }
             self.rearm();
+        } else {
+            self.rearm_after_frame();
         }
         Ok(frame)
     }

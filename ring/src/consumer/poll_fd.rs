@@ -1,14 +1,15 @@
 //! A file descriptor that says when a consumer is worth asking: for `poll`, `epoll` and event loops.
 //!
-//! A futex cannot be polled. So a thread of this process, the *watcher*, sleeps on the topic's futex in the consumer's
-//! place, exactly as the consumer would, and writes to an eventfd when there is something to fetch. It touches shared
-//! memory only by what a sleeping consumer does, so that nothing new can be left behind by its death.
+//! A futex cannot be polled. So a thread of this process, the *watcher* (`watchers.rs`), sleeps on the topic's futex in the
+//! consumer's place, exactly as the consumer would, and writes to an eventfd when there is something to fetch. It touches
+//! shared memory only by what a sleeping consumer does, so that nothing new can be left behind by its death. One watcher
+//! does this for many consumers.
 //!
 //! The two agree by one word:
 //!
-//! - `IDLE`: the eventfd is readable; the watcher sleeps until it is given something to do.
+//! - `IDLE`: the eventfd is readable; the watcher does nothing for it until it is given something to do.
 //! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
-//! - `QUIT`: the watcher ends.
+//! - `QUIT`: the watcher is to forget it; then it stores `LEFT`.
 //!
 //! **The descriptor is readable exactly in `IDLE`** as seen by the thread that holds the mutex: the change of the word and the write
 //! or read of the eventfd are made together under it. From this follows:
@@ -19,98 +20,75 @@
 //!   wakes it, as it does every sleeper (`protocol/sleep.rs`). In both cases it goes to `IDLE`.
 //! - *The level holds.* While frames are fetched the word is `IDLE`, readable, or it is `ARMED` with a cursor that is not
 //!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `IDLE`.
-//! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `ARMED`.
+//! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `ARMED`. A consumer that
+//!   takes a frame looks whether there is another: an event loop wakes once for each frame, and not once more for nothing.
 //!
 //! The sleeper bit is one per participant. Once there is a watcher it is the only one who sets and clears it: the
 //! consumer itself then waits on the eventfd.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd, poll};
 use rustix::io::Errno;
 
 use super::Consumer;
 use super::arrival::ArrivalTimer;
-use super::wait_condition::WaitCondition;
+use super::watchers::{Seat, Shared, WatchRequest};
 use crate::error::{Error, Result};
-use crate::protocol::poll_fd::{self, ARMED, IDLE, Level};
-use crate::shm::epoch::Epoch;
-use crate::shm::participants::End;
+use crate::protocol::poll_fd::{self, IDLE, Level};
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::GuardedFd;
-use crate::sys::futex::{self, Woken};
-use crate::sys::thread;
-
-/// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
-const REFUSED: Duration = Duration::from_millis(20);
 
 /// The longest time between two calls of a cancel token's check.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// The consumer's end: the descriptor and the watcher.
+/// The consumer's end: the descriptor, and its place at a watcher.
 #[derive(Debug)]
 pub(super) struct ReadyFd {
     shared: Arc<Shared>,
+    /// The descriptor that the program has, if that is another: one around it, from before there was a topic.
+    around: Option<GuardedFd>,
     /// Taken when it is dropped.
-    watcher: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    /// What the watcher is to do. It sleeps on this word too.
-    word: AtomicU32,
-    /// Readable in `IDLE`.
-    event: GuardedFd,
-    /// Held while `word` and `event` change; what the watcher is to take up next.
-    order: Mutex<Option<WatchRequest>>,
-    /// The watcher found that the topic's files are gone.
-    gone: AtomicBool,
-    cancel_token: CancelToken,
-}
-
-/// Where the consumer stood when it found nothing.
-#[derive(Debug)]
-struct WatchRequest {
-    epoch: Arc<Epoch>,
-    cursor: u64,
-    known_end: Option<End>,
-    known_absence: Option<u64>,
+    seat: Option<Seat>,
 }
 
 impl ReadyFd {
     /// Begins in `IDLE`: readable until the consumer has looked for the first time.
-    fn start(topic: &str, cancel_token: &CancelToken, pace: ArrivalTimer) -> Result<Self> {
-        let io = |e| Error::io(topic, "make a descriptor that can be polled", e);
+    pub(super) fn start(
+        topic: &str,
+        cancel_token: &CancelToken,
+        pace: ArrivalTimer,
+        around: Option<GuardedFd>,
+    ) -> Result<Self> {
+        let io = |error| Error::io(topic, "make a descriptor that can be polled", error);
         let made = || Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let shared = Arc::new(Shared {
-            word: AtomicU32::new(IDLE),
-            event: GuardedFd::open(made).map_err(io)?,
-            order: Mutex::default(),
-            gone: AtomicBool::new(false),
-            cancel_token: cancel_token.clone(),
-        });
-        let watcher = Arc::clone(&shared);
-        let spawned = thread::spawn("shmflow-watch", move || watcher.watch(pace));
-        Ok(Self { shared, watcher: Some(spawned.map_err(io)?) })
+        let event = GuardedFd::open(made).map_err(io)?;
+        if let Some(around) = &around {
+            let add = |around, event| {
+                epoll::add(around, event, epoll::EventData::new_u64(0), epoll::EventFlags::IN)
+            };
+            around.fd().and_then(|around| Ok(add(around, event.fd()?)?)).map_err(io)?;
+        }
+        let seat = Seat::take().map_err(io)?;
+        Ok(Self { shared: seat.watch(event, cancel_token.clone(), pace), around, seat: Some(seat) })
     }
 
     fn fd(&self, topic: &str) -> Result<BorrowedFd<'_>> {
-        self.shared.event.get().ok_or_else(|| Error::Forked { topic: topic.into() })
+        let fd = self.around.as_ref().unwrap_or(&self.shared.event);
+        fd.get().ok_or_else(|| Error::Forked { topic: topic.into() })
     }
 
-    /// Whether the watcher rests, as it then does until the consumer wants it to watch.
+    /// Whether nothing is watched, as long as the consumer does not want it.
     pub(super) fn rests(&self) -> bool {
-        self.shared.word.load(Acquire) == IDLE
+        self.shared.word() == IDLE
     }
 
     /// Whether the watcher saw that the topic is gone.
     pub(super) fn is_gone(&self) -> bool {
-        self.shared.gone.load(Relaxed)
+        self.shared.is_gone()
     }
 
     /// The consumer found nothing: makes the descriptor unreadable until there is something. No system call if it is so
@@ -141,79 +119,14 @@ impl ReadyFd {
 
 impl Drop for ReadyFd {
     fn drop(&mut self) {
-        let watcher = self.watcher.take();
+        let Some(seat) = self.seat.take() else { return };
         if self.shared.event.get().is_none() {
             // A forked child has neither the thread nor a right to its mutex.
-            std::mem::forget(watcher);
-            return;
+            return std::mem::forget(seat);
         }
         poll_fd::quit(&*self.shared);
-        // It does nothing for long but wait for that word. From here on nobody else uses the mapping, or the sleeper bit.
-        // (A panic over there was reported there.)
-        let _ = watcher.map(JoinHandle::join);
-    }
-}
-
-impl Shared {
-    /// The watcher's life.
-    fn watch(&self, mut pace: ArrivalTimer) {
-        poll_fd::watch(self, |order| self.watch_until_ready(order, &mut pace));
-    }
-
-    /// Until there is news, or the consumer goes.
-    fn watch_until_ready(&self, order: WatchRequest, pace: &mut ArrivalTimer) {
-        let WatchRequest { epoch, cursor, known_end, known_absence } = &order;
-        let awaited = WaitCondition {
-            epoch,
-            cursor: *cursor,
-            known_end: *known_end,
-            known_absence: *known_absence,
-            cancel_token: &self.cancel_token,
-        };
-        while self.word.load(Acquire) == ARMED && !awaited.is_ready() {
-            match awaited.sleep(Some((&self.word, ARMED)), pace.tick()) {
-                Ok(Woken::TimedOut) if awaited.new_absence(true).is_some() => break,
-                Ok(Woken::TimedOut) if pace.on_timeout() => {
-                    if matches!(awaited.check_peers(), Err(Error::Removed { .. })) {
-                        self.gone.store(true, Relaxed);
-                        break;
-                    }
-                }
-                Ok(Woken::TimedOut) => {}
-                Ok(_) => pace.arrived(),
-                Err(_) => std::thread::sleep(REFUSED),
-            }
-        }
-    }
-}
-
-impl Level for Shared {
-    type WatchRequest = WatchRequest;
-
-    fn word(&self) -> u32 {
-        self.word.load(Acquire)
-    }
-    fn set_word(&self, word: u32) {
-        self.word.store(word, Release);
-    }
-    fn wake(&self) {
-        // Waking a word of our own memory does not fail.
-        let _ = futex::wake_all_private(&self.word);
-    }
-    fn locked<R>(&self, change: impl FnOnce(&mut Option<WatchRequest>) -> R) -> R {
-        change(&mut self.order.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-    fn raise(&self) {
-        // It fails only if the counter were full, and then it is readable.
-        let _ = self.event.get().map(|fd| rustix::io::write(fd, &1u64.to_ne_bytes()));
-    }
-    fn lower(&self) {
-        // It cannot fail: it is readable.
-        let _ = self.event.get().map(|fd| rustix::io::read(fd, &mut [0u8; 8]));
-    }
-    fn rest(&self) {
-        // Why it returns does not matter.
-        drop(futex::wait_private(&self.word, IDLE, None));
+        // From here on nobody else uses the mapping, or the sleeper bit.
+        seat.leave(&self.shared);
     }
 }
 
@@ -227,9 +140,10 @@ impl Consumer {
     /// readable: with this descriptor, call `recv_timeout(Duration::ZERO)`. An end that was reported no longer counts; once
     /// the stream continues it is readable again. A removed topic keeps it readable.
     ///
-    /// The first call starts a thread, which sleeps as [`recv`](Self::recv) would and ends with the consumer; the
-    /// descriptor is always the same one, and closed with the consumer. From then on a wait costs one more wake-up of a
-    /// thread. Idle, it wakes once a second.
+    /// The first call of a process starts a thread, which sleeps as [`recv`](Self::recv) would: one for up to 63 consumers (for
+    /// each, where the system has no `futex_waitv`: before Linux 5.16). It ends with the last of them. The descriptor is always
+    /// the same one, and closed with the consumer. From then on a wait costs one more wake-up of a thread. Idle, it wakes once
+    /// a second.
     ///
     /// ```
     /// # use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -256,12 +170,40 @@ impl Consumer {
     pub fn poll_fd(&mut self) -> Result<BorrowedFd<'_>> {
         self.epoch.member.check_fork()?;
         if self.poll_fd.is_none() {
-            let pace = std::mem::take(&mut self.pace);
-            self.poll_fd = Some(ReadyFd::start(self.epoch.member.topic_name(), &self.cancel_token, pace)?);
+            self.start_poll_fd(None)?;
         }
         match &self.poll_fd {
             Some(poll_fd) => poll_fd.fd(self.epoch.member.topic_name()),
             None => Err(Error::Forked { topic: self.topic().into() }),
+        }
+    }
+
+    /// Makes the descriptor; within another one, if the program has that already.
+    pub(super) fn start_poll_fd(&mut self, around: Option<GuardedFd>) -> Result<()> {
+        let pace = std::mem::take(&mut self.pace);
+        let topic = self.epoch.member.topic_name();
+        self.poll_fd = Some(ReadyFd::start(topic, &self.cancel_token, pace, around)?);
+        Ok(())
+    }
+
+    /// Whether [`recv_timeout`](Self::recv_timeout) has something to say at once: what [`poll_fd`](Self::poll_fd) tells an
+    /// event loop. If not, that becomes unreadable.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn is_ready(&mut self) -> Result<bool> {
+        self.epoch.member.check_fork()?;
+        let is_ready = self.awaited().is_ready() || self.check_removed().is_err();
+        if !is_ready {
+            self.rearm();
+        }
+        Ok(is_ready)
+    }
+
+    /// A frame was taken. If it was the last one, the descriptor need not wake an event loop again to find that out.
+    pub(super) fn rearm_after_frame(&self) {
+        if self.poll_fd.as_ref().is_some_and(ReadyFd::rests) && !self.awaited().is_ready() {
+            self.rearm();
         }
     }
 

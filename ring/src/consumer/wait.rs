@@ -18,6 +18,7 @@ impl Consumer {
                 if slept {
                     self.pace.arrived();
                 }
+                self.rearm_after_frame();
                 return Ok(frame);
             }
             self.check_removed()?;
@@ -59,7 +60,7 @@ impl Consumer {
     fn sleep(&mut self, deadline: Option<Deadline>) -> Result<()> {
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
-        let woken = self.awaited().sleep(None, limit);
+        let woken = self.awaited().sleep(limit);
         if matches!(woken, Ok(Woken::Interrupted | Woken::TimedOut)) && self.cancel_token.check() {
             return Err(Error::Cancelled { topic: self.topic_shared() });
         }

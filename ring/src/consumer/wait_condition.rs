@@ -13,7 +13,7 @@ use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
-use crate::sys::futex::{self, Private, Woken};
+use crate::sys::futex::{self, Woken};
 
 /// What a consumer waits for: anything at its cursor or beyond it, an end that it has not reported, a removal, or its
 /// cancel token.
@@ -29,36 +29,40 @@ pub(super) struct WaitCondition<'a> {
 }
 
 impl WaitCondition<'_> {
-    /// Sleeps until there may be something new, the limit, or until one of the `also` private words changes.
-    pub(super) fn sleep(&self, also: Option<Private<'_>>, limit: Duration) -> io::Result<Woken> {
-        let epoch = self.epoch;
-        let id = epoch.member.id();
+    /// Sleeps until there may be something new, or the limit.
+    pub(super) fn sleep(&self, limit: Duration) -> io::Result<Woken> {
+        let word = self.epoch.wake_word();
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
         // each, and all that kernels before 5.16 can do without checking all the time.
-        let alone = if also.is_none() { self.cancel_token.register_waiter(epoch.wake_word()) } else { None };
-        let value = match id {
-            Some(id) => sleep::prepare(epoch, id, || self.is_ready()),
-            // Without a bit: the producers wake in any case.
-            None => {
-                let value = epoch.wake_value();
-                epoch.fence(Fence::Sleep);
-                (!self.is_ready()).then_some(value)
-            }
-        };
-        let Some(value) = value else { return Ok(Woken::Changed) };
-        let cancel_token = (self.cancel_token.word(), 0);
-        let woken = match also {
-            Some(also) => futex::wait_any(epoch.wake_word(), value, &[cancel_token, also], Some(limit)),
-            None if alone.is_some() => {
-                futex::wait_until(epoch.wake_word(), value, Some(Deadline::after(limit)))
-            }
-            None => futex::wait_any(epoch.wake_word(), value, &[cancel_token], Some(limit)),
+        let alone = self.cancel_token.register_waiter(word);
+        let Some(value) = self.announce() else { return Ok(Woken::Changed) };
+        let woken = match alone {
+            Some(_) => futex::wait_until(word, value, Some(Deadline::after(limit))),
+            None => futex::wait_any(&[(word, value)], &[(self.cancel_token.word(), 0)], Some(limit)),
         };
         drop(alone);
-        if let Some(id) = id {
-            sleep::awake(epoch, id);
-        }
+        self.retract();
         woken
+    }
+
+    /// Says that somebody sleeps from now on, unless there is a reason not to. The value of the futex word while there is none.
+    pub(super) fn announce(&self) -> Option<u32> {
+        match self.epoch.member.id() {
+            Some(id) => sleep::prepare(self.epoch, id, || self.is_ready()),
+            // Without a bit: the producers wake in any case.
+            None => {
+                let value = self.epoch.wake_value();
+                self.epoch.fence(Fence::Sleep);
+                (!self.is_ready()).then_some(value)
+            }
+        }
+    }
+
+    /// Nobody sleeps any more.
+    pub(super) fn retract(&self) {
+        if let Some(id) = self.epoch.member.id() {
+            sleep::awake(self.epoch, id);
+        }
     }
 
     /// Nothing arrived: is a peer dead, or the topic gone?

@@ -60,6 +60,12 @@ impl AudioLayout {
         self
     }
 
+    /// Bytes that a sample takes in memory; `None` for a format that is not known here.
+    #[must_use]
+    pub fn sample_bytes(&self) -> Option<u64> {
+        sample_bytes(&self.format)
+    }
+
     /// Checks that every sample is within a payload of `len` bytes, whoever wrote the numbers.
     ///
     /// # Errors

@@ -317,7 +317,7 @@ impl Inner {
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));
             // Why it woke does not matter: everything is looked at again. A failure shows as a timeout.
-            let woken = futex::wait_any(&header.events, last, &[(cancel_token.word(), 0)], Some(left));
+            let woken = futex::wait_any(&[(&header.events, last)], &[(cancel_token.word(), 0)], Some(left));
             if !matches!(woken, Ok(futex::Woken::Woken | futex::Woken::Changed)) {
                 self.reap();
                 if self.look_for_names(&self.epoch()) {

@@ -57,7 +57,7 @@ impl<'a> Waiter<'a> {
         let woken = if alone.is_some() {
             futex::wait_until(word, value, Some(Deadline::after(tick)))
         } else {
-            futex::wait_any(word, value, &[(cancel_token.word(), 0)], Some(tick))
+            futex::wait_any(&[(word, value)], &[(cancel_token.word(), 0)], Some(tick))
         };
         drop(alone);
         let disturbed = match woken {

@@ -57,49 +57,59 @@ pub(crate) fn wait_until(word: &AtomicU32, value: u32, deadline: Option<Deadline
     outcome(futex::wait_bitset(word, Flags::empty(), value, time.as_ref(), any))
 }
 
-/// A word of this process and the value that it has as long as a wait is to continue: by changing it and calling
-/// [`wake_all_private`] another thread ends the wait.
-pub(crate) type Private<'a> = (&'a AtomicU32, u32);
+/// A word and the value that it has as long as a wait is to continue: by changing it and waking another thread, or process,
+/// ends the wait.
+pub(crate) type Expected<'a> = (&'a AtomicU32, u32);
 
-/// Sleeps while all words have their values, at most so long: one of shared memory, and up to [`PRIVATE_WORDS`] of this
-/// process.
+/// How many words a wait may have, of both kinds together.
+pub(crate) const MOST_WORDS: usize = 128;
+
+/// Sleeps while all words have their values, at most so long: words of shared memory, and words of this process.
 pub(crate) fn wait_any(
-    shared: &AtomicU32,
-    value: u32,
-    private: &[Private<'_>],
+    shared: &[Expected<'_>],
+    private: &[Expected<'_>],
     limit: Option<Duration>,
 ) -> io::Result<Woken> {
     let deadline = limit.map(Deadline::after);
-    // Kernels before 5.16 do not have the call, and some container runtimes forbid it; neither changes while we run.
-    static NO_WAITV: AtomicBool = AtomicBool::new(false);
-    if !NO_WAITV.load(Ordering::Relaxed) {
-        match wait_vector(shared, value, private, deadline) {
-            Err(Errno::NOSYS | Errno::PERM) => NO_WAITV.store(true, Ordering::Relaxed),
+    if let (&[], &[(word, value)]) = (shared, private) {
+        return wait_private(word, value, deadline);
+    }
+    if !WAITV_MISSING.load(Ordering::Relaxed) {
+        match wait_vector(shared, private, deadline) {
+            Err(Errno::NOSYS | Errno::PERM) => WAITV_MISSING.store(true, Ordering::Relaxed),
             result => return outcome(result),
         }
     }
-    wait_in_slices(shared, value, private, deadline)
+    wait_in_slices(shared, private, deadline)
 }
 
-/// How many private words a wait may have.
-pub(crate) const PRIVATE_WORDS: usize = 2;
+/// Kernels before 5.16 do not have `futex_waitv`, and some container runtimes forbid it; neither changes while we run.
+static WAITV_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a thread can sleep on several words without looking at them at intervals.
+pub(crate) fn has_waitv() -> bool {
+    if let Err(Errno::NOSYS | Errno::PERM) = futex::waitv(&[], WaitvFlags::empty(), None, ClockId::Monotonic)
+    {
+        WAITV_MISSING.store(true, Ordering::Relaxed);
+    }
+    !WAITV_MISSING.load(Ordering::Relaxed)
+}
 
 fn wait_vector(
-    shared: &AtomicU32,
-    value: u32,
-    private: &[Private<'_>],
+    shared: &[Expected<'_>],
+    private: &[Expected<'_>],
     deadline: Option<Deadline>,
 ) -> Result<(), Errno> {
-    let entry = |word: &AtomicU32, value: u32, flags: WaitFlags| {
+    let entry = |(word, value): &Expected<'_>, flags: WaitFlags| {
         let mut wait = Wait::new();
-        wait.val = u64::from(value);
+        wait.val = u64::from(*value);
         wait.uaddr = WaitPtr::new(word.as_ptr().cast());
         wait.flags = WaitFlags::SIZE_U32 | flags;
         wait
     };
-    let mut words = [Wait::new(); PRIVATE_WORDS + 1];
-    let entries = std::iter::once(entry(shared, value, WaitFlags::empty()))
-        .chain(private.iter().map(|(word, value)| entry(word, *value, WaitFlags::PRIVATE)));
+    let mut words = [Wait::new(); MOST_WORDS];
+    let entries = shared.iter().map(|one| entry(one, WaitFlags::empty()));
+    let entries = entries.chain(private.iter().map(|one| entry(one, WaitFlags::PRIVATE)));
     let mut count = 0;
     for (place, entry) in words.iter_mut().zip(entries) {
         *place = entry;
@@ -110,21 +120,22 @@ fn wait_vector(
     futex::waitv(words, WaitvFlags::empty(), time.as_ref(), ClockId::Monotonic).map(|_| ())
 }
 
-/// Without `futex_waitv`: sleeps on the shared word only, and looks at the private ones between short sleeps.
+/// Without `futex_waitv`: sleeps on the first shared word only, and looks at the others between short sleeps.
 fn wait_in_slices(
-    shared: &AtomicU32,
-    value: u32,
-    private: &[Private<'_>],
+    shared: &[Expected<'_>],
+    private: &[Expected<'_>],
     deadline: Option<Deadline>,
 ) -> io::Result<Woken> {
     const SLICE: Duration = Duration::from_millis(20);
+    let Some((first, value)) = shared.first().or(private.first()) else { return Ok(Woken::Changed) };
     loop {
-        if private.iter().any(|(word, value)| word.load(Ordering::Acquire) != *value) {
+        let mut all = shared.iter().chain(private);
+        if all.any(|(word, value)| word.load(Ordering::Acquire) != *value) {
             return Ok(Woken::Changed);
         }
         let slice = Deadline::after(SLICE);
         let last = deadline.filter(|deadline| *deadline <= slice);
-        match wait_until(shared, value, Some(last.unwrap_or(slice)))? {
+        match wait_until(first, *value, Some(last.unwrap_or(slice)))? {
             Woken::TimedOut if last.is_none() => {}
             woken => return Ok(woken),
         }
@@ -192,10 +203,13 @@ mod tests {
         let word = AtomicU32::new(5);
         assert_eq!(wait(&word, 4, None).unwrap(), Woken::Changed);
         let private = AtomicU32::new(0);
-        assert_eq!(wait_any(&word, 4, &[(&private, 0)], None).unwrap(), Woken::Changed);
-        assert_eq!(wait_any(&word, 5, &[(&private, 0), (&private, 1)], None).unwrap(), Woken::Changed);
-        assert_eq!(wait_in_slices(&word, 4, &[(&private, 0)], None).unwrap(), Woken::Changed);
-        assert_eq!(wait_in_slices(&word, 5, &[(&private, 0), (&private, 1)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_any(&[(&word, 4)], &[(&private, 0)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_any(&[(&word, 5)], &[(&private, 0), (&private, 1)], None).unwrap(), Woken::Changed);
+        assert_eq!(wait_in_slices(&[(&word, 4)], &[(&private, 0)], None).unwrap(), Woken::Changed);
+        assert_eq!(
+            wait_in_slices(&[(&word, 5)], &[(&private, 0), (&private, 1)], None).unwrap(),
+            Woken::Changed
+        );
     }
 
     #[test]
@@ -204,10 +218,10 @@ mod tests {
         type Waiter = fn(&AtomicU32, u32, &AtomicU32, u32, Option<Duration>) -> io::Result<Woken>;
         let plain: Waiter = |word, value, _, _, limit| wait(word, value, limit);
         let slices: Waiter = |word, value, private, private_value, limit| {
-            wait_in_slices(word, value, &[(private, private_value)], limit.map(Deadline::after))
+            wait_in_slices(&[(word, value)], &[(private, private_value)], limit.map(Deadline::after))
         };
         let any: Waiter = |word, value, private, private_value, limit| {
-            wait_any(word, value, &[(private, private_value)], limit)
+            wait_any(&[(word, value)], &[(private, private_value)], limit)
         };
         for waiter in [plain, any, slices] {
             for limit in [Duration::ZERO, SHORT] {
@@ -232,7 +246,7 @@ mod tests {
         let word = reader.u32_at(64).unwrap();
         assert_eq!(wake_until_done(wake, || wait(word, 0, Some(LONG)).unwrap()), Woken::Woken);
         assert_eq!(
-            wake_until_done(wake, || wait_any(word, 0, &[(&private, 0)], Some(LONG)).unwrap()),
+            wake_until_done(wake, || wait_any(&[(word, 0)], &[(&private, 0)], Some(LONG)).unwrap()),
             Woken::Woken
         );
     }
@@ -246,7 +260,7 @@ mod tests {
         };
         let other = AtomicU32::new(7);
         for words in [&[(&private, 0)][..], &[(&other, 7), (&private, 0)]] {
-            let woken = wake_until_done(wake, || wait_any(&shared, 0, words, Some(LONG)).unwrap());
+            let woken = wake_until_done(wake, || wait_any(&[(&shared, 0)], words, Some(LONG)).unwrap());
             assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
             private.store(0, Ordering::Release);
         }
@@ -254,8 +268,9 @@ mod tests {
         assert!(matches!(woken, Woken::Woken | Woken::Changed), "{woken:?}");
         private.store(0, Ordering::Release);
         let deadline = Deadline::after(LONG);
-        let woken =
-            wake_until_done(wake, || wait_in_slices(&shared, 0, &[(&private, 0)], Some(deadline)).unwrap());
+        let woken = wake_until_done(wake, || {
+            wait_in_slices(&[(&shared, 0)], &[(&private, 0)], Some(deadline)).unwrap()
+        });
         assert_eq!(woken, Woken::Changed);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -37,7 +37,7 @@ pub(crate) struct Watch {
 }
 
 /// How often to look without it.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 impl Watch {
     /// Starts to watch.
@@ -58,6 +58,22 @@ impl Watch {
             Err(error) => return Err(watch_error(topic, error.into())),
         };
         Ok(Self { topic: topic.clone(), inotify })
+    }
+
+    /// A descriptor that is readable when something has happened in the directory; `None` if there is none to be had.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Makes that descriptor unreadable until something else happens.
+    ///
+    /// # Errors
+    /// If the directory has gone away.
+    pub(crate) fn drain(&self) -> Result<()> {
+        match &self.inotify {
+            Some(inotify) => self.read(inotify, OsStr::new("")).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Waits until something happens to the file name.

@@ -4,18 +4,20 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use loom::sync::Mutex;
-use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::actors::{Actor, Common, End, Futex, Model, Scene, poll, prove, refute, wait_any};
 use crate::protocol::Mutant;
-use crate::protocol::poll_fd::{self, ARMED, IDLE, Level};
+use crate::protocol::poll_fd::{self, IDLE, Level, Turn};
 
 /// A topic with its futex, and what a consumer shares with its watcher.
 struct Consumer {
     common: Common,
     head: AtomicU64,
     topic: Futex,
-    word: Futex,
+    word: AtomicU32,
+    /// What the watcher sleeps on beside the topic.
+    bell: Futex,
     event: Futex,
     order: Mutex<Option<u64>>,
     /// The consumer waits for its watcher to end.
@@ -29,7 +31,8 @@ impl Scene for Consumer {
             common: Common::new(mutant),
             head: AtomicU64::new(0),
             topic: Futex::new(0),
-            word: Futex::new(IDLE),
+            word: AtomicU32::new(IDLE),
+            bell: Futex::new(0),
             event: Futex::new(1),
             order: Mutex::new(None),
             gone: Cell::new(false),
@@ -51,13 +54,14 @@ impl Level for Actor<Consumer> {
     type WatchRequest = u64;
 
     fn word(&self) -> u32 {
-        self.word.word.load(Acquire)
+        self.word.load(Acquire)
     }
     fn set_word(&self, word: u32) {
-        self.word.word.store(word, Release);
+        self.word.store(word, Release);
     }
-    fn wake(&self) {
-        self.word.wake_all(&self.common);
+    fn ring(&self) {
+        self.bell.word.fetch_add(1, Release);
+        self.bell.wake_all(&self.common);
     }
     fn locked<R>(&self, change: impl FnOnce(&mut Option<u64>) -> R) -> R {
         change(&mut self.order.lock().unwrap())
@@ -68,9 +72,6 @@ impl Level for Actor<Consumer> {
     }
     fn lower(&self) {
         self.event.word.fetch_and(0, Relaxed);
-    }
-    fn rest(&self) {
-        self.watch_any(&[(&self.word, IDLE)]);
     }
     fn mutant(&self, which: Mutant) -> bool {
         self.common.mutant(which)
@@ -115,17 +116,18 @@ fn quit(consumer: &Actor<Consumer>) {
     consumer.gone.set(true);
 }
 
-/// As `Shared::watch_until_ready` and `WaitCondition::sleep`; sleepers' bits are of the models of sleeping.
+/// As `Group::run`, with one descriptor; sleepers' bits are of the models of sleeping.
 fn watch(watcher: &Actor<Consumer>) {
-    let has_news = |cursor| watcher.head.load(Acquire) > cursor;
-    poll_fd::watch(watcher, |cursor| {
-        while Level::word(watcher) == ARMED && !has_news(cursor) {
-            let value = watcher.topic.word.load(Acquire);
-            if !has_news(cursor) {
-                watcher.watch_any(&[(&watcher.topic, value), (&watcher.word, ARMED)]);
-            }
+    let mut watched = None;
+    loop {
+        let bell = watcher.bell.word.load(Acquire);
+        let topic = watcher.topic.word.load(Acquire);
+        match poll_fd::look(watcher, &mut watched, |cursor| watcher.head.load(Acquire) > *cursor) {
+            Turn::Quit => return,
+            Turn::Rest => watcher.watch_any(&[(&watcher.bell, bell)]),
+            Turn::Watch => watcher.watch_any(&[(&watcher.topic, topic), (&watcher.bell, bell)]),
         }
-    });
+    }
 }
 
 static FETCH: Model<Consumer> = Model {
@@ -151,7 +153,7 @@ static QUITS: Model<Consumer> = Model {
         },
         watch,
     ],
-    preemptions: Some(3),
+    preemptions: Some(2),
     mortal: &[],
     preemptions_ending: None,
 };

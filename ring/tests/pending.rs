@@ -1,0 +1,124 @@
+//! Consumers that are there before their topics.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+
+mod common;
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use common::Dir;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shmflow::{Consumer, Error, PendingConsumer, Producer};
+
+fn pending(dir: &Dir) -> PendingConsumer {
+    Consumer::builder("t").dir(dir).open_pending().unwrap()
+}
+
+fn is_readable(fd: impl AsFd, limit: PollTimeout) -> bool {
+    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], limit).unwrap() == 1
+}
+
+/// Polls until the topic is there.
+fn joined(pending: &mut PendingConsumer) -> Consumer {
+    loop {
+        assert!(
+            is_readable(pending.poll_fd().unwrap(), PollTimeout::from(30_000u16)),
+            "nothing became readable"
+        );
+        if let Some(consumer) = pending.try_open().unwrap() {
+            return consumer;
+        }
+    }
+}
+
+#[test]
+fn its_descriptor_tells_of_the_topic_and_then_of_frames_and_stays_the_same() {
+    let dir = Dir::new();
+    let mut pending = pending(&dir);
+    assert!(pending.try_open().unwrap().is_none());
+    let fd = pending.poll_fd().unwrap().as_raw_fd();
+    assert!(pending.try_open().unwrap().is_none());
+    assert!(!is_readable(pending.poll_fd().unwrap(), PollTimeout::from(120u16)), "nothing has happened");
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = joined(&mut pending);
+    assert_eq!(consumer.poll_fd().unwrap().as_raw_fd(), fd);
+    for i in 0..50u8 {
+        assert!(
+            consumer.try_recv().unwrap().is_none()
+                && !is_readable(consumer.poll_fd().unwrap(), PollTimeout::ZERO)
+        );
+        producer.write(&[i]).unwrap();
+        assert!(is_readable(consumer.poll_fd().unwrap(), PollTimeout::from(30_000u16)));
+        assert_eq!(*consumer.recv_timeout(Duration::ZERO).unwrap(), [i]);
+    }
+    drop(pending);
+    producer.write(b"on").unwrap();
+    assert_eq!(&*consumer.recv().unwrap(), b"on");
+}
+
+#[test]
+fn a_topic_that_came_before_its_descriptor_is_not_missed() {
+    let dir = Dir::new();
+    let mut pending = pending(&dir);
+    assert!(pending.try_open().unwrap().is_none());
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    joined(&mut pending);
+}
+
+#[test]
+fn the_directory_may_come_later_too_and_go_away_and_come_back() {
+    let dir = Dir::new();
+    let below = dir.path().join("below");
+    let mut pending = Consumer::builder("t").dir(&below).open_pending().unwrap();
+    assert!(pending.try_open().unwrap().is_none());
+    pending.poll_fd().unwrap();
+    std::fs::create_dir(&below).unwrap();
+    {
+        let _producer = Producer::builder("t").dir(&below).open().unwrap();
+        joined(&mut pending);
+    }
+    let mut pending = Consumer::builder("t").dir(&below).open_pending().unwrap();
+    pending.poll_fd().unwrap();
+    std::fs::remove_dir_all(&below).unwrap();
+    assert!(pending.try_open().unwrap().is_none());
+    std::fs::create_dir(&below).unwrap();
+    let producer = Producer::builder("t").dir(&below).open().unwrap();
+    joined(&mut pending);
+    drop(producer);
+    std::fs::remove_dir_all(&below).unwrap();
+}
+
+#[test]
+fn it_can_be_cancelled_before_and_after() {
+    let dir = Dir::new();
+    let mut pending = pending(&dir);
+    let token = pending.cancel_token();
+    pending.poll_fd().unwrap();
+    token.cancel();
+    for _ in 0..2 {
+        assert!(is_readable(pending.poll_fd().unwrap(), PollTimeout::from(30_000u16)));
+        assert!(matches!(pending.try_open(), Err(Error::Cancelled { .. })));
+        assert!(matches!(pending.open(None), Err(Error::Cancelled { .. })));
+    }
+    token.reset();
+    assert!(pending.try_open().unwrap().is_none());
+    assert!(!is_readable(pending.poll_fd().unwrap(), PollTimeout::from(120u16)));
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = joined(&mut pending);
+    token.cancel();
+    assert!(matches!(consumer.recv(), Err(Error::Cancelled { .. })));
+}
+
+#[test]
+fn what_waiting_does_not_mend_is_an_error() {
+    let dir = Dir::new();
+    assert!(matches!(Consumer::builder("").dir(&dir).open_pending(), Err(Error::InvalidTopicName { .. })));
+    let mut pending = pending(&dir);
+    assert!(matches!(pending.open(Some(Duration::from_millis(10))), Err(Error::Timeout { .. })));
+    assert!(matches!(pending.set_accepted_caps(&"x".repeat(10_000)), Err(Error::InvalidArgument { .. })));
+    pending.set_accepted_caps("video/x-raw").unwrap();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let consumer = pending.open(Some(Duration::ZERO)).unwrap();
+    assert_eq!(producer.consumers()[0].accepted_caps.as_deref(), Some("video/x-raw"));
+    drop(consumer);
+}
