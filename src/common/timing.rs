@@ -31,6 +31,9 @@ const SHIFT_NS: (i128, i128) = (15_000_000, 40_000_000);
 const RESTART_NS: i128 = 1_000_000_000;
 /// The distance of packets that would otherwise get the same time: those from before the start, which come all at once.
 const PACKET_NS: u64 = 1_000_000;
+/// Packets from before the start are so much faster, and take no longer than this.
+const HURRY: i128 = 32;
+const CATCH_UP_NS: i128 = 100_000_000;
 /// Producers that a topic can have.
 const PRODUCERS: usize = 8;
 
@@ -82,9 +85,13 @@ impl FrameTimes {
 }
 
 impl FrameTimes {
-    /// When the buffer is shown and decoded, which is `placed` at this running time.
-    pub(crate) fn of_buffer(&self, placed: Option<u64>) -> (Option<u64>, Option<u64>) {
-        let Some((placed, reorder)) = placed.zip(self.reorder_ns) else { return (placed, None) };
+    /// When the buffer is shown and decoded, which is `placed` at this running time, and shown so much later than decoded.
+    pub(crate) fn of_buffer(
+        &self,
+        placed: Option<u64>,
+        reorder_ns: Option<i64>,
+    ) -> (Option<u64>, Option<u64>) {
+        let Some((placed, reorder)) = placed.zip(reorder_ns) else { return (placed, None) };
         let pts = self.has_pts.then(|| placed.saturating_add_signed(reorder));
         (pts, Some(placed))
     }
@@ -108,8 +115,9 @@ pub(crate) struct Arrival {
 /// Where a frame falls in the timeline of the pipeline that receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// At this running time, in nanoseconds. `corrected`: it is not what the frame's own times would have given.
-    At { running_ns: u64, corrected: bool },
+    /// At this running time, in nanoseconds, and shown so much later than that, if it says when it is decoded. `corrected`: it
+    /// is not what the frame's own times would have given.
+    At { running_ns: u64, reorder_ns: Option<i64>, corrected: bool },
     /// It was captured before the pipeline started. If it stays the newest it is to be shown as such; otherwise it is left
     /// out, since it would be shown together with the next.
     BeforeStart,
@@ -136,6 +144,23 @@ struct Trust {
     shift: Option<i128>,
 }
 
+/// Packets from before the start, which come all at once, get the time from the arrival of the first on: as they were decoded
+/// and shown, but faster. So pictures keep the order in which they are shown.
+#[derive(Debug, Clone, Copy)]
+struct Hurried {
+    /// The running time of the first, and what it became.
+    from: i128,
+    to: i128,
+}
+
+impl Hurried {
+    /// What becomes of a running time, until the stream has caught up.
+    fn at(&self, time: i128) -> i128 {
+        let span = (self.to - self.from).max(1);
+        self.to + (time - self.from).saturating_mul((span / HURRY).min(CATCH_UP_NS)) / span
+    }
+}
+
 /// How times of frames become times of buffers.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Timeline {
@@ -144,6 +169,8 @@ pub(crate) struct Timeline {
     producers: [Trust; PRODUCERS],
     /// The last packet's own time.
     own: Option<u64>,
+    /// As long as packets from before the start are not caught up with.
+    hurried: Option<Hurried>,
     /// For a source that is not live: what is subtracted.
     origin: Option<(Basis, i128)>,
 }
@@ -173,7 +200,8 @@ impl Timeline {
         // Where a frame belongs that is shown as soon as it came: the pipeline adds the latency again.
         let due = now - i128::from(frame.latency_ns);
         let shift = self.shift(frame, arrival).unwrap_or(0);
-        let (time, corrected) = match frame.capture_ns.and_then(running) {
+        let captured = frame.capture_ns.and_then(running);
+        let (time, corrected) = match captured {
             None => (due, false),
             Some(captured) if captured > now => (now, captured > now + TOLERANCE_NS),
             // A frame that was not waited for says nothing of the shift, which may be too large for it.
@@ -182,16 +210,26 @@ impl Timeline {
                 if !arrival.is_newest {
                     return Placement::BeforeStart;
                 }
+                self.hurried = frame.is_packet.then(|| Hurried { from: captured, to: due.max(0) });
                 (due, false)
             }
             Some(captured) => (captured, false),
         };
+        self.hurried = self.hurried.filter(|hurried| captured.is_some_and(|own| own < hurried.at(own)));
+        let hurried = self.hurried.zip(captured);
+        let time = hurried.map_or(time, |(hurried, own)| time.max(hurried.at(own)));
         // A new base time makes what was decided before it meaningless. (A shift may be a little too large.)
         let last = self.last.map(i128::from).filter(|last| *last <= now + SHIFT_NS.1).unwrap_or(0);
         let placed = time.max(last).max(0);
         // A latency changes with the producer, and with it, for a moment, the order.
         let stepped_back = self.last.is_some() && last - time > TOLERANCE_NS + i128::from(frame.latency_ns);
-        Placement::At { running_ns: bounded(placed), corrected: corrected || stepped_back }
+        let shown = |reorder: i64| {
+            let (hurried, own) = hurried?;
+            let own = own + i128::from(reorder);
+            i64::try_from(own.max(hurried.at(own)) - placed).ok()
+        };
+        let reorder_ns = frame.reorder_ns.map(|reorder| shown(reorder).unwrap_or(reorder));
+        Placement::At { running_ns: bounded(placed), reorder_ns, corrected: corrected || stepped_back }
     }
 
     /// How much later this producer's frames come than its times and its latency allow, if they do so for a while.
@@ -247,7 +285,8 @@ impl Timeline {
         if restarted || self.origin.is_none_or(|(before, _)| before != basis) {
             self.origin = Some((basis, value - time));
         }
-        Placement::At { running_ns: bounded(time.max(last)), corrected: restarted }
+        let running_ns = bounded(time.max(last));
+        Placement::At { running_ns, reorder_ns: frame.reorder_ns, corrected: restarted }
     }
 }
 

@@ -134,15 +134,15 @@ impl ShmflowSrc {
         let times = FrameTimes::of(&per_frame.times, !is_raw);
         // Of a frame that turns out to be of no use nothing is kept.
         let mut timeline = stream.timeline;
-        let (placed, corrected) = match timeline.place(stream.settings.is_live, &times, arrival) {
+        let (placed, reorder_ns, corrected) = match timeline.place(stream.settings.is_live, &times, arrival) {
             Placement::BeforeStart => {
                 stream.timeline = timeline;
                 stream.held = Some((frame, Instant::now() + SOON));
                 stream.discont = true;
                 return Ok(None);
             }
-            Placement::Unclocked => (None, false),
-            Placement::At { running_ns, corrected } => (Some(running_ns), corrected),
+            Placement::Unclocked => (None, None, false),
+            Placement::At { running_ns, reorder_ns, corrected } => (Some(running_ns), reorder_ns, corrected),
         };
         if !stream.format.as_ref().is_some_and(|format| format.fits(&header, frame.len())) {
             let view = header.view().map_err(corrupt)?;
@@ -168,7 +168,7 @@ impl ShmflowSrc {
         }
         // Without a time of its own the base class stamps the buffer, if do-timestamp is set.
         if !self.obj().does_timestamp() {
-            let (pts, dts) = times.of_buffer(placed);
+            let (pts, dts) = times.of_buffer(placed, reorder_ns);
             fresh.set_pts(pts.and_then(clock_time));
             fresh.set_dts(dts.and_then(clock_time));
         }

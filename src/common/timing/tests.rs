@@ -188,7 +188,7 @@ fn a_new_base_time_is_followed() {
     place(&mut timeline, true, frame(9_000, 9_001));
     // A flush set the running time back: as if the frames came much earlier.
     let placed = place(&mut timeline, true, frame(10, 11));
-    assert_eq!(placed, Placement::At { running_ns: 10 * MS as u64, corrected: false });
+    assert_eq!(placed, Placement::At { running_ns: 10 * MS as u64, reorder_ns: None, corrected: false });
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn without_a_clock_there_is_no_running_time() {
     assert_eq!(Timeline::default().place(true, &times, &arrival), Placement::Unclocked);
     arrival.clock = Some(RunningClock { base_ns: 0, offset: ClockOffset::default() });
     assert_eq!(Timeline::default().place(true, &times, &arrival), Placement::Unclocked);
-    let first = Placement::At { running_ns: 0, corrected: false };
+    let first = Placement::At { running_ns: 0, reorder_ns: None, corrected: false };
     assert_eq!(Timeline::default().place(false, &times, &arrival), first, "not live: none is needed");
 }
 
@@ -290,6 +290,45 @@ fn packets_from_before_the_start_get_times_one_after_the_other_and_those_of_one_
         }
     };
     let places = [-100, -60, -60, -20, 10, 20, 60].map(|capture| place(capture, 30));
-    assert_eq!(places, [30, 31, 31, 32, 33, 34, 35]);
+    assert_eq!(places, [30, 31, 31, 32, 33, 33, 34]);
     assert_eq!((place(70, 70), place(70, 70), place(80, 80)), (70, 70, 80));
+}
+
+#[test]
+fn pictures_from_before_the_start_keep_the_order_in_which_they_are_shown() {
+    // Decoded every 33 ms, from four seconds before the start on, and shown in another order.
+    let later = [33, 133, 33, 0, 0];
+    for (first, pace, came) in [(-4_000, 33, 5), (-60_000, 1_000, 700)] {
+        let mut timeline = Timeline::default();
+        let mut own_and_placed = Vec::new();
+        let mut decoded = Vec::new();
+        for n in 0..200_i64 {
+            let dts = first + n * pace;
+            let reorder = later[n as usize % 5] * pace / 33;
+            let frame = FrameTimes {
+                capture_ns: Some(at(dts)),
+                reorder_ns: Some(reorder * MS),
+                has_pts: true,
+                is_packet: true,
+                ..FrameTimes::default()
+            };
+            let clock = Some(RunningClock { base_ns: BASE as u64, offset: ClockOffset::SAME });
+            let producer = ParticipantId { id: 0, generation: 1 };
+            let arrival =
+                Arrival { at_ns: at(dts.max(came)), waited: dts > came, is_newest: true, producer, clock };
+            let Placement::At { running_ns, reorder_ns, .. } = timeline.place(true, &frame, &arrival) else {
+                panic!("a packet is never left out")
+            };
+            let (shown, at) = frame.of_buffer(Some(running_ns), reorder_ns);
+            decoded.push(at);
+            own_and_placed.push((dts + reorder, shown.expect("it is shown")));
+        }
+        assert!(decoded.is_sorted_by(|one, next| one < next), "{decoded:?}");
+        own_and_placed.sort_unstable();
+        assert!(own_and_placed.is_sorted_by_key(|(_, placed)| *placed), "{own_and_placed:?}");
+        let (own, placed) = own_and_placed.last().copied().expect("some");
+        assert_eq!(placed, (own * MS) as u64, "it has caught up");
+        let after = own_and_placed.iter().filter(|(own, placed)| *placed != (own * MS) as u64).count();
+        assert!((after as i64) < -first / pace + (came + 150) / pace + 6, "{after} until it had caught up");
+    }
 }
