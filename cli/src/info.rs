@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use shmflow::{FrameInfo, Liveness, ParticipantInfo, Role, TopicInfo};
+use shmflow::{Delivery, FrameInfo, Liveness, ParticipantInfo, Role, TopicInfo};
 
 use crate::outcome::{Failure, Outcome};
 use crate::sample::meter::{Meter, Pace};
@@ -163,6 +163,9 @@ fn state(info: &TopicInfo) -> String {
     if info.persistent {
         state += ", persistent";
     }
+    if info.lossless {
+        state += ", lossless";
+    }
     if info.ended {
         state += ", the stream has ended";
     }
@@ -236,9 +239,14 @@ pub(crate) fn condition(p: &ParticipantInfo, stalled: bool) -> String {
     }];
     if p.liveness != Liveness::Dead {
         words.extend(
-            [(p.primary, "primary"), (p.exclusive, "exclusive"), (p.waiting, "waiting")]
-                .iter()
-                .filter_map(|(is, word)| is.then_some(*word)),
+            [
+                (p.primary, "primary"),
+                (p.exclusive, "exclusive"),
+                (p.delivery == Some(Delivery::Latest), "latest"),
+                (p.waiting, "waiting"),
+            ]
+            .iter()
+            .filter_map(|(is, word)| is.then_some(*word)),
         );
         if p.end_seq.is_some() {
             words.push("ended");

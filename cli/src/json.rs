@@ -1,7 +1,7 @@
 //! What programs read. Field names stay; new ones may come.
 
 use serde_json::{Value, json};
-use shmflow::{FrameInfo, GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
+use shmflow::{Delivery, FrameInfo, GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
 use crate::sample::meter::{Meter, Pace};
 use crate::state::State;
@@ -48,6 +48,7 @@ pub(crate) fn topic(info: &TopicInfo, pace: Option<Pace>, meter: Option<&Meter>)
         "persistent": info.persistent,
         "ended": info.ended,
         "removed": info.removed,
+        "lossless": info.lossless,
         "allows_read_only": info.allows_read_only,
     })
 }
@@ -90,6 +91,7 @@ fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
         "held_slots": p.held_slots,
         "claimed_slots": p.claimed_slots,
         "accepted_caps": p.accepted_caps,
+        "delivery": p.delivery.map(|delivery| if delivery == Delivery::Latest { "latest" } else { "all" }),
         "waiting": p.waiting,
         "end_seq": p.end_seq,
         "primary": p.primary,

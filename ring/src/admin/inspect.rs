@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::info::{Geometry, ParticipantId};
 use crate::layout::peers::{end_of, flags};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
+use crate::lifecycle::open::Delivery;
 use crate::shm::registration::{Role, owner_id};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::files::files_of;
@@ -145,6 +146,7 @@ fn inspect_topic(topic: &Topic, listed: Option<Files>) -> Result<TopicInfo> {
         epochs,
         persistent: peers.flags() & flags::PERSISTENT != 0,
         removed: peers.removed() != 0,
+        lossless: peers.flags() & flags::LOSSLESS != 0,
         allows_read_only: newest.is_some_and(|ring| ring.ring.geometry.allows_read_only()),
         taken: now,
         identity: (file.status.st_dev, file.status.st_ino),
@@ -257,7 +259,9 @@ fn describe(
         held_slots: None,
         claimed_slots: 0,
         accepted_caps: None,
-        waiting: consumer && peers.sleepers() & bit(id) != 0,
+        delivery: consumer
+            .then(|| if peers.latest() & bit(id) != 0 { Delivery::Latest } else { Delivery::All }),
+        waiting: if consumer { peers.sleepers() } else { peers.waiters() } & bit(id) != 0,
         end_seq: Some(entry.ended).filter(|ended| !consumer && *ended != 0),
         primary: !consumer && names(peers.primary(), id, entry.generation),
         exclusive: !consumer && names(peers.exclusive(), id, entry.generation),

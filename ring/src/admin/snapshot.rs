@@ -149,6 +149,10 @@ header_words! {
     primary,
     /// See [`Header::exclusive`].
     exclusive,
+    /// See [`Header::latest`].
+    latest,
+    /// See [`Header::waiters`].
+    waiters,
 }
 
 impl PeersSnapshot {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::frame_info::{FrameInfo, FrameTime};
 use crate::info::{Geometry, ParticipantId};
+use crate::lifecycle::open::Delivery;
 use crate::shm::registration::Role;
 
 /// Whether a participant lives, by the lock that it holds as long as it lives; never by its pid.
@@ -57,6 +58,8 @@ pub struct TopicInfo {
     pub ended: bool,
     /// It was removed; its participants get [`Error::Removed`](crate::Error::Removed).
     pub removed: bool,
+    /// A lossless producer is here, or was.
+    pub lossless: bool,
     /// Its permissions allow read-only consumers.
     pub allows_read_only: bool,
     /// When this was read, CLOCK_MONOTONIC in nanoseconds.
@@ -107,7 +110,9 @@ pub struct ParticipantInfo {
     pub claimed_slots: u32,
     /// Consumer: the caps that it accepts.
     pub accepted_caps: Option<String>,
-    /// Consumer: it waits for a frame. (One that was killed while it waited shows it, too.)
+    /// Consumer: whether a lossless producer waits for it.
+    pub delivery: Option<Delivery>,
+    /// Consumer: it waits for a frame. Lossless producer: it waits for a slot. (One that was killed while it waited shows it, too.)
     pub waiting: bool,
     /// Producer: its stream ended before this sequence.
     pub end_seq: Option<u64>,
