@@ -3,7 +3,8 @@
 //! A published frame must never change again, and Python cannot take an array back from code that kept it. So when the
 //! block ends, the arrays given out become read-only for good, and references are counted: if only the one name after
 //! `as` can still refer to the memory, the slot itself is published. If more do (a slice, a second name, a
-//! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are deleted.
+//! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are deleted. If even
+//! that name is gone, it may have been bound to another picture: then nothing is published.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -13,6 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use shmflow::meta::Meta;
@@ -65,8 +67,31 @@ struct Given {
 
 enum State {
     Fresh,
-    Open { memory: Py<SlotMemory>, given: Vec<Given> },
+    Open { memory: Py<SlotMemory>, given: Vec<Given>, entered: Option<Entered> },
     Done,
+}
+
+/// The place in Python code that entered the block.
+struct Entered {
+    code: Py<PyAny>,
+    instruction: i32,
+}
+
+impl Entered {
+    /// None if the caller is no Python code, or that of another interpreter than CPython.
+    fn here(py: Python<'_>) -> Option<Self> {
+        // SAFETY: the interpreter is ours; the frame is borrowed, and null if no Python code runs.
+        let frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) }?;
+        let code = frame.getattr(intern!(py, "f_code")).ok()?.unbind();
+        let instruction = frame.getattr(intern!(py, "f_lasti")).ok()?.extract().ok()?;
+        Some(Self { code, instruction })
+    }
+
+    /// The name after `as`, if it refers to another picture by now.
+    fn rebound(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let arguments = (&self.code, self.instruction);
+        py.import("shmflow._rebound")?.call_method1("rebound", arguments)?.extract()
+    }
 }
 
 /// A frame being written, from `Producer.frame`. Use it with `with`.
@@ -107,8 +132,33 @@ impl FrameWriter {
         std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state)
     }
 
-    fn publish(&self, py: Python<'_>, memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<u64> {
-        let alone = freeze(memory, given)?;
+    /// Why a frame is not published whose name after `as` is that of another picture.
+    fn not_written(&self, name: &str) -> String {
+        let plane = self.views.first().filter(|_| !self.single).map(|view| format!(".{}", view.name));
+        format!(
+            "this frame of topic `{}` was not published: inside the block, `{name}` was bound to another picture, and the \
+             frame still has what an earlier one left in its slot; write into the array, {name}{}[:] = ..., or call \
+             producer.write(...)",
+            self.shared.topic,
+            plane.unwrap_or_default()
+        )
+    }
+
+    fn publish(
+        &self,
+        py: Python<'_>,
+        memory: &Bound<'_, SlotMemory>,
+        given: &[Given],
+        entered: Option<&Entered>,
+    ) -> PyResult<u64> {
+        let Frozen { alone, kept } = freeze(memory, given)?;
+        if alone
+            && !kept
+            && let Some(entered) = entered
+            && let Some(name) = entered.rebound(py)?
+        {
+            return Err(raise(py, "InvalidArgument", self.not_written(&name)));
+        }
         let producer = self.shared.open(py)?;
         let this = memory.get();
         let meta = self.meta.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -134,16 +184,26 @@ impl FrameWriter {
     }
 }
 
-/// Makes the arrays read-only for good; whether nothing can write to the memory then.
-fn freeze(memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<bool> {
+struct Frozen {
+    /// Nothing can write to the memory.
+    alone: bool,
+    /// An array that was given out still exists.
+    kept: bool,
+}
+
+/// Makes the arrays read-only for good.
+fn freeze(memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<Frozen> {
     let py = memory.py();
     memory.get().frozen.store(true, SeqCst);
-    let read_only = |array: &Bound<'_, PyAny>| array.getattr("flags")?.setattr("writeable", false);
-    let mut alone = true;
+    let read_only = |array: &Bound<'_, PyAny>| {
+        array.getattr(intern!(py, "flags"))?.setattr(intern!(py, "writeable"), false)
+    };
+    let (mut alone, mut kept) = (true, false);
     for Given { root, array } in given {
         read_only(root.bind(py))?;
         let array = array.bind(py).upgrade();
         let alive = array.is_some();
+        kept |= alive;
         if let Some(array) = array {
             read_only(&array)?;
             // This reference, and the one of the name or of the planes. More may be something that writes.
@@ -154,7 +214,8 @@ fn freeze(memory: &Bound<'_, SlotMemory>, given: &[Given]) -> PyResult<bool> {
     }
     // Ours, and one of each root.
     let roots = isize::try_from(given.len()).unwrap_or(isize::MAX);
-    Ok(alone && references(memory.as_any()) <= roots.saturating_add(1))
+    alone &= references(memory.as_any()) <= roots.saturating_add(1);
+    Ok(Frozen { alone, kept })
 }
 
 fn references(object: &Bound<'_, PyAny>) -> isize {
@@ -197,7 +258,7 @@ impl FrameWriter {
         } else {
             arrays::planes(py, arrays.into_iter().map(Ok))?
         };
-        self.swap(State::Open { memory: memory.unbind(), given });
+        self.swap(State::Open { memory: memory.unbind(), given, entered: Entered::here(py) });
         Ok(shown)
     }
 
@@ -209,14 +270,14 @@ impl FrameWriter {
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let State::Open { memory, given } = self.swap(State::Done) else {
+        let State::Open { memory, given, entered } = self.swap(State::Done) else {
             return Err(PyRuntimeError::new_err("this frame is not open for writing"));
         };
         if !kind.is_none() {
             freeze(memory.bind(py), &given)?;
             return Ok(false);
         }
-        let seq = self.publish(py, memory.bind(py), &given)?;
+        let seq = self.publish(py, memory.bind(py), &given, entered.as_ref())?;
         *self.seq.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
         Ok(false)
     }
@@ -250,5 +311,5 @@ impl FrameWriter {
 
 /// A producer that can no longer be used.
 pub(crate) fn closed(py: Python<'_>, topic: &str) -> PyErr {
-    raise(py, "Closed", format!("this producer of topic `{topic}` is closed"))
+    raise(py, "Closed", format!("this producer of topic `{topic}` is closed; open another one"))
 }

@@ -23,5 +23,18 @@ class Planes(dict[str, "NDArray[Any]"]):
         except KeyError:
             raise AttributeError(f"this frame has no plane {name!r}; it has {', '.join(self)}") from None
 
+    def __setattr__(self, name: str, value: object) -> None:
+        self._check(name, value)
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._check(name, value)
+
+    def _check(self, name: str, value: object) -> None:
+        # `planes.y += 1` writes in place, and then assigns the array to where it was.
+        if name not in self:
+            raise AttributeError(f"this frame has no plane {name!r}; it has {', '.join(self)}")
+        if value is not self[name]:
+            raise TypeError(f"a plane cannot be replaced: write into its array, planes.{name}[:] = ...")
+
     def __repr__(self) -> str:
         return f"Planes({', '.join(f'{name}: {array.shape} {array.dtype}' for name, array in self.items())})"
