@@ -14,6 +14,7 @@ use crate::arrays;
 use crate::attached::{self, Failure};
 use crate::buffer;
 use crate::caps::Caps;
+use crate::colour::{Colorimetry, Colours, NoColours, Order, Target};
 use crate::described::{Decoded, Known};
 use crate::errors::raise;
 use crate::fork::Origin;
@@ -145,6 +146,50 @@ impl Frame {
         }
     }
 
+    /// The picture in other colours and of another size.
+    fn converted<'py>(
+        &self,
+        py: Python<'py>,
+        order: Order,
+        out: Option<&Bound<'py, PyAny>>,
+        size: Option<(u32, u32)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let lease = self.lease(py)?;
+        let Some(layout) = self.layout(py)? else {
+            let why = "it carries no video layout, so that it has no colours; give the consumer caps=, or format=, width= \
+                       and height=";
+            return Err(self.refuse(py, why));
+        };
+        let visible = self.visible(py, layout)?;
+        // A picture may begin within chroma that pixels share: then what is converted begins a little before it.
+        let part = around(layout, visible);
+        let caps = self.decoded(py)?.described.caps.as_deref();
+        let colorimetry = caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry);
+        let colours = Colours {
+            payload: lease.bytes(),
+            format: &layout.format,
+            views: &self.views_of(py, layout, part)?,
+            width: part.width,
+            height: part.height,
+            colorimetry: Colorimetry::of(colorimetry, visible.height),
+        };
+        let (width, height) = (visible.width, visible.height);
+        let before = (visible.x.saturating_sub(part.x), visible.y.saturating_sub(part.y));
+        let target = Target::of(py, out, size.unwrap_or((width, height)))?;
+        match target.fill(py, &colours, order, before) {
+            Ok(()) => Ok(target.array),
+            Err(NoColours::Failed(why)) => Err(self.refuse(py, &why)),
+            Err(NoColours::Unknown) => Err(self.refuse(
+                py,
+                &format!(
+                    "bgr() and rgb() do not know its format {}; put videoconvert in front of the sink, or convert \
+                     frame.planes",
+                    layout.format
+                ),
+            )),
+        }
+    }
+
     /// Why what is attached cannot be read.
     fn not_attached(&self, py: Python<'_>, failure: Failure) -> PyErr {
         match failure {
@@ -190,14 +235,27 @@ impl Frame {
         arrays::planes(py, planes)
     }
 
-    /// A writable copy of the picture in OpenCV's order, rows x columns x (blue, green, red) of uint8.
-    fn bgr<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("shmflow._convert")?.call_method1("bgr", (&slf,))
+    /// A writable copy of the picture in OpenCV's order, rows x columns x (blue, green, red) of uint8; resized to `size`, its
+    /// width and height, and written into the array `out`, if they are given.
+    #[pyo3(signature = (out = None, *, size = None))]
+    fn bgr<'py>(
+        &self,
+        py: Python<'py>,
+        out: Option<&Bound<'py, PyAny>>,
+        size: Option<(u32, u32)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.converted(py, Order::Bgr, out, size)
     }
 
     /// As `bgr`, in the order red, green, blue.
-    fn rgb<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("shmflow._convert")?.call_method1("rgb", (&slf,))
+    #[pyo3(signature = (out = None, *, size = None))]
+    fn rgb<'py>(
+        &self,
+        py: Python<'py>,
+        out: Option<&Bound<'py, PyAny>>,
+        size: Option<(u32, u32)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.converted(py, Order::Rgb, out, size)
     }
 
     /// Presentation time in the producer's own stream, in nanoseconds.
@@ -317,27 +375,6 @@ impl Frame {
     #[getter]
     fn metadata_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.block)
-    }
-
-    /// The input of colour conversion: planes that begin at the picture or, where that would cut through shared chroma, a
-    /// little before it; their width and height, and where in them the picture begins.
-    fn _around<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, [u32; 4])> {
-        let lease = self.lease(py)?;
-        let Some(layout) = self.layout(py)? else {
-            return Err(self.refuse(py, "it carries no video layout"));
-        };
-        let visible = self.visible(py, layout)?;
-        let part = around(layout, visible);
-        let views = self.views_of(py, layout, part)?.into_iter();
-        let planes = views.map(|view| Ok((view.name, arrays::of_frame(py, &lease, view)?)));
-        let (left, above) = (visible.x.saturating_sub(part.x), visible.y.saturating_sub(part.y));
-        Ok((arrays::planes(py, planes)?, [part.width, part.height, left, above]))
-    }
-
-    #[getter]
-    fn _colorimetry(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let caps = self.decoded(py)?.described.caps.as_deref();
-        Ok(caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry.map(str::to_owned)))
     }
 
     /// Releases the frame's memory now, and not when the object is deleted. Arrays and buffers of the frame keep the memory

@@ -5,6 +5,7 @@ mod arrays;
 mod attached;
 mod buffer;
 mod caps;
+mod colour;
 mod consumer;
 mod copy;
 mod described;
@@ -22,7 +23,8 @@ mod tools;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Everything that threads share is behind a lock of ours, so that interpreters without a lock of their own may use it.
+#[pymodule(gil_used = false)]
 fn _shmflow(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<consumer::Consumer>()?;

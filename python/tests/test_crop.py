@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shmflow
-from conftest import PATIENCE, opencv, run
+from conftest import PATIENCE, run
 from test_formats import WITH_ARRAYS
 
 # Of the layout: odd, so that chroma has a last column and row of its own.
@@ -105,7 +105,6 @@ def test_an_odd_part_is_cut_as_videocrop_does_it(directory, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["I420", "NV12", "BGR", "GRAY8", "UYVY", "YUY2", "YUV9", "Y41B", "P010_10LE", "GBR"])
 def test_colours_are_those_of_the_part(directory, name):
-    opencv()
     maker = Maker(name, 60, 36)
     whole = {"bgr": maker.whole.bgr().astype(int), "rgb": maker.whole.rgb().astype(int)}
     # Odd ones begin within chroma that pixels share.
@@ -186,7 +185,6 @@ def test_a_field_has_half_of_the_rows_that_the_caps_say(directory):
 
 
 def test_caps_of_more_than_there_is_are_an_error(directory):
-    opencv()
     maker = Maker("I420")
     for size in ((62, 35), (40, 36), (2**31, 2**31)):
         frame = maker.frame(caps("I420", *size), (0, 0, *size))
@@ -217,7 +215,7 @@ def test_a_layout_that_leaves_its_payload_gives_no_part_of_it_either(directory):
         {"height": HEIGHT + 3},
     ):
         frame = maker.frame(caps("I420", 20, 10), (8, 4, 20, 10), maker.video | change)
-        for read in (lambda frame: frame.planes, shmflow.Frame._around):
+        for read in (lambda frame: frame.planes, shmflow.Frame.bgr):
             with pytest.raises(shmflow.FormatError, match="which do not fit I420"):
                 read(frame)
 

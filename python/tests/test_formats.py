@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shmflow
-from conftest import PATIENCE, ROOT, finish, launch, opencv, run
+from conftest import PATIENCE, ROOT, finish, launch, run
 
 # Without a byte to spare, and with odd rows and columns.
 SIZES = [(48, 32), (61, 35)]
@@ -155,7 +155,6 @@ PICTURES = [(64, 48, ""), (64, 600, ""), (63, 47, ",colorimetry=bt709"), (64, 48
 
 @pytest.mark.parametrize("width, height, colorimetry", PICTURES)
 def test_colours_are_right(directory, width, height, colorimetry):
-    opencv()
     names = [name for name in COLOURED if not colorimetry or not re.match("[RGBAx]+$|RGBP|BGRP|GBR", name)]
     assert len(names) > 30
     (colour, (red, green, blue)) = list(SOLID.items())[PICTURES.index((width, height, colorimetry))]
@@ -185,7 +184,6 @@ def test_colours_are_right(directory, width, height, colorimetry):
     "name", ["I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "Y42B", "Y444", "GRAY8", "P010_10LE", "BGRx", "GBR"]
 )
 def test_a_picture_looks_as_gstreamer_converts_it(directory, tmp_path, name):
-    opencv()
     for width, height in ((64, 48), (63, 47)):
         topic = f"{name}-{width}"
         process = launch(
@@ -201,7 +199,6 @@ def test_a_picture_looks_as_gstreamer_converts_it(directory, tmp_path, name):
 
 
 def test_colorimetry_that_means_nothing_is_as_if_it_were_not_there(directory):
-    opencv()
     producer, pictures = shmflow.Producer("t"), []
     consumer = shmflow.Consumer("t")
     for colorimetry in (
@@ -226,7 +223,6 @@ def test_a_format_without_colours_says_what_to_do(directory):
     producer.write(bytes(producer.frame_size))
     frame = consumer.recv(PATIENCE)
     assert frame.planes.pixels.shape == (32, 128)
-    opencv()
     with pytest.raises(shmflow.FormatError, match="videoconvert"):
         frame.bgr()
     with pytest.raises(shmflow.FormatError, match="frame.planes"):

@@ -2,12 +2,21 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Protocol, final
 
+import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, Self
 
 from ._planes import Planes
+
+# Of tensors, images and arrays of other libraries.
+class _DLPack(Protocol):
+    def __dlpack__(self) -> Any: ...
+
+class _Array(Protocol):
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
 
 __all__ = [
     "Consumer",
@@ -80,8 +89,12 @@ class Frame:
     def array(self) -> NDArray[Any]: ...
     @property
     def planes(self) -> Planes: ...
-    def bgr(self) -> NDArray[Any]: ...
-    def rgb(self) -> NDArray[Any]: ...
+    def bgr(
+        self, out: NDArray[np.uint8] | None = None, *, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]: ...
+    def rgb(
+        self, out: NDArray[np.uint8] | None = None, *, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -126,9 +139,6 @@ class Frame:
     def attached(self) -> dict[str, list[Any]]: ...
     @property
     def metadata_bytes(self) -> bytes: ...
-    def _around(self) -> tuple[Planes, list[int]]: ...
-    @property
-    def _colorimetry(self) -> str | None: ...
     def release(self) -> None: ...
     @property
     def released(self) -> bool: ...
@@ -145,8 +155,8 @@ class Producer:
     def __new__(
         cls,
         topic: str,
-        width: int | None = None,
-        height: int | None = None,
+        width: float | None = None,
+        height: float | None = None,
         format: str | None = None,
         fps: float | Fraction | tuple[int, int] | str | None = None,
         *,
@@ -169,7 +179,7 @@ class Producer:
     ) -> Self: ...
     def write(
         self,
-        data: Buffer | Frame | Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
+        data: Buffer | Frame | _DLPack | _Array | Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
         *,
         pts: int | None = None,
         duration: int | None = None,
