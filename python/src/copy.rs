@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 
 use crate::forms::{Element, View, shape_text};
@@ -50,6 +51,22 @@ impl Source {
         self.buffer.dimensions()
     }
 
+    /// Whether its items are true or false.
+    pub(crate) fn is_truth(&self) -> bool {
+        matches!(self.buffer.format().to_bytes(), b"?" | b"@?" | b"=?" | b"<?" | b">?" | b"!?")
+    }
+
+    /// Whether only a last dimension of 1 keeps it from the shape of `view`.
+    pub(crate) fn has_one_channel_more(&self, view: &View) -> bool {
+        self.shape().split_last().is_some_and(|(last, rest)| *last == 1 && rest == view.shape)
+    }
+
+    /// The object that the bytes belong to.
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let object = self.buffer.obj(py).map(|object| object.clone());
+        object.ok_or_else(|| PyBufferError::new_err("a buffer that belongs to no object"))
+    }
+
     /// For messages.
     pub(crate) fn describe(&self) -> String {
         let format = self.buffer.format().to_string_lossy();
@@ -60,6 +77,10 @@ impl Source {
             "H" => "uint16",
             "h" => "int16",
             "I" | "L" if self.buffer.item_size() == 4 => "uint32",
+            "i" | "l" if self.buffer.item_size() == 4 => "int32",
+            "L" | "Q" => "uint64",
+            "l" | "q" => "int64",
+            "e" => "float16",
             "f" => "float32",
             "d" => "float64",
             _ => return format!("shape {} of items {format:?}", shape_text(&self.shape())),
@@ -78,7 +99,7 @@ impl Source {
         let big =
             matches!(order, b'>' | b'!') || (matches!(order, b'@' | b'=') && cfg!(target_endian = "big"));
         let unsigned = matches!(code, b"B" | b"H" | b"I" | b"L");
-        let plain = element == Element::U8 && matches!(code, b"c" | b"?");
+        let plain = element == Element::U8 && code == b"c";
         let order_fits = match element {
             Element::U8 => true,
             Element::U16Le | Element::U32Le => !big,

@@ -1,8 +1,7 @@
 //! The layout of a producer's frames, and copies of pictures into them.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMapping, PySequence};
+use pyo3::types::{PyBool, PyBytes, PyList, PyMapping, PySequence, PyTuple};
 use shmflow::meta::VideoLayout;
 
 use crate::copy::Source;
@@ -44,7 +43,10 @@ pub(crate) fn fill_bytes(
     claim: impl Fn(usize) -> PyResult<shmflow::Claim>,
     data: &Bound<'_, PyAny>,
 ) -> PyResult<shmflow::Claim> {
-    let source = source(data, "bytes, or an array")?;
+    let source = match Source::get(data) {
+        Ok(source) => source,
+        Err(_) => converted(data, "bytes, or an array", None)?,
+    };
     let mut claim = claim(source.len_bytes())?;
     if !source.copy_plain(py, &mut claim) {
         let plain =
@@ -66,20 +68,23 @@ pub(crate) fn fill_picture(
         for (source, view) in planes.iter().zip(views) {
             if !source.fits(view) {
                 let plane = format!("plane {} of {}", view.name, expected_format(picture));
-                return Err(misfit(py, &plane, &view.describe(), &source.describe()));
+                return Err(misfit(py, &plane, &view.describe(), &source.describe(), &remedy(data, picture)));
             }
         }
         let mut claim = claim(picture.len)?;
         for (source, view) in planes.iter().zip(views) {
             if !source.copy_into(py, &mut claim, view) {
-                return Err(misfit(py, "a plane", &view.describe(), &source.describe()));
+                return Err(misfit(py, "a plane", &view.describe(), &source.describe(), ""));
             }
         }
         return Ok(claim);
     }
-    let source = source(data, "an array, planes by name, or the bytes of a whole frame")?;
-    let single =
-        picture.views.as_deref().filter(|_| is_packed(&picture.layout.format)).and_then(<[View]>::first);
+    let mut source = source(data, "an array, planes by name, or the bytes of a whole frame", picture)?;
+    let single = single(picture);
+    if single.is_some_and(|view| source.has_one_channel_more(view)) {
+        source =
+            Source::get(&writing(py)?.call_method1("squeezed", (source.object(py)?, shape(py, single)?))?)?;
+    }
     if let Some(view) = single.filter(|view| source.fits(view)) {
         let mut claim = claim(picture.len)?;
         // Without gaps on either side it is copied at once, around the caches where that is faster.
@@ -104,7 +109,16 @@ pub(crate) fn fill_picture(
         }
         (None, None) => format!("the {} bytes of a whole frame", picture.len),
     };
-    Err(misfit(py, &expected_format(picture), &expected, &source.describe()))
+    Err(misfit(py, &expected_format(picture), &expected, &source.describe(), &remedy(data, picture)))
+}
+
+/// The one array of a packed picture.
+fn single(picture: &Picture) -> Option<&View> {
+    picture.views.as_deref().filter(|_| is_packed(&picture.layout.format)).and_then(<[View]>::first)
+}
+
+fn shape<'py>(py: Python<'py>, view: Option<&View>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    view.map(|view| PyTuple::new(py, &view.shape)).transpose()
 }
 
 fn expected_format(picture: &Picture) -> String {
@@ -112,15 +126,50 @@ fn expected_format(picture: &Picture) -> String {
     format!("a {format} picture of {width}x{height}")
 }
 
-fn misfit(py: Python<'_>, what: &str, expected: &str, given: &str) -> PyErr {
-    raise(py, "InvalidArgument", format!("{what} needs {expected}, but got {given}"))
+fn misfit(py: Python<'_>, what: &str, expected: &str, given: &str, remedy: &str) -> PyErr {
+    raise(py, "InvalidArgument", format!("{what} needs {expected}, but got {given}{remedy}"))
 }
 
-fn source(data: &Bound<'_, PyAny>, what: &str) -> PyResult<Source> {
-    Source::get(data).map_err(|error| {
-        let class = data.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-        PyTypeError::new_err(format!("write() takes {what}, not {class} ({error})"))
-    })
+/// The part in Python: other libraries' pictures, and advice.
+fn writing(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("shmflow._writing")
+}
+
+/// What to do with data that does not fit, as the end of a sentence. Without advice the message stands for itself.
+fn remedy(data: &Bound<'_, PyAny>, picture: &Picture) -> String {
+    let VideoLayout { format, width, height, .. } = &picture.layout;
+    if data.cast::<crate::frame::Frame>().is_ok() {
+        return match format.as_str() {
+            "BGR" | "RGB" => format!("; write frame.{}(size=({width}, {height}))", format.to_lowercase()),
+            _ => "; open the producer with caps=frame.caps".into(),
+        };
+    }
+    let advise = || -> PyResult<String> {
+        let (py, view) = (data.py(), single(picture));
+        let dtype = view.map(|view| view.element.dtype());
+        let arguments = (data, format, shape(py, view)?, dtype, (*width, *height));
+        writing(py)?.call_method1("remedy", arguments)?.extract()
+    };
+    advise().unwrap_or_default()
+}
+
+/// What other libraries have instead of the buffer protocol: tensors, images.
+fn converted(data: &Bound<'_, PyAny>, what: &str, picture: Option<&Picture>) -> PyResult<Source> {
+    let format = picture.map(|picture| picture.layout.format.as_str());
+    let size = picture.map(|picture| (picture.layout.width, picture.layout.height));
+    Source::get(&writing(data.py())?.call_method1("buffer", (data, what, format, size))?)
+}
+
+/// A picture, or a plane, to copy from.
+fn source(data: &Bound<'_, PyAny>, what: &str, picture: &Picture) -> PyResult<Source> {
+    let source = match Source::get(data) {
+        Ok(source) => source,
+        Err(_) => converted(data, what, Some(picture))?,
+    };
+    if source.is_truth() {
+        return Source::get(&writing(data.py())?.call_method1("mask", (source.object(data.py())?,))?);
+    }
+    Ok(source)
 }
 
 /// The planes of a dictionary, a list or a tuple, or of a received frame, in order.
@@ -137,7 +186,13 @@ fn planes_of(data: &Bound<'_, PyAny>, picture: &Picture) -> PyResult<Option<Vec<
             return planes_of(&data.getattr("planes")?, picture);
         }
         let given = format.unwrap_or_else(|| "bytes".into());
-        return Err(misfit(py, &described, "a frame of the same format", &format!("one of {given}")));
+        return Err(misfit(
+            py,
+            &described,
+            "a frame of the same format",
+            &format!("one of {given}"),
+            &remedy(data, picture),
+        ));
     }
     if let Ok(mapping) = data.cast::<PyMapping>() {
         if mapping.len()? != views.len() {
@@ -146,24 +201,32 @@ fn planes_of(data: &Bound<'_, PyAny>, picture: &Picture) -> PyResult<Option<Vec<
                 &described,
                 &format!("the planes {}", names()),
                 &format!("{} planes", mapping.len()?),
+                "",
             ));
         }
         let planes = views.iter().map(|view| {
             let plane = mapping.get_item(view.name);
-            let plane =
-                plane.map_err(|_| misfit(py, &described, &format!("the planes {}", names()), "others"))?;
-            source(&plane, "arrays as planes")
+            let plane = plane
+                .map_err(|_| misfit(py, &described, &format!("the planes {}", names()), "others", ""))?;
+            source(&plane, "arrays as planes", picture)
         });
         return planes.collect::<PyResult<_>>().map(Some);
     }
-    let listed =
-        data.is_instance_of::<pyo3::types::PyList>() || data.is_instance_of::<pyo3::types::PyTuple>();
+    let listed = data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>();
     if listed && let Ok(sequence) = data.cast::<PySequence>() {
-        if sequence.len()? != views.len() {
-            let given = format!("{} of them", sequence.len()?);
-            return Err(misfit(py, &described, &format!("the planes {}", names()), &given));
+        let len = sequence.len()?;
+        // (True, picture) is what VideoCapture.read() returns.
+        if len != views.len() || sequence.get_item(0)?.is_instance_of::<PyBool>() {
+            let given = format!("a {} of {len}", data.get_type().name()?);
+            return Err(misfit(
+                py,
+                &described,
+                &format!("the planes {}", names()),
+                &given,
+                &remedy(data, picture),
+            ));
         }
-        let planes = sequence.try_iter()?.map(|plane| source(&plane?, "arrays as planes"));
+        let planes = sequence.try_iter()?.map(|plane| source(&plane?, "arrays as planes", picture));
         return planes.collect::<PyResult<_>>().map(Some);
     }
     Ok(None)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use shmflow::meta::{Clock, Kind, Meta, Times, VideoLayout};
+use shmflow::meta::{Clock, Kind, Meta, MetaError, MetaView, Times, VideoLayout, VideoView};
 use shmflow::{CancelToken, OverflowPolicy, ProducerMode};
 
 use crate::caps::{self, Caps};
@@ -112,6 +112,25 @@ impl Producer {
         Ok(Some(meta))
     }
 
+    /// Refuses the layout of another picture: consumers would read this one by it.
+    fn check_layout(&self, py: Python<'_>, view: &MetaView<'_>) -> PyResult<()> {
+        let (Some(picture), Some(theirs)) = (&self.picture, view.video().map(VideoView::to_layout)) else {
+            return Ok(());
+        };
+        let ours = &picture.layout;
+        let same = (&theirs.format, theirs.width, theirs.height, &theirs.planes)
+            == (&ours.format, ours.width, ours.height, &ours.planes);
+        if same {
+            return Ok(());
+        }
+        let what = format!(
+            "metadata says that the picture is {} of {}x{}, laid out as another producer has it, but this one writes {} of \
+             {}x{}: pass a dictionary, metadata=frame.metadata, of which the layout is left out",
+            theirs.format, theirs.width, theirs.height, ours.format, ours.width, ours.height
+        );
+        Err(raise(py, "MetadataError", what))
+    }
+
     /// Copies `data` into a claim that is large enough.
     fn fill(
         &self,
@@ -124,6 +143,26 @@ impl Producer {
             Some(picture) => fill_picture(py, claim, picture, data),
             None => fill_bytes(py, claim, data),
         }
+    }
+}
+
+/// A metadata block that a program passes on.
+fn decode<'a>(py: Python<'_>, block: &'a [u8]) -> PyResult<MetaView<'a>> {
+    MetaView::parse(block).map_err(|error| {
+        let what = format!(
+            "metadata is {} bytes that are no metadata block ({error}): pass Frame.metadata_bytes, or a dictionary as \
+             Frame.metadata has it; bytes of your own belong in {{\"extensions\": [(0x8001, b\"...\")]}}",
+            block.len()
+        );
+        raise(py, "MetadataError", what)
+    })
+}
+
+/// Refuses a layout that does not fit the frame's bytes: its consumers could not read it.
+fn check_fit(py: Python<'_>, view: &MetaView<'_>, len: usize) -> PyResult<()> {
+    match view.video().map(|video| video.fits(len)) {
+        None | Some(Ok(()) | Err(MetaError::UnknownFormat { .. })) => Ok(()),
+        Some(Err(error)) => Err(raise(py, "MetadataError", format!("metadata[\"video\"]: {error}"))),
     }
 }
 
@@ -144,12 +183,12 @@ impl Producer {
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
-        topic: &str,
-        width: Option<u32>,
-        height: Option<u32>,
+        topic: &Bound<'_, PyAny>,
+        width: Option<&Bound<'_, PyAny>>,
+        height: Option<&Bound<'_, PyAny>>,
         format: Option<&str>,
         fps: Option<&Bound<'_, PyAny>>,
-        caps: Option<&str>,
+        caps: Option<&Bound<'_, PyAny>>,
         depth: u32,
         history: Option<u32>,
         spare_slots: u32,
@@ -166,7 +205,8 @@ impl Producer {
         allow_foreign_owner: bool,
         prefault: bool,
     ) -> PyResult<Self> {
-        let (layout, caps) = describe(py, caps, format, width, height, fps)?;
+        let (width, height) = (settings::pixels("width", width)?, settings::pixels("height", height)?);
+        let (layout, caps) = describe(py, settings::caps(caps)?.as_deref(), format, width, height, fps)?;
         let picture = layout.map(|layout| picture(py, layout)).transpose()?;
         let policies = [
             ("overwrite", OverflowPolicy::OverwriteOldest),
@@ -194,6 +234,7 @@ impl Producer {
             ("primary", ProducerMode::Primary { takeover_timeout }),
             ("exclusive", ProducerMode::Exclusive),
         ];
+        let topic = &settings::topic(topic)?;
         let mut builder = shmflow::Producer::builder(topic)
             .depth(depth)
             .spare_slots(spare_slots)
@@ -254,8 +295,12 @@ impl Producer {
     ) -> PyResult<u64> {
         let producer = self.shared.open(py)?;
         if let Some(block) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
+            // What no consumer can read is not published.
+            let view = decode(py, block.as_bytes())?;
+            self.check_layout(py, &view)?;
             make_room(py, &producer, block.as_bytes().len())?;
             let mut claim = self.fill(py, &producer, data)?;
+            check_fit(py, &view, claim.len())?;
             claim.set_meta_bytes(block.as_bytes()).or_raise(py)?;
             return Ok(self.shared.waiting(py, || claim.publish())?.seq());
         }

@@ -108,7 +108,7 @@ def test_bad_arguments(directory):
         ({"pts": -1}, TypeError),
         ({"video": {"format": "BGR"}}, TypeError),
         ([], TypeError),
-        (b"x" * (17 << 20), shmflow.InvalidArgument),
+        (b"x" * (17 << 20), shmflow.MetadataError),
         ({"caps": "x" * (17 << 20)}, shmflow.MetadataError),
         ({"video": {"format": "", "width": 1, "height": 1, "fps": [0, 1], "planes": []}}, shmflow.MetadataError),
     ):
