@@ -136,7 +136,8 @@ test-sdist: wheel ## install the sources by pip into an empty environment, and u
 
 python-bench: deps build ## what receiving a frame costs in Python (a table)
 	@tools/check-shm.sh 512
-	"$$(tools/install-python.sh)/bin/python" benches/python/bench.py
+	GST_PLUGIN_PATH="$$(tools/plugin-folder.sh "$(target_dir)/release")" \
+	    "$$(tools/install-python.sh)/bin/python" benches/python/bench.py
 
 bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSON)
 	@tools/deps.sh bench

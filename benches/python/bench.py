@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import colours
+import compare
 import shmflow
 
 ROUNDS = 101
@@ -133,6 +135,8 @@ def main() -> None:
         said = f"{received} received, {lost} lost, {copied} copied"
         print(f"| for frame in Consumer, 4K60 | {percent:.2f} % of a core | {said} | < 2 % |")
         print(f"| the same for each frame, waiting included | {10_000 * percent / 60:.1f} µs | | |")
+        for row in (*colours.rows(directory), *compare.rows(directory, seconds)):
+            print(row)
     show("import shmflow", importing("shmflow"), "ms", "< 50 ms")
     show("import numpy, for comparison", importing("numpy"), "ms", "")
     show("python -c 'import shmflow'", starting("import shmflow"), "ms", "")

@@ -1,0 +1,187 @@
+"""CPU of a consumer for each frame of 1080p that it receives and converts to BGR: shmflow, and what people use instead.
+
+Every producer is a process that writes 30 NV12 pictures a second; every consumer is a process of its own, whose CPU time,
+user and system, is divided by the frames that it received.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker, shared_memory
+from pathlib import Path
+from typing import Any
+
+WIDTH, HEIGHT, FPS = 1920, 1080, 30
+SIZE = WIDTH * HEIGHT * 3 // 2
+SLOTS = 8
+BGR = "video/x-raw,format=BGR"
+CAPS = f"video/x-raw,format=NV12,width={WIDTH},height={HEIGHT},framerate={FPS}/1"
+
+
+def paced(seconds: float) -> Iterator[int]:
+    start, number = time.monotonic(), 0
+    while time.monotonic() < start + seconds:
+        yield number
+        number += 1
+        time.sleep(max(0, start + number / FPS - time.monotonic()))
+
+
+# A hand-made ring: the number of the newest picture, then the slots. Its reader looks again each millisecond, copies (the
+# writer may come round meanwhile), and looks whether it did.
+def write_by_hand(name: str, seconds: float) -> None:
+    import numpy as np
+
+    memory = shared_memory.SharedMemory(name, create=True, size=8 + SLOTS * SIZE)
+    count = np.ndarray(1, np.uint64, memory.buf)
+    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 8)
+    picture = np.zeros(SIZE, np.uint8)
+    for number in paced(seconds):
+        slots[number % SLOTS] = picture
+        count[0] = number + 1
+    count[0] = 2**64 - 1
+    del count, slots
+    memory.close()
+    memory.unlink()
+
+
+def read_by_hand(name: str) -> Iterator[Any]:
+    import numpy as np
+
+    memory = attached(name)
+    count = np.ndarray(1, np.uint64, memory.buf)
+    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 8)
+    seen = int(count[0])
+    while (newest := int(count[0])) != 2**64 - 1:
+        if newest == seen:
+            time.sleep(0.001)
+            continue
+        picture = slots[(newest - 1) % SLOTS].copy()
+        if int(count[0]) - newest < SLOTS - 1:
+            seen = newest
+            yield picture
+    del count, slots
+    memory.close()
+
+
+def attached(name: str) -> shared_memory.SharedMemory:
+    while True:
+        try:
+            memory = shared_memory.SharedMemory(name)
+            # It is the writer's to remove.
+            resource_tracker.unregister(memory._name, "shared_memory")
+            return memory
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.01)
+
+
+def by_hand(directory: str) -> Iterator[object]:
+    import cv2
+
+    for picture in read_by_hand(Path(directory).name + "-by-hand"):
+        yield cv2.cvtColor(picture.reshape(HEIGHT * 3 // 2, WIDTH), cv2.COLOR_YUV2BGR_NV12)
+
+
+def by_shmflow(directory: str) -> Iterator[object]:
+    import numpy as np
+    import shmflow
+
+    out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    for frame in shmflow.Consumer("compare", directory=directory):
+        yield frame.bgr(out)
+
+
+def by_capture(pipeline: str) -> Iterator[object]:
+    import cv2
+
+    while not (capture := cv2.VideoCapture(f"{pipeline} ! appsink", cv2.CAP_GSTREAMER)).isOpened():
+        time.sleep(0.2)
+    while (read := capture.read())[0]:
+        yield read
+
+
+def by_shmsrc(directory: str) -> Iterator[object]:
+    return by_capture(f"shmsrc socket-path={directory}/socket is-live=true ! {CAPS} ! videoconvert ! {BGR}")
+
+
+def by_capture_of_a_topic(directory: str) -> Iterator[object]:
+    return by_capture(f"shmflowsrc topic=compare on-disconnect=eos ! videoconvert ! {BGR}")
+
+
+def write_topic(directory: str, seconds: float) -> None:
+    import numpy as np
+    import shmflow
+
+    picture = np.zeros(SIZE, np.uint8)
+    with shmflow.Producer("compare", WIDTH, HEIGHT, "NV12", FPS, directory=directory) as producer:
+        while not producer.consumer_count:
+            time.sleep(0.01)
+        for _ in paced(seconds):
+            producer.write(picture)
+
+
+def write_shmsink(directory: str, seconds: float) -> None:
+    pipeline = (
+        f"videotestsrc pattern=black is-live=true num-buffers={int(seconds * FPS)} ! {CAPS} ! "
+        f"shmsink socket-path={directory}/socket wait-for-connection=true shm-size={SLOTS * SIZE}"
+    )
+    subprocess.run(["gst-launch-1.0", "-q", *pipeline.split()], check=True, stdout=subprocess.DEVNULL)
+
+
+def write_ring_by_hand(directory: str, seconds: float) -> None:
+    write_by_hand(Path(directory).name + "-by-hand", seconds)
+
+
+WAYS: dict[str, tuple[str, Callable[[str, float], None], Callable[[str], Iterator[object]]]] = {
+    "shmflow": ("shmflow, frame.bgr(out)", write_topic, by_shmflow),
+    "hand": ("a ring by hand, multiprocessing.shared_memory, and cv2.cvtColor", write_ring_by_hand, by_hand),
+    "shmsrc": ("cv2.VideoCapture of shmsrc", write_shmsink, by_shmsrc),
+    "capture": ("cv2.VideoCapture of shmflowsrc", write_topic, by_capture_of_a_topic),
+}
+
+
+def rows(directory: str, seconds: float) -> Iterator[str]:
+    """Rows of a table. What needs OpenCV or GStreamer and does not find it says so."""
+    for name, (what, _, _) in WAYS.items():
+        environment = os.environ | {"SHMFLOW_DIR": directory}
+        command = [sys.executable, __file__, name, directory, str(seconds)]
+        writer = subprocess.Popen([*command, "write"], env=environment)
+        try:
+            reader = subprocess.run(
+                [*command, "read"], env=environment, capture_output=True, text=True, timeout=seconds + 30
+            )
+            received, milliseconds = reader.stdout.split()[-2:]
+            yield f"| {what}, 1080p NV12 at {FPS} fps | {milliseconds} ms of CPU a frame | {received} received | |"
+        except (ValueError, subprocess.TimeoutExpired):
+            yield f"| {what} | not measured: no frames came | | |"
+        finally:
+            writer.kill()
+            writer.wait()
+
+
+def main() -> None:
+    name, directory, seconds, role = sys.argv[1:]
+    _, write, read = WAYS[name]
+    if role == "write":
+        write(directory, float(seconds))
+        return
+    frames = read(directory)
+    # What is loaded for the first frame is not counted.
+    next(frames)
+    before, received = cpu(), 0
+    for _ in frames:
+        received += 1
+    print(received, f"{1000 * (cpu() - before) / received:.2f}")
+
+
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
