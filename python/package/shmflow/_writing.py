@@ -37,9 +37,9 @@ def buffer(data: Any, what: str, format: str | None, size: tuple[int, int] | Non
     """
     if _library(data) == "PIL" and hasattr(data, "getbands"):
         return _of_pil(data, format, size)
-    if hasattr(data, "__dlpack__"):
-        return _of_dlpack(data)
     advice = _advice(data)
+    if advice is None and hasattr(data, "__dlpack__"):
+        return _of_dlpack(data)
     if advice is None and hasattr(data, "__cuda_array_interface__"):
         advice = "its memory is that of a GPU: copy it to the processor's first"
     if advice is None and any(hasattr(data, name) for name in ("__array_interface__", "__array__", "__array_struct__")):
