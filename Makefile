@@ -27,6 +27,8 @@ STRIP       ?= strip
 install_stripped = install -D -m $(1) "$(built)/$(2)" "$(DESTDIR)$(3)" && $(STRIP) --strip-debug "$(DESTDIR)$(3)"
 version      = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 library      = libshmflow.so.$(version)
+as_installed = sed 's|@PREFIX@|$(prefix)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(version)|; s|@LIBRARY@|$(library)|; s|@SONAME@|$(soname)|; s|@POINTER@|$(pointer)|'
+pointer      = $(shell printf '__SIZEOF_POINTER__' | $(or $(CC),cc) -E -P - 2>/dev/null | tail -n 1)
 soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' capi/build.rs)
 
 # What is in the workspace decides what the targets do, so that each commit's Makefile fits it.
@@ -168,10 +170,13 @@ install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the comma
 	ln -sf $(soname) "$(DESTDIR)$(LIBDIR)/libshmflow.so"
 	$(call install_stripped,0644,libshmflow.a,$(LIBDIR)/libshmflow.a)
 	install -D -m 0644 capi/include/shmflow.h "$(DESTDIR)$(prefix)/include/shmflow.h"
+	install -D -m 0644 capi/include/shmflow.hpp "$(DESTDIR)$(prefix)/include/shmflow.hpp"
 	install -D -m 0644 capi/include/flow.h "$(DESTDIR)$(prefix)/include/shmflow/flow.h"
-	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig"
-	sed 's|@PREFIX@|$(prefix)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(version)|' capi/shmflow.pc.in \
-	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc"
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/shmflow"
+	$(as_installed) capi/shmflow.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc"
+	$(as_installed) capi/cmake/shmflow-config.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config.cmake"
+	$(as_installed) capi/cmake/shmflow-config-version.cmake.in \
+	  > "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config-version.cmake"
 	install -D -m 0644 -t "$(DESTDIR)$(prefix)/share/doc/shmflow" LICENSE-MIT LICENSE-APACHE
 	@test -n "$(DESTDIR)" || tools/after-install.sh "$(plugin_dir)" "$(LIBDIR)"
 
@@ -182,10 +187,13 @@ uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
 	rm -f "$(DESTDIR)$(plugin_dir)/libgstshmflow.so" "$(DESTDIR)$(prefix)/bin/shmflow" \
 	  "$(DESTDIR)$(LIBDIR)/$(library)" "$(DESTDIR)$(LIBDIR)/$(soname)" "$(DESTDIR)$(LIBDIR)/libshmflow.so" \
 	  "$(DESTDIR)$(LIBDIR)/libshmflow.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/shmflow.pc" \
-	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow/flow.h" \
+	  "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config.cmake" \
+	  "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config-version.cmake" \
+	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow.hpp" \
+	  "$(DESTDIR)$(prefix)/include/shmflow/flow.h" \
 	  "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-MIT" "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-APACHE"
-	@for dir in include/shmflow share/doc/shmflow; do \
-	  test ! -d "$(DESTDIR)$(prefix)/$$dir" || rmdir "$(DESTDIR)$(prefix)/$$dir"; done
+	@for dir in "$(prefix)/include/shmflow" "$(prefix)/share/doc/shmflow" "$(LIBDIR)/cmake/shmflow"; do \
+	  test ! -d "$(DESTDIR)$$dir" || rmdir "$(DESTDIR)$$dir"; done
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -26,6 +26,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header. shmflow_version() has that of the library that runs. */
+#define SHMFLOW_VERSION_MAJOR 0
+#define SHMFLOW_VERSION_MINOR 1
+#define SHMFLOW_VERSION_PATCH 0
+#define SHMFLOW_VERSION "0.1.0"
+
+/* Whether this header is of that version or a later one: #if SHMFLOW_VERSION_AT_LEAST(0, 2, 0) */
+#define SHMFLOW_VERSION_AT_LEAST(major, minor, patch)                                                                  \
+    (SHMFLOW_VERSION_MAJOR > (major)                                                                                   \
+     || (SHMFLOW_VERSION_MAJOR == (major)                                                                              \
+         && (SHMFLOW_VERSION_MINOR > (minor)                                                                           \
+             || (SHMFLOW_VERSION_MINOR == (minor) && SHMFLOW_VERSION_PATCH >= (patch)))))
+
+/* Before what will be removed, with what to use in its place: compilers warn of its use, unless SHMFLOW_NO_DEPRECATED is
+ * defined before this file is included. */
+#if defined(SHMFLOW_NO_DEPRECATED)
+#define SHMFLOW_DEPRECATED(instead)
+#elif defined(__GNUC__) || defined(__clang__)
+#define SHMFLOW_DEPRECATED(instead) __attribute__((deprecated(instead)))
+#else
+#define SHMFLOW_DEPRECATED(instead)
+#endif
+
+/**
+ * Nothing.
+ */
+#define SHMFLOW_LOG_OFF 0
+
+/**
+ * What should not happen: a topic was damaged, a participant died, a call of flow.h failed.
+ */
+#define SHMFLOW_LOG_WARNING 1
+
+/**
+ * What is rare and costs something: frames were lost, or are copied, and why; a ring has grown.
+ */
+#define SHMFLOW_LOG_INFO 2
+
+/**
+ * Who comes and goes.
+ */
+#define SHMFLOW_LOG_DEBUG 3
+
 /**
  * A time that is not known.
  */
@@ -92,9 +135,49 @@
 #define SHMFLOW_MAX_PLANES 4
 
 /**
+ * The first type of an entry that is a program's own.
+ */
+#define SHMFLOW_ENTRY_PRIVATE 32768
+
+/**
+ * Captions are CEA-608 byte pairs.
+ */
+#define SHMFLOW_CAPTION_CEA608 1
+
+/**
+ * CEA-608 as SMPTE ST 334-1 Annex A has it.
+ */
+#define SHMFLOW_CAPTION_CEA608_S334 2
+
+/**
+ * CEA-708, cc_data.
+ */
+#define SHMFLOW_CAPTION_CEA708 3
+
+/**
+ * CEA-708 as a caption distribution packet.
+ */
+#define SHMFLOW_CAPTION_CEA708_CDP 4
+
+/**
+ * Numbers of frames are dropped, to keep up with the clock.
+ */
+#define SHMFLOW_TIME_CODE_DROP_FRAME 1
+
+/**
+ * The time code is of interlaced video.
+ */
+#define SHMFLOW_TIME_CODE_INTERLACED 2
+
+/**
  * A detection belongs to no track.
  */
 #define SHMFLOW_NO_TRACK 18446744073709551615ull
+
+/**
+ * A classification is of the whole frame.
+ */
+#define SHMFLOW_WHOLE_FRAME 4294967295
 
 /**
  * The frames of all producers are published: they interleave in one sequence.
@@ -197,6 +280,48 @@ typedef struct shmflow_producer shmflow_producer;
 typedef int32_t shmflow_status;
 
 /**
+ * A function that gets what the library does: its level (SHMFLOW_LOG_...), a line of text that is valid during the call, and the
+ * user pointer. Any thread may call it, also threads of the library, and several at a time. It must return: no exception, no
+ * longjmp. It may call functions of this library; what those do is not logged.
+ */
+typedef void (*shmflow_log)(int32_t level, const char *message, void *user);
+
+/**
+ * The layout of raw audio in a frame. Call shmflow_audio_init, then set the fields; metadata.audio takes it.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_audio_init.
+     */
+    size_t size;
+    /**
+     * Name of the sample format as GStreamer has it, "S16LE" or "F32LE". Not NULL.
+     */
+    const char *format;
+    /**
+     * Where the samples of each channel start, in bytes from the start of the frame: as many numbers as there are channels, if
+     * those of a channel follow each other (planar). NULL (default): those of one moment are beside each other (interleaved).
+     */
+    const uint64_t *channel_offsets;
+    /**
+     * Samples of each channel in the frame.
+     */
+    uint64_t samples;
+    /**
+     * Which loudspeakers the channels are for, as GStreamer's channel-mask; 0 (default): none are named.
+     */
+    uint64_t channel_mask;
+    /**
+     * Samples per second and channel.
+     */
+    uint32_t rate;
+    /**
+     * Channels, 1 to 1024.
+     */
+    uint32_t channels;
+} shmflow_audio;
+
+/**
  * The position of a plane in the bytes of a frame.
  */
 typedef struct {
@@ -227,7 +352,7 @@ typedef struct {
      */
     const char *format;
     /**
-     * GStreamer caps. NULL: made from format, size and rate, for a video frame; none, for others.
+     * GStreamer caps. NULL: made from format, size and rate, for a video frame, or from audio; none, for others.
      */
     const char *caps;
     /**
@@ -295,6 +420,10 @@ typedef struct {
      * Zero.
      */
     uint32_t reserved;
+    /**
+     * The layout of raw audio. NULL (default): not audio.
+     */
+    const shmflow_audio *audio;
 } shmflow_metadata;
 
 /**
@@ -334,6 +463,112 @@ typedef struct {
      */
     int32_t parent_id;
 } shmflow_region;
+
+/**
+ * A time code as SMPTE ST 12-1 has it. Call shmflow_time_code_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_time_code_init.
+     */
+    size_t size;
+    /**
+     * When the time code was 0 last, in microseconds since 1970, UTC; if has_daily_jam.
+     */
+    int64_t daily_jam_us;
+    /**
+     * How many seconds that moment's zone is east of UTC.
+     */
+    int32_t daily_jam_offset;
+    /**
+     * 1 if these two are known. Default 0.
+     */
+    int32_t has_daily_jam;
+    /**
+     * Frames per second, numerator.
+     */
+    uint32_t fps_n;
+    /**
+     * Frames per second, denominator. Default 1.
+     */
+    uint32_t fps_d;
+    /**
+     * SHMFLOW_TIME_CODE_..., combined by OR. Default 0.
+     */
+    uint32_t flags;
+    /**
+     * Hours.
+     */
+    uint32_t hours;
+    /**
+     * Minutes.
+     */
+    uint32_t minutes;
+    /**
+     * Seconds.
+     */
+    uint32_t seconds;
+    /**
+     * Frame within the second.
+     */
+    uint32_t frames;
+    /**
+     * 1 or 2 for a field of an interlaced frame, else 0.
+     */
+    uint32_t field_count;
+} shmflow_time_code;
+
+/**
+ * Closed captions of a frame. Call shmflow_caption_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_caption_init.
+     */
+    size_t size;
+    /**
+     * The bytes.
+     */
+    const void *data;
+    /**
+     * How many.
+     */
+    size_t length;
+    /**
+     * SHMFLOW_CAPTION_....
+     */
+    uint32_t kind;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} shmflow_caption;
+
+/**
+ * A time of a frame on a clock that caps name. Call shmflow_reference_time_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_reference_time_init.
+     */
+    size_t size;
+    /**
+     * The caps that name the clock, "timestamp/x-ntp". Not NULL.
+     */
+    const char *reference;
+    /**
+     * More of it, a GStreamer structure as text; or NULL (default).
+     */
+    const char *info;
+    /**
+     * The time in nanoseconds.
+     */
+    uint64_t timestamp;
+    /**
+     * How long the frame lasts, in nanoseconds, or SHMFLOW_NO_TIME (default).
+     */
+    uint64_t duration;
+} shmflow_reference_time;
 
 /**
  * What a detector found: a box with something in it. Call shmflow_detection_init, then set the fields.
@@ -376,6 +611,58 @@ typedef struct {
      */
     int32_t height;
 } shmflow_detection;
+
+/**
+ * What a classifier says of a detection or of the whole frame: one class. Call shmflow_classification_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_classification_init.
+     */
+    size_t size;
+    /**
+     * The class. Not NULL.
+     */
+    const char *label;
+    /**
+     * How sure that is, 0 to 1. Default 1.
+     */
+    float score;
+    /**
+     * Which detection of the frame it is, by its index; or SHMFLOW_WHOLE_FRAME (default).
+     */
+    uint32_t detection;
+} shmflow_classification;
+
+/**
+ * More of a track than its number, which detections have. Call shmflow_track_init, then set the fields.
+ */
+typedef struct {
+    /**
+     * Size of this structure as the program knows it. Set by shmflow_track_init.
+     */
+    size_t size;
+    /**
+     * Its number, the track_id of detections. Not SHMFLOW_NO_TRACK.
+     */
+    uint64_t id;
+    /**
+     * When it was seen first, in nanoseconds, or SHMFLOW_NO_TIME (default).
+     */
+    uint64_t first_seen;
+    /**
+     * When it was seen last, in nanoseconds, or SHMFLOW_NO_TIME (default).
+     */
+    uint64_t last_seen;
+    /**
+     * 1 if the tracker has lost it. Default 0.
+     */
+    int32_t lost;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} shmflow_track;
 
 /**
  * Producer options. Call shmflow_producer_options_init, then override fields. The producer that creates the topic sets
@@ -511,6 +798,15 @@ typedef struct {
      * SHMFLOW_DELIVERY_ALL (default) or _LATEST: whether a lossless producer waits for this consumer.
      */
     int32_t delivery;
+    /**
+     * Non-zero: open at once although the topic does not exist yet. The consumer joins it when it comes, and its descriptor
+     * becomes readable then; until then receiving gives SHMFLOW_TIMEOUT. connect_timeout_ms does not count. Default 0.
+     */
+    int32_t allow_missing;
+    /**
+     * Zero.
+     */
+    int32_t reserved;
 } shmflow_consumer_options;
 
 /**
@@ -572,7 +868,7 @@ typedef struct {
 } shmflow_producer_stats;
 
 /**
- * Statistics of a consumer and its topic.
+ * Statistics of a consumer and its topic; all 0 while the topic does not exist (allow_missing).
  */
 typedef struct {
     /**
@@ -837,7 +1133,8 @@ const char *shmflow_status_name(shmflow_status status);
 /**
  * The message of the last call of this thread that did not return SHMFLOW_OK (for a function without a status: that
  * returned NULL or 0 because of an error): one line for display, which says what happened, to which topic, and what to
- * do. "" if no call failed. Valid until the next call of this thread that fails.
+ * do. "" if no call failed. A thread gets the same address each time, valid until it ends; each call that fails writes the
+ * new text there. So this may be an argument beside the call that fails, in whichever order they are evaluated.
  */
 const char *shmflow_last_error_message(void);
 
@@ -847,9 +1144,48 @@ const char *shmflow_last_error_message(void);
 shmflow_status shmflow_last_error_status(void);
 
 /**
+ * Has the library tell log what it does, up to a level: SHMFLOW_LOG_OFF (nothing), _WARNING, _INFO, _DEBUG. It holds for the
+ * process, from now on, and takes the place of what was set before, which another thread may still be calling when this
+ * returns. NULL: nothing is told any more. Errors of calls are not logged but returned; those of flow.h are logged, and then
+ * not printed. No frame that goes its way is logged: this costs nothing in the flow of frames.
+ *
+ * Safety: log is NULL or such a function, which may be called with user until the process ends.
+ */
+shmflow_status shmflow_set_log(int32_t level,
+                               shmflow_log log,
+                               void *user);
+
+/**
  * The version of the library that runs, as "0.1.0". Never NULL, and never to be freed.
  */
 const char *shmflow_version(void);
+
+/**
+ * Sets every field to its default. Call it as shmflow_audio_init(&audio, sizeof audio).
+ *
+ * Safety: audio points to size bytes.
+ */
+shmflow_status shmflow_audio_init(shmflow_audio *audio, size_t size);
+
+/**
+ * The layout of the frame's audio. Call it as shmflow_frame_audio(frame, &audio, sizeof audio). SHMFLOW_OK means that all samples
+ * were checked to be within the frame, and SHMFLOW_INVALID_METADATA that they are not. With SHMFLOW_UNKNOWN_FORMAT the fields
+ * are set, unchecked. SHMFLOW_NO_METADATA if it is not audio. Its format and channel_offsets are valid as long as the frame.
+ *
+ * Safety: frame is a frame; audio points to size bytes.
+ */
+shmflow_status shmflow_frame_audio(const shmflow_frame *frame,
+                                   shmflow_audio *audio,
+                                   size_t size);
+
+/**
+ * The first sample of a channel. If samples are interleaved, the next one of the channel is as many samples further as there are
+ * channels, else the next one in memory. NULL if there is no such channel, or it is not within the frame.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+const void *shmflow_frame_audio_channel(const shmflow_frame *frame,
+                                        uint32_t channel);
 
 /**
  * Bytes of a video frame whose rows have no padding and whose planes follow each other: what to claim for it if
@@ -874,13 +1210,6 @@ shmflow_status shmflow_metadata_init(shmflow_metadata *metadata, size_t size);
 shmflow_status shmflow_region_init(shmflow_region *region, size_t size);
 
 /**
- * Sets every field to its default. Call it as shmflow_detection_init(&detection, sizeof detection).
- *
- * Safety: detection points to size bytes.
- */
-shmflow_status shmflow_detection_init(shmflow_detection *detection, size_t size);
-
-/**
  * Adds a region of interest to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
  * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
  *
@@ -889,12 +1218,27 @@ shmflow_status shmflow_detection_init(shmflow_detection *detection, size_t size)
 shmflow_status shmflow_claim_add_region(shmflow_claim *claim, const shmflow_region *region);
 
 /**
- * Adds what a detector found to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
+ * Sets the tags of the stream, or, if is_global is not 0, of all streams of the producer, after shmflow_claim_set_metadata: as
+ * GStreamer writes them, "taglist, title=(string)film". They hold for the frames that follow too, for GStreamer's elements.
  * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
  *
- * Safety: claim is from shmflow_producer_claim; detection is initialised, and its texts are texts.
+ * Safety: claim is from shmflow_producer_claim; tags is a text.
  */
-shmflow_status shmflow_claim_add_detection(shmflow_claim *claim, const shmflow_detection *detection);
+shmflow_status shmflow_claim_set_tags(shmflow_claim *claim,
+                                      const char *tags,
+                                      int32_t is_global);
+
+/**
+ * Adds an entry of any type to the metadata of the frame, after shmflow_claim_set_metadata: docs/metadata.md has the types and
+ * their bytes. Those from SHMFLOW_ENTRY_PRIVATE to 0xffff are a program's own.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; data points to length bytes.
+ */
+shmflow_status shmflow_claim_add_entry(shmflow_claim *claim,
+                                       uint32_t entry_type,
+                                       const void *data,
+                                       size_t length);
 
 /**
  * How many regions of interest the frame has. 0 if frame is NULL, or its metadata cannot be read.
@@ -915,6 +1259,171 @@ shmflow_status shmflow_frame_region(const shmflow_frame *frame,
                                     size_t size);
 
 /**
+ * The tags of the stream, or, if is_global is not 0, of all streams of its producer, as GStreamer writes them; NULL if there are
+ * none. Valid as long as the frame.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+const char *shmflow_frame_tags(const shmflow_frame *frame,
+                               int32_t is_global);
+
+/**
+ * The bytes of an entry of the frame's metadata, of any type: the one that has index entries of this type before it. *length
+ * receives their number; NULL and 0 if there is no such entry. Valid as long as the frame. docs/metadata.md has the types.
+ *
+ * Safety: frame is NULL or a frame; length points to a size_t.
+ */
+const void *shmflow_frame_entry(const shmflow_frame *frame,
+                                uint32_t entry_type,
+                                size_t index,
+                                size_t *length);
+
+/**
+ * Sets every field to its default. Call it as shmflow_time_code_init(&time_code, sizeof time_code).
+ *
+ * Safety: time_code points to size bytes.
+ */
+shmflow_status shmflow_time_code_init(shmflow_time_code *time_code, size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_caption_init(&caption, sizeof caption).
+ *
+ * Safety: caption points to size bytes.
+ */
+shmflow_status shmflow_caption_init(shmflow_caption *caption, size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_reference_time_init(&time, sizeof time).
+ *
+ * Safety: time points to size bytes.
+ */
+shmflow_status shmflow_reference_time_init(shmflow_reference_time *time, size_t size);
+
+/**
+ * Adds a time code to the frame, after shmflow_claim_set_metadata.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; time_code is initialised.
+ */
+shmflow_status shmflow_claim_add_time_code(shmflow_claim *claim, const shmflow_time_code *time_code);
+
+/**
+ * Adds closed captions to the frame, after shmflow_claim_set_metadata.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; caption is initialised, and its data are length bytes.
+ */
+shmflow_status shmflow_claim_add_caption(shmflow_claim *claim, const shmflow_caption *caption);
+
+/**
+ * Adds a time of the frame on another clock, after shmflow_claim_set_metadata.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; time is initialised, and its texts are texts.
+ */
+shmflow_status shmflow_claim_add_reference_time(shmflow_claim *claim, const shmflow_reference_time *time);
+
+/**
+ * How many time codes the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_time_code_count(const shmflow_frame *frame);
+
+/**
+ * A time code of the frame. Call it as shmflow_frame_time_code(frame, index, &time_code, sizeof time_code).
+ *
+ * Safety: frame is a frame; time_code points to size bytes.
+ */
+shmflow_status shmflow_frame_time_code(const shmflow_frame *frame,
+                                       size_t index,
+                                       shmflow_time_code *time_code,
+                                       size_t size);
+
+/**
+ * How many entries of closed captions the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_caption_count(const shmflow_frame *frame);
+
+/**
+ * Closed captions of the frame. Call it as shmflow_frame_caption(frame, index, &caption, sizeof caption). Their bytes are valid
+ * as long as the frame.
+ *
+ * Safety: frame is a frame; caption points to size bytes.
+ */
+shmflow_status shmflow_frame_caption(const shmflow_frame *frame,
+                                     size_t index,
+                                     shmflow_caption *caption,
+                                     size_t size);
+
+/**
+ * How many times on other clocks the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_reference_time_count(const shmflow_frame *frame);
+
+/**
+ * A time on another clock of the frame. Call it as shmflow_frame_reference_time(frame, index, &time, sizeof time). Its
+ * texts are valid as long as the frame.
+ *
+ * Safety: frame is a frame; time points to size bytes.
+ */
+shmflow_status shmflow_frame_reference_time(const shmflow_frame *frame,
+                                            size_t index,
+                                            shmflow_reference_time *time,
+                                            size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_detection_init(&detection, sizeof detection).
+ *
+ * Safety: detection points to size bytes.
+ */
+shmflow_status shmflow_detection_init(shmflow_detection *detection, size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_classification_init(&classification, sizeof classification).
+ *
+ * Safety: classification points to size bytes.
+ */
+shmflow_status shmflow_classification_init(shmflow_classification *classification, size_t size);
+
+/**
+ * Sets every field to its default. Call it as shmflow_track_init(&track, sizeof track).
+ *
+ * Safety: track points to size bytes.
+ */
+shmflow_status shmflow_track_init(shmflow_track *track, size_t size);
+
+/**
+ * Adds what a detector found to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; detection is initialised, and its texts are texts.
+ */
+shmflow_status shmflow_claim_add_detection(shmflow_claim *claim, const shmflow_detection *detection);
+
+/**
+ * Adds a class to a detection that was added before, or to the whole frame. shmflow_claim_set_metadata comes before.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; classification is initialised, and its text is a text.
+ */
+shmflow_status shmflow_claim_add_classification(shmflow_claim *claim, const shmflow_classification *classification);
+
+/**
+ * Says more of a track: of the detections that were added with its number, or of one that is in no detection of this frame.
+ * shmflow_claim_set_metadata comes before.
+ * SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+ *
+ * Safety: claim is from shmflow_producer_claim; track is initialised.
+ */
+shmflow_status shmflow_claim_add_track(shmflow_claim *claim,
+                                       const shmflow_track *track);
+
+/**
  * How many objects detectors found in the frame. 0 if frame is NULL, or its metadata cannot be read.
  *
  * Safety: frame is NULL or a frame.
@@ -923,7 +1432,7 @@ size_t shmflow_frame_detection_count(const shmflow_frame *frame);
 
 /**
  * What a detector found in the frame. Call it as shmflow_frame_detection(frame, index, &detection, sizeof detection). Its
- * text is valid as long as the frame. Classifications and relations are in the metadata block: docs/metadata.md.
+ * text is valid as long as the frame. Relations of other kinds are in the metadata block: docs/metadata.md.
  *
  * Safety: frame is a frame; detection points to size bytes.
  */
@@ -931,6 +1440,38 @@ shmflow_status shmflow_frame_detection(const shmflow_frame *frame,
                                        size_t index,
                                        shmflow_detection *detection,
                                        size_t size);
+
+/**
+ * How many classes of detections, or of the frame, the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_classification_count(const shmflow_frame *frame);
+
+/**
+ * A class of the frame. Call it as shmflow_frame_classification(frame, index, &classification, sizeof classification). Its text is
+ * valid as long as the frame.
+ *
+ * Safety: frame is a frame; classification points to size bytes.
+ */
+shmflow_status shmflow_frame_classification(const shmflow_frame *frame,
+                                            size_t index,
+                                            shmflow_classification *classification,
+                                            size_t size);
+
+/**
+ * How many tracks the frame has. 0 if frame is NULL, or its metadata cannot be read.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+size_t shmflow_frame_track_count(const shmflow_frame *frame);
+
+/**
+ * A track of the frame. Call it as shmflow_frame_track(frame, index, &track, sizeof track).
+ *
+ * Safety: frame is a frame; track points to size bytes.
+ */
+shmflow_status shmflow_frame_track(const shmflow_frame *frame, size_t index, shmflow_track *track, size_t size);
 
 /**
  * Sets every option to its default. Call it as shmflow_producer_options_init(&options, sizeof options).
@@ -1138,8 +1679,8 @@ shmflow_status shmflow_consumer_try_receive(const shmflow_consumer *consumer, sh
  * event to return. It is level-triggered, and may be readable without one (always so at first): then
  * shmflow_consumer_try_receive returns SHMFLOW_TIMEOUT, and the descriptor becomes unreadable. SHMFLOW_ENDED, once
  * returned, does not keep it readable; it becomes readable again when the stream continues. Every call returns the same
- * descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call starts a
- * thread, which sleeps until frames arrive.
+ * descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call of a process
+ * starts a thread, which sleeps until frames arrive, for up to 63 consumers (for each, before Linux 5.16).
  *
  * Safety: consumer is open; fd points to an int.
  */
@@ -1192,6 +1733,19 @@ shmflow_status shmflow_consumer_set_accepted_caps(const shmflow_consumer *consum
  * Safety: consumer is open; stats points to size bytes.
  */
 shmflow_status shmflow_consumer_get_stats(const shmflow_consumer *consumer, shmflow_consumer_stats *stats, size_t size);
+
+/**
+ * Waits until one of count consumers has something to return, at most timeout_ms milliseconds (0: not at all; or
+ * SHMFLOW_FOREVER): a frame, an end, an error, a cancellation. *index receives which one it is, for
+ * shmflow_consumer_try_receive. Where several have something they get their turns. NULL among the consumers is left out.
+ * SHMFLOW_TIMEOUT. It uses the descriptors of shmflow_consumer_fd: an event loop of the program's own can do the same.
+ *
+ * Safety: consumers points to count pointers, NULL or open; index points to a size_t.
+ */
+shmflow_status shmflow_wait_any(shmflow_consumer *const *consumers,
+                                size_t count,
+                                int64_t timeout_ms,
+                                size_t *index);
 
 /**
  * Adds a reference to the frame: each reference has to be released. Returns frame; NULL if it is NULL.

@@ -117,6 +117,39 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const c_void, len: usize, what: &str) -
     Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), len) })
 }
 
+/// Some numbers.
+///
+/// # Safety
+/// Not null and aligned, `pointer` points to `count` numbers.
+pub(crate) unsafe fn numbers(pointer: *const u64, count: usize, what: &str) -> Result<Vec<u64>> {
+    check(pointer, what)?;
+    check_len(count.saturating_mul(size_of::<u64>()), what)?;
+    // SAFETY: the caller's; no longer than a slice may be.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, count) }.to_vec())
+}
+
+/// Handles to look at, of which some may be NULL.
+///
+/// # Safety
+/// Not null and aligned, `pointer` points to `count` pointers, each NULL or to a `T` that lives on for `'a`.
+pub(crate) unsafe fn pointers<'a, T>(
+    pointer: *const *mut T,
+    count: usize,
+    what: &str,
+) -> Result<Vec<Option<&'a T>>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    check(pointer, what)?;
+    check_len(count.saturating_mul(size_of::<*mut T>()), what)?;
+    // SAFETY: the caller's; no longer than a slice may be.
+    let all = unsafe { std::slice::from_raw_parts(pointer, count) };
+    let given = |one: &*mut T| (!one.is_null()).then_some(*one);
+    // SAFETY: the caller's.
+    let object = |one: *mut T| unsafe { object(one, what) };
+    all.iter().map(|one| given(one).map(object).transpose()).collect()
+}
+
 /// Room for some bytes; NULL is good for none of them.
 ///
 /// # Safety
@@ -174,6 +207,18 @@ pub(crate) unsafe fn read<T: Versioned>(pointer: *const T, default: T, what: &st
     // SAFETY: both have `known` bytes, and any bytes are a `T`.
     unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
     Ok(value)
+}
+
+/// As [`read`], for a structure that has to be given.
+///
+/// # Safety
+/// As there.
+pub(crate) unsafe fn given<T: Versioned>(pointer: *const T, default: T, what: &str) -> Result<T> {
+    if pointer.is_null() {
+        return Err(null(what));
+    }
+    // SAFETY: the caller's.
+    unsafe { read(pointer, default, what) }
 }
 
 /// Writes as much of a structure as the caller's version has, and zeros into what we do not know.

@@ -1,20 +1,23 @@
-//! What hangs on a frame: regions of interest, and what detectors found.
+//! What hangs on a frame: regions of interest, tags, and entries of any type. What detectors found is in `findings`, times and
+//! captions are in `times`.
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 
 use ring::meta::{
-    Detections, Finding, Meta, MetaEntry, MetaError, Object, Region as RingRegion, Relation, Track,
+    Caption as RingCaption, Meta, MetaEntry, MetaError, ReferenceTimestamp, Region as RingRegion,
 };
+use ring::meta::{Tags, TimeCode as RingTimeCode};
 
 use crate::args::{self, Versioned};
 use crate::claim::Claim;
 use crate::fail::{Failure, Result, guard, guard_or};
+use crate::findings::Findings;
 use crate::frame::Frame;
-use crate::status::{SHMFLOW_INVALID_METADATA, Status};
+use crate::status::{SHMFLOW_INVALID_METADATA, SHMFLOW_NO_METADATA, Status};
 
-/// A detection belongs to no track.
-pub const SHMFLOW_NO_TRACK: u64 = 0xffff_ffff_ffff_ffff;
+/// The first type of an entry that is a program's own.
+pub const SHMFLOW_ENTRY_PRIVATE: u32 = 0x8000;
 
 /// A region of interest: a rectangle of a video frame. Call shmflow_region_init, then set the fields.
 #[derive(Clone, Copy, Debug)]
@@ -38,40 +41,11 @@ pub struct Region {
     pub parent_id: i32,
 }
 
-/// What a detector found: a box with something in it. Call shmflow_detection_init, then set the fields.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Detection {
-    /// Size of this structure as the program knows it. Set by shmflow_detection_init.
-    pub size: usize,
-    /// What it is. Not NULL.
-    pub label: *const c_char,
-    /// Number of the track that it belongs to, or SHMFLOW_NO_TRACK (default).
-    pub track_id: u64,
-    /// How sure that is, 0 to 1. Default 1.
-    pub score: f32,
-    /// By how much the box is turned around its middle, in radians, clockwise. Default 0.
-    pub rotation: f32,
-    /// Pixels left of the box.
-    pub x: i32,
-    /// Pixels above the box.
-    pub y: i32,
-    /// Width in pixels.
-    pub width: i32,
-    /// Height in pixels.
-    pub height: i32,
-}
-
-const _: () = assert!(size_of::<Region>() == Region::LEAST && size_of::<Detection>() == Detection::LEAST);
+const _: () = assert!(size_of::<Region>() == Region::LEAST);
 
 // SAFETY: integers and a pointer, the size first, no padding, as asserted.
 unsafe impl Versioned for Region {
     const LEAST: usize = 24 + 2 * size_of::<usize>();
-}
-
-// SAFETY: integers, floats and a pointer, the size first, no padding, as asserted.
-unsafe impl Versioned for Detection {
-    const LEAST: usize = 32 + 2 * size_of::<usize>();
 }
 
 impl Region {
@@ -87,62 +61,47 @@ impl Region {
     };
 }
 
-impl Detection {
-    const DEFAULT: Self = Self {
-        size: size_of::<Self>(),
-        label: std::ptr::null(),
-        track_id: SHMFLOW_NO_TRACK,
-        score: 1.0,
-        rotation: 0.0,
-        x: 0,
-        y: 0,
-        width: 0,
-        height: 0,
-    };
-}
+pub(crate) type Decoded<T> = std::result::Result<T, MetaError>;
 
 /// What a frame brings, with texts as C has them.
 #[derive(Debug)]
 pub(crate) struct Attached {
-    regions: std::result::Result<Vec<(RingRegion, CString)>, MetaError>,
-    detections: std::result::Result<Vec<(Object, CString, Option<u64>)>, MetaError>,
+    regions: Decoded<Vec<(RingRegion, CString)>>,
+    pub(crate) findings: Decoded<Findings>,
+    pub(crate) time_codes: Decoded<Vec<RingTimeCode>>,
+    pub(crate) captions: Decoded<Vec<RingCaption>>,
+    pub(crate) references: Decoded<Vec<(ReferenceTimestamp, CString, Option<CString>)>>,
+    /// Those of the stream, and those of all streams.
+    tags: [Decoded<Option<CString>>; 2],
+}
+
+/// A text of an entry. None has a NUL: reading checks that.
+pub(crate) fn text(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
 }
 
 impl Attached {
     pub(crate) fn of(meta: &Meta) -> Self {
-        // No text has a NUL: reading checks that.
-        let text = |text: &str| CString::new(text).unwrap_or_default();
-        let regions = meta.entries::<RingRegion>();
-        let regions = regions.map(|one| one.map(|one| (text(&one.kind), one)).map(|(kind, one)| (one, kind)));
-        let mut detections = Ok(Vec::new());
-        for found in meta.entries::<Detections>() {
-            match (found, &mut detections) {
-                (Ok(found), Ok(all)) => {
-                    for (index, finding) in (0_u32..).zip(&found.findings) {
-                        if let Finding::Object(object) = finding {
-                            all.push((object.clone(), text(&object.label), track_of(&found, index)));
-                        }
-                    }
-                }
-                (Err(error), _) => detections = Err(error),
-                _ => {}
-            }
+        let regions = meta.entries::<RingRegion>().map(|one| one.map(|one| (text(&one.kind), one)));
+        let references = meta.entries::<ReferenceTimestamp>();
+        let tags = |is_global| {
+            let all = meta
+                .entries::<Tags>()
+                .filter(|one| one.as_ref().map_or(true, |one| one.is_global == is_global));
+            all.last().transpose().map(|tags| tags.map(|tags| text(&tags.text)))
+        };
+        Self {
+            regions: regions.map(|one| one.map(|(kind, one)| (one, kind))).collect(),
+            findings: Findings::of(meta),
+            time_codes: meta.entries::<RingTimeCode>().collect(),
+            captions: meta.entries::<RingCaption>().collect(),
+            references: references
+                .map(|one| one.map(|one| (text(&one.reference), one.info.as_deref().map(text), one)))
+                .map(|one| one.map(|(reference, info, one)| (one, reference, info)))
+                .collect(),
+            tags: [tags(false), tags(true)],
         }
-        Self { regions: regions.collect(), detections }
     }
-}
-
-/// The track that a finding is related to, in either direction.
-fn track_of(found: &Detections, index: u32) -> Option<u64> {
-    let others = found.relations.iter().filter_map(|relation| match (relation.from, relation.to) {
-        (from, to) if from == index => Some(to),
-        (from, to) if to == index => Some(from),
-        _ => None,
-    });
-    others.into_iter().find_map(|other| match found.findings.get(usize::try_from(other).ok()?)? {
-        Finding::Track(track) => Some(track.id),
-        _ => None,
-    })
 }
 
 /// Sets every field to its default. Call it as shmflow_region_init(&region, sizeof region).
@@ -156,17 +115,6 @@ pub unsafe extern "C" fn shmflow_region_init(region: *mut Region, size: usize) -
     guard(|| unsafe { args::write(region, size, default, "region") })
 }
 
-/// Sets every field to its default. Call it as shmflow_detection_init(&detection, sizeof detection).
-///
-/// # Safety
-/// detection points to size bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_detection_init(detection: *mut Detection, size: usize) -> Status {
-    let default = Detection { size, ..Detection::DEFAULT };
-    // SAFETY: the caller's.
-    guard(|| unsafe { args::write(detection, size, default, "detection") })
-}
-
 /// Adds a region of interest to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
 /// SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
 ///
@@ -177,7 +125,7 @@ pub unsafe extern "C" fn shmflow_claim_add_region(claim: *mut Claim, region: *co
     guard(|| {
         // SAFETY: the caller's.
         let (claim, given, kind) = unsafe {
-            let given = args::read(region, Region::DEFAULT, "region")?;
+            let given = args::given(region, Region::DEFAULT, "region")?;
             (args::object_mut(claim, "claim")?, given, args::text(given.kind, "kind")?)
         };
         let region = RingRegion::new(kind, given.x, given.y, given.width, given.height);
@@ -186,39 +134,51 @@ pub unsafe extern "C" fn shmflow_claim_add_region(claim: *mut Claim, region: *co
     })
 }
 
-/// Adds what a detector found to the frame. shmflow_claim_set_metadata comes before: it takes away what was added.
+/// Sets the tags of the stream, or, if is_global is not 0, of all streams of the producer, after shmflow_claim_set_metadata: as
+/// GStreamer writes them, "taglist, title=(string)film". They hold for the frames that follow too, for GStreamer's elements.
 /// SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
 ///
 /// # Safety
-/// claim is from shmflow_producer_claim; detection is initialised, and its texts are texts.
+/// claim is from shmflow_producer_claim; tags is a text.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_claim_add_detection(
+pub unsafe extern "C" fn shmflow_claim_set_tags(
     claim: *mut Claim,
-    detection: *const Detection,
+    tags: *const c_char,
+    is_global: i32,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's.
-        let (claim, given, label) = unsafe {
-            let given = args::read(detection, Detection::DEFAULT, "detection")?;
-            (args::object_mut(claim, "claim")?, given, args::text(given.label, "label")?)
-        };
-        let (x, y, width, height) = (given.x, given.y, given.width, given.height);
-        let object = Object::new(label, given.score, x, y, width, height).rotation(given.rotation);
-        let track = (given.track_id != SHMFLOW_NO_TRACK).then_some(given.track_id);
+        let (claim, tags) = unsafe { (args::object_mut(claim, "claim")?, args::text(tags, "tags")?) };
+        let is_global = is_global != 0;
+        let tags = Tags::new(tags).is_global(is_global);
         claim.add(|mut meta| {
-            let before = meta.entries::<Detections>().next().transpose()?;
-            meta.extensions.retain(|one| one.ty != Detections::TYPE);
-            let mut found = before.unwrap_or_default();
-            let index = |len: usize| u32::try_from(len).map_err(|_| MetaError::TooLarge);
-            let from = index(found.findings.len())?;
-            found.findings.push(Finding::Object(object));
-            if let Some(track) = track {
-                let to = index(found.findings.len())?;
-                found.findings.push(Finding::Track(Track::new(track)));
-                found.relations.push(Relation { from, to, kind: Relation::RELATES_TO });
-            }
-            meta.entry(&found)
+            let is_other = |data: &[u8]| Tags::from_value(data).is_ok_and(|one| one.is_global != is_global);
+            meta.extensions.retain(|one| one.ty != Tags::TYPE || is_other(&one.data));
+            meta.entry(&tags)
         })
+    })
+}
+
+/// Adds an entry of any type to the metadata of the frame, after shmflow_claim_set_metadata: docs/metadata.md has the types and
+/// their bytes. Those from SHMFLOW_ENTRY_PRIVATE to 0xffff are a program's own.
+/// SHMFLOW_INVALID_METADATA if the topic has no room for so much metadata: see shmflow_producer_grow_metadata.
+///
+/// # Safety
+/// claim is from shmflow_producer_claim; data points to length bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_claim_add_entry(
+    claim: *mut Claim,
+    entry_type: u32,
+    data: *const c_void,
+    length: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's.
+        let (claim, data) =
+            unsafe { (args::object_mut(claim, "claim")?, args::bytes(data, length, "data")?) };
+        let ty = u16::try_from(entry_type)
+            .map_err(|_| Failure::argument(format!("entry_type is {entry_type} (at most 0xffff)")))?;
+        claim.add(|meta| Ok(meta.extension(ty, data)))
     })
 }
 
@@ -263,60 +223,66 @@ pub unsafe extern "C" fn shmflow_frame_region(
     })
 }
 
-/// How many objects detectors found in the frame. 0 if frame is NULL, or its metadata cannot be read.
+/// The tags of the stream, or, if is_global is not 0, of all streams of its producer, as GStreamer writes them; NULL if there are
+/// none. Valid as long as the frame.
 ///
 /// # Safety
 /// frame is NULL or a frame.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_frame_detection_count(frame: *const Frame) -> usize {
-    // SAFETY: the caller's.
-    guard_or(0, || Ok(detections(unsafe { args::object(frame, "frame") }?)?.len()))
-}
-
-/// What a detector found in the frame. Call it as shmflow_frame_detection(frame, index, &detection, sizeof detection). Its
-/// text is valid as long as the frame. Classifications and relations are in the metadata block: docs/metadata.md.
-///
-/// # Safety
-/// frame is a frame; detection points to size bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmflow_frame_detection(
-    frame: *const Frame,
-    index: usize,
-    detection: *mut Detection,
-    size: usize,
-) -> Status {
-    guard(|| {
+pub unsafe extern "C" fn shmflow_frame_tags(frame: *const Frame, is_global: i32) -> *const c_char {
+    guard_or(std::ptr::null(), || {
         // SAFETY: the caller's.
-        let all = detections(unsafe { args::object(frame, "frame") }?)?;
-        let (one, label, track) = all.get(index).ok_or_else(|| beyond("detection", index, all.len()))?;
-        let found = Detection {
-            size,
-            label: label.as_ptr(),
-            track_id: track.unwrap_or(SHMFLOW_NO_TRACK),
-            score: one.score,
-            rotation: one.rotation,
-            x: one.x,
-            y: one.y,
-            width: one.width,
-            height: one.height,
+        let Some(attached) = unsafe { args::object(frame, "frame") }?.attached()? else {
+            return Ok(std::ptr::null());
         };
-        // SAFETY: the caller's.
-        unsafe { args::write(detection, size, found, "detection") }
+        let [of_stream, of_all] = &attached.tags;
+        let tags = if is_global == 0 { of_stream } else { of_all };
+        Ok(tags.as_ref().map_err(invalid)?.as_deref().map_or(std::ptr::null(), CStr::as_ptr))
     })
 }
 
-fn beyond(what: &str, index: usize, count: usize) -> Failure {
+/// The bytes of an entry of the frame's metadata, of any type: the one that has index entries of this type before it. *length
+/// receives their number; NULL and 0 if there is no such entry. Valid as long as the frame. docs/metadata.md has the types.
+///
+/// # Safety
+/// frame is NULL or a frame; length points to a size_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_entry(
+    frame: *const Frame,
+    entry_type: u32,
+    index: usize,
+    length: *mut usize,
+) -> *const c_void {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: the caller's.
+        let place = unsafe { args::place(length, "length") }?;
+        place.write(0);
+        // SAFETY: the caller's.
+        let meta = unsafe { args::object(frame, "frame") }?.meta()?;
+        let mut all = meta.extensions.iter().filter(|one| u32::from(one.ty) == entry_type);
+        let none =
+            || Failure::Said(SHMFLOW_NO_METADATA, format!("there is no entry {index} of type {entry_type}"));
+        let data = &all.nth(index).ok_or_else(none)?.data;
+        place.write(data.len());
+        Ok(data.as_ptr().cast())
+    })
+}
+
+pub(crate) fn beyond(what: &str, index: usize, count: usize) -> Failure {
     Failure::argument(format!("there is no {what} {index}: the frame has {count}"))
 }
 
-fn invalid(error: &MetaError) -> Failure {
+pub(crate) fn invalid(error: &MetaError) -> Failure {
     Failure::Said(SHMFLOW_INVALID_METADATA, error.to_string())
 }
 
-fn regions(frame: &Frame) -> Result<&[(RingRegion, CString)]> {
-    frame.attached()?.map_or(Ok(&[]), |attached| attached.regions.as_deref().map_err(invalid))
+pub(crate) fn all<'a, T>(
+    frame: &'a Frame,
+    get: impl FnOnce(&'a Attached) -> &'a Decoded<Vec<T>>,
+) -> Result<&'a [T]> {
+    frame.attached()?.map_or(Ok(&[]), |attached| get(attached).as_deref().map_err(invalid))
 }
 
-fn detections(frame: &Frame) -> Result<&[(Object, CString, Option<u64>)]> {
-    frame.attached()?.map_or(Ok(&[]), |attached| attached.detections.as_deref().map_err(invalid))
+fn regions(frame: &Frame) -> Result<&[(RingRegion, CString)]> {
+    all(frame, |attached| &attached.regions)
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 
-use ring::meta::{Meta, VideoLayout};
+use ring::meta::Meta;
 
 use crate::args;
 use crate::fail::{Failure, guard, guard_or};
@@ -14,15 +14,17 @@ use crate::status::{SHMFLOW_INVALID_METADATA, Status};
 #[derive(Debug)]
 pub struct Claim {
     ring: ring::Claim,
-    /// The layout of the bytes, from the metadata.
-    video: Option<VideoLayout>,
     /// The metadata that were set last.
     meta: Meta,
 }
 
 impl Claim {
     pub(crate) fn new(ring: ring::Claim) -> Self {
-        Self { ring, video: None, meta: Meta::default() }
+        Self { ring, meta: Meta::default() }
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// Adds something to the metadata.
@@ -80,7 +82,7 @@ pub unsafe extern "C" fn shmflow_claim_set_length(claim: *mut Claim, length: usi
     guard(|| {
         // SAFETY: the caller's.
         let claim = unsafe { args::object_mut(claim, "claim") }?;
-        metadata::check_fit(claim.video.as_ref(), length)?;
+        metadata::check_fit(&claim.meta, length)?;
         Ok(claim.ring.set_len(length)?)
     })
 }
@@ -95,9 +97,8 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata(claim: *mut Claim, metadata:
         // SAFETY: the caller's.
         let (claim, meta) = unsafe { (args::object_mut(claim, "claim")?, metadata::given(metadata)?) };
         let meta = meta.ok_or_else(|| Failure::argument("metadata is NULL"))?;
-        metadata::check_fit(meta.video.as_ref(), claim.ring.len())?;
+        metadata::check_fit(&meta, claim.ring.len())?;
         claim.ring.set_meta(&meta)?;
-        claim.video.clone_from(&meta.video);
         claim.meta = meta;
         Ok(())
     })
@@ -118,12 +119,11 @@ pub unsafe extern "C" fn shmflow_claim_set_metadata_block(
         let (claim, block) =
             unsafe { (args::object_mut(claim, "claim")?, args::bytes(block, length, "block")?) };
         let meta = Meta::decode(block)?;
-        metadata::check_fit(meta.video.as_ref(), claim.ring.len())?;
+        metadata::check_fit(&meta, claim.ring.len())?;
         claim.ring.set_meta_bytes(block).map_err(|error| match error {
             ring::Error::InvalidArgument { what } => Failure::Said(SHMFLOW_INVALID_METADATA, what),
             other => other.into(),
         })?;
-        claim.video.clone_from(&meta.video);
         claim.meta = meta;
         Ok(())
     })

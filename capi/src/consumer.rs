@@ -2,28 +2,35 @@
 #![allow(unsafe_code, reason = "exported names, and C's pointers")]
 
 use std::ffi::{c_char, c_int};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ring::CancelToken;
+use ring::{CancelToken, PendingConsumer};
 
 use crate::args::{self, Versioned};
 use crate::fail::{Failure, Result, guard};
 use crate::frame::Frame;
 use crate::options::{self, ConsumerOptions};
-use crate::status::{SHMFLOW_HANDLE_IN_USE, Status};
+use crate::status::{SHMFLOW_HANDLE_IN_USE, SHMFLOW_TIMEOUT, SHMFLOW_TOPIC_NOT_FOUND, Status};
 
 /// Reads frames from a topic, each once and in order. One thread at a time, any thread; a second one gets
 /// SHMFLOW_HANDLE_IN_USE. shmflow_consumer_cancel may be called at any time by any thread.
 #[derive(Debug)]
 pub struct Consumer {
-    ring: Mutex<ring::Consumer>,
+    state: Mutex<State>,
     cancel_token: CancelToken,
 }
 
-/// Statistics of a consumer and its topic.
-#[derive(Clone, Copy, Debug)]
+/// A consumer, or one to come.
+#[derive(Debug)]
+pub(crate) enum State {
+    Pending(Box<PendingConsumer>),
+    Open(Box<ring::Consumer>),
+}
+
+/// Statistics of a consumer and its topic; all 0 while the topic does not exist (allow_missing).
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct ConsumerStats {
     /// Frames received.
@@ -56,15 +63,65 @@ unsafe impl Versioned for ConsumerStats {
 }
 
 impl Consumer {
-    fn lock(&self) -> Result<MutexGuard<'_, ring::Consumer>> {
-        match self.ring.try_lock() {
-            Ok(ring) => Ok(ring),
+    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
             // The panic was reported. What it left is whole: the ring has no state that a panic could tear.
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => Err(Failure::Said(
                 SHMFLOW_HANDLE_IN_USE,
                 "another thread is inside a call of this consumer; open one consumer for each thread".into(),
             )),
+        }
+    }
+}
+
+impl State {
+    /// Joins the topic if it is there now.
+    fn join(&mut self) -> Result<Option<&mut ring::Consumer>> {
+        if let Self::Pending(pending) = self {
+            let Some(open) = pending.try_open()? else { return Ok(None) };
+            *self = Self::Open(Box::new(open));
+        }
+        match self {
+            Self::Open(open) => Ok(Some(open)),
+            Self::Pending(_) => Ok(None),
+        }
+    }
+
+    /// For calls that make no sense without a topic.
+    fn joined(&mut self) -> Result<&mut ring::Consumer> {
+        self.join()?.ok_or_else(|| {
+            Failure::Said(SHMFLOW_TOPIC_NOT_FOUND, "the topic of this consumer does not exist yet".into())
+        })
+    }
+
+    fn receive(&mut self, timeout: Option<Duration>) -> Result<ring::Frame> {
+        let start = Instant::now();
+        if let (Self::Pending(pending), false) = (&mut *self, timeout == Some(Duration::ZERO)) {
+            *self = Self::Open(Box::new(pending.open(timeout)?));
+        }
+        let missing = "the topic does not exist yet; start its producer, in the same directory";
+        let open = self.join()?.ok_or_else(|| Failure::Said(SHMFLOW_TIMEOUT, missing.into()))?;
+        Ok(match timeout {
+            Some(timeout) => open.recv_timeout(timeout.saturating_sub(start.elapsed()))?,
+            None => open.recv()?,
+        })
+    }
+
+    pub(crate) fn fd(&mut self) -> Result<BorrowedFd<'_>> {
+        Ok(match self {
+            Self::Pending(pending) => pending.poll_fd()?,
+            Self::Open(open) => open.poll_fd()?,
+        })
+    }
+
+    /// Whether receiving has something to return at once. If not, the descriptor becomes unreadable.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        match self.join() {
+            Ok(Some(open)) => open.is_ready().unwrap_or(true),
+            Ok(None) => false,
+            Err(_) => true,
         }
     }
 }
@@ -85,10 +142,20 @@ pub unsafe extern "C" fn shmflow_consumer_open(
         let place = unsafe { args::place(consumer, "consumer") }?;
         place.write(std::ptr::null_mut());
         // SAFETY: the caller's.
-        let builder = unsafe { options::consumer(args::text(topic, "topic")?, options)? };
-        let ring = builder.open()?;
-        let handle = Box::new(Consumer { cancel_token: ring.cancel_token(), ring: Mutex::new(ring) });
-        place.write(Box::into_raw(handle));
+        let (builder, allow_missing) = unsafe { options::consumer(args::text(topic, "topic")?, options)? };
+        let (state, cancel_token) = if allow_missing {
+            let pending = builder.open_pending()?;
+            let cancel_token = pending.cancel_token();
+            let mut state = State::Pending(Box::new(pending));
+            // What is wrong with a topic that is there is said now.
+            state.join()?;
+            (state, cancel_token)
+        } else {
+            let open = builder.open()?;
+            let cancel_token = open.cancel_token();
+            (State::Open(Box::new(open)), cancel_token)
+        };
+        place.write(Box::into_raw(Box::new(Consumer { state: Mutex::new(state), cancel_token })));
         Ok(())
     })
 }
@@ -149,12 +216,8 @@ unsafe fn receive(
     let place = unsafe { args::place(frame, "frame") }?;
     place.write(std::ptr::null_mut());
     // SAFETY: the caller's.
-    let mut ring = unsafe { args::object(consumer, "consumer") }?.lock()?;
-    let received = match timeout {
-        Some(timeout) => ring.recv_timeout(timeout)?,
-        None => ring.recv()?,
-    };
-    place.write(Frame::give(received));
+    let mut state = unsafe { args::object(consumer, "consumer") }?.lock()?;
+    place.write(Frame::give(state.receive(timeout)?));
     Ok(())
 }
 
@@ -162,8 +225,8 @@ unsafe fn receive(
 /// event to return. It is level-triggered, and may be readable without one (always so at first): then
 /// shmflow_consumer_try_receive returns SHMFLOW_TIMEOUT, and the descriptor becomes unreadable. SHMFLOW_ENDED, once
 /// returned, does not keep it readable; it becomes readable again when the stream continues. Every call returns the same
-/// descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call starts a
-/// thread, which sleeps until frames arrive.
+/// descriptor, and shmflow_consumer_close closes it: do not read from it, write to it or close it. The first call of a process
+/// starts a thread, which sleeps until frames arrive, for up to 63 consumers (for each, before Linux 5.16).
 ///
 /// # Safety
 /// consumer is open; fd points to an int.
@@ -173,7 +236,7 @@ pub unsafe extern "C" fn shmflow_consumer_fd(consumer: *const Consumer, fd: *mut
         // SAFETY: the caller's.
         let (handle, place) = unsafe { (args::object(consumer, "consumer")?, args::place(fd, "fd")?) };
         place.write(-1);
-        place.write(handle.lock()?.poll_fd()?.as_raw_fd());
+        place.write(handle.lock()?.fd()?.as_raw_fd());
         Ok(())
     })
 }
@@ -212,7 +275,11 @@ pub unsafe extern "C" fn shmflow_consumer_cancel_reset(consumer: *const Consumer
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consumer) -> Status {
     // SAFETY: the caller's.
-    guard(|| Ok(unsafe { args::object(consumer, "consumer") }?.lock()?.skip_to_newest()?))
+    guard(|| match unsafe { args::object(consumer, "consumer") }?.lock()?.join()? {
+        Some(open) => Ok(open.skip_to_newest()?),
+        // Nothing is there to be skipped.
+        None => Ok(()),
+    })
 }
 
 /// Asks the producers of an encoded stream for a key frame, which a consumer needs that joined or lost frames. Whether they
@@ -225,7 +292,7 @@ pub unsafe extern "C" fn shmflow_consumer_skip_to_newest(consumer: *const Consum
 pub unsafe extern "C" fn shmflow_consumer_request_key_frame(consumer: *const Consumer) -> Status {
     guard(|| {
         // SAFETY: the caller's.
-        if unsafe { args::object(consumer, "consumer") }?.lock()?.request_key_frame()? {
+        if unsafe { args::object(consumer, "consumer") }?.lock()?.joined()?.request_key_frame()? {
             return Ok(());
         }
         Err(Failure::argument("the consumer is not registered, and so cannot ask for a key frame"))
@@ -245,7 +312,11 @@ pub unsafe extern "C" fn shmflow_consumer_set_accepted_caps(
     guard(|| {
         // SAFETY: the caller's.
         let (handle, caps) = unsafe { (args::object(consumer, "consumer")?, args::text(caps, "caps")?) };
-        Ok(handle.lock()?.set_accepted_caps(caps)?)
+        match &mut *handle.lock()? {
+            State::Pending(pending) => pending.set_accepted_caps(caps)?,
+            State::Open(open) => open.set_accepted_caps(caps)?,
+        }
+        Ok(())
     })
 }
 
@@ -262,7 +333,10 @@ pub unsafe extern "C" fn shmflow_consumer_get_stats(
     guard(|| {
         // SAFETY: the caller's.
         let handle = unsafe { args::object(consumer, "consumer") }?;
-        let now = stats_of(&*handle.lock()?);
+        let now = match &*handle.lock()? {
+            State::Pending(_) => ConsumerStats::default(),
+            State::Open(open) => stats_of(open),
+        };
         // SAFETY: the caller's.
         unsafe { args::write(stats, size, now, "stats") }
     })

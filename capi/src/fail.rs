@@ -2,13 +2,15 @@
 #![allow(unsafe_code, reason = "exported names")]
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ring::Error;
 use ring::meta::MetaError;
 
 use crate::status::{self, SHMFLOW_INTERNAL, SHMFLOW_INVALID_ARGUMENT, SHMFLOW_OK, Status};
+use crate::text::Text;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -31,14 +33,14 @@ impl Failure {
             Self::Said(status, _) => *status,
         }
     }
+}
 
-    fn text(&self) -> CString {
-        let text = match self {
-            Self::Ring(error) => error.to_string(),
-            Self::Said(_, text) => text.clone(),
-        };
-        let bytes = text.into_bytes().into_iter().map(|byte| if byte == 0 { b'?' } else { byte }).collect();
-        CString::new::<Vec<u8>>(bytes).unwrap_or_default()
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ring(error) => error.fmt(f),
+            Self::Said(_, text) => f.write_str(text),
+        }
     }
 }
 
@@ -56,15 +58,15 @@ impl From<MetaError> for Failure {
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The last failure of a thread, and its text once it was requested.
-#[derive(Default)]
+/// The last failure of a thread.
 struct Last {
     failure: Option<Failure>,
-    text: Option<CString>,
+    /// Where its text is, once one was requested.
+    text: Option<Text>,
 }
 
 thread_local! {
-    static LAST: RefCell<Last> = RefCell::default();
+    static LAST: RefCell<Last> = const { RefCell::new(Last { failure: None, text: None }) };
 }
 
 /// Records a failure for [`shmflow_last_error_message`]. In a thread that is ending no code can request it any more.
@@ -72,7 +74,10 @@ fn note(failure: Failure) -> Status {
     let status = failure.status();
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
-            *last = Last { failure: Some(failure), text: None };
+            if let Some(text) = &last.text {
+                text.set(&failure);
+            }
+            last.failure = Some(failure);
         }
     });
     status
@@ -113,7 +118,8 @@ fn note_panic(panic: &(dyn std::any::Any + Send)) -> Status {
 
 /// The message of the last call of this thread that did not return SHMFLOW_OK (for a function without a status: that
 /// returned NULL or 0 because of an error): one line for display, which says what happened, to which topic, and what to
-/// do. "" if no call failed. Valid until the next call of this thread that fails.
+/// do. "" if no call failed. A thread gets the same address each time, valid until it ends; each call that fails writes the
+/// new text there. So this may be an argument beside the call that fails, in whichever order they are evaluated.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmflow_last_error_message() -> *const c_char {
     const NOTHING: &CStr = c"";
@@ -121,8 +127,7 @@ pub extern "C" fn shmflow_last_error_message() -> *const c_char {
         LAST.try_with(|last| {
             let mut last = last.try_borrow_mut().ok()?;
             let Last { failure, text } = &mut *last;
-            let failure = failure.as_ref()?;
-            Some(text.get_or_insert_with(|| failure.text()).as_ptr())
+            Some(text.get_or_insert_with(|| Text::new(failure.as_ref())).as_ptr())
         })
     });
     match text {
@@ -154,6 +159,17 @@ mod tests {
         assert_eq!(guard_or(7, || panic!("{} more", 1)), 7);
         assert!(text().contains("1 more"), "{}", text());
         assert_eq!(shmflow_last_error_status(), SHMFLOW_INTERNAL);
+    }
+
+    #[test]
+    fn a_text_that_was_asked_for_before_the_failure_is_the_text_of_the_failure() {
+        let early = shmflow_last_error_message();
+        for what in ["first", "a second one, which is longer than the first"] {
+            guard(|| Err(Failure::argument(what)));
+            assert_eq!(shmflow_last_error_message(), early, "the address stays");
+            // SAFETY: it is valid as long as the thread.
+            assert_eq!(unsafe { CStr::from_ptr(early) }.to_str().unwrap(), what);
+        }
     }
 
     #[test]

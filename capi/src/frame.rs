@@ -30,6 +30,7 @@ pub(crate) struct Said {
     pub(crate) meta: Result<Option<Meta>, MetaError>,
     caps: Option<CString>,
     format: Option<CString>,
+    audio_format: Option<CString>,
 }
 
 impl Frame {
@@ -47,8 +48,13 @@ impl Frame {
             let text = |text: &str| CString::new(text).ok();
             let caps = known.and_then(|meta| text(meta.caps.as_deref()?));
             let format = known.and_then(|meta| text(&meta.video.as_ref()?.format));
-            Said { block, meta, caps, format }
+            let audio_format = known.and_then(|meta| text(&meta.audio.as_ref()?.format));
+            Said { block, meta, caps, format, audio_format }
         })
+    }
+
+    pub(crate) fn audio_format(&self) -> *const c_char {
+        self.said().audio_format.as_ref().map_or(std::ptr::null(), |format| format.as_ptr())
     }
 
     /// What hangs on it; `None` on bare bytes.

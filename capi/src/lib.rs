@@ -12,14 +12,20 @@
 
 mod args;
 pub mod attached;
+pub mod audio;
 pub mod claim;
 pub mod consumer;
 pub mod fail;
+pub mod findings;
 pub mod flow;
 pub mod frame;
+pub mod log;
 pub mod metadata;
 pub mod options;
 pub mod planes;
 pub mod producer;
 pub mod status;
+mod text;
+pub mod times;
 pub mod version;
+pub mod wait;

@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use ring::meta::{Clock, Crop, Flags, Kind, Meta, Plane, Times, VideoLayout, plane_extents};
 
 use crate::args::{self, Versioned};
+use crate::audio::{self, Audio};
 use crate::fail::{Failure, Result, guard};
 use crate::status::{SHMFLOW_INVALID_METADATA, SHMFLOW_UNKNOWN_FORMAT, Status};
 
@@ -59,7 +60,7 @@ pub struct Metadata {
     pub size: usize,
     /// Name of the pixel format as GStreamer has it, "BGR" or "NV12". NULL: not a video frame.
     pub format: *const c_char,
-    /// GStreamer caps. NULL: made from format, size and rate, for a video frame; none, for others.
+    /// GStreamer caps. NULL: made from format, size and rate, for a video frame, or from audio; none, for others.
     pub caps: *const c_char,
     /// When the frame was captured, in nanoseconds of the clock below, or SHMFLOW_NO_TIME (default).
     pub capture_time: u64,
@@ -94,11 +95,13 @@ pub struct Metadata {
     pub crop_height: u32,
     /// Zero.
     pub reserved: u32,
+    /// The layout of raw audio. NULL (default): not audio.
+    pub audio: *const Audio,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for Metadata {
-    const LEAST: usize = 160;
+    const LEAST: usize = if size_of::<usize>() == 8 { 168 } else { size_of::<Self>() };
 }
 
 impl Metadata {
@@ -122,6 +125,7 @@ impl Metadata {
         crop_width: 0,
         crop_height: 0,
         reserved: 0,
+        audio: std::ptr::null(),
     };
 
     /// # Safety
@@ -131,11 +135,15 @@ impl Metadata {
         let (format, caps) =
             unsafe { (args::optional_text(self.format, "format")?, args::optional_text(self.caps, "caps")?) };
         let video = format.map(|format| self.video(format)).transpose()?;
-        let caps = match (caps, &video) {
-            (Some(caps), _) => Some(caps.to_owned()),
-            (None, Some(video)) => Some(caps_of(video)),
-            (None, None) => None,
+        // SAFETY: the caller's.
+        let audio = unsafe { audio::given(self.audio) }?;
+        let (kind, caps_of_it) = match (&video, &audio) {
+            (Some(_), Some(_)) => return Err(Failure::argument("a frame is either video (format) or audio")),
+            (Some(video), None) => (Kind::Video, Some(caps_of(video))),
+            (None, Some(audio)) => (Kind::Audio, Some(audio::caps_of(audio))),
+            (None, None) => (Kind::Bytes, None),
         };
+        let caps = caps.map(str::to_owned).or(caps_of_it);
         let time = |time: u64| (time != SHMFLOW_NO_TIME).then_some(time);
         let capture_ns = time(self.capture_time);
         // Without a time there is no clock.
@@ -146,11 +154,12 @@ impl Metadata {
             .clock(if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown })
             .pts(time(self.pts))
             .duration(time(self.duration));
-        let mut meta = Meta::new(if video.is_some() { Kind::Video } else { Kind::Bytes })
+        let mut meta = Meta::new(kind)
             .flags(Flags::from_bits(self.flags))
             .times(times)
             .crop(self.crop(video.as_ref())?)
-            .video(video);
+            .video(video)
+            .audio(audio);
         meta.caps = caps;
         Ok(meta)
     }
@@ -198,12 +207,17 @@ pub(crate) unsafe fn given(metadata: *const Metadata) -> Result<Option<Meta>> {
     unsafe { args::read(metadata, Metadata::DEFAULT, "metadata")?.to_meta() }.map(Some)
 }
 
-/// Whether the layout fits a frame of `len` bytes. Formats whose planes are not known here are not checked.
-pub(crate) fn check_fit(video: Option<&VideoLayout>, len: usize) -> Result<()> {
-    match video.map(|video| video.fits(len)) {
-        None | Some(Ok(()) | Err(ring::meta::MetaError::UnknownFormat { .. })) => Ok(()),
-        Some(Err(error)) => Err(error.into()),
+/// Whether the layout fits a frame of `len` bytes. Formats that are not known here are not checked.
+pub(crate) fn check_fit(meta: &Meta, len: usize) -> Result<()> {
+    let video = meta.video.as_ref().map(|video| video.fits(len));
+    let audio = meta.audio.as_ref().map(|audio| audio.fits(len));
+    for fits in video.into_iter().chain(audio) {
+        match fits {
+            Ok(()) | Err(ring::meta::MetaError::UnknownFormat { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 /// Rows without padding, plane after plane, and the bytes of them all.
@@ -277,7 +291,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
-        assert_eq!(size_of::<Metadata>(), 6 * 8 + 4 * 16 + 12 * 4);
+        assert_eq!(size_of::<Metadata>(), 7 * 8 + 4 * 16 + 12 * 4);
         assert_eq!(Metadata::LEAST, size_of::<Metadata>());
     }
 

@@ -195,11 +195,16 @@ pub struct ConsumerOptions {
     pub report_no_producer: i32,
     /// SHMFLOW_DELIVERY_ALL (default) or _LATEST: whether a lossless producer waits for this consumer.
     pub delivery: i32,
+    /// Non-zero: open at once although the topic does not exist yet. The consumer joins it when it comes, and its descriptor
+    /// becomes readable then; until then receiving gives SHMFLOW_TIMEOUT. connect_timeout_ms does not count. Default 0.
+    pub allow_missing: i32,
+    /// Zero.
+    pub reserved: i32,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for ConsumerOptions {
-    const LEAST: usize = 72;
+    const LEAST: usize = 80;
 }
 
 impl ConsumerOptions {
@@ -217,14 +222,19 @@ impl ConsumerOptions {
         no_copies: 0,
         report_no_producer: 0,
         delivery: SHMFLOW_DELIVERY_ALL,
+        allow_missing: 0,
+        reserved: 0,
     };
 }
 
-/// The options as the crate has them.
+/// The options as the crate has them; and whether the topic may be missing.
 ///
 /// # Safety
 /// `options` is NULL or what `shmflow_consumer_open` asks for.
-pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> Result<ConsumerBuilder> {
+pub(crate) unsafe fn consumer(
+    topic: &str,
+    options: *const ConsumerOptions,
+) -> Result<(ConsumerBuilder, bool)> {
     // SAFETY: the caller's.
     let options = unsafe { args::read(options, ConsumerOptions::DEFAULT, "options") }?;
     let start = match options.start {
@@ -274,7 +284,7 @@ pub(crate) unsafe fn consumer(topic: &str, options: *const ConsumerOptions) -> R
     if let Some(accepted_caps) = accepted_caps {
         builder = builder.accepted_caps(accepted_caps);
     }
-    Ok(builder)
+    Ok((builder, options.allow_missing != 0))
 }
 
 /// # Safety
@@ -334,7 +344,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
         assert_eq!(size_of::<ProducerOptions>(), 5 * 8 + 10 * 4);
-        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 8 * 4);
+        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 10 * 4);
         assert_eq!(ProducerOptions::LEAST, size_of::<ProducerOptions>());
         assert_eq!(ConsumerOptions::LEAST, size_of::<ConsumerOptions>());
     }

@@ -141,7 +141,7 @@ pub unsafe extern "C" fn shmflow_producer_write(
         };
         let number = match meta {
             Some(meta) => {
-                metadata::check_fit(meta.video.as_ref(), bytes.len())?;
+                metadata::check_fit(&meta, bytes.len())?;
                 handle.ring.write_with(bytes, &meta)?
             }
             None => handle.ring.write(bytes)?,

@@ -108,6 +108,20 @@ fn programs_that_write_one_image_each_need_not_agree_on_its_size() {
 }
 
 #[test]
+fn an_image_that_is_larger_than_the_ring_that_was_asked_for_is_not_silent() {
+    let classic = Classic::new();
+    let write = |topic: &str, count| classic.run(&["write", topic, "4194304", "5242880", "1", count]).1;
+    let said = write("large", "3");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let bytes =
+        ring::inspect("large", Some(classic.place.topics())).unwrap().geometry.unwrap().reserved_bytes;
+    assert!(said.contains("5242880") && said.contains("4194304") && said.contains("5242888"), "{said}");
+    assert!(said.contains(&format!("{bytes} bytes of shared memory")), "{said}");
+    // Who joins it makes nothing.
+    assert_eq!(write("large", "1"), "");
+}
+
+#[test]
 fn nothing_is_made_before_the_first_write() {
     let classic = Classic::new();
     assert_eq!(classic.run(&["read", "nobody", "100000"]), (String::new(), String::new()));

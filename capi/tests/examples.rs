@@ -5,6 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use support::{Place, products, succeeded};
 
@@ -32,6 +33,36 @@ fn the_sender_and_the_receiver_find_each_other() {
 }
 
 #[test]
+fn one_event_loop_waits_for_several_topics() {
+    let place = Place::new();
+    let strict = ["-Wconversion", "-Wsign-conversion", "-Wshadow"];
+    let in_c =
+        place.compile("gcc", &example("several.c"), "several-c", &[&["-std=c99"], &strict[..]].concat());
+    let in_cxx =
+        place.compile("g++", &example("several.cc"), "several-cc", &[&["-std=c++17"], &strict[..]].concat());
+    let sender = place.compile("gcc", &example("sender.c"), "sender", &["-std=c99"]);
+    for program in [in_c, in_cxx] {
+        let mut several = place.start(program, &["left", "right"]);
+        assert_eq!(several.hear(), "ready");
+        several.tell("hello");
+        assert_eq!(several.hear(), "input");
+        place.run(&sender, &["left", "3"]);
+        place.run(&sender, &["right", "2"]);
+        let said = several.finish();
+        for (topic, frames) in [("left", 3), ("right", 2)] {
+            let lines = said.lines().filter_map(|line| line.strip_prefix(&format!("{topic}: ")));
+            let lines: Vec<_> = lines.collect();
+            assert_eq!(lines.len(), frames + 1, "{said}");
+            for (line, number) in lines.iter().zip(1..=frames) {
+                assert_eq!(*line, format!("frame {number}, 307200 bytes"), "{said}");
+            }
+            assert!(lines[frames].contains("ended"), "{said}");
+        }
+    }
+    assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+#[test]
 fn what_a_frame_costs_is_said() {
     let place = Place::new();
     let program = place.compile("gcc", &example("cost.c"), "cost", &["-std=c99"]);
@@ -44,7 +75,9 @@ fn what_a_frame_costs_is_said() {
 fn make(target: &str, variables: &[String]) -> Output {
     // Beside the program, or one above: as Cargo puts what a test alone needs.
     let plugins = ["libgstshmflow.so", "deps/libgstshmflow.so"].map(|name| products().join(name));
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("built-{}", std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let built = format!("built-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(built);
     std::fs::create_dir_all(&built).unwrap();
     for file in [
         &products().join("libshmflow.so"),
@@ -100,7 +133,10 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
     let installed = files(&below);
     for file in [
         "include/shmflow.h",
+        "include/shmflow.hpp",
         "include/shmflow/flow.h",
+        "lib/cmake/shmflow/shmflow-config-version.cmake",
+        "lib/cmake/shmflow/shmflow-config.cmake",
         "lib/gstreamer-1.0/libgstshmflow.so",
         "lib/libshmflow.a",
         "lib/libshmflow.so",
@@ -146,20 +182,23 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
     let output =
         place.command(place.path("installed")).env("LD_LIBRARY_PATH", prefix.join("lib")).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "it says how it is used: {output:?}");
-    let output = Command::new("gcc")
-        .arg("-static-libgcc")
-        .arg(support::c("exercise.c"))
-        .arg("-o")
-        .arg(place.path("whole"))
-        .arg("-Wl,-Bstatic")
-        .args(pkg_config(&["--cflags", "--libs"]))
-        .arg("-Wl,-Bdynamic")
-        .args(pkg_config(&["--static", "--libs-only-l"]).iter().filter(|part| *part != "-lshmflow"))
-        .output()
-        .unwrap();
-    succeeded("gcc, static", &output);
-    let whole = place.command(place.path("whole")).env_remove("LD_LIBRARY_PATH").output().unwrap();
-    succeeded("whole", &whole);
+    // As docs/c.md has it.
+    std::fs::copy(support::c("exercise.c"), place.path("program.c")).unwrap();
+    std::fs::copy(support::c("check.h"), place.path("check.h")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/c.md")).unwrap();
+    let blocks = page.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let commands: Vec<_> = blocks.flat_map(str::lines).collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for (command, needs_library) in commands.into_iter().zip([true, false, false]) {
+        let mut shell = place.command("sh");
+        shell.args(["-c", command]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        succeeded(command, &shell.output().unwrap());
+        let mut program = place.command(place.path("program"));
+        if !needs_library {
+            program.env_remove("LD_LIBRARY_PATH");
+        }
+        succeeded(command, &program.output().unwrap());
+    }
 
     make("uninstall", &[format!("PREFIX={}", prefix.display())]);
     assert!(files(&prefix).is_empty(), "{:?}", files(&prefix));
@@ -190,6 +229,62 @@ fn without_a_prefix_it_goes_to_the_users_own_places() {
     ] {
         assert!(said.contains(&format!("\"{home}/.local/{path}\"")), "{path}: {said}");
     }
+}
+
+/// A project of CMake, as people have them, with what was installed.
+#[test]
+fn what_is_installed_is_found_by_cmake_and_runs() {
+    let place = Place::new();
+    let prefix = place.path("prefix");
+    make("install", &[format!("PREFIX={}", prefix.display())]);
+    // Wherever a package was unpacked.
+    let moved = place.path("moved");
+    std::fs::rename(&prefix, &moved).unwrap();
+    let project = place.path("project");
+    std::fs::create_dir_all(&project).unwrap();
+    std::fs::copy(support::c("exercise.c"), project.join("exercise.c")).unwrap();
+    std::fs::copy(support::c("check.h"), project.join("check.h")).unwrap();
+    std::fs::copy(example("several.cc"), project.join("several.cc")).unwrap();
+    let configure = |version: &str| {
+        let text = format!(
+            "cmake_minimum_required(VERSION 3.16)\nproject(Try C CXX)\nset(CMAKE_CXX_STANDARD 17)\n\
+             find_package(shmflow {version} REQUIRED)\n\
+             add_executable(shared exercise.c)\ntarget_link_libraries(shared shmflow::shmflow)\n\
+             add_executable(static exercise.c)\ntarget_link_libraries(static shmflow::static)\n\
+             add_executable(several several.cc)\ntarget_link_libraries(several shmflow::shmflow)\n"
+        );
+        std::fs::write(project.join("CMakeLists.txt"), text).unwrap();
+        let mut cmake = place.command("cmake");
+        cmake.args(["-S", "project", "-B"]).arg(format!("build-{version}"));
+        cmake.arg(format!("-DCMAKE_PREFIX_PATH={}", moved.display())).output().unwrap()
+    };
+    succeeded("cmake", &configure("0.1"));
+    for other in ["0.2", "1.0"] {
+        let refused = configure(other);
+        assert!(!refused.status.success(), "it is not of version {other}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("0.1.0"), "{refused:?}");
+    }
+    configure("0.1");
+    succeeded("cmake --build", &place.command("cmake").args(["--build", "build-0.1"]).output().unwrap());
+    for name in ["shared", "static"] {
+        let program = place.path("build-0.1").join(name);
+        let output = place.command(&program).env_remove("LD_LIBRARY_PATH").output().unwrap();
+        succeeded(name, &output);
+    }
+    // The file that docs/c.md shows.
+    let page = std::fs::read_to_string(root().join("docs/c.md")).unwrap();
+    let shown = page.split_once("\n```cmake\n").unwrap().1.split("\n```").next().unwrap();
+    std::fs::write(project.join("CMakeLists.txt"), shown).unwrap();
+    std::fs::copy(support::c("exercise.c"), project.join("program.c")).unwrap();
+    let mut cmake = place.command("cmake");
+    cmake.args(["-S", "project", "-B", "shown"]).arg(format!("-DCMAKE_PREFIX_PATH={}", moved.display()));
+    succeeded("cmake", &cmake.output().unwrap());
+    succeeded("cmake --build", &place.command("cmake").args(["--build", "shown"]).output().unwrap());
+    succeeded("program", &place.command(place.path("shown/program")).output().unwrap());
+    assert!(place.left().is_empty(), "{:?}", place.left());
+    let usage =
+        place.command(place.path("build-0.1/several")).env_remove("LD_LIBRARY_PATH").output().unwrap();
+    assert_eq!(usage.status.code(), Some(2), "{usage:?}");
 }
 
 #[test]

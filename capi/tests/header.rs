@@ -10,9 +10,9 @@ use std::path::Path;
 use support::Place;
 
 /// The files of the interface, in the order in which one reads it.
-const FILES: [&str; 11] = [
-    "status", "fail", "version", "metadata", "attached", "options", "producer", "claim", "consumer", "frame",
-    "planes",
+const FILES: [&str; 16] = [
+    "status", "fail", "log", "version", "audio", "metadata", "attached", "times", "findings", "options",
+    "producer", "claim", "consumer", "wait", "frame", "planes",
 ];
 
 fn made() -> String {
@@ -23,7 +23,9 @@ fn made() -> String {
     });
     let mut made = Vec::new();
     builder.generate().unwrap().write(&mut made);
-    for_c(&String::from_utf8(made).unwrap())
+    let version = ["@MAJOR@", "@MINOR@", "@PATCH@"].into_iter().zip(env!("CARGO_PKG_VERSION").split('.'));
+    let made = String::from_utf8(made).unwrap();
+    for_c(&version.fold(made, |made, (part, number)| made.replace(part, number)))
 }
 
 /// What C has otherwise than Rust: negative numbers in brackets, and no headings in comments.
@@ -106,18 +108,103 @@ fn every_exported_function_is_in_a_header_and_every_declared_one_exported() {
     }
 }
 
-#[test]
-fn compilers_of_c_and_of_cxx_take_both_headers() {
-    let place = Place::new();
-    let text = "#include \"shmflow.h\"\n#include \"flow.h\"\nint main(void) { return shmflow_last_error_status(); }\n";
-    for (compiler, flags, ending) in [
-        ("gcc", &["-std=c99"][..], "c"),
-        ("gcc", &["-std=c11", "-Wstrict-prototypes"], "c"),
-        ("g++", &["-std=c++11"], "cc"),
-        ("g++", &["-std=c++20"], "cc"),
+/// What people deny in their own programs, and so would deny in a header.
+const STRICT: [&str; 8] = [
+    "-Wconversion",
+    "-Wsign-conversion",
+    "-Wshadow",
+    "-Wundef",
+    "-Wcast-align",
+    "-Wcast-qual",
+    "-Wwrite-strings",
+    "-Wredundant-decls",
+];
+
+/// As its name says; also a compiler that is not here everywhere.
+fn each_compiler(mut check: impl FnMut(&str, &[&str], &str)) {
+    let has = |compiler: &str| std::process::Command::new(compiler).arg("--version").output().is_ok();
+    for (compilers, standards, ending) in [
+        (["gcc", "clang"], ["c99", "c11", "c17", "c2x"], "c"),
+        (["g++", "clang++"], ["c++11", "c++14", "c++17", "c++20"], "cc"),
     ] {
-        let source = place.write(&format!("headers.{ending}"), text);
+        for compiler in compilers.into_iter().filter(|compiler| has(compiler)) {
+            for standard in standards {
+                let standard = format!("-std={standard}");
+                let mut flags = vec![standard.as_str()];
+                flags.extend(STRICT);
+                let of_language = if ending == "c" {
+                    ["-Wstrict-prototypes", "-Wmissing-prototypes"]
+                } else {
+                    ["-Wold-style-cast", "-Wzero-as-null-pointer-constant"]
+                };
+                flags.extend(of_language);
+                check(compiler, &flags, ending);
+            }
+        }
+    }
+}
+
+#[test]
+fn compilers_of_c_and_of_cxx_take_both_headers_without_a_warning() {
+    let place = Place::new();
+    // Every macro that is a number is used, since an unused one is not looked at.
+    let header = made();
+    let numbers = header.lines().filter_map(|line| line.strip_prefix("#define SHMFLOW_")?.split_once(' '));
+    let numbers: Vec<_> = numbers
+        .map(|(name, _)| format!("SHMFLOW_{name}"))
+        .filter(|name| !name.contains('(') && !["SHMFLOW_H", "SHMFLOW_VERSION"].contains(&name.as_str()))
+        .collect();
+    assert!(numbers.len() > 50, "{numbers:?}");
+    let uses: String = numbers.iter().map(|name| format!("    sum += ({name}) == 0;\n")).collect();
+    let text = format!(
+        "#include \"shmflow.h\"\n#include \"flow.h\"\nint main(void) {{\n    int sum = 0;\n{uses}    return sum < 0 ? \
+         1 : shmflow_last_error_status();\n}}\n"
+    );
+    each_compiler(|compiler, flags, ending| {
+        let source = place.write(&format!("headers.{ending}"), &text);
         place.compile(compiler, &source, "headers", flags);
         place.run(place.path("headers"), &[]);
-    }
+    });
+}
+
+#[test]
+fn the_header_says_its_version_and_the_library_the_same() {
+    let place = Place::new();
+    let text = r#"
+#include <stdio.h>
+#include <string.h>
+#include "shmflow.h"
+#if !SHMFLOW_VERSION_AT_LEAST(SHMFLOW_VERSION_MAJOR, SHMFLOW_VERSION_MINOR, SHMFLOW_VERSION_PATCH)
+#error "it is not of its own version"
+#endif
+#if SHMFLOW_VERSION_AT_LEAST(SHMFLOW_VERSION_MAJOR, SHMFLOW_VERSION_MINOR, SHMFLOW_VERSION_PATCH + 1) \
+    || SHMFLOW_VERSION_AT_LEAST(SHMFLOW_VERSION_MAJOR, SHMFLOW_VERSION_MINOR + 1, 0) \
+    || SHMFLOW_VERSION_AT_LEAST(SHMFLOW_VERSION_MAJOR + 1, 0, 0)
+#error "it is not of a later one"
+#endif
+int main(void) {
+    puts(shmflow_version());
+    return strcmp(shmflow_version(), SHMFLOW_VERSION);
+}
+"#;
+    let program = place.compile("gcc", &place.write("version.c", text), "version", &["-std=c99", "-Wundef"]);
+    assert_eq!(place.run(program, &[]).trim_end(), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_is_deprecated_is_warned_of_unless_that_is_not_wanted() {
+    let place = Place::new();
+    let text = "#include \"shmflow.h\"\nSHMFLOW_DEPRECATED(\"use another\") void old(void);\nvoid call(void);\n\
+                void call(void) { old(); }\n";
+    let source = place.write("deprecated.c", text);
+    let compile = |flags: &[&str]| {
+        let mut command = std::process::Command::new("gcc");
+        let command = command.args(["-std=c99", "-Wpedantic", "-fsyntax-only"]).args(flags);
+        let output = command.arg("-I").arg(support::include()).arg(&source).output().unwrap();
+        support::succeeded("gcc", &output);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warned = compile(&[]);
+    assert!(warned.contains("deprecated") && warned.contains("use another"), "{warned}");
+    assert_eq!(compile(&["-DSHMFLOW_NO_DEPRECATED"]), "");
 }

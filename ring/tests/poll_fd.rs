@@ -4,6 +4,7 @@
 mod common;
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::role::{self, Role};
@@ -361,7 +362,7 @@ fn in_a_forked_child_it_is_closed_and_refused() {
 }
 
 /// Consumers of several topics, each of which gets its frames. How many watchers they have.
-fn many(dir: &Dir, count: usize) -> usize {
+fn many(dir: &Path, count: usize) -> usize {
     let topics: Vec<_> = (0..count.div_ceil(20)).map(|i| format!("many/{i}")).collect();
     let producers: Vec<_> =
         topics.iter().map(|topic| Producer::builder(topic).dir(dir).open().unwrap()).collect();
@@ -369,7 +370,9 @@ fn many(dir: &Dir, count: usize) -> usize {
     let open = |i| Consumer::builder(topic_of(i)).dir(dir).open().unwrap();
     let mut consumers: Vec<_> = (0..count).map(open).collect();
     consumers.iter_mut().for_each(drain);
-    consumers.iter_mut().for_each(|consumer| drop(consumer.poll_fd().unwrap()));
+    for consumer in &mut consumers {
+        consumer.poll_fd().unwrap();
+    }
     let there = watchers();
     for round in 0..5 {
         for producer in &producers {

@@ -1,8 +1,10 @@
-//! Errors in one line on the standard error output, once a second at most.
+//! Errors in one line on the standard error output, or to the program's log, once a second at most.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::log::{self, SHMFLOW_LOG_WARNING};
 
 const SELDOM: Duration = Duration::from_secs(1);
 
@@ -25,6 +27,11 @@ pub(super) fn complain(function: &str, what: &dyn std::fmt::Display) {
         silent => format!(" ({silent} more since the last line)"),
     };
     *last = Last { said: Some(Instant::now()), silent: 0 };
+    // The program's function may call this again.
+    drop(last);
+    if log::is_wanted(SHMFLOW_LOG_WARNING) {
+        return log::say(SHMFLOW_LOG_WARNING, &format!("{function}: {what}{more}"));
+    }
     // A failure to print cannot be reported.
     let _ = writeln!(std::io::stderr(), "shmflow: {function}: {what}{more}");
 }

@@ -17,8 +17,7 @@ use crate::fail::{Failure, Result};
 fn guard<T>(function: &str, otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,
-        Ok(Err(Failure::Ring(error))) => error.to_string(),
-        Ok(Err(Failure::Said(_, text))) => text,
+        Ok(Err(failure)) => failure.to_string(),
         Err(_) => "this is a defect of libshmflow, please report it".to_owned(),
     };
     let _ = catch_unwind(AssertUnwindSafe(|| complain(function, &failure)));
@@ -35,7 +34,7 @@ fn current() -> Result<Current> {
 /// # Safety
 /// `topic` is a text or NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn init_flow(topic: *mut c_char, size: c_int) {
+pub unsafe extern "C" fn init_flow(topic: *const c_char, size: c_int) {
     guard("init_flow", (), || {
         static LEAVE: Once = Once::new();
         LEAVE.call_once(|| {
@@ -61,14 +60,24 @@ pub unsafe extern "C" fn init_flow(topic: *mut c_char, size: c_int) {
 /// # Safety
 /// `data` points to `size` bytes, or is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn write_data(data: *mut c_char, size: c_int) {
+pub unsafe extern "C" fn write_data(data: *const c_char, size: c_int) {
     guard("write_data", (), || {
         let Current { topic, size: ring } = current()?;
         let size =
             usize::try_from(size).map_err(|_| Failure::argument(format!("an image of {size} bytes")))?;
         // SAFETY: the caller's.
-        let data = unsafe { args::bytes(data.cast_const().cast(), size, "data") }?;
-        writer::write(lock(&WRITING).of(&topic), &topic, ring, data)?;
+        let data = unsafe { args::bytes(data.cast(), size, "data") }?;
+        let written = writer::write(lock(&WRITING).of(&topic), &topic, ring, data)?;
+        if let Some(bytes) = written {
+            let (len, needed) = (data.len(), data.len().saturating_add(HEAD));
+            complain(
+                "write_data",
+                &format!(
+                    "an image of {len} bytes is larger than the {ring} bytes of init_flow(\"{topic}\", {ring}): its ring \
+                     takes {bytes} bytes of shared memory, and read_data gets it only with a size of at least {needed}"
+                ),
+            );
+        }
         Ok(())
     });
 }

@@ -19,13 +19,14 @@ fn room(bytes: usize) -> usize {
     bytes.max(1).checked_next_multiple_of(4096).unwrap_or(bytes)
 }
 
-/// Publishes an image. The first one joins, or creates, the topic: only then the size of an image is known.
+/// Publishes an image. The first one joins, or creates, the topic: only then the size of an image is known. If that took a
+/// ring for an image that is larger than `size`: how many bytes of shared memory that is.
 pub(super) fn write(
     producer: &mut Option<Producer>,
     topic: &str,
     size: usize,
     data: &[u8],
-) -> Result<(), Error> {
+) -> Result<Option<u64>, Error> {
     // Removed meanwhile, or opened before a fork: once more, from the start.
     match attempt(producer, topic, size, data) {
         Err(Error::Removed { .. } | Error::Forked { .. }) => {
@@ -37,26 +38,35 @@ pub(super) fn write(
 }
 
 /// An existing topic is joined as it is, if an image fits into its slots: another geometry would hide its images from late
-/// joiners. Otherwise the ring has room for as many images as the program's size.
-fn settings(topic: &str, size: usize, image: usize) -> ProducerBuilder {
+/// joiners. Otherwise the ring has room for as many images as the program's size. With it: whether a ring will be made.
+fn settings(topic: &str, size: usize, image: usize) -> (ProducerBuilder, bool) {
     let builder = Producer::builder(topic).persistent(true);
     // Opening it reports what is wrong with it.
     let there = ring::inspect(topic, None).ok().and_then(|info| info.geometry);
     match there.filter(|shape| shape.slot_capacity >= image) {
-        Some(shape) => builder
-            .depth(shape.depth)
-            .spare_slots(shape.slots.saturating_sub(shape.depth))
-            .history(shape.history)
-            .slot_capacity(shape.slot_capacity)
-            .meta_capacity(shape.meta_capacity),
-        None => builder.depth(slots(size, image)).slot_capacity(room(image)),
+        Some(shape) => {
+            let spare_slots = shape.slots.saturating_sub(shape.depth);
+            let builder = builder.depth(shape.depth).spare_slots(spare_slots).history(shape.history);
+            (builder.slot_capacity(shape.slot_capacity).meta_capacity(shape.meta_capacity), false)
+        }
+        None => (builder.depth(slots(size, image)).slot_capacity(room(image)), true),
     }
 }
 
-fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8]) -> Result<(), Error> {
+fn attempt(
+    producer: &mut Option<Producer>,
+    topic: &str,
+    size: usize,
+    data: &[u8],
+) -> Result<Option<u64>, Error> {
+    let mut made = false;
     let open = match producer {
         Some(open) => open,
-        None => producer.insert(settings(topic, size, data.len()).open()?),
+        None => {
+            let (builder, is_new) = settings(topic, size, data.len());
+            made = is_new;
+            producer.insert(builder.open()?)
+        }
     };
     let shape = open.geometry();
     if data.len() > shape.slot_capacity {
@@ -64,9 +74,11 @@ fn attempt(producer: &mut Option<Producer>, topic: &str, size: usize, data: &[u8
         // do not see the images of an earlier ring, and compressed images differ in size all the time.
         let depth = shape.depth.min(slots(size, data.len()));
         open.resize(room(data.len().saturating_add(data.len() / 4)), depth)?;
+        made = true;
     }
     open.write(data)?;
-    Ok(())
+    let too_large = data.len().saturating_add(HEAD) > size;
+    Ok((made && too_large).then(|| open.geometry().reserved_bytes))
 }
 
 #[cfg(test)]

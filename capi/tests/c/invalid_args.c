@@ -97,6 +97,41 @@ static void names(void) {
     GIVES(SHMFLOW_TOPIC_NOT_FOUND, shmflow_consumer_open("invalid_args", NULL, &consumer));
 }
 
+/* What hangs on a frame: a macro for those that are alike. */
+static void nothing_hangs(void) {
+    shmflow_claim *claim = (shmflow_claim *)crooked;
+    size_t size = 7;
+#define KIND(name)                                                                                            \
+    do {                                                                                                      \
+        shmflow_##name one;                                                                                   \
+        BAD(shmflow_##name##_init(NULL, sizeof one));                                                         \
+        BAD(shmflow_##name##_init(&one, 3));                                                                  \
+        OK(shmflow_##name##_init(&one, sizeof one));                                                          \
+        BAD(shmflow_claim_add_##name(NULL, &one));                                                            \
+        BAD(shmflow_claim_add_##name(claim, NULL));                                                           \
+        CHECK(shmflow_frame_##name##_count(NULL) == 0);                                                       \
+        BAD(shmflow_frame_##name(NULL, 0, &one, sizeof one));                                                 \
+    } while (0)
+    KIND(region);
+    KIND(detection);
+    KIND(classification);
+    KIND(track);
+    KIND(time_code);
+    KIND(caption);
+    KIND(reference_time);
+#undef KIND
+    BAD(shmflow_claim_set_tags(NULL, "taglist", 0));
+    BAD(shmflow_claim_add_entry(NULL, SHMFLOW_ENTRY_PRIVATE, "x", 1));
+    CHECK(shmflow_frame_tags(NULL, 0) == NULL);
+    CHECK(shmflow_frame_entry(NULL, SHMFLOW_ENTRY_PRIVATE, 0, &size) == NULL && size == 0);
+    CHECK(shmflow_frame_entry(NULL, SHMFLOW_ENTRY_PRIVATE, 0, NULL) == NULL);
+    shmflow_audio audio;
+    BAD(shmflow_audio_init(&audio, 1));
+    BAD(shmflow_frame_audio(NULL, &audio, sizeof audio));
+    CHECK(shmflow_frame_audio_channel(NULL, 0) == NULL);
+    BAD(shmflow_set_log(-1, NULL, NULL));
+}
+
 static void nothing(void) {
     uint64_t number = 7;
     uint32_t n, d;
@@ -275,6 +310,7 @@ int main(void) {
     CHECK(strcmp(shmflow_status_name(12345), "unknown status") == 0);
     options();
     names();
+    nothing_hangs();
     nothing();
     handles();
     puts("done");

@@ -105,7 +105,7 @@ impl Place {
     /// Compiles a program with the library in it.
     pub fn compile_static(&self, source: &Path, name: &str) -> PathBuf {
         let library = self.library("a");
-        let parts = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"].map(OsStr::new);
+        let parts = ["-lutil", "-lrt", "-lpthread", "-lm", "-ldl"].map(OsStr::new);
         let with: Vec<&OsStr> = std::iter::once(library.as_ref()).chain(parts).collect();
         self.compile_with("gcc", source, name, &["-std=c99"], &with)
     }
