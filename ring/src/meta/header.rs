@@ -99,7 +99,7 @@ impl<'a> MetaHeader<'a> {
         if !total.is_multiple_of(ALIGN) {
             return Err(MetaError::BadHeader { why: "its total length is not a multiple of 8" });
         }
-        let bytes = bytes.get(..total).ok_or_else(|| MetaError::Truncated { needed: total, have })?;
+        let bytes = bytes.get(..total).ok_or(MetaError::Truncated { needed: total, have })?;
         Ok(Self { header, minor, entries_at, bytes })
     }
 
