@@ -47,7 +47,8 @@ fn channel_mask(info: &gst_audio::AudioInfo) -> u64 {
     gst_audio::AudioChannelPosition::positions_to_mask(positions, false).unwrap_or(0)
 }
 
-/// Samples, and for each channel where they start, for a frame whose samples are not interleaved. `None` if they are.
+/// Samples, and for each channel where they start, for a frame whose samples are not interleaved; for one whose samples are, no
+/// starts, and `None` if they fill it.
 ///
 /// # Errors
 /// A sentence: which samples are not within its `len` bytes, or which number is not that of its caps.
@@ -73,7 +74,8 @@ pub(crate) fn planes(
         None => implied(info, len),
     };
     layout.fits(len).map_err(|error: MetaError| error.to_string())?;
-    if !planar {
+    let fills = layout.samples == implied(info, len).samples;
+    if !planar && fills {
         return Ok(None);
     }
     let number = |number: u64| usize::try_from(number).map_err(|_| "its samples are too many".to_owned());

@@ -1,5 +1,6 @@
 //! Raw audio: every format, interleaved and planar.
 
+use gstreamer as gst;
 use gstreamer_audio as gst_audio;
 
 use crate::support::pipelines::{AT_ONCE, buffer, frame};
@@ -88,4 +89,23 @@ fn the_ring_is_a_second_deep() {
     crate::support::until("a buffer was published", || producer.stat("sink", "published") > 0);
     assert_eq!(producer.stat("sink", "depth"), 201);
     assert!(producer.stat("sink", "reserved-bytes") < 4 << 20, "{}", producer.stat("sink", "reserved-bytes"));
+}
+
+#[test]
+fn samples_that_do_not_fill_their_buffer_are_as_many_on_the_other_side() {
+    let topic = Topic::new();
+    let caps = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved,channel-mask=(bitmask)3";
+    let consumer = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer =
+        Running::playing(&format!("appsrc name=in format=time caps={caps} ! {}", topic.sink(AT_ONCE)));
+    let info = gst_audio::AudioInfo::from_caps(&caps.parse::<gst::Caps>().expect("caps of the test"))
+        .expect("audio");
+    for samples in [50, 100] {
+        let mut sound = gst::Buffer::from_slice([1_u8; 400]);
+        gst_audio::AudioMeta::add(sound.get_mut().expect("new"), &info, samples, &[]).expect("added");
+        producer.push(&sound).expect("taken");
+        let got = frame(&consumer);
+        let said = buffer(&got).meta::<gst_audio::AudioMeta>().map(|meta| meta.samples());
+        assert_eq!(said.unwrap_or(100), samples);
+    }
 }
