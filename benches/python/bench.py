@@ -3,6 +3,7 @@
 CPU time is that of this process alone, user and system. The loop at 4K60 is fed by another process.
 """
 
+import ctypes
 import resource
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import colours
 import compare
@@ -27,7 +29,7 @@ def cpu() -> float:
 
 def receiving(directory: str, width: int, height: int, touch: str) -> list[float]:
     """Microseconds of CPU for each frame, in rounds: the ring is filled, then read without waiting."""
-    topic = f"{width}x{height}-{touch}"
+    topic = f"{width}x{height}-{touch.replace(' ', '-')}"
     producer = shmflow.Producer(topic, width, height, "BGR", 60, depth=DEPTH, directory=directory)
     consumer = shmflow.Consumer(topic, directory=directory)
     results = []
@@ -41,11 +43,36 @@ def receiving(directory: str, width: int, height: int, touch: str) -> list[float
             frame = consumer.try_recv()
             if touch == "array":
                 _ = frame.array
+            elif touch == "read":
+                frame.array.reshape(-1)[::4096].sum()
+            elif touch == "one page":
+                ctypes.memset(frame.array.ctypes.data, 1, 1)
+            elif touch == "all of it":
+                ctypes.memset(frame.array.ctypes.data, 1, len(frame))
         results.append((time.process_time_ns() - before) / DEPTH / 1000)
         frame = _ = None
     stats = consumer.stats
     assert stats["copied"] == stats["lost"] == stats["leases"] == 0 and stats["received"] == ROUNDS * DEPTH
     return results
+
+
+def capsules(directory: str, arguments: dict[str, Any]) -> list[float]:
+    """Microseconds for a DLPack capsule, made and dropped."""
+    width, height = SIZES["1080p"]
+    with shmflow.Producer("capsules", width, height, "BGR", directory=directory) as producer:
+        consumer = shmflow.Consumer("capsules", directory=directory)
+        with producer.frame():
+            pass
+        frame = consumer.recv()
+        count = 1000 if "max_version" in arguments else 20
+
+        def once() -> float:
+            start = time.perf_counter()
+            for _ in range(count):
+                frame.__dlpack__(**arguments)
+            return 1e6 * (time.perf_counter() - start) / count
+
+        return [once() for _ in range(15)]
 
 
 WRITER = """
@@ -131,6 +158,12 @@ def main() -> None:
                 "µs",
                 "",
             )
+        for name, (width, height) in SIZES.items():
+            for touch in ("read", "one page", "all of it"):
+                what = "a look at each page" if touch == "read" else f"a stray write to {touch}"
+                show(f"the same with {what}, {name}", receiving(directory, width, height, touch), "µs", "")
+        for what, arguments in (("a tensor over the frame", {"max_version": (1, 0)}), ("a copy, 1080p", {})):
+            show(f"__dlpack__, {what}", capsules(directory, arguments), "µs", "< 2 µs" if arguments else "")
         percent, received, lost, copied = loop(directory, seconds)
         said = f"{received} received, {lost} lost, {copied} copied"
         print(f"| for frame in Consumer, 4K60 | {percent:.2f} % of a core | {said} | < 2 % |")

@@ -36,6 +36,12 @@ impl FrameView {
     }
 }
 
+impl FrameView {
+    pub(crate) fn new(lease: &Arc<Lease>, view: View) -> Self {
+        Self { lease: Arc::clone(lease), view }
+    }
+}
+
 /// numpy, loaded when it is first needed: it takes longer than everything else.
 pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static NUMPY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
@@ -53,7 +59,7 @@ pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyA
 pub(crate) fn of_frame<'py>(py: Python<'py>, lease: &Arc<Lease>, view: View) -> PyResult<Bound<'py, PyAny>> {
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let asarray = ASARRAY.get_or_try_init(py, || numpy(py, "asarray").map(Bound::unbind))?;
-    let owner = Bound::new(py, FrameView { lease: Arc::clone(lease), view })?;
+    let owner = Bound::new(py, FrameView::new(lease, view))?;
     asarray.bind(py).call1((owner,))
 }
 

@@ -87,7 +87,7 @@ impl Exported<'_> {
     }
 }
 
-/// Exports a view of a leased frame, read-only. The buffer keeps the lease.
+/// Exports a view of a leased frame: read-only, unless it is a copy that the program asked for. The buffer keeps the lease.
 ///
 /// # Safety
 /// As Python calls `__getbuffer__`. `view` belongs to `owner` and was checked against the frame's length.
@@ -103,7 +103,7 @@ pub(crate) unsafe fn export_lease(
     }
     let exported = Exported {
         start: lease.start().wrapping_add(shown.offset),
-        readonly: true,
+        readonly: !lease.is_own(),
         item: isize::try_from(shown.element.size()).unwrap_or(1),
         format: shown.element.code(),
         shape: &shown.shape,

@@ -35,7 +35,7 @@ pub(crate) struct Consumer {
     topic: Arc<str>,
     timeout: Option<Duration>,
     /// Every frame is a copy, which takes time.
-    read_only: bool,
+    copies: bool,
     origin: Origin,
 }
 
@@ -63,7 +63,7 @@ impl Consumer {
             Err(TryLockError::WouldBlock) => Outcome::Taken,
         };
         // Trying to lease takes less time than releasing the interpreter.
-        let outcome = if blocking || self.read_only { py.detach(attempt) } else { attempt() };
+        let outcome = if blocking || self.copies { py.detach(attempt) } else { attempt() };
         match outcome {
             Outcome::Frame(frame) => {
                 Ok(Some(Frame::new(frame, &self.leases, &self.known, &self.topic, self.origin)))
@@ -151,7 +151,7 @@ impl Consumer {
     #[new]
     #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest", delivery = "all",
         max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
-        name = None, directory = None, allow_foreign_owner = false, prefault = true))]
+        name = None, directory = None, allow_foreign_owner = false, prefault = true, copy = false))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -174,6 +174,7 @@ impl Consumer {
         directory: Option<PathBuf>,
         allow_foreign_owner: bool,
         prefault: bool,
+        copy: bool,
     ) -> PyResult<Self> {
         let known = Arc::new(Known::new(fallback(py, caps, format, width, height)?));
         let starts = [("oldest", StartAt::Oldest), ("newest", StartAt::Newest)];
@@ -193,6 +194,7 @@ impl Consumer {
             .prefault(prefault)
             // No line of Python is to kill the process: not every library heeds that an array is read-only.
             .copy_on_write(true)
+            .always_copy(copy)
             .cancel_token(&cancel_token);
         if connect_timeout != Some(0.0) {
             builder = builder.connect_timeout(settings::duration(py, "connect_timeout", connect_timeout)?);
@@ -226,7 +228,7 @@ impl Consumer {
             known,
             topic: topic.into(),
             timeout,
-            read_only,
+            copies: read_only || copy,
             origin,
         })
     }

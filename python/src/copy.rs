@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyMemoryError};
 use pyo3::prelude::*;
 
 use crate::forms::{Element, View, shape_text};
+use crate::frame::Frame;
+use crate::lease::Lease;
 
 /// Copies of fewer bytes take less time than releasing the interpreter.
 const LET_OTHERS_RUN: usize = 256 << 10;
@@ -26,6 +28,10 @@ unsafe impl Send for Addresses {}
 
 impl Source {
     pub(crate) fn get(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(frame) = object.cast::<Frame>() {
+            // As a buffer it is its picture; what is copied is all of its bytes.
+            return Ok(Self { buffer: PyUntypedBuffer::get(&frame.get().payload(object.py())?)? });
+        }
         Ok(Self { buffer: PyUntypedBuffer::get(object)? })
     }
 
@@ -158,6 +164,39 @@ impl Source {
         }
         true
     }
+}
+
+/// The elements of a part of a frame, one row after the other, and the strides that they have then.
+pub(crate) fn contiguous(py: Python<'_>, lease: &Lease, view: &View) -> PyResult<(Vec<u8>, Vec<isize>)> {
+    let item = view.element.size();
+    let mut strides = vec![0; view.shape.len()];
+    let mut step = item as isize;
+    for (stride, length) in strides.iter_mut().zip(&view.shape).rev() {
+        *stride = step;
+        step = step.saturating_mul(*length);
+    }
+    if !lies_within(view, lease.len()) {
+        return Err(PyBufferError::new_err("the view exceeds its frame"));
+    }
+    let len = usize::try_from(step).unwrap_or(0);
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| PyMemoryError::new_err(format!("{len} bytes for a copy of a frame")))?;
+    bytes.resize(len, 0_u8);
+    let addresses = Addresses { from: lease.start().wrapping_add(view.offset), to: bytes.as_mut_ptr() };
+    let copy = || {
+        let Addresses { from, to } = { addresses };
+        // SAFETY: the lease keeps the memory, in which the view is; the target has room for as many elements, and nobody else
+        // has it. A thread that scribbles on the frame meanwhile: as above.
+        unsafe { copy_strided(from, &view.strides, to, &strides, &view.shape, item) }
+    };
+    if len < LET_OTHERS_RUN {
+        copy()
+    } else {
+        py.detach(copy)
+    }
+    Ok((bytes, strides))
 }
 
 /// Whether every element of a view is within `len` bytes.

@@ -4,10 +4,10 @@
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBufferError, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 use shmflow::meta::{Crop, MetaError, VideoLayout};
 
 use crate::arrays;
@@ -16,10 +16,12 @@ use crate::buffer;
 use crate::caps::Caps;
 use crate::colour::{Colorimetry, Colours, NoColours, Order, Target};
 use crate::described::{Decoded, Known};
+use crate::dlpack;
 use crate::errors::raise;
 use crate::fork::Origin;
 use crate::forms::{NoViews, View, around, is_packed, shape_text, views};
 use crate::lease::Lease;
+use crate::mapping::Mapping;
 use crate::metadata;
 
 /// A received frame: its bytes in shared memory, read-only, and its metadata.
@@ -35,6 +37,7 @@ pub(crate) struct Frame {
     topic: Arc<str>,
     origin: Origin,
     whole: View,
+    single: OnceLock<View>,
     len: usize,
     #[pyo3(get)]
     seq: u64,
@@ -64,6 +67,7 @@ impl Frame {
             topic: Arc::clone(topic),
             origin,
             whole: View::bytes(frame.len()),
+            single: OnceLock::new(),
             len: frame.len(),
             seq: frame.seq(),
             lost_before: frame.lost_before(),
@@ -79,6 +83,30 @@ impl Frame {
             .get_or_init(|| self.known.decode(&self.block))
             .as_ref()
             .map_err(|error| raise(py, "MetadataError", error.to_string()))
+    }
+
+    /// All of its bytes, as an object that exports them.
+    pub(crate) fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let view = arrays::FrameView::new(&self.lease(py)?, self.whole.clone());
+        Ok(Bound::new(py, view)?.into_any())
+    }
+
+    /// What the frame is as one array. Its shape stays where it is as long as the frame.
+    fn single(&self, py: Python<'_>) -> PyResult<&View> {
+        if let Some(view) = self.single.get() {
+            return Ok(view);
+        }
+        let Some(views) = self.views(py)? else { return Ok(&self.whole) };
+        let format = self.layout(py)?.map_or("", |layout| layout.format.as_str());
+        match views.into_iter().next() {
+            Some(view) if is_packed(format) => Ok(self.single.get_or_init(|| view)),
+            _ => Err(self.refuse(
+                py,
+                &format!(
+                    "{format} has no single array; use frame.planes, frame.payload for its bytes, or frame.bgr() for a converted copy"
+                ),
+            )),
+        }
     }
 
     /// The bytes' owner, to read them.
@@ -211,17 +239,136 @@ impl Frame {
     #[getter]
     fn array<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let lease = self.lease(py)?;
-        let Some(views) = self.views(py)? else { return arrays::of_frame(py, &lease, self.whole.clone()) };
-        let format = self.layout(py)?.map_or("", |layout| layout.format.as_str());
-        match views.into_iter().next() {
-            Some(view) if is_packed(format) => arrays::of_frame(py, &lease, view),
-            _ => Err(self.refuse(
-                py,
-                &format!(
-                    "{format} has no single array; use frame.planes, or frame.bgr() for a converted copy"
-                ),
-            )),
+        arrays::of_frame(py, &lease, self.single(py)?.clone())
+    }
+
+    /// The frame with memory of its own: its arrays can be written, and no slot is held.
+    fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        let lease = self.lease(py)?;
+        let frame = py.detach(|| lease.frame().private_copy()).ok_or_else(|| {
+            PyMemoryError::new_err(format!(
+                "no memory for a copy of frame {} of topic `{}`",
+                self.seq, self.topic
+            ))
+        })?;
+        Ok(Self {
+            block: self.block.clone(),
+            decoded: self.decoded.clone(),
+            known: Arc::clone(&self.known),
+            topic: Arc::clone(&self.topic),
+            origin: Origin::here(),
+            whole: self.whole.clone(),
+            single: OnceLock::new(),
+            len: self.len,
+            seq: self.seq,
+            lost_before: self.lost_before,
+            is_copy: true,
+            epoch: self.epoch,
+            producer: self.producer,
+            lease: Mutex::new(Some(Arc::new(Lease::new(frame, &Arc::default())))),
+        })
+    }
+
+    /// The shared mapping that the frame is in, to register it with a driver: see `Mapping`. None for copies.
+    #[getter]
+    fn mapping(&self, py: Python<'_>) -> PyResult<Option<Mapping>> {
+        Ok(Mapping::of(self.lease(py)?.frame()))
+    }
+
+    /// The shape of `array`.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.single(py)?.shape)
+    }
+
+    /// The number of dimensions of `array`.
+    #[getter]
+    fn ndim(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.single(py)?.shape.len())
+    }
+
+    /// The type of the elements of `array`, as numpy has it.
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        arrays::numpy(py, "dtype")?.call1((self.single(py)?.element.dtype(),))
+    }
+
+    /// For numpy: `array`; a copy of it if `copy`, or if it is of another `dtype`.
+    #[pyo3(signature = (dtype = None, *, copy = None))]
+    fn __array__<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let array = self.array(py)?;
+        let dtype = match dtype {
+            Some(dtype) => arrays::numpy(py, "dtype")?.call1((dtype,))?,
+            None => array.getattr("dtype")?,
+        };
+        let converts = dtype.ne(array.getattr("dtype")?)?;
+        if converts && copy == Some(false) {
+            return Err(PyValueError::new_err(format!(
+                "a frame of {} as {dtype} is a copy, which copy=False forbids",
+                array.getattr("dtype")?
+            )));
         }
+        if converts || copy == Some(true) { array.call_method1("astype", (dtype,)) } else { Ok(array) }
+    }
+
+    /// For PIL and others: the array interface of `array`.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let array = self.array(py)?;
+        let interface = array.getattr("__array_interface__")?;
+        // Stated, so that nobody takes the payload's first bytes for the picture's.
+        interface.set_item("strides", array.getattr("strides")?)?;
+        Ok(interface)
+    }
+
+    /// All of the frame's bytes as a flat memoryview, without a copy; of a picture with whatever is between its rows and planes.
+    #[getter(payload)]
+    fn payload_view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
+        PyMemoryView::from(&self.payload(py)?)
+    }
+
+    /// The elements of `array`, row by row, as bytes.
+    fn tobytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.array(py)?.call_method0("tobytes")
+    }
+
+    /// For notebooks: the picture.
+    fn _repr_png_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("shmflow._png")?.call_method1("of_frame", (&slf,))
+    }
+
+    /// For tensors: a capsule over the memory itself, marked as read-only; a copy for callers of DLPack before 1.0.
+    #[pyo3(signature = (*, stream = None, max_version = None, dl_device = None, copy = None))]
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
+        dl_device: Option<(i32, i32)>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if stream.is_some() {
+            return Err(PyBufferError::new_err(
+                "a frame is in the memory of the processor, which has no streams",
+            ));
+        }
+        if dl_device.is_some_and(|device| device != dlpack::CPU) {
+            return Err(PyBufferError::new_err(
+                "a frame is in the memory of the processor: make a tensor there, and move it to the device",
+            ));
+        }
+        let lease = self.lease(py)?;
+        dlpack::capsule(py, &lease, self.single(py)?, &dlpack::Request { max_version, copy })
+    }
+
+    /// The processor's memory.
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        dlpack::CPU
     }
 
     /// The planes of the picture as read-only numpy arrays by name, without a copy: see `Planes`.
@@ -411,8 +558,14 @@ impl Frame {
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let lease = this.lease(py)?;
-        // SAFETY: called by Python; the view is the whole of the frame's bytes, and never changes.
-        unsafe { buffer::export_lease(slf.clone().into_any(), &lease, &this.whole, view, flags) }
+        // Who asks for a shape (numpy, memoryview) gets the picture, and who asks for bytes all of them.
+        let shown = if flags & ffi::PyBUF_ND == ffi::PyBUF_ND {
+            this.single(py).map_err(|error| PyBufferError::new_err(error.value(py).to_string()))?
+        } else {
+            &this.whole
+        };
+        // SAFETY: called by Python; the view was checked against the frame's length, and never changes.
+        unsafe { buffer::export_lease(slf.clone().into_any(), &lease, shown, view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {

@@ -74,7 +74,7 @@ def test_arrays_show_the_part_that_the_caps_mean(directory, crop):
         assert frame.crop == {"x": x, "y": y, "width": width, "height": height}
         assert frame.metadata["video"] == maker.video, "the layout is there as it was said"
         assert f"{name} {width}x{height}" in repr(frame)
-        memory = np.frombuffer(frame, np.uint8)
+        memory = np.frombuffer(frame.payload, np.uint8)
         assert list(frame.planes) == list(maker.whole.planes)
         for key, plane in frame.planes.items():
             expected = part(name, maker.whole.planes[key], crop)

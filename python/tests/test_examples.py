@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -213,5 +214,7 @@ def test_the_documents_examples_run(directory):
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) >= 5
     for block in blocks:
+        if "import torch" in block and not find_spec("torch"):
+            continue  # not on every system that the tests run on; `make deps` installs it on Debian
         done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, timeout=2 * PATIENCE)
         assert done.returncode == 0, f"{block}\n{done.stderr}"

@@ -136,7 +136,9 @@ def test_the_buffer_protocol(pair):
     producer.write(picture(1))
     frame = consumer.recv(30)
     view = memoryview(frame)
-    assert (view.readonly, view.format, view.ndim, view.nbytes, view.c_contiguous) == (True, "B", 1, len(frame), True)
+    assert (view.readonly, view.format, view.shape, view.nbytes) == (True, "B", (48, 64, 3), len(frame))
+    flat = frame.payload
+    assert (flat.readonly, flat.format, flat.ndim, flat.nbytes, flat.c_contiguous) == (True, "B", 1, len(frame), True)
     assert bytes(frame) == bytes(view) == picture(1).tobytes()
     assert bytearray(frame)[:10] == picture(1).tobytes()[:10]
     assert b"".join([frame]) == bytes(frame)

@@ -60,7 +60,7 @@ pub use admin::{
 };
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, PendingConsumer,
-    StreamStatus,
+    SharedMapping, StreamStatus,
 };
 pub use error::{Error, Result, SpaceLimit};
 pub use info::{ConsumerInfo, Geometry, ParticipantId};

@@ -1,11 +1,12 @@
-from collections.abc import Mapping, Sequence
+import collections.abc
+from collections.abc import Sequence
 from fractions import Fraction
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Protocol, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, Self
 
 from ._planes import Planes
@@ -22,6 +23,7 @@ __all__ = [
     "Consumer",
     "Frame",
     "FrameWriter",
+    "Mapping",
     "Producer",
     "__version__",
     "gc",
@@ -56,6 +58,7 @@ class Consumer:
         directory: str | PathLike[str] | None = None,
         allow_foreign_owner: bool = False,
         prefault: bool = True,
+        copy: bool = False,
     ) -> Self: ...
     def recv(self, timeout: float | None = None) -> Frame: ...
     def try_recv(self) -> Frame | None: ...
@@ -89,6 +92,31 @@ class Frame:
     def array(self) -> NDArray[Any]: ...
     @property
     def planes(self) -> Planes: ...
+    def copy(self) -> Frame: ...
+    @property
+    def mapping(self) -> Mapping | None: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __array__(self, dtype: DTypeLike | None = None, *, copy: bool | None = None) -> NDArray[Any]: ...
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+    @property
+    def payload(self) -> memoryview: ...
+    def tobytes(self) -> bytes: ...
+    def _repr_png_(self) -> bytes | None: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
     def bgr(
         self, out: NDArray[np.uint8] | None = None, *, size: tuple[int, int] | None = None
     ) -> NDArray[np.uint8]: ...
@@ -151,6 +179,16 @@ class Frame:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
+class Mapping:
+    @property
+    def address(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@final
 class Producer:
     def __new__(
         cls,
@@ -179,7 +217,7 @@ class Producer:
     ) -> Self: ...
     def write(
         self,
-        data: Buffer | Frame | _DLPack | _Array | Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
+        data: Buffer | Frame | _DLPack | _Array | collections.abc.Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
         *,
         pts: int | None = None,
         duration: int | None = None,

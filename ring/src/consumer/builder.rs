@@ -49,6 +49,7 @@ pub struct ConsumerBuilder {
     allow_foreign: bool,
     prefault: bool,
     copy_on_write: bool,
+    always_copy: bool,
     accepted_caps: String,
     delivery: Delivery,
 }
@@ -75,6 +76,7 @@ impl ConsumerBuilder {
             allow_foreign: false,
             prefault: true,
             copy_on_write: false,
+            always_copy: false,
             accepted_caps: String::new(),
             delivery: Delivery::default(),
         }
@@ -191,6 +193,12 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Copy every frame, and hold no slot longer than that takes. Default false.
+    pub fn always_copy(mut self, always_copy: bool) -> Self {
+        self.always_copy = always_copy;
+        self
+    }
+
     /// Whether a [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer. Default: it does.
     ///
     /// A consumer that is not [registered](Consumer::id) is never waited for.
@@ -223,6 +231,10 @@ impl ConsumerBuilder {
             let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
             return Err(Error::InvalidArgument { what });
         }
+        if self.always_copy && !self.allow_copies {
+            let what = "a consumer that copies every frame and allows no copies".into();
+            return Err(Error::InvalidArgument { what });
+        }
         Ok(topic)
     }
 
@@ -240,7 +252,7 @@ impl ConsumerBuilder {
             accepted_caps: self.accepted_caps.clone(),
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
-            copy_on_write: self.copy_on_write,
+            copy_on_write: self.copy_on_write && !self.always_copy,
             perms: 0,
             persistent: false,
             delivery: self.delivery,
@@ -304,7 +316,7 @@ impl ConsumerBuilder {
             write_holds: !self.read_only,
             allow_foreign: self.allow_foreign,
             prefault: self.prefault,
-            copy_on_write: self.copy_on_write && !self.read_only,
+            copy_on_write: self.copy_on_write && !self.read_only && !self.always_copy,
         };
         let placeless =
             (!self.read_only && epoch.member.id().is_none()).then(|| Box::new(Placeless::new(options)));
@@ -318,6 +330,7 @@ impl ConsumerBuilder {
             on_lapped: self.on_lapped,
             max_leases,
             allow_copies: self.allow_copies,
+            always_copy: self.always_copy,
             // No producer has this generation.
             known_absence: self.report_no_producer.then_some(u64::MAX),
             leases: Arc::default(),

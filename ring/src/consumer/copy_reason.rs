@@ -20,6 +20,8 @@ pub enum CopyReason {
     Holes,
     /// It is to be [`copy_on_write`](crate::ConsumerBuilder::copy_on_write), and this process may have no private mapping.
     NotPrivate,
+    /// It was asked for: [`always_copy`](crate::ConsumerBuilder::always_copy), or [`Frame::private_copy`](crate::Frame::private_copy).
+    Requested,
 }
 
 impl CopyReason {
@@ -33,6 +35,7 @@ impl CopyReason {
             Self::ReadOnly => "it is read-only",
             Self::Holes => "the ring has holes where its memory should be",
             Self::NotPrivate => "this process may have no private mapping",
+            Self::Requested => "copies were asked for",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for CopyReason {
             }
             Self::ReadOnly => f.write_str("this consumer is read-only"),
             Self::Holes => f.write_str("part of the slot has no memory yet"),
+            Self::Requested => f.write_str("copies were asked for"),
             Self::NotPrivate => f.write_str(
                 "this process may have no private mapping of the ring (ulimit -v or -d, or vm.overcommit_memory=2)",
             ),

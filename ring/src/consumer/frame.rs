@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::CopyReason;
-use super::pool::Pooled;
+use super::pool::{Pool, Pooled};
 use super::receive::Unreadable;
 use crate::info::ParticipantId;
 use crate::protocol::{backlog, lease};
 use crate::shm::epoch::Epoch;
+use crate::sys::map::Mapping;
 
 /// A frame. Dereferences to its bytes; clones are the same frame.
 ///
@@ -47,6 +48,32 @@ struct Inner {
 pub(super) enum Body {
     Leased(Leased),
     Copied { payload: Pooled, meta: Vec<u8>, reason: CopyReason },
+}
+
+/// A ring in memory, shared and read-only: see [`Frame::shared_mapping`].
+#[derive(Clone, Debug)]
+pub struct SharedMapping {
+    map: Arc<Mapping>,
+}
+
+impl SharedMapping {
+    /// Where it begins: at a page. A store is a segmentation fault; others change what no frame of this consumer refers to.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const u8 {
+        self.map.bytes_ptr(0, 0).map_or(std::ptr::null(), |start| start.as_ptr().cast_const())
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Memory for the next frame, allocated while there is nothing else to do.
@@ -258,6 +285,29 @@ impl Frame {
             Body::Leased(leased) => leased.epoch.ring.map.is_private().then_some(leased.payload),
             Body::Copied { payload, .. } => payload.start(),
         }
+    }
+
+    /// The same frame with memory of its own, which [`private_ptr`](Self::private_ptr) may write, and without a lease. `None` if
+    /// there is no memory for it.
+    #[must_use]
+    pub fn private_copy(&self) -> Option<Self> {
+        let mut payload = Pool::default().take(self.len())?;
+        payload.copy_from_slice(self);
+        let body = Body::Copied { payload, meta: self.meta_bytes(), reason: CopyReason::Requested };
+        let Inner { seq, lost_before, producer, epoch, .. } = *self.inner;
+        Some(Self { inner: Arc::new(Inner { body, seq, lost_before, producer, epoch }) })
+    }
+
+    /// The shared mapping that this frame is in, and where in it the bytes begin: for drivers, which are told once of memory that
+    /// they may read. All frames of an [epoch](Self::epoch) have the same. `None` for copies, and as long as not all of the ring
+    /// has memory.
+    ///
+    /// The bytes stay as they are as long as the frame, the mapping as long as what is returned.
+    #[must_use]
+    pub fn shared_mapping(&self) -> Option<(SharedMapping, usize)> {
+        let Body::Leased(leased) = &self.inner.body else { return None };
+        let (map, offset) = leased.epoch.shared_mapping(leased.slot)?;
+        Some((SharedMapping { map: Arc::clone(map) }, offset))
     }
 
     /// Whether the bytes are a private copy, which begins at a multiple of 4096 as a lease does. [`CopyReason`] lists when.

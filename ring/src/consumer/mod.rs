@@ -16,7 +16,7 @@ mod watchers;
 
 pub use builder::{ConsumerBuilder, OnLapped};
 pub use copy_reason::CopyReason;
-pub use frame::Frame;
+pub use frame::{Frame, SharedMapping};
 pub use pending::PendingConsumer;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
@@ -66,6 +66,7 @@ pub struct Consumer {
     on_lapped: OnLapped,
     max_leases: u32,
     allow_copies: bool,
+    always_copy: bool,
     /// If it is to be reported that no producer is left: the newest producer, by its generation, of which that was.
     known_absence: Option<u64>,
     /// Leases given out and not dropped yet.

@@ -94,6 +94,9 @@ impl Consumer {
 
     /// Whether the lease just taken is one too many, for us or for the producers, or its bytes cannot be read in place.
     fn must_copy(&mut self, slot: u16, len: u64) -> Option<CopyReason> {
+        if self.always_copy {
+            return Some(CopyReason::Requested);
+        }
         if self.leases.load(Relaxed) > self.max_leases {
             return Some(CopyReason::MaxLeases(self.max_leases));
         }

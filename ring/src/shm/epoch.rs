@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, Ordering::Relaxed, compiler_fence, fence};
+use std::sync::{Arc, OnceLock};
 
 use super::registration::Registration;
 use crate::error::{Error, Result};
@@ -60,6 +60,8 @@ pub(crate) struct Epoch {
     pub(super) whole: AtomicBool,
     /// Page faults of this process when a slot's payload last had no private pages: see [`Mapping::refresh`].
     fresh: Box<[AtomicU64]>,
+    /// The whole file, shared and read-only, for those who ask for its address.
+    shared: OnceLock<Option<Arc<Mapping>>>,
     /// Stands in for words that this handle may not write and never does.
     nothing: AtomicU64,
     pub(crate) geometry: RingGeometry,
@@ -114,6 +116,7 @@ impl Epoch {
             holds,
             backed,
             fresh,
+            shared: OnceLock::new(),
             whole: AtomicBool::new(false),
             geometry,
             offsets,
@@ -206,6 +209,22 @@ impl Epoch {
             return false;
         };
         self.ring.map.refresh(at, len, fresh).is_ok()
+    }
+
+    /// The whole ring in a shared mapping that is read-only, and where in it a slot's payload begins. `None` if not all of it has
+    /// memory, or the system refuses.
+    pub(crate) fn shared_mapping(&self, slot: u16) -> Option<(&Arc<Mapping>, usize)> {
+        // Who asks may touch all of it.
+        if !self.is_whole() {
+            return None;
+        }
+        let map = || {
+            let len = usize::try_from(self.offsets.file_len).ok()?;
+            let map = Mapping::new(self.ring.file.get()?, len, Access::ReadOnly, false).ok()?;
+            map.leave_out_of_dumps(0, len);
+            Some(Arc::new(map))
+        };
+        Some((self.shared.get_or_init(map).as_ref()?, self.payload_at(slot)?))
     }
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.

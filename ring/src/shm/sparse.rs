@@ -23,7 +23,7 @@ impl Part {
 
 impl Epoch {
     /// Whether the whole ring has memory: it is said to have, and has.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         if self.whole.load(Relaxed) {
             return true;
         }

@@ -137,6 +137,11 @@ impl Mapping {
         Some(unsafe { pointer.as_ref() })
     }
 
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
     /// Where payload lies. Valid as long as the mapping; whether it may be read or written, and as what, is for the
     /// holder of the slot to answer.
     pub(crate) fn bytes_ptr(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
