@@ -31,15 +31,17 @@ def paced(seconds: float) -> Iterator[int]:
         time.sleep(max(0, start + number / FPS - time.monotonic()))
 
 
-# A hand-made ring: the number of the newest picture, then the slots. Its reader looks again each millisecond, copies (the
+# A hand-made ring: the number of the newest picture, whether there is a reader, then the slots. Its reader looks again each millisecond, copies (the
 # writer may come round meanwhile), and looks whether it did.
 def write_by_hand(name: str, seconds: float) -> None:
     import numpy as np
 
-    memory = shared_memory.SharedMemory(name, create=True, size=8 + SLOTS * SIZE)
-    count = np.ndarray(1, np.uint64, memory.buf)
-    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 8)
+    memory = shared_memory.SharedMemory(name, create=True, size=16 + SLOTS * SIZE)
+    count = np.ndarray(2, np.uint64, memory.buf)
+    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 16)
     picture = np.zeros(SIZE, np.uint8)
+    while not count[1]:
+        time.sleep(0.01)
     for number in paced(seconds):
         slots[number % SLOTS] = picture
         count[0] = number + 1
@@ -53,9 +55,9 @@ def read_by_hand(name: str) -> Iterator[Any]:
     import numpy as np
 
     memory = attached(name)
-    count = np.ndarray(1, np.uint64, memory.buf)
-    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 8)
-    seen = int(count[0])
+    count = np.ndarray(2, np.uint64, memory.buf)
+    slots = np.ndarray((SLOTS, SIZE), np.uint8, memory.buf, 16)
+    seen, count[1] = 0, 1
     while (newest := int(count[0])) != 2**64 - 1:
         if newest == seen:
             time.sleep(0.001)
