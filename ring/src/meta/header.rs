@@ -99,7 +99,9 @@ impl<'a> MetaHeader<'a> {
         if !total.is_multiple_of(ALIGN) {
             return Err(MetaError::BadHeader { why: "its total length is not a multiple of 8" });
         }
-        let bytes = bytes.get(..total).ok_or(MetaError::Truncated { needed: total, have })?;
+        let Some(bytes) = bytes.get(..total) else {
+            return Err(MetaError::Truncated { needed: total, have });
+        };
         Ok(Self { header, minor, entries_at, bytes })
     }
 

@@ -85,7 +85,7 @@ fn what_only_the_other_side_knows_is_passed_over() {
         with(&ActiveFormat::Afd { field: 0, spec: 0, code: 99 }),
         with(&ActiveFormat::Bars { field: 3, is_letterbox: true, first: 0, second: 0 }),
         with(&AudioLevel::new(1000, false)),
-        with(&Region::new("x", 0, 0, 1, 1).params(vec!["x, a=(GstBuffer)00ff".to_owned()])),
+        with(&Region::new("x", 0, 0, 1, 1).params(vec!["x, a=(GstSample)00ff".to_owned()])),
     ];
     for (meta, n) in unknown.iter().zip(1_u64..) {
         ring.write_with(&[1; 64 * 48], meta).expect("written");
