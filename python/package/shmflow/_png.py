@@ -1,4 +1,4 @@
-"""A frame as a PNG, for notebooks: no library but numpy (and OpenCV for formats that need conversion)."""
+"""A frame as a PNG, for notebooks: no library but numpy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WIDEST = 1280
 
 
 def of_frame(frame: Frame) -> bytes | None:
-    """None for what is no picture, and for formats that need OpenCV where there is none."""
+    """None for what is no picture that can be shown."""
     try:
         pixels = _pixels(frame)
     except (ShmflowError, ImportError):
