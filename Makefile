@@ -166,6 +166,7 @@ install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the comma
 	$(call install_stripped,0755,libgstshmflow.so,$(plugin_dir)/libgstshmflow.so)
 	@test ! -x "$(built)/shmflow" || { set -x; $(call install_stripped,0755,shmflow,$(prefix)/bin/shmflow); }
 	$(call install_stripped,0755,libshmflow.so,$(LIBDIR)/$(library))
+	@test ! -x "$(built)/shmflow" || tools/install-help.sh "$(built)/shmflow" "$(DESTDIR)$(prefix)/share"
 	ln -sf $(library) "$(DESTDIR)$(LIBDIR)/$(soname)"
 	ln -sf $(soname) "$(DESTDIR)$(LIBDIR)/libshmflow.so"
 	$(call install_stripped,0644,libshmflow.a,$(LIBDIR)/libshmflow.a)
@@ -178,7 +179,7 @@ install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the comma
 	$(as_installed) capi/cmake/shmflow-config-version.cmake.in \
 	  > "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config-version.cmake"
 	install -D -m 0644 -t "$(DESTDIR)$(prefix)/share/doc/shmflow" LICENSE-MIT LICENSE-APACHE
-	@test -n "$(DESTDIR)" || tools/after-install.sh "$(plugin_dir)" "$(LIBDIR)"
+	@test -n "$(DESTDIR)" || tools/after-install.sh "$(plugin_dir)" "$(LIBDIR)" "$(prefix)/bin"
 
 built:
 	@test -f "$(built)/libgstshmflow.so" || { echo "install: there is nothing in $(built); first, as yourself: make build"; exit 1; }
@@ -191,6 +192,9 @@ uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
 	  "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config-version.cmake" \
 	  "$(DESTDIR)$(prefix)/include/shmflow.h" "$(DESTDIR)$(prefix)/include/shmflow.hpp" \
 	  "$(DESTDIR)$(prefix)/include/shmflow/flow.h" \
+	  "$(DESTDIR)$(prefix)/share/man/man1/shmflow.1" "$(DESTDIR)$(prefix)/share/man/man1/shmflow-"*.1 \
+	  "$(DESTDIR)$(prefix)/share/bash-completion/completions/shmflow" "$(DESTDIR)$(prefix)/share/zsh/site-functions/_shmflow" \
+	  "$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/shmflow.fish" \
 	  "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-MIT" "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-APACHE"
 	@for dir in "$(prefix)/include/shmflow" "$(prefix)/share/doc/shmflow" "$(LIBDIR)/cmake/shmflow"; do \
 	  test ! -d "$(DESTDIR)$$dir" || rmdir "$(DESTDIR)$$dir"; done

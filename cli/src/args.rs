@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::measure::Measure;
+
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
@@ -12,11 +14,12 @@ Exit status:
   2  invalid command line
   3  there is no such topic
   4  the topic is in use, or busy
+  5  doctor found a problem, or size found too little room
 
 Environment:
   SHMFLOW_DIR  directory of the topics, without --dir";
 
-/// Lists, inspects and removes shared-memory topics
+/// Lists, inspects, measures and removes shared-memory topics
 ///
 /// A topic is a ring of frames in shared memory: producers write them, consumers
 /// read them in place. This command inspects topics from outside: it does not
@@ -39,37 +42,41 @@ pub(crate) enum Command {
     #[command(visible_alias = "list")]
     Ls(crate::ls::Ls),
 
-    /// Show one topic in detail
+    Info(crate::info::Info),
+    Top(crate::top::Top),
+
+    /// Measure how often frames are published
     ///
-    /// Geometry, permissions, memory, and for each participant its position: LAG is
-    /// the number of frames that a consumer has not read yet, LOST the number that were
-    /// overwritten before it read them (for a producer: that it dropped), COPIED those
-    /// it received as copies, HELD the slots that it holds. A participant is `stopped` if
-    /// its process is, and a consumer `stalled` if it lags as far as the ring holds frames
-    /// and took none while others came. RATE is measured for a
-    /// quarter to half a second; `<2` is an upper limit when frames are too few: use
-    /// --watch then.
+    /// As `ros2 topic hz`: the mean rate, and the shortest and longest time between two
+    /// frames of the window, by the times at which they were published. Nothing joins the
+    /// topic.
+    #[command(verbatim_doc_comment, after_help = HZ)]
+    Hz(Measure),
+
+    /// Measure how long after their capture frames are published
     ///
-    /// Read-only consumers do not register, so they are not listed.
+    /// As `ros2 topic delay`, in seconds: from a frame's capture time to its publication.
     #[command(verbatim_doc_comment)]
-    #[command(after_help = "\
-Examples:
-  shmflow info robot/cam0                     once
-  shmflow info robot/cam0 --watch             every second, until Ctrl-C
-  shmflow info robot/cam0 --watch --json      one JSON object per line")]
-    Info {
-        /// Name of the topic
-        topic: String,
-        /// Write JSON instead
-        #[arg(long)]
-        json: bool,
-        /// Repeat until the topic is gone
-        #[arg(long, short)]
-        watch: bool,
-        /// Seconds between two reports, with --watch
-        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, requires = "watch")]
-        interval: Duration,
-    },
+    Delay(Measure),
+
+    /// Measure how many bytes are published
+    ///
+    /// As `ros2 topic bw`: bytes of payload a second, and the sizes of the frames in the
+    /// window.
+    #[command(verbatim_doc_comment)]
+    Bw(Measure),
+
+    Echo(crate::echo::Echo),
+    Grab(crate::grab::Grab),
+    View(crate::view::View),
+    Metrics(crate::metrics::Metrics),
+    Send(crate::send::Send),
+    Recv(crate::recv::Recv),
+    Size(crate::size::Size),
+    Doctor(crate::doctor::Doctor),
+    Bench(crate::bench::Bench),
+    #[command(hide = true)]
+    BenchPeer(crate::bench::BenchPeer),
 
     /// Remove a topic
     ///
@@ -86,7 +93,7 @@ Examples:
     )]
     Rm {
         /// Names of topics
-        #[arg(required = true, value_name = "TOPIC")]
+        #[arg(required = true, value_name = "TOPIC", add = crate::completions::topics())]
         topics: Vec<String>,
         /// Remove it even if it is in use, or its files are corrupt
         #[arg(long, short)]
@@ -131,9 +138,18 @@ Examples:
   eval $(shmflow env)               for this shell; in ~/.profile, for each session
   eval \"$(shmflow env)\"             where folders have unusual names")]
     Env,
+
+    Completions(crate::completions::Completions),
+    Man(crate::completions::Man),
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+const HZ: &str = "\
+Examples:
+  shmflow hz cam0                  each second, until Ctrl-C
+  shmflow hz cam0 --window 60      of the newest 60 frames
+  shmflow hz cam0 -c 1 --json      once, for scripts";
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
     if !(0.01..=86_400.0).contains(&seconds) {
         return Err("it must be between 0.01 and 86400 seconds".into());

@@ -1,9 +1,10 @@
 //! `shmflow info`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use shmflow::{Delivery, FrameInfo, Liveness, ParticipantInfo, Role, TopicInfo};
 
 use crate::outcome::{Failure, Outcome};
@@ -18,24 +19,58 @@ const SAMPLE: Duration = Duration::from_millis(250);
 /// How long at most, where too few frames come.
 const LIMIT: Duration = Duration::from_millis(500);
 /// Between two looks.
-pub(crate) const STEP: Duration = Duration::from_millis(1);
+const STEP: Duration = Duration::from_millis(1);
+
+/// Show one topic in detail
+///
+/// Geometry, permissions, memory, and for each participant its position: LAG is
+/// the number of frames that a consumer has not read yet, LOST the number that were
+/// overwritten before it read them (for a producer: that it dropped), COPIED those
+/// it received as copies, HELD the slots that it holds. A participant is `stopped` if
+/// its process is, and a consumer `stalled` if it lags as far as the ring holds frames
+/// and took none while others came. RATE is measured for a
+/// quarter to half a second; `<2` is an upper limit when frames are too few: use
+/// --watch then.
+///
+/// Read-only consumers do not register, so they are not listed.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmflow info robot/cam0                     once
+  shmflow info robot/cam0 --watch             every second, until Ctrl-C
+  shmflow info robot/cam0 --watch --json      one JSON object per line"
+)]
+pub(crate) struct Info {
+    /// Name of the topic
+    #[arg(add = crate::completions::topics())]
+    topic: String,
+    /// Write JSON instead
+    #[arg(long)]
+    json: bool,
+    /// Repeat until the topic is gone
+    #[arg(long, short)]
+    watch: bool,
+    /// Seconds between two reports, with --watch
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = crate::args::seconds, requires = "watch")]
+    interval: Duration,
+}
 
 /// How to show it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
-    pub(crate) json: bool,
-    pub(crate) watch: bool,
-    pub(crate) interval: Duration,
+struct Style {
+    json: bool,
+    watch: bool,
+    interval: Duration,
     /// Somebody sits before it: a new look replaces the last one.
-    pub(crate) terminal: bool,
+    terminal: bool,
 }
 
-pub(crate) fn run(
-    out: &mut dyn Write,
-    dir: Option<&Path>,
-    topic: &str,
-    style: Style,
-) -> Result<Outcome, Failure> {
+pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Info) -> Result<Outcome, Failure> {
+    let Info { topic, json, watch, interval } = args;
+    let terminal = std::io::stdout().is_terminal();
+    let style = Style { json: *json, watch: *watch, interval: *interval, terminal };
     let mut meter = Meter::new(topic, dir)?;
     if !style.watch {
         // Without a producer there is no rate to be seen.

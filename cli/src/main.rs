@@ -2,56 +2,85 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod bench;
 mod caps;
 mod closed_output;
+mod completions;
+mod doctor;
+mod echo;
+mod grab;
 mod info;
 mod json;
 mod ls;
+mod measure;
+mod meta_json;
+mod metrics;
 mod near;
 mod outcome;
+mod picture;
 mod plugin;
+mod recv;
 mod rm_gc;
 mod sample;
+mod send;
+mod size;
 mod state;
 mod table;
 mod term;
 mod text;
+mod top;
+mod view;
 mod what;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Args, Command};
+use measure::Quantity;
 use outcome::{Failure, Outcome};
 
 fn main() -> ExitCode {
+    // The shell asks what could follow; ends the program then.
+    clap_complete::CompleteEnv::with_factory(Args::command).var(completions::VARIABLE).complete();
     let args = Args::parse();
     if closed_output::is_closed() {
         Failure::note("there is no standard output to write to: it was closed");
         return Outcome::Failed.into();
     }
-    let terminal = io::stdout().is_terminal();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let result = run(&mut out, &args, terminal)
-        .and_then(|outcome| out.flush().map(|()| outcome).map_err(Failure::from));
+    let result =
+        run(&mut out, &args).and_then(|outcome| out.flush().map(|()| outcome).map_err(Failure::from));
     // What is left in the buffer was refused already.
     let (_, _) = out.into_parts();
     result.unwrap_or_else(Failure::outcome).into()
 }
 
-fn run(out: &mut dyn Write, args: &Args, terminal: bool) -> Result<Outcome, Failure> {
+fn run(out: &mut dyn Write, args: &Args) -> Result<Outcome, Failure> {
     let dir = args.dir.as_deref();
     match &args.command {
         Command::Ls(args) => ls::run(out, dir, args),
-        Command::Info { topic, json, watch, interval } => {
-            let style = info::Style { json: *json, watch: *watch, interval: *interval, terminal };
-            info::run(out, dir, topic, style)
-        }
+        Command::Info(args) => info::run(out, dir, args),
+        Command::Top(args) => top::run(out, dir, args),
+        Command::Hz(args) => measure::run(out, dir, args, Quantity::Rate),
+        Command::Delay(args) => measure::run(out, dir, args, Quantity::Delay),
+        Command::Bw(args) => measure::run(out, dir, args, Quantity::Bandwidth),
+        Command::Echo(args) => echo::run(out, dir, args),
+        Command::Grab(args) => grab::run(out, dir, args),
+        Command::View(args) => view::run(out, dir, args),
+        Command::Send(args) => send::run(dir, args),
+        Command::Recv(args) => recv::run(out, dir, args),
+        Command::Size(args) => size::run(out, dir, args),
+        Command::Doctor(args) => doctor::run(out, dir, args),
+        Command::Bench(args) => bench::run(out, dir, args),
+        Command::BenchPeer(args) => bench::peer(dir, args),
+        Command::Metrics(args) => metrics::run(out, dir, args),
         Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
         Command::Gc { json } => rm_gc::gc(out, dir, *json),
         Command::Plugin => plugin::plugin(out),
         Command::Env => plugin::env(out, terminal),
+        Command::Completions(args) => completions::completions(out, args),
+        Command::Man(args) => completions::man(args),
     }
 }

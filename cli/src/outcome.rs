@@ -12,6 +12,8 @@ pub(crate) enum Outcome {
     Failed,
     TopicNotFound,
     InUse,
+    /// Something was looked for, and found wrong.
+    Problems,
 }
 
 impl Outcome {
@@ -33,6 +35,7 @@ impl From<Outcome> for ExitCode {
             // 2 is the status of a command line that is not understood.
             Outcome::TopicNotFound => Self::from(3),
             Outcome::InUse => Self::from(4),
+            Outcome::Problems => Self::from(5),
         }
     }
 }

@@ -46,7 +46,7 @@ impl What {
         }
     }
 
-    fn told_by(meta: &MetaView<'_>) -> Self {
+    pub(crate) fn told_by(meta: &MetaView<'_>) -> Self {
         let caps = meta.caps().map(Structure::parse);
         let field = |name| caps.as_ref().and_then(|caps| caps.number(name));
         let said = field("width").zip(field("height")).map(|(width, height)| match &caps {

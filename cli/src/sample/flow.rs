@@ -43,6 +43,12 @@ impl Flow {
         self.rest = Self::rest_of(info);
     }
 
+    /// The next measurement begins with the newest frame, so that what takes longer than one is measured, too.
+    pub(crate) fn go_on(&mut self) {
+        let last = self.frames.len().saturating_sub(1);
+        self.frames.drain(..last);
+    }
+
     /// Time from the first frame to the last one, and the frames after the first; `None` without two.
     fn span(&self) -> Option<(Duration, f64)> {
         let (first, last) = (self.frames.first()?, self.frames.last()?);

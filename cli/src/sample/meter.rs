@@ -1,4 +1,5 @@
-//! The rate of a topic, from the times at which its counters were seen to change.
+//! The rate of a topic and of its participants: of the topic from the times at which its frames were published, of a
+//! participant from the times at which its counters were seen to change.
 //!
 //! Frames in a window of fixed length are one too many or too few: a steady 25 a second are 6 or 7 in a quarter of one.
 //! Between the first and the last frame that were seen to come lie whole intervals.
@@ -7,6 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use shmflow::{Error, ParticipantId, ParticipantInfo, Role, TopicInfo};
+
+use super::flow::Flow;
 
 /// How fast a counter moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,11 +53,6 @@ impl Counter {
         self.now = Moment { at, frames, bytes };
     }
 
-    /// Whether two frames came at two moments.
-    fn is_measured(&self) -> bool {
-        self.moves.is_some_and(|(first, last)| last.at > first.at)
-    }
-
     fn pace(&self) -> Pace {
         let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
         let Some((first, last)) = self.moves else { return below(seconds(self.since, self.now.at)) };
@@ -85,7 +83,9 @@ fn below(gap: f64) -> Pace {
 #[derive(Debug)]
 pub(crate) struct Meter {
     info: TopicInfo,
-    topic: Counter,
+    flow: Flow,
+    /// Frames published before the present measurement.
+    before: u64,
     participants: Vec<(ParticipantId, Counter)>,
 }
 
@@ -99,7 +99,8 @@ impl Meter {
     fn from(info: TopicInfo, at: Instant) -> Self {
         let counter = |p: &ParticipantInfo| (p.id, Counter::new(at, p.frames, p.bytes));
         Self {
-            topic: Counter::new(at, info.published(), 0),
+            flow: Flow::of(&info),
+            before: info.published(),
             participants: info.participants.iter().map(counter).collect(),
             info,
         }
@@ -113,18 +114,14 @@ impl Meter {
             *self = Self::from(info, at);
             return Ok(());
         }
-        let mut bytes = self.topic.now.bytes;
         let mut participants = Vec::with_capacity(info.participants.len());
         for p in &info.participants {
             let known = self.participants.iter().find(|(id, _)| *id == p.id);
             let mut counter = known.map_or_else(|| Counter::new(at, 0, 0), |(_, counter)| *counter);
-            if p.role == Role::Producer {
-                bytes = bytes.saturating_add(p.bytes.saturating_sub(counter.now.bytes));
-            }
             counter.see(at, p.frames, p.bytes);
             participants.push((p.id, counter));
         }
-        self.topic.see(at, info.published(), bytes);
+        self.flow.see(&info);
         (self.info, self.participants) = (info, participants);
         Ok(())
     }
@@ -139,7 +136,8 @@ impl Meter {
     ) -> Result<(), Error> {
         let start = Instant::now();
         loop {
-            let left = if self.topic.is_measured() { time } else { limit }.saturating_sub(start.elapsed());
+            let left = if matches!(self.pace(), Pace::Measured { .. }) { time } else { limit }
+                .saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Ok(());
             }
@@ -150,7 +148,8 @@ impl Meter {
 
     /// Begins the next measurement, where the last one ended.
     pub(crate) fn go_on(&mut self) {
-        self.topic.go_on();
+        self.flow.go_on();
+        self.before = self.info.published();
         self.participants.iter_mut().for_each(|(_, counter)| counter.go_on());
     }
 
@@ -158,14 +157,13 @@ impl Meter {
     /// came.
     pub(crate) fn has_stalled(&self, p: &ParticipantInfo) -> bool {
         let depth = self.info.geometry.map_or(u64::MAX, |geometry| geometry.depth.into());
-        let moves = |counter: &Counter| counter.moves.is_some();
         let own = self.participants.iter().find(|(id, _)| *id == p.id);
         p.role == Role::Consumer
             && p.active
             && !p.waiting
             && p.lag.is_some_and(|lag| lag >= depth)
-            && moves(&self.topic)
-            && !own.is_some_and(|(_, counter)| moves(counter))
+            && self.info.published() > self.before
+            && !own.is_some_and(|(_, counter)| counter.moves.is_some())
     }
 
     /// What was seen last.
@@ -174,11 +172,16 @@ impl Meter {
     }
 
     pub(crate) fn pace(&self) -> Pace {
-        self.topic.pace()
+        self.flow.pace()
     }
 
     /// Of a participant of the last look.
     pub(crate) fn pace_of(&self, participant: &ParticipantInfo) -> Option<Pace> {
+        let mut producers = self.info.producers();
+        if participant.role == Role::Producer && producers.next().is_some() && producers.next().is_none() {
+            // All frames are its own, and say when they were published.
+            return Some(self.pace());
+        }
         let (_, counter) = self.participants.iter().find(|(id, _)| *id == participant.id)?;
         Some(counter.pace())
     }
@@ -251,7 +254,6 @@ mod tests {
     #[test]
     fn measurements_that_follow_each_other_are_longer_than_one() {
         let mut counter = seen(&[300], 1, 500);
-        assert!(!counter.is_measured());
         counter.go_on();
         let later = |counter: &Counter, ms| counter.now.at + Duration::from_millis(ms);
         counter.see(later(&counter, 400), 1, 100);

@@ -8,5 +8,11 @@
 )]
 
 mod basics;
+mod document;
+mod health;
+mod measure;
+mod pictures;
+mod pipes;
+mod screen;
 mod support;
 mod what;

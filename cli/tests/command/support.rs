@@ -1,8 +1,11 @@
 //! A directory of a test's own, and the command run in it.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -80,8 +83,92 @@ pub(crate) fn at_a_steady_rate<T>(producer: &Producer, rate: f64, look: impl FnO
                 producer.write(&[7; 1000]).unwrap();
             }
         });
-        let seen = look();
-        stop.store(true, Relaxed);
-        seen
+        /// Ends the other thread, however this one ends.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Relaxed);
+            }
+        }
+        let _stop = Stop(&stop);
+        look()
     })
+}
+
+/// The command on a terminal of so many columns and rows, and what it has drawn there.
+pub(crate) struct Pty {
+    child: Child,
+    keyboard: File,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// All bytes that were written.
+    pub(crate) raw: Vec<u8>,
+}
+
+/// A machine under load takes long.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+impl Pty {
+    pub(crate) fn new(dir: &Dir, args: &[&str], columns: u16, rows: u16) -> Self {
+        let size = nix::pty::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = nix::pty::openpty(Some(&size), None).unwrap();
+        let slave = File::from(pty.slave);
+        let mut command = dir.command(args);
+        command.env("TERM", "xterm-256color").stdin(slave.try_clone().unwrap());
+        command.stdout(slave.try_clone().unwrap()).stderr(slave);
+        let child = command.spawn().unwrap();
+        // The command holds the only descriptors of the other end now.
+        drop(command);
+        let keyboard = File::from(pty.master);
+        let mut reader = keyboard.try_clone().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = vec![0; 65536];
+            // At its end a terminal gives an error.
+            while let Ok(len @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes[..len].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, keyboard, output, screen: vt100::Parser::new(rows, columns, 0), raw: Vec::new() }
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// What is on the screen now.
+    pub(crate) fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Waits until the screen is as it should be; what is on it.
+    pub(crate) fn wait(&mut self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        while !is_so(&self.text()) {
+            assert!(start.elapsed() < LONG, "{what}:\n{}", self.text());
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(100)) {
+                self.screen.process(&bytes);
+                self.raw.extend(bytes);
+            }
+        }
+        self.text()
+    }
+
+    /// The exit status, and all that was on the screen.
+    pub(crate) fn finish(mut self) -> (i32, Vec<u8>) {
+        let status = self.child.wait().unwrap().code().unwrap();
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(5)) {
+            self.raw.extend(bytes);
+        }
+        (status, std::mem::take(&mut self.raw))
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

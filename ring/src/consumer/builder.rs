@@ -290,21 +290,27 @@ impl ConsumerBuilder {
         let deadline = timeout.map(Deadline::after);
         // The ring gets its name last: before that there is nothing to open.
         let file = topic.file_name(FileKind::Ring);
-        let watch = Watch::new(topic)?;
+        let mut watch = Watch::new(topic)?;
         loop {
+            if watch.is_to_come() {
+                watch = Watch::new(topic)?;
+            }
             match attempt() {
                 Err(error) if is_to_come(&error) => {}
                 result => return result,
             }
-            match watch.wait(file.as_ref(), deadline, &self.cancel_token)? {
-                Appeared::Changed => {}
-                Appeared::TimedOut => {
+            match watch.wait(file.as_ref(), deadline, &self.cancel_token) {
+                Ok(Appeared::Changed) => {}
+                // The directory went away, as that of a service does that is stopped. It is waited for, too.
+                Err(Error::TopicNotFound { .. }) => watch = Watch::new(topic)?,
+                Err(error) => return Err(error),
+                Ok(Appeared::TimedOut) => {
                     return Err(Error::Timeout {
                         topic: topic.name().into(),
                         what: "there is no such topic yet; start its producer, in the same directory",
                     });
                 }
-                Appeared::Cancelled => return Err(Error::Cancelled { topic: topic.name().into() }),
+                Ok(Appeared::Cancelled) => return Err(Error::Cancelled { topic: topic.name().into() }),
             }
         }
     }

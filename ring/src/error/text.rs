@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::{Error, SpaceLimit};
+use crate::sys::files::READ_ONLY_MOUNT;
 
 /// Bytes for display: exact, and in MiB.
 struct Size(u64);
@@ -35,6 +36,17 @@ impl fmt::Display for ShmSize {
     }
 }
 
+/// What to do when permission was denied to do `what`.
+fn advice(what: &str) -> &'static str {
+    if what.ends_with(READ_ONLY_MOUNT) {
+        "mount it for writing (docker run -v without `:ro`), or open the topic read-only"
+    } else if what.starts_with("remove") || what.starts_with("list") || what.starts_with("collect") {
+        "run as the owner of the files, or as root"
+    } else {
+        "run as its owner, have the producer set wider permissions, or open the topic read-only"
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,10 +66,7 @@ impl fmt::Display for Error {
                         (None, None) => {}
                     }
                 }
-                write!(
-                    f,
-                    "; run as its owner, have the producer set wider permissions, or open the topic read-only"
-                )
+                write!(f, "; {}", advice(what))
             }
             Self::ForeignOwner { topic, owner_uid } => write!(
                 f,

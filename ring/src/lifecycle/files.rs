@@ -104,19 +104,23 @@ pub(crate) struct Mode {
 /// Maps the epoch whose ring has this name. See [`Epoch::start_backing`] for the rest of its memory.
 pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result<Epoch> {
     let topic = member.peers.topic();
-    let not_a_ring =
-        |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
+    let not_a_ring_at = |path: &Path, why: &str| Error::NotARing {
+        topic: topic.name().into(),
+        path: path.into(),
+        why: why.into(),
+    };
+    let not_a_ring = |why: &str| not_a_ring_at(path, why);
     let used = |e| Error::io(topic.name(), "use the ring", e);
     let file = open_existing(topic, path, mode.write_ring, mode.allow_foreign)?;
     let geometry = geometry_of(topic, file.fd().map_err(used)?, path)?;
     let access = if mode.write_ring { Access::ReadWrite } else { Access::ReadOnly };
-    let io = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::InvalidData => not_a_ring(&e.to_string()),
-        _ => Error::io(topic.name(), "map the ring", e),
+    let io = |path: &Path, e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::InvalidData => not_a_ring_at(path, &e.to_string()),
+        _ => Error::io(topic.name(), format!("map {}", path.display()), e),
     };
-    let part = |file: GuardedFd, bytes: u64, access, prefault| -> Result<Part> {
-        let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault).map_err(io)?;
-        Ok(Part { map, file })
+    let part = |path: &Path, file: GuardedFd, bytes: u64, access, prefault| -> Result<Part> {
+        let map = Mapping::new(file.fd().map_err(used)?, len(topic, bytes)?, access, prefault);
+        Ok(Part { map: map.map_err(|e| io(path, e))?, file })
     };
     let o = geometry.offsets();
     let small = is_small(o.file_len);
@@ -133,10 +137,10 @@ pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result
     let prefault = mode.prefault && small;
     let ring = if mode.copy_on_write {
         let (end, from) = (len(topic, o.file_len)?, len(topic, o.payload_at)?);
-        let map = Mapping::copy_on_write(file.fd().map_err(used)?, end, from, prefault).map_err(io)?;
-        Part { map, file }
+        let map = Mapping::copy_on_write(file.fd().map_err(used)?, end, from, prefault);
+        Part { map: map.map_err(|e| io(path, e))?, file }
     } else {
-        part(file, o.file_len, access, prefault)?
+        part(path, file, o.file_len, access, prefault)?
     };
     if ring.is_reserved() {
         check_memory(ring.file.fd().map_err(used)?, o.file_len)?;
@@ -144,7 +148,7 @@ pub(crate) fn map(member: &Arc<Registration>, path: &Path, mode: Mode) -> Result
     let holds = if mode.write_holds {
         let path = topic.path(FileKind::Holds(geometry.holds));
         let file = open_existing(topic, &path, true, mode.allow_foreign)?;
-        Some(part(file, geometry.holds_len(), Access::ReadWrite, true)?)
+        Some(part(&path, file, geometry.holds_len(), Access::ReadWrite, true)?)
     } else {
         None
     };

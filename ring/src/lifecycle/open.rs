@@ -63,7 +63,7 @@ pub(crate) fn producer(
 ) -> Result<Arc<Epoch>> {
     wanted.geometry(1, 1, options.perms)?; // before anything is made
     let _events = trace::hold();
-    let mut has_made_room = false;
+    let (mut has_made_room, mut has_repaired) = (false, false);
     for _ in 0..ATTEMPTS {
         let peers = match ParticipantTable::open(topic, Access::ReadWrite, options.allow_foreign) {
             Ok(peers) => peers,
@@ -99,6 +99,13 @@ pub(crate) fn producer(
             has_made_room = true;
             continue;
         }
+        if matches!(joined, Err(Error::NotARing { .. } | Error::Corrupt { .. }))
+            && !has_repaired
+            && repairs(&member)
+        {
+            has_repaired = true;
+            continue;
+        }
         drop(locked);
         if let Ok(epoch) = &joined {
             epoch.start_backing(options.prefault);
@@ -116,6 +123,23 @@ fn gives_room(member: &Registration, missing: u64) -> bool {
     let enough = ring.is_ok_and(|ring| ring.blocks().saturating_mul(512) >= missing);
     let is_dead = (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id));
     enough && is_dead && remove_but_peers(member).is_ok()
+}
+
+/// Removes the damaged rings of a topic of our own that `gc` would remove, because nobody takes part in it: it is made
+/// again. A persistent one is left to who wants what is in it. Under the lifecycle lock.
+fn repairs(member: &Registration) -> bool {
+    let owner = member.peers.fd().ok().and_then(|fd| fstat(fd).ok()).map(|status| status.st_uid);
+    let persistent = member.peers.header().flags.load(SeqCst) & flags::PERSISTENT != 0;
+    let is_dead = (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id));
+    let repaired = !persistent
+        && is_dead
+        && owner == Some(rustix::process::geteuid().as_raw())
+        && remove_but_peers(member).is_ok();
+    if repaired {
+        let fields = Fields::because("the files that the dead left were damaged");
+        trace::event(Level::Warn, "topic repaired", member.topic_name(), fields);
+    }
+    repaired
 }
 
 /// Takes a place among the producers. Under the lifecycle lock.

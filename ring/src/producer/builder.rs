@@ -9,7 +9,8 @@ use super::Producer;
 use super::inner::{Inner, Policy};
 use crate::admin;
 use crate::error::{Error, Result};
-use crate::layout::peers::flags;
+use crate::info::Geometry;
+use crate::layout::peers::{FILE_LEN, flags};
 use crate::lifecycle::open::{self, Delivery};
 use crate::lifecycle::{GeometryRequest, Options};
 use crate::sys::cancel::CancelToken;
@@ -208,6 +209,31 @@ impl ProducerBuilder {
         self
     }
 
+    fn geometry(&self) -> GeometryRequest {
+        GeometryRequest {
+            depth: self.depth,
+            spare_slots: self.spare_slots,
+            history: self.history.unwrap_or(self.depth),
+            slot_capacity: self.slot_capacity as u64,
+            meta_capacity: self.meta_capacity as u64,
+        }
+    }
+
+    /// Bytes of shared memory that a topic takes which is created with these settings.
+    ///
+    /// ```
+    /// let hd = shmflow::Producer::builder("doc/bytes").depth(8).slot_capacity(1920 * 1080 * 3 / 2);
+    /// assert!((31_000_000..32_000_000).contains(&hd.shared_bytes()?));
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for settings that no topic can have.
+    pub fn shared_bytes(&self) -> Result<u64> {
+        let geometry = Geometry::of(&self.geometry().geometry(1, 1, self.perms)?);
+        Ok(geometry.reserved_bytes.saturating_add(FILE_LEN as u64))
+    }
+
     /// Opens the topic, creates it if it does not exist, and adopts what dead processes left. Other topics of the directory
     /// without live participants are removed a little later; see [`gc`](crate::gc).
     ///
@@ -221,6 +247,7 @@ impl ProducerBuilder {
             return Err(Error::InvalidArgument { what });
         }
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
+        let wanted = self.geometry();
         let options = Options {
             name: self.name.unwrap_or_else(crate::info::process_name),
             accepted_caps: self.declared_caps,
@@ -230,13 +257,6 @@ impl ProducerBuilder {
             perms: self.perms,
             persistent: self.persistent,
             delivery: Delivery::default(),
-        };
-        let wanted = GeometryRequest {
-            depth: self.depth,
-            spare_slots: self.spare_slots,
-            history: self.history.unwrap_or(self.depth),
-            slot_capacity: self.slot_capacity as u64,
-            meta_capacity: self.meta_capacity as u64,
         };
         let open = || open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive);
         let epoch = match open() {

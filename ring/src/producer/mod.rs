@@ -29,7 +29,7 @@ use crate::protocol::events;
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::next_seq;
 use crate::sys::cancel::CancelToken;
-use crate::sys::futex;
+use crate::sys::{futex, space};
 use inner::Inner;
 
 /// Writes frames into a topic. `Send + Sync`: all methods take `&self`.
@@ -80,6 +80,31 @@ impl Producer {
     /// Settings to open a topic with.
     pub fn builder(topic: &str) -> ProducerBuilder {
         ProducerBuilder::new(topic)
+    }
+
+    /// What is unwise about the topic's directory, for a log: it is on a disk, to which the system writes every frame.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-disk-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/disk").dir(&dir).open()?;
+    /// if let Some(warning) = producer.directory_warning() {
+    ///     eprintln!("{warning}");
+    /// }
+    /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn directory_warning(&self) -> Option<String> {
+        let dir = self.inner.member.peers.topic().dir();
+        space::is_disk(dir).then(|| {
+            format!(
+                "topic `{}` is in {}, which is on a disk: the system writes every frame to it; use a directory on tmpfs, as \
+                 /dev/shm is",
+                self.topic(),
+                dir.display()
+            )
+        })
     }
 
     /// The topic's name.

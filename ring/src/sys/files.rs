@@ -160,7 +160,8 @@ pub(crate) fn creation_error(topic: &Topic, len: u64, error: io::Error) -> Error
             let shortage = found.unwrap_or(space::Shortage { free: 0, limit: SpaceLimit::FileSystem });
             no_space(topic, len, shortage)
         }
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => refused(topic, topic.dir(), "make a file"),
+        Some(libc::EROFS) => refused(topic, topic.dir(), format!("make a file {READ_ONLY_MOUNT}")),
+        Some(libc::EACCES | libc::EPERM) => refused(topic, topic.dir(), "make a file"),
         Some(libc::EOPNOTSUPP | libc::ENOSYS) => unsupported(topic, "no way to reserve memory (fallocate)"),
         _ => Error::io(topic.name(), format!("make a file in {}", topic.dir().display()), error),
     }
@@ -176,6 +177,9 @@ fn unsupported(topic: &Topic, lacks: &str) -> Error {
     );
     Error::InvalidArgument { what }
 }
+
+/// Why not even root may.
+pub(crate) const READ_ONLY_MOUNT: &str = "on a file system that is mounted read-only";
 
 /// A refusal, with what can be found out about the file that refuses.
 pub(crate) fn refused(topic: &Topic, path: &Path, what: impl Into<String>) -> Error {
@@ -288,7 +292,8 @@ pub(crate) fn open_existing(
         Some(libc::ENOENT) => Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() },
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
         Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is not a regular file"),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
+        Some(libc::EROFS) => refused(topic, path, format!("open for writing {READ_ONLY_MOUNT}")),
+        Some(libc::EACCES | libc::EPERM) => {
             refused(topic, path, if write { "open for writing" } else { "open for reading" })
         }
         _ => Error::io(topic.name(), format!("open {}", path.display()), error),

@@ -81,6 +81,12 @@ pub(crate) fn file_system(dir: &Path) -> String {
     known.map_or_else(|| format!("a file system of type {kind:#x}"), |(_, name)| (*name).into())
 }
 
+/// Whether a directory is known to be on something else than a memory file system: what is written there goes to a disk.
+pub(crate) fn is_disk(dir: &Path) -> bool {
+    const TMPFS: u32 = libc::TMPFS_MAGIC as u32;
+    kind_of(dir).is_some_and(|kind| kind != TMPFS)
+}
+
 const HUGETLBFS: u32 = 0x9584_58f6;
 
 /// Whether a directory is one of those whose files consist of huge pages, and cannot be written to but by mapping them.

@@ -32,32 +32,48 @@ pub(crate) enum Appeared {
 #[derive(Debug)]
 pub(crate) struct Watch {
     topic: Topic,
-    /// None if there is none to be had: users have 128 of them, and so do all the programs of a desktop together.
+    /// None if there is none to be had: users have 128 of them, and so do all the programs of a desktop together. And while
+    /// there is no directory yet.
     inotify: Option<Inotify>,
+    is_to_come: bool,
 }
 
 /// How often to look without it.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 impl Watch {
-    /// Starts to watch.
+    /// Starts to watch. A directory that does not exist yet is waited for.
     ///
     /// # Errors
-    /// If the directory does not exist, or may not be read.
+    /// If the directory may not be read.
     pub(crate) fn new(topic: &Topic) -> Result<Self> {
+        let mut is_to_come = false;
         let inotify = match watch(topic) {
             Ok(inotify) => Some(inotify),
+            Err(nix::Error::ENOENT) => {
+                is_to_come = true;
+                None
+            }
             Err(
                 nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOSPC | nix::Error::ENOMEM
                 // A sandbox that does not know it, or forbids it.
                 | nix::Error::ENOSYS | nix::Error::EPERM,
             ) => {
-                fs::metadata(topic.dir()).map_err(|error| watch_error(topic, error))?;
+                match fs::metadata(topic.dir()) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => is_to_come = true,
+                    Err(error) => return Err(watch_error(topic, error)),
+                }
                 None
             }
             Err(error) => return Err(watch_error(topic, error.into())),
         };
-        Ok(Self { topic: topic.clone(), inotify })
+        Ok(Self { topic: topic.clone(), inotify, is_to_come })
+    }
+
+    /// Whether there was no directory to watch: once there is one, another watch hears of its files at once.
+    pub(crate) fn is_to_come(&self) -> bool {
+        self.is_to_come
     }
 
     /// A descriptor that is readable when something has happened in the directory; `None` if there is none to be had.
@@ -155,7 +171,7 @@ impl Watch {
             Ok(Appeared::Cancelled)
         } else if deadline.is_some_and(Deadline::has_passed) {
             Ok(Appeared::TimedOut)
-        } else if self.topic.dir().is_dir() {
+        } else if self.is_to_come || self.topic.dir().is_dir() {
             Ok(Appeared::Changed)
         } else {
             Err(self.no_directory())
@@ -357,15 +373,19 @@ mod tests {
         let watch = Watch::new(&topic).unwrap();
         fs::remove_dir(dir.path()).unwrap();
         assert!(matches!(watch.wait(&name, None, &cancel_token), Err(Error::TopicNotFound { .. })));
-        assert!(matches!(Watch::new(&topic), Err(Error::Io { .. })));
+        assert!(Watch::new(&topic).unwrap().is_to_come());
         setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum: Some(1024) }).unwrap();
     }
 
     #[test]
-    fn a_directory_that_is_missing_or_goes_away_is_an_error_that_names_it() {
+    fn a_directory_that_is_missing_is_waited_for_and_one_that_goes_away_is_told() {
         let missing = Topic::new("cam", Some(Path::new("/no/such/dir"))).unwrap();
-        let error = Watch::new(&missing).unwrap_err().to_string();
-        assert!(error.contains("/no/such/dir") && error.contains("cam"), "{error}");
+        let watch = Watch::new(&missing).unwrap();
+        assert!(watch.is_to_come());
+        let cancel_token = CancelToken::new();
+        let soon = Some(Deadline::after(Duration::from_millis(10)));
+        let waited = watch.wait(&OsString::from("x"), soon, &cancel_token);
+        assert!(matches!(waited, Ok(Appeared::TimedOut)), "{waited:?}");
         let (dir, topic, name, cancel_token) = setup();
         let watch = Watch::new(&topic).unwrap();
         fs::remove_dir(dir.path()).unwrap();

@@ -55,6 +55,34 @@ fn assert_no_space(error: &Error, at_least: u64, dir: &Path) {
 }
 
 #[test]
+fn a_mount_without_writing_is_told_as_such_and_can_be_read() {
+    on_small("a_mount_without_writing_is_told_as_such_and_can_be_read", 4 << 20, |dir| {
+        let producer = Producer::builder("t").dir(dir).perms(0o644).persistent(true).open().unwrap();
+        producer.write(b"frame").unwrap();
+        drop(producer);
+        let target = CString::new(dir.as_os_str().as_bytes()).unwrap();
+        let none = std::ptr::null();
+        let flags = libc::MS_REMOUNT | libc::MS_RDONLY;
+        // SAFETY: a plain system call on strings that live as long; it concerns this thread's mounts only.
+        assert_eq!(unsafe { libc::mount(none, target.as_ptr(), none, flags, none.cast()) }, 0);
+        for error in [
+            Producer::builder("t").dir(dir).open().unwrap_err(),
+            Producer::builder("new").dir(dir).open().unwrap_err(),
+            Consumer::builder("t").dir(dir).open().unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(
+                matches!(error, Error::PermissionDenied { .. }) && text.contains("mounted read-only"),
+                "{text}"
+            );
+            assert!(!text.contains("run as its owner"), "no user may: {text}");
+        }
+        let mut reader = Consumer::builder("t").dir(dir).read_only(true).open().unwrap();
+        assert_eq!(&*reader.recv().unwrap(), b"frame");
+    });
+}
+
+#[test]
 fn a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing() {
     on_small("a_topic_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing", 4 << 20, |dir| {
         let wanted = |slot_capacity| {

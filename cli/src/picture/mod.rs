@@ -1,0 +1,245 @@
+//! A picture in a frame: its visible part, as it is or as red, green and blue.
+
+mod colour;
+mod form;
+
+use shmflow::meta::{Crop, MetaView, Plane, plane_extents};
+
+use crate::caps::Structure;
+use colour::Colours;
+pub(crate) use form::{Form, Model};
+
+/// The visible part of a raw picture.
+#[derive(Debug)]
+pub(crate) struct Picture<'a> {
+    pub(crate) format: String,
+    bytes: &'a [u8],
+    planes: Vec<Plane>,
+    part: Crop,
+    colours: Colours,
+}
+
+/// Pixels row by row, without padding: one (gray), three (red, green, blue) or four values (with alpha) each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pixels {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) channels: usize,
+    pub(crate) values: Values,
+}
+
+/// Values from 0 to 255, or to 65535.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    Bytes(Vec<u8>),
+    Words(Vec<u16>),
+}
+
+impl<'a> Picture<'a> {
+    /// The picture that the metadata say is in `bytes`, checked against them; or why there is none.
+    pub(crate) fn new(meta: &MetaView<'_>, bytes: &'a [u8]) -> Result<Self, String> {
+        let video = meta.video().ok_or("it holds no raw picture")?;
+        video.fits(bytes.len()).map_err(|error| format!("its picture does not fit: {error}"))?;
+        let caps = meta.caps().map(Structure::parse);
+        let said = caps.as_ref().and_then(|caps| {
+            let (width, height) = (caps.number("width")?, caps.number("height")?);
+            let fields = caps.get("interlace-mode") == Some("alternate");
+            Some((width, if fields { height.div_ceil(2) } else { height }))
+        });
+        let part = Crop::visible((video.width(), video.height()), meta.crop(), said)
+            .ok_or("its layout is smaller than its caps say")?;
+        let colorimetry = caps.as_ref().and_then(|caps| caps.text("colorimetry"));
+        Ok(Self {
+            format: video.format().to_owned(),
+            bytes,
+            planes: video.planes().to_vec(),
+            part,
+            colours: Colours::of(colorimetry.as_deref(), part.height),
+        })
+    }
+
+    pub(crate) fn size(&self) -> (u32, u32) {
+        (self.part.width, self.part.height)
+    }
+
+    /// A row of a plane from its first visible byte on.
+    fn row(&self, plane: usize, row: u32, skip: usize) -> &'a [u8] {
+        let Some(plane) = self.planes.get(plane) else { return &[] };
+        let at = i64::try_from(plane.offset).unwrap_or(i64::MAX);
+        let at = at.saturating_add(i64::from(plane.stride).saturating_mul(row.into()));
+        let at = usize::try_from(at).unwrap_or(usize::MAX).saturating_add(skip);
+        self.bytes.get(at..).unwrap_or_default()
+    }
+
+    /// The visible rows of all planes one after the other, as they are, without padding.
+    pub(crate) fn raw(&self) -> Result<Vec<u8>, String> {
+        let Crop { x, y, width, height } = self.part;
+        let unknown = || format!("the rows of format {} are not known", self.format);
+        let extents = plane_extents(&self.format, width, height).ok_or_else(unknown)?;
+        let before = plane_extents(&self.format, x, y).ok_or_else(unknown)?;
+        let mut raw = Vec::new();
+        for (number, (extent, before)) in extents.zip(before).enumerate() {
+            let len = usize::try_from(extent.row_bytes).unwrap_or(usize::MAX);
+            let skip = usize::try_from(before.row_bytes).unwrap_or(usize::MAX);
+            for row in 0..extent.rows {
+                let bytes = self.row(number, before.rows.saturating_add(row), skip);
+                raw.extend_from_slice(bytes.get(..len).ok_or("its picture does not fit")?);
+            }
+        }
+        Ok(raw)
+    }
+
+    /// The samples of one component in one row, each pixel's.
+    fn samples(&self, form: &Form, component: &form::Component, row: u32, out: &mut [u16]) {
+        let bytes = self.row(component.plane, (self.part.y + row) >> component.shift_y, 0);
+        let first = self.part.x;
+        for (value, x) in out.iter_mut().zip(first..) {
+            let at = component.offset + component.step * (x >> component.shift_x) as usize;
+            *value = match form.bytes {
+                1 => bytes.get(at).copied().map_or(0, u16::from),
+                _ => {
+                    let pair =
+                        bytes.get(2 * at..).and_then(<[u8]>::first_chunk::<2>).copied().unwrap_or_default();
+                    let word =
+                        if form.big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
+                    word >> form.shift
+                }
+            };
+        }
+    }
+
+    /// The visible part as gray, or as red, green and blue, with alpha if it has any: of 8 bits, or 16 if the format has more
+    /// than 8. Exact for formats that are so already.
+    pub(crate) fn pixels(&self) -> Result<Pixels, String> {
+        let form = Form::of(&self.format).ok_or_else(|| {
+            format!("pictures of format {} cannot be converted; a .raw file can have them", self.format)
+        })?;
+        let (width, height) = self.size();
+        let (columns, channels) = (width as usize, form.components.len());
+        let mut rows = vec![vec![0_u16; columns]; channels];
+        let count = columns.saturating_mul(height as usize).saturating_mul(channels);
+        let mut words = Vec::new();
+        let mut bytes = Vec::new();
+        if form.bytes == 1 {
+            bytes.reserve_exact(count)
+        } else {
+            words.reserve_exact(count)
+        }
+        for row in 0..height {
+            for (samples, component) in rows.iter_mut().zip(&form.components) {
+                self.samples(&form, component, row, samples);
+            }
+            if form.model == Model::Yuv {
+                self.colours.convert(&form, &mut rows);
+            }
+            if form.bytes == 1 {
+                interleave(&rows, &mut bytes, |value| value as u8);
+            } else {
+                interleave(&rows, &mut words, |value| spread(value, form.depth));
+            }
+        }
+        let values = if form.bytes == 1 { Values::Bytes(bytes) } else { Values::Words(words) };
+        Ok(Pixels { width, height, channels, values })
+    }
+}
+
+fn interleave<T>(rows: &[Vec<u16>], out: &mut Vec<T>, value: impl Fn(u16) -> T) {
+    match rows {
+        [one] => out.extend(one.iter().map(|one| value(*one))),
+        [r, g, b] => {
+            for ((r, g), b) in r.iter().zip(g).zip(b) {
+                out.extend([value(*r), value(*g), value(*b)]);
+            }
+        }
+        [r, g, b, a] => {
+            for (((r, g), b), a) in r.iter().zip(g).zip(b).zip(a) {
+                out.extend([value(*r), value(*g), value(*b), value(*a)]);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A value of `depth` bits as one of 16: the highest is the highest.
+fn spread(value: u16, depth: u32) -> u16 {
+    if depth >= 16 {
+        return value;
+    }
+    let wide = u32::from(value) << (16 - depth);
+    // The upper bits again where there are none.
+    (wide | (wide >> depth)).min(u32::from(u16::MAX)) as u16
+}
+
+impl Pixels {
+    /// The same with 8 bits, three values each: for JPEG and for terminals. What is transparent is shown on black.
+    pub(crate) fn to_rgb8(&self) -> Vec<u8> {
+        let bytes: Vec<u8> = match &self.values {
+            Values::Bytes(bytes) => bytes.clone(),
+            Values::Words(words) => words.iter().map(|word| (word >> 8) as u8).collect(),
+        };
+        match self.channels {
+            1 => bytes.iter().flat_map(|gray| [*gray; 3]).collect(),
+            3 => bytes,
+            _ => bytes
+                .chunks_exact(4)
+                .flat_map(|pixel| {
+                    let [r, g, b, a] = <[u8; 4]>::try_from(pixel).unwrap_or_default().map(u16::from);
+                    [r, g, b].map(|value| ((value * a + 127) / 255) as u8)
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shmflow::meta::{Kind, Meta, VideoLayout};
+
+    fn block(format: &str, width: u32, height: u32, caps: &str, crop: Option<Crop>) -> (Vec<u8>, usize) {
+        let (layout, len) = VideoLayout::standard(format, width, height).unwrap();
+        let mut meta = Meta::new(Kind::Video).video(layout);
+        if !caps.is_empty() {
+            meta = meta.caps(caps);
+        }
+        (meta.crop(crop).to_vec().unwrap(), usize::try_from(len).unwrap())
+    }
+
+    #[test]
+    fn what_is_red_green_and_blue_stays_exact() {
+        for (format, bytes) in
+            [("RGB", &[1, 2, 3][..]), ("BGR", &[3, 2, 1]), ("xBGR", &[0, 3, 2, 1]), ("BGRx", &[3, 2, 1, 9])]
+        {
+            let (meta, len) = block(format, 1, 1, "", None);
+            let mut frame = bytes.to_vec();
+            frame.resize(len, 0);
+            let picture = Picture::new(&MetaView::parse(&meta).unwrap(), &frame).unwrap();
+            assert_eq!(picture.pixels().unwrap().values, Values::Bytes(vec![1, 2, 3]), "{format}");
+            assert_eq!(picture.raw().unwrap(), bytes, "{format}");
+        }
+        let (meta, len) = block("GRAY16_BE", 1, 1, "", None);
+        let mut frame = vec![0x12, 0x34];
+        frame.resize(len, 0);
+        let picture = Picture::new(&MetaView::parse(&meta).unwrap(), &frame).unwrap();
+        assert_eq!(picture.pixels().unwrap().values, Values::Words(vec![0x1234]));
+    }
+
+    #[test]
+    fn only_what_is_visible_is_taken() {
+        let crop = Crop { x: 2, y: 2, width: 2, height: 2 };
+        let (meta, len) = block("I420", 8, 8, "video/x-raw, format=I420, width=2, height=2", Some(crop));
+        let frame: Vec<u8> = (0..len as u32).map(|at| at as u8).collect();
+        let meta = MetaView::parse(&meta).unwrap();
+        let picture = Picture::new(&meta, &frame).unwrap();
+        assert_eq!(picture.size(), (2, 2));
+        let planes = meta.video().unwrap().planes();
+        let colour = |plane: usize| frame[planes[plane].offset as usize + planes[plane].stride as usize + 1];
+        assert_eq!(picture.raw().unwrap(), [18, 19, 26, 27, colour(1), colour(2)]);
+        assert!(Picture::new(&meta, &frame[..len - 40]).is_err(), "it is checked");
+    }
+
+    #[test]
+    fn values_of_fewer_bits_are_spread_over_all() {
+        assert_eq!((spread(0, 10), spread(1023, 10), spread(4095, 12), spread(7, 16)), (0, 65535, 65535, 7));
+    }
+}

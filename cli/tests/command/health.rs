@@ -1,0 +1,157 @@
+//! `size`, `doctor`, `bench`, completions and man pages.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Dir, Ran};
+
+#[test]
+fn size_is_what_a_topic_takes_then() {
+    let dir = Dir::new();
+    let caps = "video/x-raw,format=I420,width=640,height=480";
+    let said =
+        dir.run(&["size", "--caps", caps, "--max-buffers", "4", "--meta-bytes", "4096", "--json"]).json();
+    let builder =
+        shmflow::Producer::builder("t").dir(&dir.0).depth(4).spare_slots(2).slot_capacity(640 * 480 * 3 / 2);
+    let _producer = builder.meta_capacity(4096).open().unwrap();
+    let taken = dir.run(&["info", "t", "--json"]).json()["shared_bytes"].clone();
+    assert_eq!(said["bytes"], taken, "{said}");
+    let text = dir.run(&["size", "--caps", caps]);
+    assert!(text.out().contains("8 + 2 slots of 450 KiB") && text.out().contains(" free"), "{}", text.out());
+    let huge = dir.run(&["size", "--frame-bytes", "100000000000", "--max-buffers", "100"]);
+    assert!(huge.status() == 5 && huge.out().contains("too little"), "{}", huge.out());
+    assert!(dir.run(&["size", "--caps", "video/x-h264"]).err().contains("--frame-bytes"));
+    assert_eq!(dir.run(&["size"]).status(), 2);
+}
+
+fn doctor(dir: &Dir) -> (i32, Vec<Value>) {
+    let ran = dir.run(&["doctor", "--json"]);
+    (ran.status(), ran.json().as_array().unwrap().clone())
+}
+
+fn has(found: &[Value], level: &str, about: &str, part: &str) -> bool {
+    found.iter().any(|one| {
+        one["level"] == level && one["about"] == about && one["what"].as_str().unwrap().contains(part)
+    })
+}
+
+#[test]
+fn the_doctor_finds_what_is_left_and_what_is_damaged_each_with_a_remedy() {
+    let dir = Dir::new();
+    let _sound = dir.producer("sound");
+    let (_, found) = doctor(&dir);
+    assert!(
+        has(&found, "ok", "directory", "is on a tmpfs") && has(&found, "ok", "topics", "1 topic in order"),
+        "{found:?}"
+    );
+    assert!(has(&found, "ok", "kernel", "Linux ") || has(&found, "note", "kernel", "Linux "), "{found:?}");
+    assert!(found.iter().any(|one| one["about"] == "plugin"), "{found:?}");
+
+    std::fs::write(dir.0.join("shmflow.broken.peers"), b"junk").unwrap();
+    // As a program leaves it that was killed: files without a lock on them.
+    let dead = dir.producer("dead");
+    dead.write(b"x").unwrap();
+    let files = || std::fs::read_dir(&dir.0).unwrap().map(|entry| entry.unwrap().path());
+    let of_dead = files().filter(|path| path.to_string_lossy().contains(".dead."));
+    let copies: Vec<_> = of_dead.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    drop(dead);
+    copies.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    let (status, found) = doctor(&dir);
+    assert_eq!(status, 5);
+    assert!(has(&found, "problem", "topics", "broken.peers is not a ring"), "{found:?}");
+    assert!(has(&found, "note", "topics", "1 topic of programs that died: dead"), "{found:?}");
+    for bad in found.iter().filter(|one| one["level"] != "ok") {
+        assert!(bad["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{bad}");
+    }
+    let text = dir.run(&["doctor"]);
+    assert!(text.status() == 5 && text.out().contains("→ shmflow rm --force broken"), "{}", text.out());
+}
+
+#[test]
+fn the_doctor_knows_a_disk_and_a_directory_that_is_not_there() {
+    let dir = Dir::new();
+    let disk = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let ran = dir.run(&["doctor", "--json", "--dir", disk.to_str().unwrap()]);
+    let found = ran.json().as_array().unwrap().clone();
+    // Where that is a tmpfs itself there is no disk to be found.
+    if !has(&found, "ok", "directory", "is on a tmpfs") {
+        assert!(has(&found, "problem", "directory", "every frame would be written to it"), "{found:?}");
+        assert_eq!(ran.status(), 5);
+    }
+    let ran = dir.run(&["doctor", "--dir", "/nowhere/at/all"]);
+    assert!(ran.status() == 5 && ran.out().contains("/nowhere/at/all: No such file"), "{}", ran.out());
+}
+
+#[test]
+fn bench_measures_between_processes_and_leaves_nothing() {
+    let dir = Dir::new();
+    let ran = dir.run(&["bench", "--time", "0.1", "--frame-bytes", "100000", "--json"]);
+    assert_eq!(ran.status(), 0, "{}", ran.err());
+    let json = ran.json();
+    for (group, name) in [
+        ("latency_seconds", "median"),
+        ("throughput", "received_per_second"),
+        ("throughput", "published_per_second"),
+    ] {
+        assert!(json[group][name].as_f64().unwrap() > 0.0, "{json}");
+    }
+    assert!(json["copy_bytes_per_second"].as_f64().unwrap() > 0.0);
+    assert!(dir.is_empty());
+    assert!(dir.run(&["bench", "--time", "0.05"]).out().contains("latency "));
+}
+
+#[test]
+fn shells_complete_the_names_of_topics() {
+    let dir = Dir::new();
+    let _producers = ["robot/cam0", "robot/cam1", "lidar"].map(|topic| dir.producer(topic));
+    let complete = |words: &[&str]| {
+        let mut command = dir.command(&["--"]);
+        command
+            .args(words)
+            .env("SHMFLOW_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
+        command
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+            .env("_CLAP_IFS", "\n")
+            .env("_CLAP_COMPLETE_SPACE", "true");
+        Ran(command.output().unwrap()).out().to_owned()
+    };
+    assert_eq!(complete(&["shmflow", "info", "robot/"]), "robot/cam0\nrobot/cam1");
+    assert_eq!(complete(&["shmflow", "hz", "li"]), "lidar");
+    assert!(complete(&["shmflow", "do"]).contains("doctor"));
+    let other = Dir::new();
+    let _elsewhere = other.producer("elsewhere");
+    assert_eq!(complete(&["shmflow", "--dir", other.0.to_str().unwrap(), "rm", "e"]), "elsewhere");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = dir.run(&["completions", shell]);
+        assert!(
+            script.status() == 0 && script.out().contains("SHMFLOW_COMPLETE"),
+            "{shell}: {}",
+            script.out()
+        );
+    }
+    // What it prints is a script that the shell takes.
+    let script = dir.run(&["completions", "bash"]);
+    let checked = Command::new("bash").args(["-n", "-c", script.out()]).output().unwrap();
+    assert!(checked.status.success(), "{:?}", checked);
+}
+
+#[test]
+fn each_command_has_a_man_page() {
+    let dir = Dir::new();
+    let pages = dir.0.join("man1");
+    std::fs::create_dir(&pages).unwrap();
+    assert_eq!(dir.run(&["man", pages.to_str().unwrap()]).status(), 0);
+    let page = |name: &str| {
+        std::fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    assert!(page("shmflow.1").contains("shared\\-memory topics"));
+    for name in [
+        "ls", "info", "top", "hz", "delay", "bw", "echo", "grab", "view", "metrics", "send", "recv", "size",
+        "doctor", "bench", "rm", "gc",
+    ] {
+        assert!(page(&format!("shmflow-{name}.1")).contains(".SH OPTIONS"), "{name}");
+    }
+    assert!(dir.run(&["man", "/nowhere"]).err().contains("cannot write man pages to /nowhere"));
+}
