@@ -10,7 +10,10 @@ use crate::what::What;
 /// `pace` is that of the topic now, and `meter` has measured its participants.
 pub(crate) fn topic(info: &TopicInfo, pace: Option<Pace>, meter: Option<&Meter>) -> Value {
     let what = What::on(info).unwrap_or_default();
-    let participants: Vec<_> = info.participants.iter().map(|p| participant(p, meter)).collect();
+    // Of a topic with one producer all frames are that producer's.
+    let own =
+        |p: &ParticipantInfo| pace.filter(|_| p.role == Role::Producer && info.producers().count() == 1);
+    let participants: Vec<_> = info.participants.iter().map(|p| participant(p, own(p), meter)).collect();
     json!({
         "topic": info.topic,
         "directory": info.dir.to_string_lossy(),
@@ -64,8 +67,8 @@ fn newest(frame: &FrameInfo) -> Value {
     })
 }
 
-fn participant(p: &ParticipantInfo, meter: Option<&Meter>) -> Value {
-    let pace = meter.and_then(|meter| meter.pace_of(p));
+fn participant(p: &ParticipantInfo, own: Option<Pace>, meter: Option<&Meter>) -> Value {
+    let pace = own.or_else(|| meter?.pace_of(p));
     json!({
         "role": match p.role { Role::Producer => "producer", Role::Consumer => "consumer" },
         "id": p.id.id,

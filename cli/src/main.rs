@@ -32,7 +32,7 @@ mod top;
 mod view;
 mod what;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -79,7 +79,7 @@ fn run(out: &mut dyn Write, args: &Args) -> Result<Outcome, Failure> {
         Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
         Command::Gc { json } => rm_gc::gc(out, dir, *json),
         Command::Plugin => plugin::plugin(out),
-        Command::Env => plugin::env(out, terminal),
+        Command::Env => plugin::env(out, io::stdout().is_terminal()),
         Command::Completions(args) => completions::completions(out, args),
         Command::Man(args) => completions::man(args),
     }

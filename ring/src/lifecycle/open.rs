@@ -79,7 +79,13 @@ pub(crate) fn producer(
             continue;
         }
         fail_point(FailPoint::OpenLocked);
-        if let Parts::Missing(part) = whole::parts(&member, options.allow_foreign)? {
+        let is_damaged = |error: &Error| matches!(error, Error::NotARing { .. } | Error::Corrupt { .. });
+        let parts = whole::parts(&member, options.allow_foreign);
+        if parts.as_ref().is_err_and(is_damaged) && !has_repaired && repairs(&member) {
+            has_repaired = true;
+            continue;
+        }
+        if let Parts::Missing(part) = parts? {
             // Its participants get an error, and open the one that is created here.
             if !leave::remove(&member, "one of its files was deleted")? {
                 return Err(whole::deleted(topic, &part));
@@ -99,10 +105,7 @@ pub(crate) fn producer(
             has_made_room = true;
             continue;
         }
-        if matches!(joined, Err(Error::NotARing { .. } | Error::Corrupt { .. }))
-            && !has_repaired
-            && repairs(&member)
-        {
+        if joined.as_ref().is_err_and(is_damaged) && !has_repaired && repairs(&member) {
             has_repaired = true;
             continue;
         }
