@@ -182,7 +182,7 @@ mod tests {
             (text().as_str(), shmflow_last_error_status()),
             ("the first?one", SHMFLOW_INVALID_ARGUMENT)
         );
-        guard(|| Err(Error::Timeout { topic: "x".into(), what: "y" }.into()));
+        guard(|| Err(Error::Timeout { topic: "x".into(), what: "y".into() }.into()));
         assert!(text().contains('x'), "{}", text());
     }
 }

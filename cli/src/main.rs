@@ -15,7 +15,6 @@ mod ls;
 mod measure;
 mod meta_json;
 mod metrics;
-mod near;
 mod outcome;
 mod picture;
 mod plugin;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::{near, text};
+use crate::text;
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +56,6 @@ impl Failure {
         let _ = writeln!(io::stderr(), "shmflow: {}", text::safe(&error.to_string()));
     }
 
-    /// Prints an error about a topic, and which names are like one that does not exist.
-    pub(crate) fn tell_topic(error: &shmflow::Error) {
-        Self::tell(error);
-        if let shmflow::Error::TopicNotFound { topic, dir } = error
-            && let Some(question) = near::question(topic, dir)
-        {
-            Self::note(&question);
-        }
-    }
-
     /// Says something that is not a result.
     pub(crate) fn note(text: &str) {
         let _ = writeln!(io::stderr(), "shmflow: {text}");
@@ -75,7 +65,7 @@ impl Failure {
     pub(crate) fn outcome(self) -> Outcome {
         match self {
             Self::Topic(error) => {
-                Self::tell_topic(&error);
+                Self::tell(&error);
                 Outcome::of(&error)
             }
             Self::Other(text) => {

@@ -23,7 +23,7 @@ pub(crate) fn rm(
             }
             Err(error) => {
                 out.flush()?;
-                Failure::tell_topic(&error);
+                Failure::tell(&error);
                 if matches!(error, shmflow::Error::InUse { .. }) {
                     Failure::note("--force removes it anyway");
                 }

@@ -2,6 +2,9 @@
 
 mod text;
 
+pub(crate) use text::DidYouMean;
+
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +38,7 @@ pub enum SpaceLimit {
 /// ```
 /// use shmflow::Error;
 ///
-/// let error = Error::TopicNotFound { topic: "robot/cam0".into(), dir: "/dev/shm".into() };
+/// let error = Error::TopicNotFound { topic: "robot/cam0".into(), dir: "/dev/shm".into(), similar: vec![] };
 /// assert!(error.to_string().contains("robot/cam0"));
 /// ```
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub enum Error {
         topic: Arc<str>,
         /// Where it was looked for.
         dir: PathBuf,
+        /// Topics that may have been meant: see [`similar_topics`](crate::similar_topics).
+        similar: Vec<String>,
     },
     /// The permissions of the operating system forbid it.
     PermissionDenied {
@@ -173,7 +178,7 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
         /// What did not happen, and what to do, for display.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// The wait was ended by [`CancelToken::cancel`](crate::CancelToken::cancel).
     Cancelled {

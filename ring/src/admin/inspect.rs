@@ -50,7 +50,8 @@ use crate::topic::{FileKind, Topic};
 /// [`Error::TopicNotFound`]; [`Error::PermissionDenied`] without permission to read its files; [`Error::NotARing`],
 /// [`Error::VersionMismatch`] and [`Error::Corrupt`] for files that are not what their names say.
 pub fn inspect(topic: &str, dir: Option<&Path>) -> Result<TopicInfo> {
-    inspect_topic(&Topic::new(topic, dir)?, None)
+    let topic = Topic::new(topic, dir)?;
+    super::suggest(&topic, inspect_topic(&topic, None))
 }
 
 /// Inspects all topics in `dir` (as for [`inspect`]), sorted by name: each with what [`inspect`] gives. Many topics take

@@ -9,6 +9,7 @@ mod locked_topic;
 mod monitor;
 mod remove;
 mod ring_snapshot;
+mod similar;
 mod snapshot;
 mod stopped;
 mod types;
@@ -19,6 +20,8 @@ pub(crate) use gc::{gc_for_room, gc_soon};
 pub use inspect::{inspect, inspect_all};
 pub use monitor::{Monitor, MonitorLook};
 pub use remove::remove;
+pub use similar::similar_topics;
+pub(crate) use similar::{suggest, with_similar};
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::locked_topic::{LockedTopic, listing, remove_files};
+use super::with_similar;
 use crate::error::{Error, Result};
 use crate::lifecycle::OPEN_TIMEOUT;
 use crate::shm::registration::Role;
@@ -38,7 +39,7 @@ pub fn remove(topic: &str, dir: Option<&Path>, force: bool) -> Result<u64> {
     let held = match LockedTopic::take(&topic, OPEN_TIMEOUT, "remove") {
         Ok(held) => held,
         Err(Error::NotARing { .. }) if force => return remove_anything(&topic),
-        Err(error) => return Err(error),
+        Err(error) => return Err(with_similar(&topic, error)),
     };
     if !force {
         let peers = held.peers()?;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::arrival::ArrivalTimer;
 use super::place::Placeless;
 use super::pool::Pool;
+use super::selection::Selection;
 use super::{Consumer, ConsumerStats, CopyReason, PendingConsumer};
-use crate::error::{Error, Result};
+use crate::admin::{similar_topics, suggest};
+use crate::error::{DidYouMean, Error, Result};
 use crate::lifecycle::Options;
 use crate::lifecycle::files::Mode;
 use crate::lifecycle::open::{self, Delivery, Opened, StartAt};
@@ -39,6 +41,9 @@ pub struct ConsumerBuilder {
     name: Option<String>,
     start: StartAt,
     on_lapped: OnLapped,
+    latest: bool,
+    share: (u32, u32),
+    max_rate: Option<f64>,
     max_leases: Option<u32>,
     allow_copies: bool,
     report_no_producer: bool,
@@ -67,6 +72,9 @@ impl ConsumerBuilder {
             name: None,
             start: StartAt::default(),
             on_lapped: OnLapped::default(),
+            latest: false,
+            share: (0, 1),
+            max_rate: None,
             max_leases: None,
             allow_copies: true,
             report_no_producer: false,
@@ -106,8 +114,43 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Always the newest frame: each receiving call skips those that came before it, and waits only if there is none that was
+    /// not received yet. For whatever acts on what it sees, a robot or a preview. Frames that are skipped do not count as lost,
+    /// and no [lossless](crate::OverflowPolicy::Lossless) producer waits for such a consumer. Default false: every frame.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-latest-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/latest").dir(&dir).open()?;
+    /// let mut consumer = shmflow::Consumer::builder("doc/latest").dir(&dir).latest(true).open()?;
+    /// for _ in 0..3 { producer.write(b"x")?; }
+    /// assert_eq!(consumer.recv()?.seq(), 3);
+    /// # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn latest(mut self, latest: bool) -> Self {
+        self.latest = latest;
+        self
+    }
+
+    /// At most so many frames a second, the newest each time: between two of them a waiting consumer sleeps, and no publication
+    /// wakes it. As [`latest`](Self::latest) otherwise. Default: no limit.
+    pub fn max_rate(mut self, per_second: f64) -> Self {
+        self.max_rate = Some(per_second);
+        self
+    }
+
+    /// A share of the stream for each of several consumers: of `of` shares, counted from 0, this is number `index`. It gets the
+    /// frames whose sequence number divided by `of` leaves `index`; the others do not count as lost, and no
+    /// [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer to read them. Default: (0, 1), all.
+    pub fn share(mut self, index: u32, of: u32) -> Self {
+        self.share = (index, of);
+        self
+    }
+
     /// Leases that this consumer may hold at a time, at least 1. Beyond that, and when producers would run short of
-    /// slots, it receives copies. Default: half the depth.
+    /// slots, it receives copies: more than the ring has slots are never lent, whatever is asked for here. Default: half the
+    /// depth.
     pub fn max_leases(mut self, frames: u32) -> Self {
         self.max_leases = Some(frames.max(1));
         self
@@ -227,6 +270,7 @@ impl ConsumerBuilder {
     fn check(&self) -> Result<Topic> {
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         super::check_accepted_caps(&self.accepted_caps)?;
+        self.selection()?;
         if self.read_only && !self.allow_copies {
             let what = "a read-only consumer that allows no copies (it receives nothing else)".into();
             return Err(Error::InvalidArgument { what });
@@ -247,6 +291,7 @@ impl ConsumerBuilder {
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
         let topic = self.check()?;
+        let selection = self.selection()?;
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
             accepted_caps: self.accepted_caps.clone(),
@@ -255,7 +300,7 @@ impl ConsumerBuilder {
             copy_on_write: self.copy_on_write && !self.always_copy,
             perms: 0,
             persistent: false,
-            delivery: self.delivery,
+            delivery: if selection.is_latest() { Delivery::Latest } else { self.delivery },
         };
         let attempt = || {
             if self.read_only {
@@ -268,12 +313,21 @@ impl ConsumerBuilder {
             (Err(error), Some(timeout)) if is_to_come(&error) => {
                 self.wait_and_open(&topic, timeout, attempt)?
             }
-            (result, _) => result?,
+            (result, _) => suggest(&topic, result)?,
         };
         let reason = opened.epoch.member.id().is_none().then(|| self.unregistered().as_str());
         let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };
         trace::event(Level::Debug, "consumer attached", topic.name(), fields);
-        Ok(self.consumer(opened, options))
+        Ok(self.consumer(opened, options, selection))
+    }
+
+    /// Which frames it takes.
+    fn selection(&self) -> Result<Selection> {
+        let mut selection = Selection::default();
+        selection.set_latest(self.latest);
+        selection.set_share(self.share.0, self.share.1)?;
+        self.max_rate.map_or(Ok(()), |rate| selection.set_max_rate(rate))?;
+        Ok(selection)
     }
 
     /// Why it has no place among the participants, if it has none.
@@ -305,17 +359,20 @@ impl ConsumerBuilder {
                 Err(Error::TopicNotFound { .. }) => watch = Watch::new(topic)?,
                 Err(error) => return Err(error),
                 Ok(Appeared::TimedOut) => {
-                    return Err(Error::Timeout {
-                        topic: topic.name().into(),
-                        what: "there is no such topic yet; start its producer, in the same directory",
-                    });
+                    let (dir, similar) = (topic.dir(), similar_topics(topic.name(), Some(topic.dir())));
+                    let what = format!(
+                        "there is no such topic in {}{}; start its producer, in the same directory",
+                        dir.display(),
+                        DidYouMean(&similar)
+                    );
+                    return Err(Error::Timeout { topic: topic.name().into(), what: what.into() });
                 }
                 Ok(Appeared::Cancelled) => return Err(Error::Cancelled { topic: topic.name().into() }),
             }
         }
     }
 
-    fn consumer(self, opened: Opened, options: Options) -> Consumer {
+    fn consumer(self, opened: Opened, options: Options, selection: Selection) -> Consumer {
         let Opened { epoch, cursor, initial_end } = opened;
         let mode = Mode {
             write_ring: false,
@@ -333,7 +390,9 @@ impl ConsumerBuilder {
             mode,
             cursor,
             lost: 0,
-            on_lapped: self.on_lapped,
+            // What it looks for is the newest, even if that is overwritten between two looks.
+            on_lapped: if selection.is_latest() { OnLapped::Newest } else { self.on_lapped },
+            selection,
             max_leases,
             allow_copies: self.allow_copies,
             always_copy: self.always_copy,

@@ -10,6 +10,7 @@ mod place;
 mod poll_fd;
 mod pool;
 mod receive;
+mod selection;
 mod wait;
 mod wait_condition;
 mod watchers;
@@ -64,6 +65,7 @@ pub struct Consumer {
     /// Frames lost since the last received frame.
     lost: u64,
     on_lapped: OnLapped,
+    selection: selection::Selection,
     max_leases: u32,
     allow_copies: bool,
     always_copy: bool,

@@ -127,6 +127,8 @@ impl Drop for ReadyFd {
         poll_fd::quit(&*self.shared);
         // From here on nobody else uses the mapping, or the sleeper bit.
         seat.leave(&self.shared);
+        // Whoever polls it in another thread, or a duplicate of it, looks again, and finds the consumer gone.
+        self.shared.raise();
     }
 }
 
@@ -193,7 +195,9 @@ impl Consumer {
     /// [`Error::Forked`].
     pub fn is_ready(&mut self) -> Result<bool> {
         self.epoch.member.check_fork()?;
-        let is_ready = self.awaited().is_ready() || self.check_removed().is_err();
+        let rests = self.selection.rests_until() != 0;
+        let is_ready = if rests { self.cancel_token.is_cancelled() } else { self.awaited().is_ready() };
+        let is_ready = is_ready || self.check_removed().is_err();
         if !is_ready {
             self.rearm();
         }
@@ -215,6 +219,7 @@ impl Consumer {
             cursor: self.cursor,
             known_end: self.known_end,
             known_absence: self.known_absence,
+            rests_until: self.selection.rests_until(),
         });
     }
 }

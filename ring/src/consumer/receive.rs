@@ -24,6 +24,12 @@ impl Consumer {
     /// The next frame if there is one.
     pub(super) fn poll(&mut self) -> Result<Option<Frame>> {
         self.register_sometimes();
+        if self.selection.rests_until() != 0 {
+            return Ok(None);
+        }
+        if self.selection.is_latest() && self.awaited().has_frame() {
+            self.skip_to_newest()?;
+        }
         // Each round either returns, loses at least one frame, or goes on to a later epoch. Frames that are lost faster
         // than one can look for them are for the next call.
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
@@ -40,6 +46,9 @@ impl Consumer {
     }
 
     fn look(&mut self) -> Result<Look> {
+        if self.is_unwanted() {
+            return self.pass_over();
+        }
         let outcome = match self.epoch.member.id() {
             Some(id) => match lease(&*self.epoch, id, self.cursor) {
                 Ok(Lease::Taken { slot, owner }) => return self.take(slot, id, owner),
@@ -187,6 +196,7 @@ impl Consumer {
             self.epoch.geometry.epoch,
         );
         self.advance_held(self.cursor.saturating_add(1));
+        self.selection.taken();
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;
@@ -200,7 +210,7 @@ impl Consumer {
     }
 
     /// Nothing at the cursor. An epoch that has only just started may begin after it.
-    fn not_yet(&mut self) -> Result<Look> {
+    pub(super) fn not_yet(&mut self) -> Result<Look> {
         let first = self.epoch.first().load_acquire();
         if self.cursor < first {
             self.advance(first);
@@ -210,7 +220,7 @@ impl Consumer {
     }
 
     /// Goes on where frames are still readable.
-    fn lapped(&mut self) -> Result<Look> {
+    pub(super) fn lapped(&mut self) -> Result<Look> {
         let find = match self.on_lapped {
             OnLapped::Oldest => oldest_readable(&*self.epoch, self.cursor),
             OnLapped::Newest => newest_readable(&*self.epoch, self.cursor),
@@ -224,7 +234,7 @@ impl Consumer {
     }
 
     fn lose(&mut self, next: u64) {
-        let lost = next.saturating_sub(self.cursor);
+        let lost = self.selection.count(self.cursor, next);
         self.lost = self.lost.saturating_add(lost);
         self.stats.lost = self.stats.lost.saturating_add(lost);
         let member = &self.epoch.member;
@@ -258,7 +268,7 @@ impl Consumer {
     }
 }
 
-enum Look {
+pub(super) enum Look {
     Frame(Frame),
     Nothing,
     Again,

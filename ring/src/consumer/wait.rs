@@ -1,10 +1,15 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
+use std::time::Duration;
+
 use super::wait_condition::WaitCondition;
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::futex::Woken;
+use crate::sys::futex::{self, Woken};
+
+/// The longest time between two calls of a cancel token's check.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 impl Consumer {
     pub(super) fn recv_until(&mut self, deadline: Option<Deadline>) -> Result<Frame> {
@@ -45,7 +50,12 @@ impl Consumer {
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
                 return Err(Error::Timeout {
                     topic: self.topic_shared(),
-                    what: "no frame arrived; check that its producer is running",
+                    what: if self.stream_status().producers == 0 {
+                        "no frame arrived: it has no producer now; start one"
+                    } else {
+                        "no frame arrived, though it has a producer; check that its frames flow"
+                    }
+                    .into(),
                 });
             }
             slept = true;
@@ -58,6 +68,10 @@ impl Consumer {
 
     /// Sleeps until there may be something new, the deadline, or the next tick.
     fn sleep(&mut self, deadline: Option<Deadline>) -> Result<()> {
+        let rest = self.selection.rests_until();
+        if rest != 0 {
+            return self.rest(deadline, rest);
+        }
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
         let woken = self.awaited().sleep(limit);
@@ -66,6 +80,19 @@ impl Consumer {
         }
         match woken {
             Ok(Woken::TimedOut) if self.pace.on_timeout() => self.awaited().check_peers(),
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
+        }
+    }
+
+    /// Sleeps until a frame may be taken again; those that are published meanwhile wake nobody.
+    fn rest(&self, deadline: Option<Deadline>, until: u64) -> Result<()> {
+        let until = Deadline::at(until).min(Deadline::after(LONGEST_REST));
+        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        match futex::wait_private(self.cancel_token.word(), 0, Some(until)) {
+            Ok(Woken::Interrupted | Woken::TimedOut) if self.cancel_token.check() => {
+                Err(Error::Cancelled { topic: self.topic_shared() })
+            }
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
         }

@@ -60,6 +60,8 @@ pub(super) struct WatchRequest {
     pub(super) cursor: u64,
     pub(super) known_end: Option<End>,
     pub(super) known_absence: Option<u64>,
+    /// No news counts before this moment of the monotonic clock.
+    pub(super) rests_until: u64,
 }
 
 impl WatchRequest {
@@ -204,6 +206,7 @@ impl Seat {
             value: 0,
             pace,
             due: Deadline::after(Duration::ZERO),
+            rests: false,
         });
         self.group.bell.ring();
         shared
@@ -280,7 +283,8 @@ impl Group {
 /// Until something has changed, or the next of them is due.
 fn sleep(all: &[Watched], bell: Expected<'_>) {
     let awake = || all.iter().filter_map(|one| Some((one, one.request.as_ref()?)));
-    let topics: Vec<_> = awake().map(|(one, request)| (request.epoch.wake_word(), one.value)).collect();
+    let watched = awake().filter(|(one, _)| !one.rests);
+    let topics: Vec<_> = watched.map(|(one, request)| (request.epoch.wake_word(), one.value)).collect();
     let tokens = awake().map(|(one, _)| (one.shared.cancel_token.word(), 0));
     let private: Vec<_> = std::iter::once(bell).chain(tokens).collect();
     let due = awake().map(|(one, _)| one.due).min();
@@ -298,24 +302,32 @@ struct Watched {
     /// The value of the topic's futex word before the last look.
     value: u32,
     pace: ArrivalTimer,
-    /// When to look whether peers are alive.
+    /// When to look whether peers are alive, or that it rests no more.
     due: Deadline,
+    /// It takes no frame yet: the topic's word does not count.
+    rests: bool,
 }
 
 impl Watched {
     /// What there is to do before the next sleep.
     fn look(&mut self, now: Deadline) -> Turn {
-        let Self { shared, request, value, pace, due } = self;
+        let Self { shared, request, value, pace, due, rests } = self;
         let was_watched = request.is_some();
-        let overdue = was_watched && *due <= now;
+        let overdue = was_watched && !*rests && *due <= now;
         let mut found = false;
         let turn = poll_fd::look(&**shared, request, |request| {
+            let end = Deadline::at(request.rests_until);
+            let rested = std::mem::replace(rests, end > now && !shared.cancel_token.is_cancelled());
+            if *rests {
+                *due = end;
+                return false;
+            }
             let condition = request.condition(&shared.cancel_token);
             if overdue && is_bad(&condition, pace, &shared.gone) {
                 condition.retract();
                 return true;
             }
-            if !was_watched || overdue {
+            if !was_watched || overdue || rested {
                 *due = Deadline::after(pace.tick());
             }
             let announced = condition.announce();

@@ -18,6 +18,23 @@ impl fmt::Display for Size {
     }
 }
 
+/// Topics that may have been meant, after a clause.
+pub(crate) struct DidYouMean<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in self.0.iter().enumerate() {
+            let before = match number {
+                0 => " (did you mean ",
+                n if n + 1 == self.0.len() => " or ",
+                _ => ", ",
+            };
+            write!(f, "{before}`{name}`")?;
+        }
+        if self.0.is_empty() { Ok(()) } else { f.write_str("?)") }
+    }
+}
+
 /// The topic at the end of a sentence; empty if the error is about no single topic.
 struct ForTopic<'a>(&'a str);
 
@@ -50,10 +67,11 @@ fn advice(what: &str) -> &'static str {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TopicNotFound { topic, dir } => write!(
+            Self::TopicNotFound { topic, dir, similar } => write!(
                 f,
-                "there is no topic `{topic}` in {}; start its producer first, or wait for the topic",
-                dir.display()
+                "there is no topic `{topic}` in {}{}; start its producer first, or wait for the topic",
+                dir.display(),
+                DidYouMean(similar)
             ),
             Self::PermissionDenied { topic, path, what, mode, owner_uid } => {
                 write!(f, "permission denied: cannot {what}{}", ForTopic(topic))?;

@@ -1,5 +1,5 @@
 //! Consumers without a place among the participants: more came than there are bits, or somebody held the places' locks for
-//! a moment, which permission to read is enough for.
+//! a moment, which permission to read is enough for; or they only read, on a topic whose permissions do not provide for that.
 //!
 //! Such a consumer has no sleeper bit, so that a flag tells producers to wake always. It gets copies, asks for a place from
 //! time to time, and until it has one holds a read lock on a byte that all of its kind share. That lock says whether the
@@ -11,15 +11,18 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use super::reap;
+use super::open::no_topic;
+use super::{OPEN_TIMEOUT, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
 use crate::shm::epoch::Epoch;
+use crate::shm::participants::ParticipantTable;
 use crate::shm::registration::{Registration, Role};
 use crate::sys::files::same_file;
 use crate::sys::lock::{self, Probe};
+use crate::sys::map::Access;
 use crate::trace;
 
 /// A consumer found no place. Under the lifecycle lock.
@@ -28,6 +31,29 @@ pub(super) fn enter(member: &Registration) -> Result<()> {
     lock::try_read(member.peers.fd()?, lock::CROWD_BYTE)
         .map_err(|e| Error::io(member.topic_name(), "lock the list of participants", e))?;
     member.peers.header().flags.fetch_or(flags::OVERCROWDED, SeqCst);
+    Ok(())
+}
+
+/// A consumer that only reads found a topic whose producers, by its permissions, expect none and wake none. As long as it is
+/// there they are to wake it, so that this one time it writes: the flag, into `peers`, and nothing afterwards. `member` has its
+/// descriptor for reading, which is enough for the lock.
+pub(super) fn enter_reading(member: &Registration, allow_foreign: bool) -> Result<()> {
+    let topic = member.peers.topic();
+    let refused = || Error::ReadOnlyNotAllowed { topic: topic.name().into() };
+    let writable = match ParticipantTable::open(topic, Access::ReadWrite, allow_foreign) {
+        Err(Error::PermissionDenied { .. }) => return Err(refused()),
+        opened => opened?,
+    };
+    let _locked = writable.lock(OPEN_TIMEOUT, "open")?;
+    let io = |e| Error::io(topic.name(), "lock the list of participants", e);
+    if !same_file(member.peers.fd()?, &topic.peers_path()).map_err(io)?
+        || writable.header().removed.load(SeqCst) != 0
+    {
+        // It was removed since it was opened; what has its name now, if anything, is another topic.
+        return Err(no_topic(topic));
+    }
+    lock::try_read(member.peers.fd()?, lock::CROWD_BYTE).map_err(io)?;
+    writable.header().flags.fetch_or(flags::OVERCROWDED, SeqCst);
     Ok(())
 }
 
@@ -87,8 +113,6 @@ pub(crate) fn disperse(member: &Registration) {
 mod tests {
     use super::*;
     use crate::lifecycle::leave::leave;
-    use crate::shm::participants::ParticipantTable;
-    use crate::sys::map::Access;
     use crate::sys::testing::TempDir;
     use crate::topic::Topic;
     use crate::{Consumer, Producer};

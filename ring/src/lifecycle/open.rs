@@ -254,7 +254,7 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
         found => Arc::new(found?),
     };
     if !epoch.geometry.allows_read_only() {
-        return Err(Error::ReadOnlyNotAllowed { topic: topic.name().into() });
+        crowd::enter_reading(&epoch.member, options.allow_foreign)?;
     }
     let cursor = start_at(&epoch, start)?;
     let initial_end = epoch.member.peers.end();
@@ -292,8 +292,8 @@ fn is_current(member: &Arc<Registration>) -> Result<bool> {
     Ok(true)
 }
 
-fn no_topic(topic: &Topic) -> Error {
-    Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() }
+pub(super) fn no_topic(topic: &Topic) -> Error {
+    Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into(), similar: Vec::new() }
 }
 
 /// Makes an empty list of participants, unless the topic has one.

@@ -337,7 +337,7 @@ impl Inner {
             } else if deadline.is_some_and(|d| d.has_passed()) {
                 break Err(Error::Timeout {
                     topic: topic(),
-                    what: "no participant came, went or changed its accepted caps",
+                    what: "no participant came, went or changed its accepted caps".into(),
                 });
             }
             let left = deadline.map_or(tick, |d| d.remaining().min(tick));

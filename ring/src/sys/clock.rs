@@ -34,6 +34,11 @@ impl Deadline {
         Self(monotonic_ns().saturating_add(ns))
     }
 
+    /// This moment of the monotonic clock, in nanoseconds.
+    pub(crate) fn at(ns: u64) -> Self {
+        Self(ns)
+    }
+
     /// What is left; zero once it has passed.
     pub(crate) fn remaining(self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(monotonic_ns()))

@@ -289,7 +289,9 @@ pub(crate) fn open_existing(
         |why: &str| Error::NotARing { topic: topic.name().into(), path: path.into(), why: why.into() };
     let opened = GuardedFd::open(|| open_plain(path, write));
     let fd = opened.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOENT) => Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into() },
+        Some(libc::ENOENT) => {
+            Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into(), similar: Vec::new() }
+        }
         Some(libc::ELOOP) => not_a_ring("it is a symbolic link"),
         Some(libc::EISDIR | libc::ENXIO) => not_a_ring("it is not a regular file"),
         Some(libc::EROFS) => refused(topic, path, format!("open for writing {READ_ONLY_MOUNT}")),

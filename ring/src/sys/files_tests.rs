@@ -140,7 +140,7 @@ fn what_is_no_regular_file_is_refused_without_following_or_blocking() {
     expect(&|| fs::create_dir(&path).unwrap(), "not a regular file");
     expect(&|| drop(std::os::unix::net::UnixListener::bind(&path).unwrap()), "not a regular file");
     match open_existing(&topic, &path, false, false) {
-        Err(Error::TopicNotFound { topic, dir: found }) => {
+        Err(Error::TopicNotFound { topic, dir: found, .. }) => {
             assert_eq!((&*topic, &*found), ("cam", dir.path()))
         }
         other => panic!("{other:?}"),

@@ -179,7 +179,11 @@ impl Watch {
     }
 
     fn no_directory(&self) -> Error {
-        Error::TopicNotFound { topic: self.topic.name().into(), dir: self.topic.dir().into() }
+        Error::TopicNotFound {
+            topic: self.topic.name().into(),
+            dir: self.topic.dir().into(),
+            similar: Vec::new(),
+        }
     }
 }
 

@@ -1,0 +1,76 @@
+//! Topics whose names are like one that does not exist: most of those are misspelt.
+
+use std::path::Path;
+
+use super::topics;
+use crate::error::{Error, Result};
+use crate::topic::Topic;
+
+/// More would not help.
+const MOST: usize = 3;
+
+/// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, or if the
+/// directory cannot be read.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("shmflow-doc-similar-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// let producer = shmflow::Producer::builder("robot/cam0").dir(&dir).open()?;
+/// assert_eq!(shmflow::similar_topics("robot/cma0", Some(&dir)), ["robot/cam0"]);
+/// assert_eq!(shmflow::similar_topics("cam0", Some(&dir)), ["robot/cam0"]);
+/// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), shmflow::Error>(())
+/// ```
+#[must_use]
+pub fn similar_topics(topic: &str, dir: Option<&Path>) -> Vec<String> {
+    let there = topics(dir).unwrap_or_default();
+    let mut near: Vec<_> =
+        there.into_iter().filter_map(|name| Some((distance(topic, &name)?, name))).collect();
+    near.sort();
+    near.into_iter().map(|(_, name)| name).take(MOST).collect()
+}
+
+/// How far a name is from another; `None` if it is another one altogether.
+fn distance(wanted: &str, name: &str) -> Option<usize> {
+    let (wanted, name) = (wanted.to_lowercase(), name.to_lowercase());
+    let last = name.rsplit('/').next().unwrap_or(&name);
+    if last == wanted {
+        return Some(0);
+    }
+    let limit = wanted.chars().count().div_ceil(3);
+    let far = strsim::damerau_levenshtein(&wanted, &name).min(strsim::damerau_levenshtein(&wanted, last));
+    let part = wanted.chars().count() >= 3 && (name.contains(&wanted) || wanted.contains(&name));
+    if far <= limit { Some(far) } else { part.then_some(limit + 1) }
+}
+
+/// An error that says which topics may have been meant.
+pub(crate) fn with_similar(topic: &Topic, error: Error) -> Error {
+    match error {
+        Error::TopicNotFound { topic: name, dir, .. } => {
+            let similar = similar_topics(&name, Some(topic.dir()));
+            Error::TopicNotFound { topic: name, dir, similar }
+        }
+        error => error,
+    }
+}
+
+/// The same of a result.
+pub(crate) fn suggest<T>(topic: &Topic, result: Result<T>) -> Result<T> {
+    result.map_err(|error| with_similar(topic, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_near_by_their_letters_or_their_last_part() {
+        for name in ["cam0", "cam1", "Cam", "robot/cam", "camera", "robot/cam0"] {
+            assert!(distance("cam", name).is_some(), "{name}");
+        }
+        for name in ["lidar", "microphone", "map", "x"] {
+            assert!(distance("camera0", name).is_none(), "{name}");
+        }
+        assert!(distance("cma0", "cam0") < distance("cma0", "cam01"));
+    }
+}

@@ -1,0 +1,196 @@
+//! Consumers that do not take every frame: only the newest, so many a second, a share.
+
+mod common;
+#[path = "common/sleeper.rs"]
+mod sleeper;
+
+use std::time::{Duration, Instant};
+
+use common::*;
+use shmflow::{Consumer, ConsumerBuilder, Error, OverflowPolicy, Producer};
+use sleeper::{sleeper, sleeps};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn setup(depth: u32) -> (Dir, Producer) {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).depth(depth).open().unwrap();
+    (dir, producer)
+}
+
+fn consumer(dir: &Dir) -> ConsumerBuilder {
+    Consumer::builder("t").dir(dir)
+}
+
+fn write(producer: &Producer, frames: usize) {
+    for _ in 0..frames {
+        producer.write(b"x").unwrap();
+    }
+}
+
+/// What is there now.
+fn rest(consumer: &mut Consumer) -> Vec<u64> {
+    std::iter::from_fn(|| consumer.try_recv().unwrap().map(|frame| frame.seq())).collect()
+}
+
+#[test]
+fn the_latest_is_received_and_what_is_skipped_is_not_lost() {
+    for read_only in [false, true] {
+        let (dir, producer) = setup(8);
+        write(&producer, 3);
+        let mut latest = consumer(&dir).latest(true).read_only(read_only).open().unwrap();
+        assert_eq!(rest(&mut latest), [3], "each once");
+        // Beyond what the ring holds, and beyond an epoch.
+        write(&producer, 100);
+        assert_eq!(latest.recv().unwrap().seq(), 103);
+        write(&producer, 2);
+        producer.write(&pattern(1, 1 << 20)).unwrap();
+        write(&producer, 2);
+        let frame = latest.recv().unwrap();
+        assert_eq!((frame.seq(), frame.lost_before()), (108, 0));
+        assert_eq!((latest.stats().lost, latest.stats().received), (0, 3));
+        assert!(matches!(latest.recv_timeout(Duration::from_millis(5)), Err(Error::Timeout { .. })));
+        let thread = sleeper(move || latest.recv_timeout(LONG).unwrap().seq());
+        wait_until("it sleeps", || sleeps(&thread));
+        write(&producer, 1);
+        assert_eq!(thread.join().unwrap(), 109);
+    }
+}
+
+#[test]
+fn no_lossless_producer_waits_for_whom_wants_the_newest() {
+    let dir = Dir::new();
+    let builder = Producer::builder("t").dir(&dir).depth(2).overflow_policy(OverflowPolicy::Lossless);
+    let producer = builder.stall_timeout(Duration::ZERO).open().unwrap();
+    let _latest = consumer(&dir).latest(true).open().unwrap();
+    let _seldom = consumer(&dir).max_rate(1.0).open().unwrap();
+    write(&producer, 50);
+}
+
+#[test]
+fn shares_are_disjoint_and_together_everything() {
+    for read_only in [false, true] {
+        let (dir, producer) = setup(16);
+        let open = |index| consumer(&dir).share(index, 3).read_only(read_only).open().unwrap();
+        let mut shares: Vec<_> = (0..3).map(open).collect();
+        write(&producer, 10);
+        // The seal of an epoch lies anywhere. (Old ones are not kept for those that only read.)
+        for size in [1, 2, 3, 4] {
+            producer.write(&pattern(1, if read_only { 1 } else { size << 20 })).unwrap();
+        }
+        let seqs: Vec<_> = shares.iter_mut().map(rest).collect();
+        assert_eq!(seqs, [vec![3, 6, 9, 12], vec![1, 4, 7, 10, 13], vec![2, 5, 8, 11, 14]]);
+        write(&producer, 1);
+        let limit = Duration::from_millis(5);
+        let of_whom: Vec<_> = shares.iter_mut().map(|share| share.recv_timeout(limit).is_ok()).collect();
+        assert_eq!(of_whom, [true, false, false]);
+        assert!(shares.iter().all(|share| share.stats().lost == 0));
+    }
+}
+
+#[test]
+fn a_share_loses_its_own_frames_and_no_others() {
+    let (dir, producer) = setup(4);
+    let mut share = consumer(&dir).share(1, 2).open().unwrap();
+    write(&producer, 41);
+    let frame = share.recv().unwrap();
+    let lost = (1..frame.seq()).filter(|seq| seq % 2 == 1).count() as u64;
+    assert!(frame.seq() >= 35 && (frame.lost_before(), share.stats().lost) == (lost, lost), "{frame:?}");
+}
+
+#[test]
+fn a_lossless_producer_waits_for_each_share_to_read_its_own() {
+    let dir = Dir::new();
+    let builder = Producer::builder("t").dir(&dir).depth(2).overflow_policy(OverflowPolicy::Lossless);
+    let producer = builder.stall_timeout(Duration::ZERO).open().unwrap();
+    let shares = [0, 1].map(|index| consumer(&dir).share(index, 2).open().unwrap());
+    let readers = shares.map(|mut share| {
+        std::thread::spawn(move || share.iter().map(|frame| frame.unwrap().seq()).collect::<Vec<_>>())
+    });
+    write(&producer, 500);
+    producer.end();
+    for (index, reader) in readers.into_iter().enumerate() {
+        let expected: Vec<u64> = (1..=500).filter(|seq| seq % 2 == index as u64).collect();
+        assert_eq!(reader.join().unwrap(), expected);
+    }
+}
+
+#[test]
+fn at_most_so_many_frames_a_second_and_the_newest_each_time() {
+    for with_fd in [false, true] {
+        let (dir, producer) = setup(8);
+        let mut seldom = consumer(&dir).max_rate(20.0).open().unwrap();
+        if with_fd {
+            seldom.poll_fd().unwrap();
+        }
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    write(&producer, 1);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+            let start = Instant::now();
+            let first = seldom.recv_timeout(LONG).unwrap().seq();
+            let frames: Vec<_> = (0..10).map(|_| seldom.recv_timeout(LONG).unwrap().seq()).collect();
+            let took = start.elapsed();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(took >= Duration::from_millis(480), "{took:?}");
+            assert!(frames[0] > first && frames.is_sorted() && seldom.stats().lost == 0, "{frames:?}");
+        });
+    }
+}
+
+#[test]
+fn a_rest_ends_with_its_limit_or_the_cancel_token() {
+    for with_fd in [false, true] {
+        let (dir, producer) = setup(8);
+        let mut seldom = consumer(&dir).max_rate(0.001).open().unwrap();
+        if with_fd {
+            seldom.poll_fd().unwrap();
+        }
+        write(&producer, 1);
+        assert_eq!(seldom.recv().unwrap().seq(), 1);
+        write(&producer, 1);
+        assert!(seldom.try_recv().unwrap().is_none() && !seldom.is_ready().unwrap());
+        assert!(matches!(seldom.recv_timeout(Duration::from_millis(5)), Err(Error::Timeout { .. })));
+        let cancel_token = seldom.cancel_token();
+        let thread = std::thread::spawn(move || seldom.recv().map(|frame| frame.seq()));
+        cancel_token.cancel();
+        assert!(matches!(thread.join().unwrap(), Err(Error::Cancelled { .. })));
+    }
+}
+
+#[test]
+fn impossible_selections_are_refused() {
+    let (dir, _producer) = setup(2);
+    for builder in [
+        consumer(&dir).share(2, 2),
+        consumer(&dir).share(0, 0),
+        consumer(&dir).max_rate(0.0),
+        consumer(&dir).max_rate(-1.0),
+        consumer(&dir).max_rate(f64::NAN),
+    ] {
+        assert!(matches!(builder.open(), Err(Error::InvalidArgument { .. })));
+    }
+}
+
+#[test]
+fn a_misspelt_topic_is_an_error_that_names_the_one_that_was_meant() {
+    let (dir, _producer) = setup(2);
+    let _camera = Producer::builder("robot/camera").dir(&dir).open().unwrap();
+    let misspelt = || Consumer::builder("robot/camrea").dir(&dir);
+    let texts = [
+        misspelt().open().unwrap_err().to_string(),
+        misspelt().connect_timeout(Duration::from_millis(1)).open().unwrap_err().to_string(),
+        shmflow::inspect("robot/camrea", Some(dir.path())).unwrap_err().to_string(),
+        shmflow::remove("robot/camrea", Some(dir.path()), true).unwrap_err().to_string(),
+    ];
+    for text in texts {
+        let place = dir.path().display().to_string();
+        assert!(text.contains("(did you mean `robot/camera`?)") && text.contains(&place), "{text}");
+    }
+    let other = Consumer::builder("lidar").dir(&dir).open().unwrap_err().to_string();
+    assert!(!other.contains("did you mean"), "{other}");
+}
