@@ -109,6 +109,80 @@ def loop(directory: str, seconds: float) -> tuple[float, int, int, int]:
     )
 
 
+PACED = """
+import shmflow, sys, time
+producer = shmflow.Producer(sys.argv[2], 1920, 1080, "BGR", 60, directory=sys.argv[1], depth=16)
+start, number = time.monotonic(), 0
+while True:
+    with producer.frame() as array:
+        array[number % 1080] = number % 256
+    number += 1
+    time.sleep(max(0, start + number / 60 - time.monotonic()))
+"""
+
+
+def plain(consumer: shmflow.Consumer, end: float) -> int:
+    count = 0
+    for _ in consumer:
+        count += 1
+        if time.monotonic() > end:
+            break
+    return count
+
+
+def awaited(consumer: shmflow.Consumer, end: float) -> int:
+    async def main() -> int:
+        count = 0
+        async for _ in consumer:
+            count += 1
+            if time.monotonic() > end:
+                break
+        return count
+
+    import asyncio
+
+    return asyncio.run(main())
+
+
+def paced(directory: str, seconds: float) -> dict[str, tuple[float, int]]:
+    """Percent of a core for loops over 1080p60, three times in turn, and the frames that they received each time."""
+    ways = {
+        "for frame in Consumer": (plain, {}),
+        "async for frame in Consumer": (awaited, {}),
+        "for frame in Consumer(max_rate=5)": (plain, {"max_rate": 5}),
+    }
+    results: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
+    writer = subprocess.Popen([sys.executable, "-c", PACED, directory, "paced"])
+    try:
+        for _ in range(3):
+            for way, (read, settings) in ways.items():
+                with shmflow.Consumer("paced", directory=directory, start="next", **settings) as consumer:
+                    read(consumer, time.monotonic() + 0.2)  # warm
+                    before, start = cpu(), time.monotonic()
+                    count = read(consumer, start + seconds)
+                    results[way].append((100 * (cpu() - before) / (time.monotonic() - start), count))
+    finally:
+        writer.kill()
+        writer.wait()
+    return {way: (statistics.median(percent for percent, _ in found), found[0][1]) for way, found in results.items()}
+
+
+def waiting(directory: str, way: str) -> list[float]:
+    """Microseconds of CPU for each of many frames that are there already, in a loop."""
+    producer = shmflow.Producer(f"loop-{way}", directory=directory, depth=1000, slot_capacity=64)
+    results = []
+    for _ in range(21):
+        consumer = shmflow.Consumer(f"loop-{way}", directory=directory, start="next")
+        for _ in range(1000):
+            producer.write(b"x")
+        producer.end()
+        before = time.process_time_ns()
+        (plain if way == "plain" else awaited)(consumer, float("inf"))
+        results.append((time.process_time_ns() - before) / 1_000_000)
+        consumer.close()
+    return results
+
+
 def importing(module: str) -> list[float]:
     """Milliseconds that an import takes, as the interpreter itself says (-X importtime)."""
 
@@ -170,6 +244,17 @@ def main() -> None:
         print(f"| the same for each frame, waiting included | {10_000 * percent / 60:.1f} µs | | |")
         for row in (*colours.rows(directory), *compare.rows(directory, seconds)):
             print(row)
+        for way in ("plain", "async"):
+            show(f"CPU for each of 1000 frames that wait, {way} for", waiting(directory, way), "µs", "")
+        found = paced(directory, seconds)
+        loop_percent = found["for frame in Consumer"][0]
+        for way, (percent, count) in found.items():
+            target = {"async": "< 120 %", "for frame in Consumer(": "< 20 %"}
+            said = next((text for start, text in target.items() if way.startswith(start)), "")
+            share = 100 * percent / loop_percent
+            print(
+                f"| {way}, 1080p60 | {percent:.2f} % of a core, {share:.0f} % of the plain loop | {count} frames | {said} |"
+            )
     show("import shmflow", importing("shmflow"), "ms", "< 50 ms")
     show("import numpy, for comparison", importing("numpy"), "ms", "")
     show("python -c 'import shmflow'", starting("import shmflow"), "ms", "")

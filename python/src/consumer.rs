@@ -1,21 +1,24 @@
 //! Reading frames.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use shmflow::meta::VideoLayout;
-use shmflow::{CancelToken, ConsumerStats, Delivery, Error, OnLapped, StartAt};
+use shmflow::{ConsumerStats, Delivery, Error, OnLapped, StartAt};
 
-use crate::caps::{self, Caps};
+use crate::age::age;
+use crate::cancel::CancelToken;
+pub(crate) use crate::cancel::signal_aware;
+use crate::checkout::{Checkout, Refusal};
 use crate::described::Known;
-use crate::errors::{OrRaise, failed, raise};
+use crate::errors::{OrRaise, failed, is_class, raise};
 use crate::fork::Origin;
 use crate::frame::Frame;
+use crate::opening::{Opening, fallback, log};
 use crate::settings;
 
 /// Reads frames from a topic, each once and in order.
@@ -24,105 +27,153 @@ use crate::settings;
 /// thread at a time; any thread may call `close`.
 #[pyclass(module = "shmflow", frozen, weakref)]
 pub(crate) struct Consumer {
-    inner: Mutex<Option<shmflow::Consumer>>,
-    cancel_token: CancelToken,
-    /// The exception that a signal handler raised during a wait.
-    raised: Arc<Mutex<Option<PyErr>>>,
-    closed: AtomicBool,
-    stats: Mutex<ConsumerStats>,
+    checkout: Arc<Checkout>,
+    opening: Opening,
+    /// Opens the topic again when it was removed.
+    reconnect: bool,
+    /// Older frames are skipped.
+    max_age: Option<Duration>,
+    stats: Mutex<Stats>,
     leases: Arc<AtomicU32>,
     known: Arc<Known>,
-    topic: Arc<str>,
     timeout: Option<Duration>,
     /// Every frame is a copy, which takes time.
     copies: bool,
     origin: Origin,
 }
 
-/// The result of a wait.
-enum Outcome {
-    Frame(shmflow::Frame),
-    Nothing,
-    Failed(Error),
-    Closed,
-    /// Another thread is waiting.
-    Taken,
+/// What was received, so that looking at it waits for nobody.
+#[derive(Debug, Default)]
+struct Stats {
+    now: ConsumerStats,
+    /// Of topics that were removed, and opened again.
+    before: [u64; 4],
+    /// Frames that were too old.
+    skipped: u64,
+}
+
+impl Stats {
+    /// Received, lost, copied, bytes.
+    fn sums(&self) -> [u64; 4] {
+        let now = [self.now.received, self.now.lost, self.now.copied, self.now.bytes];
+        std::array::from_fn(|i| self.before[i].saturating_add(now[i]))
+    }
+}
+
+/// A look at a topic, which waits until then (`None` for ever), or not at all.
+#[derive(Clone, Copy)]
+enum Wait {
+    No,
+    /// And reports an end.
+    Until(Option<Instant>),
+}
+
+impl Wait {
+    fn receive(self, consumer: &mut shmflow::Consumer) -> shmflow::Result<Option<shmflow::Frame>> {
+        match self {
+            Self::No => consumer.try_recv(),
+            Self::Until(None) => consumer.recv().map(Some),
+            Self::Until(Some(end)) => {
+                consumer.recv_timeout(end.saturating_duration_since(Instant::now())).map(Some)
+            }
+        }
+    }
 }
 
 impl Consumer {
-    fn receive(
-        &self,
-        py: Python<'_>,
-        wait: impl Send + FnOnce(&mut shmflow::Consumer) -> shmflow::Result<Option<shmflow::Frame>>,
-        blocking: bool,
-    ) -> PyResult<Option<Frame>> {
+    fn topic_name(&self) -> &Arc<str> {
+        &self.opening.topic
+    }
+
+    /// Receives a frame that is not too old.
+    fn receive(&self, py: Python<'_>, wait: Wait) -> PyResult<Option<Frame>> {
         self.check_fork(py)?;
-        let attempt = || match self.inner.try_lock() {
-            Ok(mut guard) => self.attempt(guard.as_mut(), wait),
-            Err(TryLockError::Poisoned(poisoned)) => self.attempt(poisoned.into_inner().as_mut(), wait),
-            Err(TryLockError::WouldBlock) => Outcome::Taken,
-        };
+        let attempt = || self.checkout.with(|consumer| self.attempt(consumer, wait));
         // Trying to lease takes less time than releasing the interpreter.
-        let outcome = if blocking || self.copies { py.detach(attempt) } else { attempt() };
-        match outcome {
-            Outcome::Frame(frame) => {
-                Ok(Some(Frame::new(frame, &self.leases, &self.known, &self.topic, self.origin)))
+        let detaches = self.copies || matches!(wait, Wait::Until(_));
+        let outcome = if detaches { py.detach(attempt) } else { attempt() };
+        match outcome.map_err(|refusal| self.refused(py, refusal))? {
+            Ok(Some(frame)) => {
+                let (leases, known) = (&self.leases, &self.known);
+                Ok(Some(Frame::new(frame, leases, known, self.topic_name(), self.origin)))
             }
-            Outcome::Nothing => Ok(None),
-            Outcome::Failed(Error::Cancelled { .. }) => Err(self.interrupted(py)),
-            Outcome::Failed(error) => Err(failed(py, error)),
-            Outcome::Closed => Err(self.closed_error(py)),
-            Outcome::Taken => Err(PyRuntimeError::new_err(format!(
-                "another thread is receiving from this consumer of topic `{}`; open one consumer for each thread",
-                self.topic
-            ))),
+            Ok(None) => Ok(None),
+            Err(Error::Cancelled { .. }) => Err(self.opening.cancelled(py, &self.checkout)),
+            Err(error) => Err(failed(py, error)),
         }
     }
 
     fn attempt(
         &self,
-        consumer: Option<&mut shmflow::Consumer>,
-        wait: impl FnOnce(&mut shmflow::Consumer) -> shmflow::Result<Option<shmflow::Frame>>,
-    ) -> Outcome {
-        let Some(consumer) = consumer else { return Outcome::Closed };
-        let result = wait(consumer);
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = consumer.stats();
-        match result {
-            Ok(Some(frame)) => Outcome::Frame(frame),
-            Ok(None) => Outcome::Nothing,
-            Err(error) => Outcome::Failed(error),
+        consumer: &mut shmflow::Consumer,
+        wait: Wait,
+    ) -> shmflow::Result<Option<shmflow::Frame>> {
+        let (mut skipped, mut block) = (0, Vec::new());
+        let result = loop {
+            let received = wait.receive(consumer);
+            let (Ok(Some(frame)), Some(limit)) = (&received, self.max_age) else { break received };
+            if age(frame, &mut block).is_none_or(|age| age <= limit) {
+                break received;
+            }
+            skipped += 1;
+        };
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.now = consumer.stats();
+        stats.skipped += skipped;
+        result
+    }
+
+    /// The next frame; waits as long as requested, and opens a topic again that was removed.
+    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Frame> {
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            match self.wait_once(py, end) {
+                Err(error) if self.reconnect && is_class(py, &error, "Removed") => self.reopen(py, end)?,
+                done => return done,
+            }
         }
     }
 
-    /// The next frame; waits as long as requested.
-    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Frame> {
+    fn wait_once(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<Frame> {
         // Usually there is a frame, or the call must not wait; neither needs to release the interpreter.
-        let frame = self.receive(py, shmflow::Consumer::try_recv, false)?;
-        if let Some(frame) = frame {
+        if let Some(frame) = self.receive(py, Wait::No)? {
             return Ok(frame);
         }
-        let wait = move |consumer: &mut shmflow::Consumer| {
-            match timeout {
-                Some(timeout) => consumer.recv_timeout(timeout),
-                None => consumer.recv(),
-            }
-            .map(Some)
+        let frame = self.receive(py, Wait::Until(end))?;
+        frame.ok_or_else(|| self.refused(py, Refusal::Closed))
+    }
+
+    /// Opens the topic again, which was removed; waits until then for it.
+    fn reopen(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<()> {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        // Nobody has the consumer meanwhile: what is told of the wait is Python, and runs signal handlers.
+        let new = self.opening.open(py, &self.checkout, left)?;
+        let exchange = || {
+            self.checkout.with(|consumer| {
+                let old = std::mem::replace(consumer, new);
+                let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+                stats.before = stats.sums();
+                stats.now = ConsumerStats::default();
+                drop(stats);
+                drop(old);
+            })
         };
-        self.receive(py, wait, true)?.ok_or_else(|| self.closed_error(py))
+        py.detach(exchange).map_err(|refusal| self.refused(py, refusal))
     }
 
-    /// Why a wait was cancelled.
-    fn interrupted(&self, py: Python<'_>) -> PyErr {
-        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
-        raised.unwrap_or_else(|| self.closed_error(py))
-    }
-
-    fn closed_error(&self, py: Python<'_>) -> PyErr {
-        raise(py, "Closed", format!("this consumer of topic `{}` is closed", self.topic))
+    fn refused(&self, py: Python<'_>, refusal: Refusal) -> PyErr {
+        let topic = self.topic_name();
+        match refusal {
+            Refusal::Closed => raise(py, "Closed", format!("this consumer of topic `{topic}` is closed")),
+            Refusal::Busy => PyRuntimeError::new_err(format!(
+                "another thread is receiving from this consumer of topic `{topic}`, or the code that this signal handler \
+                 interrupted; open one consumer for each thread"
+            )),
+        }
     }
 
     fn check_fork(&self, py: Python<'_>) -> PyResult<()> {
-        self.origin.check(py, "consumer", &self.topic)
+        self.origin.check(py, "consumer", self.topic_name())
     }
 
     /// Does something with the open consumer, unless another thread is waiting with it.
@@ -132,24 +183,15 @@ impl Consumer {
         act: impl Send + FnOnce(&mut shmflow::Consumer) -> shmflow::Result<T>,
     ) -> PyResult<T> {
         self.check_fork(py)?;
-        let result = match self.inner.try_lock() {
-            Ok(mut guard) => guard.as_mut().map(act),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().as_mut().map(act),
-            Err(TryLockError::WouldBlock) => {
-                return Err(PyRuntimeError::new_err(format!(
-                    "another thread is receiving from this consumer of topic `{}`",
-                    self.topic
-                )));
-            }
-        };
-        result.ok_or_else(|| self.closed_error(py))?.or_raise(py)
+        self.checkout.with(act).map_err(|refusal| self.refused(py, refusal))?.or_raise(py)
     }
 }
 
 #[pymethods]
 impl Consumer {
     #[new]
-    #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, start = "oldest", on_lapped = "oldest", delivery = "all",
+    #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, latest = false, start = "oldest", max_age = None,
+        max_rate = None, share = None, reconnect = false, cancel_token = None, on_lapped = "oldest", delivery = "all",
         max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true, copy = false))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
@@ -158,7 +200,13 @@ impl Consumer {
         topic: &str,
         connect_timeout: Option<f64>,
         timeout: Option<f64>,
+        latest: bool,
         start: &str,
+        max_age: Option<f64>,
+        max_rate: Option<f64>,
+        share: Option<(u32, u32)>,
+        reconnect: bool,
+        cancel_token: Option<&CancelToken>,
         on_lapped: &str,
         delivery: &str,
         max_leases: Option<u32>,
@@ -177,12 +225,15 @@ impl Consumer {
         copy: bool,
     ) -> PyResult<Self> {
         let known = Arc::new(Known::new(fallback(py, caps, format, width, height)?));
-        let starts = [("oldest", StartAt::Oldest), ("newest", StartAt::Newest)];
+        let starts = [("oldest", StartAt::Oldest), ("newest", StartAt::Newest), ("next", StartAt::Next)];
         let deliveries = [("all", Delivery::All), ("latest", Delivery::Latest)];
         let lapses = [("oldest", OnLapped::Oldest), ("newest", OnLapped::Newest)];
-        let raised = Arc::new(Mutex::new(None));
-        let cancel_token = signal_aware(&raised);
+        let checkout = Checkout::new();
+        if let Some(cancel_token) = cancel_token {
+            cancel_token.serve(&checkout);
+        }
         let mut builder = shmflow::Consumer::builder(topic)
+            .latest(latest)
             .start(settings::choose(py, "start", start, &starts)?)
             .on_lapped(settings::choose(py, "on_lapped", on_lapped, &lapses)?)
             .delivery(settings::choose(py, "delivery", delivery, &deliveries)?)
@@ -195,9 +246,12 @@ impl Consumer {
             // No line of Python is to kill the process: not every library heeds that an array is read-only.
             .copy_on_write(true)
             .always_copy(copy)
-            .cancel_token(&cancel_token);
-        if connect_timeout != Some(0.0) {
-            builder = builder.connect_timeout(settings::duration(py, "connect_timeout", connect_timeout)?);
+            .cancel_token(checkout.cancel_token());
+        if let Some(rate) = max_rate {
+            builder = builder.max_rate(rate);
+        }
+        if let Some((index, of)) = share {
+            builder = builder.share(index, of);
         }
         if let Some(leases) = max_leases {
             builder = builder.max_leases(leases);
@@ -205,28 +259,33 @@ impl Consumer {
         if let Some(name) = name {
             builder = builder.name(name);
         }
-        if let Some(directory) = directory {
+        if let Some(directory) = &directory {
             builder = builder.dir(directory);
         }
         let timeout = settings::duration(py, "timeout", timeout)?;
+        let max_age = settings::duration(py, "max_age", max_age)?;
+        let connect_timeout = settings::duration(py, "connect_timeout", connect_timeout)?;
         let origin = Origin::here();
-        let consumer = match py.detach(|| builder.open()) {
-            Ok(consumer) => consumer,
-            Err(error @ Error::Cancelled { .. }) => {
-                let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Err(raised.unwrap_or_else(|| failed(py, error)));
-            }
-            Err(error) => return Err(failed(py, error)),
-        };
+        let opening = Opening { builder, topic: topic.into(), directory };
+        let consumer = opening.open(py, &checkout, connect_timeout)?;
+        let depth = consumer.geometry().depth;
+        if let Some(leases) = max_leases.filter(|leases| *leases > depth) {
+            let text = format!(
+                "max_leases={leases} of a consumer of topic `{topic}`, whose ring has a depth of {depth}: of what it holds, at \
+                 most {depth} frames or so are in shared memory, and the others are copies; a producer with a greater depth \
+                 changes that"
+            );
+            log(py, "warning", &text);
+        }
+        checkout.put(consumer);
         Ok(Self {
-            inner: Mutex::new(Some(consumer)),
-            cancel_token,
-            raised,
-            closed: AtomicBool::new(false),
+            checkout,
+            opening,
+            reconnect,
+            max_age,
             stats: Mutex::default(),
             leases: Arc::default(),
             known,
-            topic: topic.into(),
             timeout,
             copies: read_only || copy,
             origin,
@@ -243,7 +302,44 @@ impl Consumer {
 
     /// The next frame if there is one, else None. Makes no system call.
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        self.receive(py, shmflow::Consumer::try_recv, false)
+        match self.receive(py, Wait::No) {
+            Err(error) if self.reconnect && is_class(py, &error, "Removed") => {
+                match self.reopen(py, Some(Instant::now())) {
+                    Ok(()) => self.receive(py, Wait::No),
+                    Err(error) if is_class(py, &error, "TopicNotFound") => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            done => done,
+        }
+    }
+
+    /// For event loops: the next frame if there is one, else None. Also reports the end, and a removal always.
+    fn _poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        if let Some(frame) = self.receive(py, Wait::No)? {
+            return Ok(Some(frame));
+        }
+        match self.receive(py, Wait::Until(Some(Instant::now()))) {
+            Err(error) if is_class(py, &error, "Timeout") => Ok(None),
+            done => done,
+        }
+    }
+
+    /// For event loops: opens a topic again that was removed.
+    fn _reopen(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_fork(py)?;
+        self.reopen(py, None)
+    }
+
+    /// Whether a removed topic is opened again.
+    #[getter]
+    fn _reconnect(&self) -> bool {
+        self.reconnect
+    }
+
+    /// Whether receiving would give something at once: a frame, the end of the stream, an error.
+    fn _is_ready(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, shmflow::Consumer::is_ready)
     }
 
     /// Skips all frames in the ring but the newest. They do not count as lost.
@@ -266,7 +362,7 @@ impl Consumer {
     /// The topic's name.
     #[getter]
     fn topic(&self) -> &str {
-        &self.topic
+        self.topic_name()
     }
 
     /// The sequence number of the next frame to be received.
@@ -287,17 +383,20 @@ impl Consumer {
         self.with(py, |consumer| Ok(consumer.stream_status().ended))
     }
 
-    /// Statistics as a dictionary: `received`, `lost` and `copied` frames, `bytes`, and the frames that this consumer holds
-    /// in shared memory now (`leases`).
+    /// Statistics as a dictionary: `received`, `lost` and `copied` frames, `bytes`, those `skipped` as older than `max_age`
+    /// (which are received, too), and the frames that this consumer holds in shared memory now (`leases`).
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_fork(py)?;
-        let stats = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sums, skipped) = {
+            let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            (stats.sums(), stats.skipped)
+        };
         let dict = PyDict::new(py);
-        dict.set_item("received", stats.received)?;
-        dict.set_item("lost", stats.lost)?;
-        dict.set_item("copied", stats.copied)?;
-        dict.set_item("bytes", stats.bytes)?;
+        for (name, sum) in ["received", "lost", "copied", "bytes"].iter().zip(sums) {
+            dict.set_item(name, sum)?;
+        }
+        dict.set_item("skipped", skipped)?;
         dict.set_item("leases", self.leases.load(SeqCst))?;
         Ok(dict)
     }
@@ -309,20 +408,18 @@ impl Consumer {
         self.with(py, |consumer| Ok(consumer.poll_fd()?.as_raw_fd()))
     }
 
-    /// Leaves the topic. A wait in another thread ends. Received frames stay valid.
+    /// Leaves the topic. A wait ends, be it in another thread, or the one that a signal handler has interrupted, which leaves
+    /// the topic when the handler returns. Received frames stay valid.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_fork(py)?;
-        self.closed.store(true, SeqCst);
-        self.cancel_token.cancel();
-        let taken = py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).take());
-        drop(taken);
+        py.detach(|| self.checkout.close());
         Ok(())
     }
 
     /// Whether `close` was called.
     #[getter]
     fn closed(&self) -> bool {
-        self.closed.load(SeqCst)
+        self.checkout.is_closed()
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -350,69 +447,26 @@ impl Consumer {
         match self.wait(py, self.timeout) {
             Ok(frame) => Ok(Some(frame)),
             // The end, or `close` in another thread.
-            Err(error) if is_end(py, &error, self.closed()) => Ok(None),
+            Err(error) if is_class(py, &error, "Ended") => Ok(None),
+            Err(error) if self.closed() && is_class(py, &error, "Closed") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// For `async for`: frames until the stream ends, in an asyncio loop, without a thread for each wait.
+    fn __aiter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        slf.py().import("shmflow._aio")?.call_method1("frames", (slf,))
     }
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
             "a consumer cannot be pickled: open topic `{}` by its name in the other process",
-            self.topic
+            self.topic_name()
         )))
     }
 
     fn __repr__(&self) -> String {
         let state = if self.closed() { ", closed" } else { "" };
-        format!("<shmflow.Consumer of {:?}{state}>", self.topic)
-    }
-}
-
-fn is_end(py: Python<'_>, error: &PyErr, closed: bool) -> bool {
-    let class = error.get_type(py);
-    let name = class.name();
-    name.is_ok_and(|name| name == "Ended" || (closed && name == "Closed"))
-}
-
-/// A cancel token that ends a wait when a Python signal handler raises an exception (Ctrl-C: KeyboardInterrupt).
-pub(crate) fn signal_aware(raised: &Arc<Mutex<Option<PyErr>>>) -> CancelToken {
-    let raised = Arc::clone(raised);
-    CancelToken::with_check(move || {
-        let error = Python::try_attach(|py| py.check_signals().err()).flatten();
-        let ends = error.is_some();
-        if let Some(error) = error {
-            *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
-        ends
-    })
-}
-
-/// The layout and caps for frames that carry none.
-fn fallback(
-    py: Python<'_>,
-    text: Option<&str>,
-    format: Option<&str>,
-    width: Option<u32>,
-    height: Option<u32>,
-) -> PyResult<Option<(VideoLayout, String)>> {
-    let invalid = |why: String| raise(py, "InvalidArgument", why);
-    match (text, format, width, height) {
-        (None, None, None, None) => Ok(None),
-        (Some(text), None, None, None) => {
-            let layout = Caps::parse(text).and_then(|caps| caps.layout());
-            let (layout, _) = layout.ok_or_else(|| {
-                invalid(format!(
-                    "caps {text:?} do not describe a frame: they need video/x-raw with a known format, width and \
-                     height"
-                ))
-            })?;
-            Ok(Some((layout, text.to_owned())))
-        }
-        (None, Some(format), Some(width), Some(height)) => {
-            let layout = settings::layout(py, format, width, height, (0, 1))?;
-            let text = caps::text(&layout);
-            Ok(Some((layout, text)))
-        }
-        _ => Err(invalid("give either caps, or format, width and height".into())),
+        format!("<shmflow.Consumer of {:?}{state}>", self.topic_name())
     }
 }

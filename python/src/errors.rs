@@ -31,6 +31,17 @@ fn with(py: Python<'_>, class: &str, message: String, attributes: &[(&str, u64)]
     }
 }
 
+/// Whether an exception is of a class of `shmflow.errors`, or of one that is derived from it.
+pub(crate) fn is_class(py: Python<'_>, error: &PyErr, class: &str) -> bool {
+    let module = py.import("shmflow.errors");
+    module.and_then(|module| module.getattr(class)).is_ok_and(|class| error.is_instance(py, &class))
+}
+
+/// No topic came in time.
+pub(crate) fn topic_timeout(py: Python<'_>, message: String) -> PyErr {
+    with(py, "TopicTimeout", message, &[("errno", u64::from(libc::ETIMEDOUT.unsigned_abs()))])
+}
+
 /// The exception for an error of the crate, with the crate's message.
 pub(crate) fn failed(py: Python<'_>, error: Error) -> PyErr {
     let text = error.to_string();

@@ -1,10 +1,13 @@
 //! `shmflow._shmflow`: the ring for Python. `docs/python.md` is the reference.
 #![deny(unsafe_code)]
 
+mod age;
 mod arrays;
 mod attached;
 mod buffer;
+mod cancel;
 mod caps;
+mod checkout;
 mod colour;
 mod consumer;
 mod copy;
@@ -17,6 +20,7 @@ mod frame;
 mod lease;
 mod mapping;
 mod metadata;
+mod opening;
 mod picture;
 mod producer;
 mod settings;
@@ -29,6 +33,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _shmflow(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<cancel::CancelToken>()?;
     module.add_class::<consumer::Consumer>()?;
     module.add_class::<producer::Producer>()?;
     module.add_class::<frame::Frame>()?;

@@ -1,5 +1,5 @@
 import collections.abc
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from fractions import Fraction
 from os import PathLike
 from types import TracebackType
@@ -20,6 +20,7 @@ class _Array(Protocol):
     def __array_interface__(self) -> dict[str, Any]: ...
 
 __all__ = [
+    "CancelToken",
     "Consumer",
     "Frame",
     "FrameWriter",
@@ -35,6 +36,14 @@ __all__ = [
 __version__: str
 
 @final
+class CancelToken:
+    def __new__(cls) -> Self: ...
+    def cancel(self) -> None: ...
+    def reset(self) -> None: ...
+    @property
+    def cancelled(self) -> bool: ...
+
+@final
 class Consumer:
     def __new__(
         cls,
@@ -42,7 +51,13 @@ class Consumer:
         *,
         connect_timeout: float | None = None,
         timeout: float | None = None,
-        start: Literal["oldest", "newest"] = "oldest",
+        latest: bool = False,
+        start: Literal["oldest", "newest", "next"] = "oldest",
+        max_age: float | None = None,
+        max_rate: float | None = None,
+        share: tuple[int, int] | None = None,
+        reconnect: bool = False,
+        cancel_token: CancelToken | None = None,
         on_lapped: Literal["oldest", "newest"] = "oldest",
         delivery: Literal["all", "latest"] = "all",
         max_leases: int | None = None,
@@ -62,6 +77,11 @@ class Consumer:
     ) -> Self: ...
     def recv(self, timeout: float | None = None) -> Frame: ...
     def try_recv(self) -> Frame | None: ...
+    def _poll(self) -> Frame | None: ...
+    def _reopen(self) -> None: ...
+    @property
+    def _reconnect(self) -> bool: ...
+    def _is_ready(self) -> bool: ...
     def skip_to_newest(self) -> None: ...
     def request_key_frame(self) -> bool: ...
     def set_accepted_caps(self, caps: str) -> None: ...
@@ -85,6 +105,7 @@ class Consumer:
     ) -> None: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Frame: ...
+    def __aiter__(self) -> AsyncIterator[Frame]: ...
 
 @final
 class Frame:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "Busy",
+    "Cancelled",
     "Closed",
     "Corrupt",
     "Ended",
@@ -22,6 +23,7 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TopicNotFound",
+    "TopicTimeout",
     "WouldCopy",
 ]
 
@@ -35,7 +37,15 @@ class TopicNotFound(ShmflowError, FileNotFoundError):
 
 
 class Timeout(ShmflowError, TimeoutError):
-    """No frame, or no topic, arrived within the timeout. ``errno`` is ``ETIMEDOUT``."""
+    """No frame arrived within the timeout; ``TopicTimeout``: no topic. ``errno`` is ``ETIMEDOUT``."""
+
+
+class TopicTimeout(Timeout, TopicNotFound):
+    """There is no such topic, and none was created within ``connect_timeout``. ``errno`` is ``ETIMEDOUT``."""
+
+
+class Cancelled(ShmflowError):
+    """The wait was ended by ``CancelToken.cancel()``."""
 
 
 class Ended(ShmflowError, EOFError):
