@@ -105,7 +105,7 @@ fn a_steady_rate_is_told_as_it_is() {
             });
             seen.sort_by(|one, other| one.0.total_cmp(&other.0));
             // Each but those in which the machine was busy with something else.
-            let near = |value: f64| (value / rate - 1.0).abs() < 0.02;
+            let near = |value: f64| (value / rate - 1.0).abs() < 0.05;
             let good = seen.iter().filter(|(topic, _, producer)| near(*topic) && near(*producer)).count();
             assert!(good >= 5, "{args:?} at {rate}: {seen:?}");
             let (frames, bytes, _) = seen[3];

@@ -155,3 +155,47 @@ fn each_command_has_a_man_page() {
     }
     assert!(dir.run(&["man", "/nowhere"]).err().contains("cannot write man pages to /nowhere"));
 }
+
+#[test]
+fn make_install_says_which_copies_are_used() {
+    let dir = Dir::new();
+    let (plugins, commands, tools) = (dir.0.join("plugins"), dir.0.join("bin"), dir.0.join("tools"));
+    for folder in [&plugins, &commands, &tools] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let (ours, other) = (plugins.join("libgstshmflow.so"), dir.0.join("libgstshmflow.so"));
+    for file in [&ours, &other, &plugins.join("libshmflow.so"), &commands.join("shmflow")] {
+        std::fs::write(file, b"").unwrap();
+    }
+    let executable = |path: &std::path::Path, text: String| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    executable(&tools.join("ldconfig"), "#!/bin/sh\n".to_owned());
+    let said = |loaded: Option<&std::path::Path>, path: &str| {
+        let shown = match loaded {
+            Some(file) => format!("echo '  Filename                 {}'", file.display()),
+            None => "exit 1".to_owned(),
+        };
+        executable(&tools.join("gst-inspect-1.0"), format!("#!/bin/sh\n{shown}\n"));
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/after-install.sh");
+        let mut command = Command::new("sh");
+        command.arg(script).args([&plugins, &plugins, &commands]);
+        command.env("PATH", format!("{}:{path}:/usr/bin:/bin", tools.display()));
+        let ran = Ran(command.output().unwrap());
+        assert_eq!(ran.status(), 0, "{}", ran.err());
+        ran.out().to_owned()
+    };
+    let in_path = commands.to_str().unwrap();
+    let good = said(Some(&ours), in_path);
+    assert!(
+        good.starts_with("installed: gst-inspect-1.0 shmflowsink shows it\n") && !good.contains("PATH; set"),
+        "{good}"
+    );
+    let older = said(Some(&other), in_path);
+    let expected = format!("GStreamer loads another copy: {}", other.display());
+    assert!(older.contains(&expected) && older.contains("export GST_PLUGIN_PATH="), "{older}");
+    assert!(said(None, in_path).contains("does not look there by itself"));
+    assert!(said(Some(&ours), "/nowhere").contains("the command is not in PATH"));
+}
