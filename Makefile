@@ -125,9 +125,10 @@ wheel: rust ## for pip: package, command and plugin in one wheel, and the source
 	tools/build-wheel.sh "$(target_dir)/wheels" $(PYTHONS)
 	tools/build-wheel.sh "$(target_dir)/wheels" sdist
 
-wheel-aarch64: rust ## the same wheel for 64-bit ARM, built in a Debian 13 below target/ (needs root rights)
+wheel-aarch64: rust ## the same wheel for 64-bit ARM, built in a Debian 13 below target/, and run by qemu (needs root rights)
 	@tools/deps.sh roots
 	tools/build-wheel-aarch64.sh "$(target_dir)/wheels"
+	tools/test-wheel-aarch64.sh "$(target_dir)"/wheels/shmflow-*_aarch64.whl
 
 test-wheel-13: wheel ## install the wheel in a Debian 13 of its own, below target/, and use it there (needs root rights)
 	@tools/deps.sh roots
