@@ -4,6 +4,7 @@
 mod age;
 mod arrays;
 mod attached;
+mod block;
 mod buffer;
 mod cancel;
 mod caps;
@@ -25,12 +26,14 @@ mod picture;
 mod producer;
 mod settings;
 mod slot;
+mod stream;
 mod tools;
 
 use pyo3::prelude::*;
 
-// Everything that threads share is behind a lock of ours, so that interpreters without a lock of their own may use it.
-#[pymodule(gil_used = false)]
+// A free-threaded interpreter turns its lock on for us: at the end of `with producer.frame()` references are counted, and no other
+// thread may make one meanwhile (slot.rs).
+#[pymodule(gil_used = true)]
 fn _shmflow(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<cancel::CancelToken>()?;

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
-use shmflow::meta::{Clock, Kind, Meta, MetaError, MetaView, Times, VideoLayout, VideoView};
+use pyo3::types::{PyBytes, PyDict};
+use shmflow::meta::{Clock, Kind, Meta, Times};
 use shmflow::{CancelToken, OverflowPolicy, ProducerMode};
 
-use crate::caps::{self, Caps};
 use crate::consumer::signal_aware;
 use crate::errors::{OrRaise, raise};
 use crate::fork::Origin;
 use crate::forms::{View, is_packed};
 use crate::picture::{Picture, fill_bytes, fill_picture, picture};
 use crate::slot::{FrameWriter, closed};
-use crate::{metadata, settings};
+use crate::stream::{describe, frame_duration, is_raw_video};
+use crate::{block, metadata, settings};
 
 /// What a producer and its open frames share.
 pub(crate) struct Shared {
@@ -112,25 +112,6 @@ impl Producer {
         Ok(Some(meta))
     }
 
-    /// Refuses the layout of another picture: consumers would read this one by it.
-    fn check_layout(&self, py: Python<'_>, view: &MetaView<'_>) -> PyResult<()> {
-        let (Some(picture), Some(theirs)) = (&self.picture, view.video().map(VideoView::to_layout)) else {
-            return Ok(());
-        };
-        let ours = &picture.layout;
-        let same = (&theirs.format, theirs.width, theirs.height, &theirs.planes)
-            == (&ours.format, ours.width, ours.height, &ours.planes);
-        if same {
-            return Ok(());
-        }
-        let what = format!(
-            "metadata says that the picture is {} of {}x{}, laid out as another producer has it, but this one writes {} of \
-             {}x{}: pass a dictionary, metadata=frame.metadata, of which the layout is left out",
-            theirs.format, theirs.width, theirs.height, ours.format, ours.width, ours.height
-        );
-        Err(raise(py, "MetadataError", what))
-    }
-
     /// Copies `data` into a claim that is large enough.
     fn fill(
         &self,
@@ -143,26 +124,6 @@ impl Producer {
             Some(picture) => fill_picture(py, claim, picture, data),
             None => fill_bytes(py, claim, data),
         }
-    }
-}
-
-/// A metadata block that a program passes on.
-fn decode<'a>(py: Python<'_>, block: &'a [u8]) -> PyResult<MetaView<'a>> {
-    MetaView::parse(block).map_err(|error| {
-        let what = format!(
-            "metadata is {} bytes that are no metadata block ({error}): pass Frame.metadata_bytes, or a dictionary as \
-             Frame.metadata has it; bytes of your own belong in {{\"extensions\": [(0x8001, b\"...\")]}}",
-            block.len()
-        );
-        raise(py, "MetadataError", what)
-    })
-}
-
-/// Refuses a layout that does not fit the frame's bytes: its consumers could not read it.
-fn check_fit(py: Python<'_>, view: &MetaView<'_>, len: usize) -> PyResult<()> {
-    match view.video().map(|video| video.fits(len)) {
-        None | Some(Ok(()) | Err(MetaError::UnknownFormat { .. })) => Ok(()),
-        Some(Err(error)) => Err(raise(py, "MetadataError", format!("metadata[\"video\"]: {error}"))),
     }
 }
 
@@ -294,14 +255,14 @@ impl Producer {
         metadata: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let producer = self.shared.open(py)?;
-        if let Some(block) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
+        if let Some(bytes) = metadata.and_then(|metadata| metadata.cast::<PyBytes>().ok()) {
+            let encoded = bytes.as_bytes();
             // What no consumer can read is not published.
-            let view = decode(py, block.as_bytes())?;
-            self.check_layout(py, &view)?;
-            make_room(py, &producer, block.as_bytes().len())?;
+            let view = block::decode(py, encoded, self.picture.as_ref().map(|picture| &picture.layout))?;
+            make_room(py, &producer, encoded.len())?;
             let mut claim = self.fill(py, &producer, data)?;
-            check_fit(py, &view, claim.len())?;
-            claim.set_meta_bytes(block.as_bytes()).or_raise(py)?;
+            block::check_fit(py, &view, claim.len())?;
+            claim.set_meta_bytes(encoded).or_raise(py)?;
             return Ok(self.shared.waiting(py, || claim.publish())?.seq());
         }
         let meta = self.meta(pts, duration, capture_time, metadata)?;
@@ -488,72 +449,6 @@ impl Producer {
         let state = if self.closed() { ", closed" } else { "" };
         format!("<shmflow.Producer of {:?}: {what}{state}>", self.shared.topic)
     }
-}
-
-/// Raw video of a format without arrays is written as bytes, but is still video.
-fn is_raw_video(caps: Option<&str>) -> bool {
-    caps.and_then(Caps::parse).is_some_and(|caps| caps.media == "video/x-raw")
-}
-
-/// The kind of the frames: a picture, or bytes that caps may describe.
-fn describe(
-    py: Python<'_>,
-    text: Option<&str>,
-    format: Option<&str>,
-    width: Option<u32>,
-    height: Option<u32>,
-    fps: Option<&Bound<'_, PyAny>>,
-) -> PyResult<(Option<VideoLayout>, Option<String>)> {
-    let invalid = |why: &str| Err(raise(py, "InvalidArgument", why));
-    match (text, format, width, height) {
-        (None, None, None, None) if fps.is_none() => Ok((None, None)),
-        (Some(text), None, None, None) if fps.is_none() => {
-            if text.contains('\0') {
-                return invalid("caps must not contain a NUL character");
-            }
-            let parsed = Caps::parse(text);
-            let layout = parsed.as_ref().and_then(Caps::layout).map(|(layout, _)| layout);
-            let open =
-                |caps: Caps<'_>| caps.format.is_none() || caps.width.is_none() || caps.height.is_none();
-            if parsed.is_some_and(|caps| caps.media == "video/x-raw" && open(caps)) {
-                return invalid("caps of raw video need a format, a width and a height");
-            }
-            Ok((layout, Some(text.to_owned())))
-        }
-        (None, Some(format), Some(width), Some(height)) => {
-            let layout = settings::layout(py, format, width, height, fps.map_or(Ok((0, 1)), rate)?)?;
-            let text = caps::text(&layout);
-            Ok((Some(layout), Some(text)))
-        }
-        _ => invalid(
-            "a picture needs format, width and height, or caps that have them; bare bytes need none of them",
-        ),
-    }
-}
-
-/// Frames per second: a number, a Fraction, a pair or a text like "30000/1001".
-fn rate(fps: &Bound<'_, PyAny>) -> PyResult<(u32, u32)> {
-    let py = fps.py();
-    let fraction = py.import("fractions")?.getattr("Fraction")?;
-    let bad = |_| {
-        raise(
-            py,
-            "InvalidArgument",
-            "fps must be a number, a fractions.Fraction, (30000, 1001) or \"30000/1001\"",
-        )
-    };
-    let value = match fps.extract::<(u32, u32)>() {
-        Ok(pair) if !fps.is_instance_of::<PyString>() => fraction.call1(pair),
-        _ => fraction.call1((fps,)),
-    };
-    // 29.97 is not 8436136800846807/281474976710656.
-    let value = value.and_then(|value| value.call_method1("limit_denominator", (1001,))).map_err(bad)?;
-    let part = |name: &str| value.getattr(name)?.extract::<u32>();
-    Ok((part("numerator").map_err(bad)?, part("denominator").map_err(bad)?))
-}
-
-fn frame_duration((numerator, denominator): (u32, u32)) -> Option<u64> {
-    u64::from(denominator).checked_mul(1_000_000_000)?.checked_div(u64::from(numerator))
 }
 
 /// Of the clock that `time.monotonic_ns` shows, too.
