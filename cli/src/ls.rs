@@ -154,8 +154,8 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Ls) -> Result<
 
 /// No topic has a name that begins so.
 fn not_found(name: &str, dir: Option<&Path>) -> Failure {
-    let dir = std::path::PathBuf::from(place(dir));
-    Error::TopicNotFound { topic: name.into(), dir }.into()
+    let similar = shmflow::similar_topics(name, dir);
+    Error::TopicNotFound { topic: name.into(), dir: place(dir).into(), similar }.into()
 }
 
 /// What is before the last slash of names that have it in common with others, with the slash.
