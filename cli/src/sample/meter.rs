@@ -163,7 +163,7 @@ impl Meter {
             && !p.waiting
             && p.lag.is_some_and(|lag| lag >= depth)
             && self.info.published() > self.before
-            && !own.is_some_and(|(_, counter)| counter.moves.is_some())
+            && own.is_none_or(|(_, counter)| counter.moves.is_none())
     }
 
     /// What was seen last.

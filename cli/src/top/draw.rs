@@ -148,9 +148,9 @@ fn row(name: String, topic: &Watched, history: u16) -> Row<'static> {
 fn brief(time: Duration) -> String {
     match time.as_secs() {
         0 => text::short_time(time).replace(' ', ""),
-        seconds @ ..60 => format!("{seconds}s"),
-        seconds @ ..3600 => format!("{}min", seconds / 60),
-        seconds @ ..86_400 => format!("{}h", seconds / 3600),
+        seconds @ 1..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
         seconds => format!("{}d", seconds / 86_400),
     }
 }
@@ -159,7 +159,7 @@ fn brief(time: Duration) -> String {
 fn amount(count: u64) -> String {
     match count {
         ..100_000 => count.to_string(),
-        ..10_000_000 => format!("{}k", count / 1000),
+        100_000..10_000_000 => format!("{}k", count / 1000),
         _ => format!("{}M", count / 1_000_000),
     }
 }
