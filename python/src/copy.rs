@@ -69,7 +69,7 @@ impl Source {
 
     /// The object that the bytes belong to.
     pub(crate) fn object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let object = self.buffer.obj(py).map(|object| object.clone());
+        let object = self.buffer.obj(py).cloned();
         object.ok_or_else(|| PyBufferError::new_err("a buffer that belongs to no object"))
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Colours<'a> {
 
 type Planar =
     fn(&YuvPlanarImage<'_, u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
+/// Converts a row.
+type Row<'a> = &'a dyn Fn(&[u8], &mut [u8]) -> Result<(), NoColours>;
 type Split = fn(&mut YuvPlanarImageMut<'_, u8>, &YuvPackedImage<'_, u8>) -> Result<(), YuvError>;
 type TwoPlanes = fn(
     &YuvBiPlanarImage<'_, u8>,
@@ -92,7 +94,7 @@ impl Colours<'_> {
     fn shuffled(&self, pixels: &View, out: &mut [u8], order: Order) -> Result<(), NoColours> {
         let rows = Rows::of(self.payload, pixels)?;
         let channels = pixels.shape.get(2).copied().unwrap_or(1).unsigned_abs();
-        let each = |out: &mut [u8], convert: &dyn Fn(&[u8], &mut [u8]) -> Result<(), NoColours>| {
+        let each = |out: &mut [u8], convert: Row<'_>| {
             let length = self.row_bytes()? as usize;
             for (number, to) in out.chunks_exact_mut(length).enumerate() {
                 convert(rows.row(number, rows.columns * channels)?, to)?;
