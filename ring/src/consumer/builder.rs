@@ -229,7 +229,7 @@ impl ConsumerBuilder {
     /// If this process may have no such mapping (limits on address space or data, `vm.overcommit_memory=2`), its frames are
     /// copies, with [`CopyReason::NotPrivate`].
     ///
-    /// To lease a frame costs a system call more, of 0.2 µs, and where the process had page faults since the slot was
+    /// To lease a frame costs a system call more, of 0.6 µs, and where the process had page faults since the slot was
     /// leased before, a look at its page tables: see docs/architecture.md.
     pub fn copy_on_write(mut self, copy_on_write: bool) -> Self {
         self.copy_on_write = copy_on_write;
