@@ -1,4 +1,8 @@
-#![allow(unsafe_code)]
+#![allow(
+    unsafe_code,
+    clippy::print_stderr,
+    reason = "they write where frames are, and say what they leave out"
+)]
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
@@ -81,7 +85,7 @@ fn both_ways_to_ask_the_kernel_find_the_same_pages() {
     let pagemap = Pagemap::open().unwrap();
     let file = pagemap.file.fd().unwrap();
     assert_eq!(fixture.private(|from, to| read(file, from, to)), [], "filling the tables copies nothing");
-    SCRIBBLED.map(|page| fixture.scribble(page));
+    SCRIBBLED.iter().for_each(|page| fixture.scribble(*page));
     assert_eq!(fixture.private(|from, to| read(file, from, to)), SCRIBBLED);
     match fixture.private_by_scan(file) {
         Some(found) => assert_eq!(found, SCRIBBLED),
@@ -104,7 +108,7 @@ impl Fixture {
 fn where_the_kernel_tells_nothing_all_pages_are_dropped() {
     let fixture = Fixture::new();
     fixture.map.pagemap.set(None).unwrap();
-    SCRIBBLED.map(|page| fixture.scribble(page));
+    SCRIBBLED.iter().for_each(|page| fixture.scribble(*page));
     fixture.refresh(&AtomicU64::new(u64::MAX));
     assert!(SCRIBBLED.iter().all(|page| fixture.shows(*page) == 7));
 }
