@@ -45,6 +45,9 @@ pub(crate) fn check(caps: &gst::CapsRef) -> Result<(), String> {
     })
 }
 
+/// Stands for a character that follows a backslash, outside of quotes.
+const ESCAPED: char = '\u{1}';
+
 /// Caps text that another process wrote, without what is in quotes; `None` if GStreamer's parser is not to see it. (It
 /// recurses with the brackets, takes much for granted, and asserts it.)
 fn outline(text: &str, longest: usize) -> Option<String> {
@@ -56,7 +59,12 @@ fn outline(text: &str, longest: usize) -> Option<String> {
     let mut chars = text.chars();
     while let Some(char) = chars.next() {
         match char {
-            '\\' => drop(chars.next()?),
+            '\\' => {
+                chars.next()?;
+                if !quoted {
+                    outline.push(ESCAPED);
+                }
+            }
             // A value starts there; anywhere else it is no quote to GStreamer.
             '"' if !quoted && is_of_fraction(&outline) => return None,
             '"' if quoted || outline.trim_end().ends_with(['=', ')', '{', '[', '<', ',']) => {
@@ -78,8 +86,36 @@ fn outline(text: &str, longest: usize) -> Option<String> {
             }
         }
     }
-    let is_sound = !quoted && names_are_valid(&outline) && fractions_are_in_range(&outline);
+    let is_sound = !quoted
+        && names_are_valid(&outline)
+        && fractions_are_in_range(&outline)
+        && values_are_of_their_types(&outline);
     (is_sound && (!nests(&outline) || is_known_throughout(text))).then_some(outline)
+}
+
+/// Whether buffers consist of bytes of two digits each, and flags of names: with any other text GStreamer 1.22 uses the buffer
+/// after it was freed, and asserts when it writes the flags.
+fn values_are_of_their_types(outline: &str) -> bool {
+    let is_bytes =
+        |text: &str| text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let are_names = |text: &str| !text.starts_with(|char: char| !char.is_ascii_alphabetic());
+    outline.split('=').all(|value| {
+        values_of("uffer)", value).all(is_bytes)
+            && values_of("lags)", value).all(|text| text.split('+').all(are_names))
+    })
+}
+
+/// The values behind a type that ends so, without what may be in front of each: the rest of `value` is the name of the next field.
+fn values_of<'a>(ty: &str, value: &'a str) -> impl Iterator<Item = &'a str> {
+    let values = value.split_once(ty).map_or("", |(_, values)| values);
+    let values = match values.rfind(['>', '}', ']']) {
+        Some(end) => values.get(..end).unwrap_or_default(),
+        None => values.split([',', ';']).next().unwrap_or_default(),
+    };
+    values.split([',', '<', '{', '[', '>', '}', ']']).map(|one| {
+        let typed = one.trim_start().strip_prefix('(').and_then(|one| one.split_once(')'));
+        typed.map_or(one, |(_, one)| one).trim()
+    })
 }
 
 /// Whether a value is said to be of a type whose text is that of a structure. GStreamer asserts that it has a name, as above.
@@ -104,7 +140,7 @@ fn fractions_are_in_range(outline: &str) -> bool {
     let fits = |digits: &str| digits.is_empty() || digits.parse::<i32>().is_ok();
     outline.split([';', '=']).all(|value| {
         let may_be_one = value.contains('/') || is_of_fraction(value);
-        !may_be_one || value.split(|char: char| !char.is_ascii_digit()).all(fits)
+        !may_be_one || !value.contains(ESCAPED) && value.split(|char: char| !char.is_ascii_digit()).all(fits)
     })
 }
 
@@ -175,6 +211,14 @@ mod tests {
             "video/x-raw, a=(GstStructure)[1]",
             "video/x-raw, a=(GstCaps)\"-5\"",
             "video/x-raw, a=(taglist)\"1x, b=1\"",
+            "video/x-raw, codec_data=(buffer)0",
+            "video/x-raw, codec_data=(buffer)00(int)",
+            "video/x-raw, flags=(GstSeekFlags)2048",
+            "video/x-raw, codec_data=(buffer)0g",
+            "video/x-raw, codec_data=(buffer)\"0g\"",
+            "video/x-raw, codec_data=(buffer)0\\g0",
+            "video/x-raw, codec_data=(GstBuffer)< 00, 1/2 >, b=1",
+            "video/x-raw, framerate=(fraction)-21474\\83648/1",
             "video/x-raw, framerate=(fraction)-2147483648/1",
             "video/x-raw, framerate=1/-6442450944",
             "video/x-raw, framerate=(GstFraction){ 1/1, -2147483648 }",
