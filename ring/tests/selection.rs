@@ -1,4 +1,5 @@
 //! Consumers that do not take every frame: only the newest, so many a second, a share.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
 
 mod common;
 #[path = "common/sleeper.rs"]
