@@ -373,7 +373,6 @@ fn many(dir: &Path, count: usize) -> usize {
     for consumer in &mut consumers {
         consumer.poll_fd().unwrap();
     }
-    let there = watchers();
     for round in 0..5 {
         for producer in &producers {
             producer.write(&pattern(round, 50)).unwrap();
@@ -387,6 +386,8 @@ fn many(dir: &Path, count: usize) -> usize {
             });
         }
     }
+    // By now each has run, and has its name.
+    let there = watchers();
     // Some go, and the others stay.
     consumers.truncate(count / 2);
     for producer in &producers {
