@@ -39,7 +39,9 @@ fn distance(wanted: &str, name: &str) -> Option<usize> {
     }
     let limit = wanted.chars().count().div_ceil(3);
     let far = strsim::damerau_levenshtein(&wanted, &name).min(strsim::damerau_levenshtein(&wanted, last));
-    let part = wanted.chars().count() >= 3 && (name.contains(&wanted) || wanted.contains(&name));
+    // Nearly every name has a part of a letter or two.
+    let is_long = wanted.chars().count().min(name.chars().count()) >= 3;
+    let part = is_long && (name.contains(&wanted) || wanted.contains(&name));
     if far <= limit { Some(far) } else { part.then_some(limit + 1) }
 }
 
@@ -71,6 +73,7 @@ mod tests {
         for name in ["lidar", "microphone", "map", "x"] {
             assert!(distance("camera0", name).is_none(), "{name}");
         }
+        assert!(distance("robot/camera", "t").is_none());
         assert!(distance("cma0", "cam0") < distance("cma0", "cam01"));
     }
 }
