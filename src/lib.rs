@@ -6,9 +6,9 @@
 //! gst-launch-1.0 shmflowsrc topic=video ! autovideosink
 //! ```
 //!
-//! How the parts lie: [`sink`] and [`source`] are the two elements, `common` what they share: which caps can be
-//! carried and in which order they are liked, how times are translated, how a buffer's metadata becomes a frame's and
-//! back, and how errors are reported.
+//! How the parts lie: [`sink`] and [`source`] are the two elements, [`devices`] lists topics as devices, `common` is what
+//! they share: which caps can be carried and in which order they are liked, how times are translated, how a buffer's
+//! metadata becomes a frame's and back, addresses (`shmflow://video`), and how errors are reported.
 #![deny(unsafe_code)]
 
 use std::sync::OnceLock;
@@ -17,12 +17,14 @@ use gstreamer as gst;
 use gstreamer::glib;
 
 mod common;
+pub mod devices;
 pub mod sink;
 pub mod source;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     sink::register(plugin)?;
-    source::register(plugin)
+    source::register(plugin)?;
+    devices::register(plugin)
 }
 
 /// What GStreamer looks for in the plugin file.

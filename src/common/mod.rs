@@ -19,6 +19,7 @@ pub(crate) mod metas;
 pub(crate) mod misfit;
 pub(crate) mod settings;
 pub(crate) mod timing;
+pub(crate) mod uri;
 pub(crate) mod validate;
 
 #[cfg(test)]

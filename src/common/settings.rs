@@ -38,6 +38,11 @@ impl<S: ByName> Chosen<S> {
         }
     }
 
+    /// Whether they stay as they are.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.in_use
+    }
+
     /// From now on they stay as they are, or may change again.
     pub(crate) fn set_in_use(&mut self, in_use: bool) {
         self.in_use = in_use;

@@ -15,6 +15,9 @@ pub(crate) const MIN_SLOTS: u32 = 3;
 /// More slots than this are refused: the ring's index has 16 bits for a slot's number.
 pub(crate) const MAX_SLOTS: u32 = 4096;
 
+/// Bytes of a description.
+const MAX_DESCRIPTION: usize = 1000;
+
 /// Checks that a topic is set and that its name is legal in `directory`.
 ///
 /// # Errors
@@ -24,6 +27,22 @@ pub(crate) fn topic(topic: Option<&str>, directory: Option<&str>) -> Result<(), 
         return Err("No topic is set. Give it a name that both sides use, for example topic=video.".into());
     };
     shmflow::Topic::new(name, directory.map(Path::new)).map(drop).map_err(|error| error.to_string())
+}
+
+/// Checks the sink's `description`: one line, which is in the metadata of each frame.
+///
+/// # Errors
+/// A sentence for display.
+pub(crate) fn description(text: Option<&str>) -> Result<(), String> {
+    let text = text.unwrap_or_default();
+    if text.chars().any(char::is_control) {
+        return Err("The description has a control character; it should be one line of text.".into());
+    }
+    if text.len() > MAX_DESCRIPTION {
+        let len = text.len();
+        return Err(format!("The description has {len} bytes; it may have {MAX_DESCRIPTION}."));
+    }
+    Ok(())
 }
 
 /// Checks the sink's `perms`.
@@ -105,6 +124,14 @@ mod tests {
         assert!(slots(8, 9, 2, 64).is_err_and(|m| m.contains("history=9")));
         assert!(slots(4, 1, 4, 64).is_err_and(|m| m.contains("spare-slots=4")));
         assert!(slots(8, 1, 2, 100_000).is_err_and(|m| m.contains("max-depth")));
+    }
+
+    #[test]
+    fn a_description_is_one_line() {
+        assert_eq!(description(None), Ok(()));
+        assert_eq!(description(Some("Front door, \u{e4}")), Ok(()));
+        assert!(description(Some("a\nb")).is_err_and(|m| m.contains("one line")));
+        assert!(description(Some(&"x".repeat(1001))).is_err_and(|m| m.contains("1001")));
     }
 
     #[test]

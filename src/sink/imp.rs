@@ -17,7 +17,7 @@ use gst_base::subclass::prelude::*;
 use crate::common::clock::monotonic_ns;
 use crate::common::content::Content;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{caps_text, lock, messages};
+use crate::common::{caps_text, lock, messages, uri};
 
 use shmflow::CancelToken;
 
@@ -115,6 +115,7 @@ impl ObjectSubclass for ShmflowSink {
     const NAME: &'static str = "GstShmflowSink";
     type Type = super::ShmflowSink;
     type ParentType = gst_base::BaseSink;
+    type Interfaces = (gst::URIHandler,);
 
     fn class_init(class: &mut Self::Class) {
         consumer_wait::take_lists_apart(class);
@@ -161,6 +162,24 @@ impl ObjectImpl for ShmflowSink {
             "topic-stats" => self.topic_stats().to_value(),
             name => lock(&self.settings).get(name).unwrap_or_else(|| pspec.default_value().clone()),
         }
+    }
+}
+
+impl URIHandlerImpl for ShmflowSink {
+    const URI_TYPE: gst::URIType = gst::URIType::Sink;
+
+    fn protocols() -> &'static [&'static str] {
+        &[uri::SCHEME]
+    }
+
+    fn uri(&self) -> Option<String> {
+        uri::of_settings(settings::properties(), &**lock(&self.settings), &Settings::default())
+    }
+
+    fn set_uri(&self, address: &str) -> Result<(), glib::Error> {
+        let element = self.obj();
+        let others = crate::source::properties();
+        uri::give(address, element.upcast_ref(), &self.settings, others, Settings::check)
     }
 }
 
@@ -380,7 +399,10 @@ impl BaseSinkImpl for ShmflowSink {
         let restarts = matches!(event.view(), gst::EventView::FlushStop(stop) if stop.resets_time());
         match event.view() {
             gst::EventView::Tag(tag) => self.take_tags(tag.tag()),
-            gst::EventView::StreamStart(_) => lock(&self.stream).tags.clear(),
+            gst::EventView::StreamStart(_) => {
+                let description = lock(&self.settings).description.clone();
+                lock(&self.stream).tags.begin(description.as_deref());
+            }
             _ => {}
         }
         // For an end of stream this returns when its time has come, and fails when it was flushed away.

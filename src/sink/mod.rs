@@ -34,7 +34,13 @@ mod watcher;
 glib::wrapper! {
     /// The element `shmflowsink`.
     pub struct ShmflowSink(ObjectSubclass<imp::ShmflowSink>)
-        @extends gstreamer_base::BaseSink, gst::Element, gst::Object;
+        @extends gstreamer_base::BaseSink, gst::Element, gst::Object,
+        @implements gst::URIHandler;
+}
+
+/// All properties of the element.
+pub(crate) fn properties() -> &'static [glib::ParamSpec] {
+    settings::properties()
 }
 
 /// Makes `shmflowsink` known to GStreamer.

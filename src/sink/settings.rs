@@ -16,6 +16,7 @@ use crate::common::validate;
 pub(super) struct Settings {
     pub(super) topic: Option<String>,
     pub(super) directory: Option<String>,
+    pub(super) description: Option<String>,
     pub(super) max_buffers: u32,
     pub(super) max_depth: u32,
     /// Bytes; 0 is no limit.
@@ -40,6 +41,7 @@ impl Default for Settings {
         Self {
             topic: None,
             directory: None,
+            description: None,
             max_buffers: 0,
             max_depth: 64,
             max_bytes: 0,
@@ -61,6 +63,7 @@ impl Default for Settings {
 settings_by_name!(Settings {
     "topic" => topic,
     "directory" => directory,
+    "description" => description,
     "max-buffers" => max_buffers,
     "max-depth" => max_depth,
     "max-bytes" => max_bytes,
@@ -81,6 +84,7 @@ impl Settings {
     /// Checks what no `GParamSpec` can: values against each other, and with an explanation.
     pub(super) fn check(&self) -> Result<(), String> {
         validate::topic(self.topic.as_deref(), self.directory.as_deref())?;
+        validate::description(self.description.as_deref())?;
         validate::perms(self.perms)?;
         validate::slots(self.max_buffers, self.history, self.spare_slots, self.max_depth)?;
         Ok(())
@@ -105,6 +109,14 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .blurb(
                     "Directory of the topic's files: a tmpfs that both sides can access (unset = the environment \
                      variable SHMFLOW_DIR, or else /dev/shm)",
+                )
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecString::builder("description")
+                .nick("Description")
+                .blurb(
+                    "What the topic shows, for people: in shmflow ls and lists of devices. It travels as a tag, and replaces the \
+                     stream's own description",
                 )
                 .mutable_ready()
                 .build(),

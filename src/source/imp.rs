@@ -18,7 +18,7 @@ use gst_base::subclass::prelude::*;
 use crate::common::clock::monotonic_ns;
 use crate::common::enums::OnDisconnect;
 use crate::common::settings::{ByName as _, Chosen};
-use crate::common::{error, lock, messages};
+use crate::common::{error, lock, messages, uri};
 
 use super::accepted_caps;
 use super::deliver::Came;
@@ -148,6 +148,7 @@ impl ObjectSubclass for ShmflowSrc {
     const NAME: &'static str = "GstShmflowSrc";
     type Type = super::ShmflowSrc;
     type ParentType = gst_base::PushSrc;
+    type Interfaces = (gst::URIHandler,);
 }
 
 impl ObjectImpl for ShmflowSrc {
@@ -180,6 +181,24 @@ impl ObjectImpl for ShmflowSrc {
             "topic-stats" => self.topic_stats().to_value(),
             name => lock(&self.settings).get(name).unwrap_or_else(|| pspec.default_value().clone()),
         }
+    }
+}
+
+impl URIHandlerImpl for ShmflowSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        &[uri::SCHEME]
+    }
+
+    fn uri(&self) -> Option<String> {
+        uri::of_settings(settings::properties(), &**lock(&self.settings), &Settings::default())
+    }
+
+    fn set_uri(&self, address: &str) -> Result<(), glib::Error> {
+        let element = self.obj();
+        let others = crate::sink::properties();
+        uri::give(address, element.upcast_ref(), &self.settings, others, Settings::check)
     }
 }
 

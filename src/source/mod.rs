@@ -31,7 +31,13 @@ mod tags;
 glib::wrapper! {
     /// The element `shmflowsrc`.
     pub struct ShmflowSrc(ObjectSubclass<imp::ShmflowSrc>)
-        @extends gstreamer_base::PushSrc, gstreamer_base::BaseSrc, gst::Element, gst::Object;
+        @extends gstreamer_base::PushSrc, gstreamer_base::BaseSrc, gst::Element, gst::Object,
+        @implements gst::URIHandler;
+}
+
+/// All properties of the element.
+pub(crate) fn properties() -> &'static [glib::ParamSpec] {
+    settings::properties()
 }
 
 /// Makes `shmflowsrc` known to GStreamer.

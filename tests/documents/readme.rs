@@ -150,16 +150,19 @@ impl Pipeline {
         };
         let received = |source: &str, topic: &str| {
             shmflow::inspect(topic, Some(&place.topics)).is_ok_and(|info| {
-                info.participants
-                    .iter()
+                info.consumers()
                     .any(|one| one.pid == self.child.id() && one.name.ends_with(source) && one.frames > 1)
             })
         };
-        self.text.split("shmflowsrc ").skip(1).enumerate().all(|(number, rest)| {
-            let source = format!("shmflowsrc{number}");
-            let topic = rest.split(' ').find_map(|word| word.strip_prefix("topic="));
-            printed(&source) || topic.is_some_and(|topic| received(&source, topic))
-        })
+        // What a player made of an address is called as the player likes.
+        let addresses = self.text.split("uri=shmflow://").skip(1);
+        let plays = addresses.filter_map(|rest| rest.split(' ').next()).all(|topic| received("", topic));
+        plays
+            && self.text.split("shmflowsrc ").skip(1).enumerate().all(|(number, rest)| {
+                let source = format!("shmflowsrc{number}");
+                let topic = rest.split(' ').find_map(|word| word.strip_prefix("topic="));
+                printed(&source) || topic.is_some_and(|topic| received(&source, topic))
+            })
     }
 
     /// Its end, if that was an orderly one; an error if not.

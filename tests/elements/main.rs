@@ -9,7 +9,9 @@
 
 mod support;
 
+mod addresses;
 mod copies;
+mod devices;
 mod display;
 mod errors;
 mod faults;
