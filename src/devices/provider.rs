@@ -133,7 +133,10 @@ impl DeviceProviderImpl for ShmflowDeviceProvider {
                 provider.imp().follow(found);
             }
         });
-        let thread = thread.map_err(|error| failed(&error))?;
+        let thread = thread.map_err(|error| {
+            lock(&self.devices).clear();
+            failed(&error)
+        })?;
         let before = lock(&self.follower).replace(Follower { stop, thread: Some(thread) });
         drop(before);
         Ok(())

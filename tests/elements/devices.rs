@@ -33,6 +33,11 @@ fn role_of_a_monitor() {
         return;
     }
     init();
+    // A look without monitoring.
+    let factory = gst::DeviceProviderFactory::find("shmflowdeviceprovider").expect("registered");
+    for device in factory.get().expect("a provider").devices() {
+        println!("probed {}", device.display_name());
+    }
     let monitor = gst::DeviceMonitor::new();
     for class in ["Video/Source", "Audio/Source"] {
         assert!(monitor.add_filter(Some(class), None).is_some(), "a provider has {class}");
@@ -113,10 +118,13 @@ fn what_is_there_is_listed_and_damaged_topics_are_none() {
     let topic = Topic::new();
     std::fs::write(topic.dir().join("shmflow.bad.peers"), "nonsense").expect("written");
     let _producer = camera_process(&topic, 64, "");
-    until("there is a topic", || topic.files().iter().any(|file| file == "shmflow.video.ring"));
+    until("there is a frame", || {
+        shmflow::inspect("video", Some(topic.dir())).is_ok_and(|info| info.newest.is_some())
+    });
     let mut monitor = monitor(&topic);
     monitor.wait_for("added video, Video/Source");
     monitor.wait_for("played camera");
+    assert!(monitor.printed().contains("probed video"), "{}", monitor.printed());
     assert!(!monitor.printed().contains("bad"), "{}", monitor.printed());
 }
 
