@@ -76,7 +76,12 @@ fn outline(text: &str, longest: usize) -> Option<String> {
             _ => {
                 match char {
                     '{' | '[' | '<' | '(' => depth += 1,
-                    '}' | ']' | '>' | ')' => depth = depth.saturating_sub(1),
+                    '}' | ']' | '>' => depth = depth.saturating_sub(1),
+                    ')' => {
+                        depth = depth.saturating_sub(1);
+                        // A type: it is looked for by its end.
+                        outline.truncate(outline.trim_end().len());
+                    }
                     _ => {}
                 }
                 if depth > MAX_DEPTH {
@@ -108,9 +113,10 @@ fn values_are_of_their_types(outline: &str) -> bool {
 /// The values behind a type that ends so, without what may be in front of each: the rest of `value` is the name of the next field.
 fn values_of<'a>(ty: &str, value: &'a str) -> impl Iterator<Item = &'a str> {
     let values = value.split_once(ty).map_or("", |(_, values)| values);
-    let values = match values.rfind(['>', '}', ']']) {
-        Some(end) => values.get(..end).unwrap_or_default(),
-        None => values.split([',', ';']).next().unwrap_or_default(),
+    let values = if values.contains(['<', '{', '[']) {
+        values.rfind(['>', '}', ']']).and_then(|end| values.get(..end)).unwrap_or(values)
+    } else {
+        values.split([',', ';']).next().unwrap_or_default()
     };
     values.split([',', '<', '{', '[', '>', '}', ']']).map(|one| {
         let typed = one.trim_start().strip_prefix('(').and_then(|one| one.split_once(')'));
@@ -211,10 +217,12 @@ mod tests {
             "video/x-raw, a=(GstStructure)[1]",
             "video/x-raw, a=(GstCaps)\"-5\"",
             "video/x-raw, a=(taglist)\"1x, b=1\"",
+            "video/x-raw, a=(taglist \u{c})\"1x, b=1\"",
             "video/x-raw, codec_data=(buffer)0",
             "video/x-raw, codec_data=(buffer)00(int)",
             "video/x-raw, flags=(GstSeekFlags)2048",
             "video/x-raw, codec_data=(buffer)0g",
+            "video/x-raw, codec_data=(buffer)< 00ff, 0g",
             "video/x-raw, codec_data=(buffer)\"0g\"",
             "video/x-raw, codec_data=(buffer)0\\g0",
             "video/x-raw, codec_data=(GstBuffer)< 00, 1/2 >, b=1",

@@ -100,6 +100,7 @@ fn hostile_texts_are_errors_in_little_time() {
         "x, a=(GstBuffer)\"+1\"",
         "x]",
         "x, a=<1, b>",
+        "x, a={ <>, b }",
         "x, a={ <1>, <b> }",
         "x, a=<1, (uint)1>",
         "x, a=(GstState)\"[\"",

@@ -19,7 +19,7 @@ pub(super) fn alike(one: &glib::SendValue, other: &glib::SendValue) -> bool {
         }
         Some(value.type_())
     }
-    first(one).zip(first(other)).is_none_or(|(one, other)| one == other)
+    one.type_() == other.type_() && first(one).zip(first(other)).is_none_or(|(one, other)| one == other)
 }
 
 /// An integer of any notation that GStreamer writes or people type.
