@@ -97,6 +97,7 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("readelf", Some("build-essential")),
     ("make", Some("build-essential")),
     ("python3", Some("python3")),
+    ("bash", None),
     ("cargo", None),
     ("cat", None),
     ("chmod", None),
