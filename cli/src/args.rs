@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Metrics(crate::metrics::Metrics),
     Send(crate::send::Send),
     Recv(crate::recv::Recv),
+    Record(crate::record::Record),
+    Replay(crate::replay::Replay),
     Size(crate::size::Size),
     Doctor(crate::doctor::Doctor),
     Bench(crate::bench::Bench),

@@ -10,6 +10,7 @@ mod doctor;
 mod echo;
 mod grab;
 mod info;
+mod interrupt;
 mod json;
 mod ls;
 mod measure;
@@ -18,7 +19,10 @@ mod metrics;
 mod outcome;
 mod picture;
 mod plugin;
+mod progress;
+mod record;
 mod recv;
+mod replay;
 mod rm_gc;
 mod sample;
 mod send;
@@ -70,6 +74,8 @@ fn run(out: &mut dyn Write, args: &Args) -> Result<Outcome, Failure> {
         Command::View(args) => view::run(out, dir, args),
         Command::Send(args) => send::run(dir, args),
         Command::Recv(args) => recv::run(out, dir, args),
+        Command::Record(args) => record::run(out, dir, args),
+        Command::Replay(args) => replay::run(out, dir, args),
         Command::Size(args) => size::run(out, dir, args),
         Command::Doctor(args) => doctor::run(out, dir, args),
         Command::Bench(args) => bench::run(out, dir, args),

@@ -13,6 +13,7 @@ mod health;
 mod measure;
 mod pictures;
 mod pipes;
+mod recordings;
 mod screen;
 mod support;
 mod what;

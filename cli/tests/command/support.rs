@@ -138,6 +138,12 @@ impl Pty {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// As Ctrl-C does where this is the terminal of the command's session.
+    pub(crate) fn interrupt(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    }
+
     /// What is on the screen now.
     pub(crate) fn text(&self) -> String {
         self.screen.screen().contents()

@@ -47,7 +47,7 @@ struct Inner {
 
 pub(super) enum Body {
     Leased(Leased),
-    Copied { payload: Pooled, meta: Vec<u8>, reason: CopyReason },
+    Copied { payload: Pooled, meta: Vec<u8>, published_ns: u64, reason: CopyReason },
 }
 
 /// A ring in memory, shared and read-only: see [`Frame::shared_mapping`].
@@ -139,6 +139,10 @@ impl Leased {
         self.epoch.slot(self.slot).generation.load(Relaxed)
     }
 
+    fn published_ns(&self) -> u64 {
+        self.epoch.slot(self.slot).published.load(Relaxed)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -150,7 +154,7 @@ impl Leased {
         }
         let mut meta = Vec::new();
         self.read_meta(&mut meta);
-        Ok(Body::Copied { payload, meta, reason })
+        Ok(Body::Copied { payload, meta, published_ns: self.published_ns(), reason })
     }
 
     /// Copies the first bytes of the payload, which no reference leads to meanwhile. `false` if it has fewer.
@@ -208,6 +212,16 @@ impl Frame {
     #[must_use]
     pub fn producer(&self) -> ParticipantId {
         self.inner.producer
+    }
+
+    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as its producer sees it. For those who measure or record: the
+    /// ring itself does not depend on it.
+    #[must_use]
+    pub fn published_ns(&self) -> u64 {
+        match &self.inner.body {
+            Body::Leased(leased) => leased.published_ns(),
+            Body::Copied { published_ns, .. } => *published_ns,
+        }
     }
 
     /// The epoch it was published in.
@@ -293,7 +307,8 @@ impl Frame {
     pub fn private_copy(&self) -> Option<Self> {
         let mut payload = Pool::default().take(self.len())?;
         payload.copy_from_slice(self);
-        let body = Body::Copied { payload, meta: self.meta_bytes(), reason: CopyReason::Requested };
+        let (meta, published_ns) = (self.meta_bytes(), self.published_ns());
+        let body = Body::Copied { payload, meta, published_ns, reason: CopyReason::Requested };
         let Inner { seq, lost_before, producer, epoch, .. } = *self.inner;
         Some(Self { inner: Arc::new(Inner { body, seq, lost_before, producer, epoch }) })
     }

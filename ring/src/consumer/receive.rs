@@ -154,9 +154,9 @@ impl Consumer {
         let epoch = Arc::clone(&self.epoch);
         let copied = copy(&*epoch, self.cursor, |slot| read_slot(&epoch, slot, &self.pool));
         match copied.map_err(|corruption| epoch.corrupt(corruption))? {
-            Ok((Ok((payload, meta, generation)), owner)) => {
+            Ok((Ok((payload, meta, generation, published_ns)), owner)) => {
                 let producer = ParticipantId { id: owner, generation };
-                Ok(Ok(self.deliver(Body::Copied { payload, meta, reason }, producer)))
+                Ok(Ok(self.deliver(Body::Copied { payload, meta, published_ns, reason }, producer)))
             }
             Ok((Err(why), _)) => Err(self.unreadable(why)),
             Err(why) => Ok(Err(why)),
@@ -292,8 +292,8 @@ fn buffer(epoch: &Epoch, slot: u16, len: u64, pool: &Pool) -> Result<Pooled, Unr
     usize::try_from(len).ok().and_then(|len| pool.take(len)).ok_or(Unreadable::NoMemory(len))
 }
 
-/// Copies a slot that may be changing.
-fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, u64), Unreadable> {
+/// Copies a slot that may be changing: payload, metadata, the producer's generation, the time of publication.
+fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, u64, u64), Unreadable> {
     let header = epoch.slot(slot);
     let (len, meta_len) = (header.len.load(Relaxed), header.meta_len.load(Relaxed));
     if len > epoch.geometry.slot_capacity || meta_len > epoch.geometry.meta_capacity {
@@ -308,5 +308,8 @@ fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, 
     fail_point(FailPoint::CopyHalf);
     copied &= epoch.copy_payload(slot, half, two) && epoch.copy_meta(slot, &mut meta);
     // It fails if the file was cut short.
-    if copied { Ok((payload, meta, header.generation.load(Relaxed))) } else { Err(Unreadable::Lengths) }
+    if !copied {
+        return Err(Unreadable::Lengths);
+    }
+    Ok((payload, meta, header.generation.load(Relaxed), header.published.load(Relaxed)))
 }
