@@ -55,6 +55,8 @@ pub(super) struct Packets {
     broken: bool,
     /// It is not known yet where the stream goes on: at its start, or after a pause.
     joined: bool,
+    /// After a pause: all that is there is old.
+    rejoins: bool,
     /// Packets came.
     seen: bool,
     asked: Option<Instant>,
@@ -69,6 +71,7 @@ impl Packets {
     /// Joins again, after a pause, if these are packets; how many are left out.
     pub(super) fn rejoin(&mut self) -> Option<u64> {
         self.joined = false;
+        self.rejoins = self.seen;
         let left_out = self.ready.len() as u64;
         self.ready.clear();
         self.seen.then_some(left_out)
@@ -150,9 +153,12 @@ impl ShmflowSrc {
         let mut block_of = Some((frame.producer(), frame.seq()));
         let begins = !std::mem::replace(&mut stream.packets.joined, true);
         let is_live = stream.settings.is_live;
+        // The ring was joined at its oldest frame, in case that it has packets. What was published since then is not old, even if
+        // more of it is there already: who waits for a stream gets its first frame.
+        let is_old = begins
+            && (std::mem::take(&mut stream.packets.rejoins) || stream.reader.was_old_at_opening(&frame));
         let frame = if unit == Unit::Whole {
-            // The ring was joined at its oldest frame, in case that it has packets.
-            Some(if begins && is_live { stream.reader.newest().unwrap_or(frame) } else { frame })
+            Some(if is_old && is_live { stream.reader.newest().unwrap_or(frame) } else { frame })
         } else {
             if !std::mem::replace(&mut stream.packets.seen, true) {
                 // Where some are lost, a key frame among what is left is worth more than the newest.
@@ -161,7 +167,7 @@ impl ShmflowSrc {
             let lost = frame.lost_before() > 0;
             // What another producer made continues nothing, but it comes in time: what follows it is not old.
             let is_other = stream.is_of_another_producer(&frame);
-            if (begins || lost) && is_live && !is_ready {
+            if (is_old || lost) && is_live && !is_ready {
                 block_of = None;
                 self.join(stream, (frame, unit), &mut block)
             } else if stream.packets.leaves_out(unit, lost || begins || is_other) {

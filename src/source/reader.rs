@@ -110,6 +110,11 @@ impl Reader {
         self.try_next()
     }
 
+    /// Whether there was a newer frame than this one when the topic was opened.
+    pub(super) fn was_old_at_opening(&self, frame: &Frame) -> bool {
+        self.consumer.as_ref().is_some_and(|consumer| frame.seq().saturating_add(1) < consumer.joined_at())
+    }
+
     /// The next frame if it is there.
     pub(super) fn try_next(&mut self) -> Option<Frame> {
         // An error comes again when it is waited for.

@@ -373,7 +373,7 @@ impl ConsumerBuilder {
     }
 
     fn consumer(self, opened: Opened, options: Options, selection: Selection) -> Consumer {
-        let Opened { epoch, cursor, initial_end } = opened;
+        let Opened { epoch, cursor, joined_at, initial_end } = opened;
         let mode = Mode {
             write_ring: false,
             write_holds: !self.read_only,
@@ -389,6 +389,7 @@ impl ConsumerBuilder {
             old: Vec::new(),
             mode,
             cursor,
+            joined_at,
             lost: 0,
             // What it looks for is the newest, even if that is overwritten between two looks.
             on_lapped: if selection.is_latest() { OnLapped::Newest } else { self.on_lapped },

@@ -62,6 +62,7 @@ pub struct Consumer {
     old: Vec<Weak<Epoch>>,
     mode: Mode,
     cursor: u64,
+    joined_at: u64,
     /// Frames lost since the last received frame.
     lost: u64,
     on_lapped: OnLapped,
@@ -274,6 +275,12 @@ impl Consumer {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.cursor
+    }
+
+    /// The sequence number from which on frames were published after this consumer was opened. Those before it are history.
+    #[must_use]
+    pub fn joined_at(&self) -> u64 {
+        self.joined_at
     }
 
     /// What this consumer has received so far.

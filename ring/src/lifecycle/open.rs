@@ -214,7 +214,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
         } else {
             crowd::enter(&member)?;
         }
-        let cursor = start_at(&epoch, start)?;
+        let (cursor, joined_at) = start_at(&epoch, start)?;
         // Before a producer sees us and ends the stream because of us.
         let initial_end = member.peers.end();
         let latest = options.delivery == Delivery::Latest;
@@ -222,7 +222,7 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
         let cursor = settle(&epoch, cursor)?;
         drop(locked);
         epoch.start_backing(mode.prefault);
-        return Ok(Opened { epoch, cursor, initial_end });
+        return Ok(Opened { epoch, cursor, joined_at, initial_end });
     }
     Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
 }
@@ -256,10 +256,10 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
     if !epoch.geometry.allows_read_only() {
         crowd::enter_reading(&epoch.member, options.allow_foreign)?;
     }
-    let cursor = start_at(&epoch, start)?;
+    let (cursor, joined_at) = start_at(&epoch, start)?;
     let initial_end = epoch.member.peers.end();
     epoch.start_backing(mode.prefault);
-    Ok(Opened { epoch, cursor, initial_end })
+    Ok(Opened { epoch, cursor, joined_at, initial_end })
 }
 
 /// A consumer's view of a topic.
@@ -267,6 +267,8 @@ pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result
 pub(crate) struct Opened {
     pub(crate) epoch: Arc<Epoch>,
     pub(crate) cursor: u64,
+    /// What was published from this sequence number on, was published after the opening.
+    pub(crate) joined_at: u64,
     /// The stream had ended when it came, like this.
     pub(crate) initial_end: Option<End>,
 }
@@ -370,7 +372,8 @@ fn map_started(member: &Arc<Registration>, mode: Mode) -> Result<Epoch> {
     }
 }
 
-fn start_at(epoch: &Epoch, start: StartAt) -> Result<u64> {
+/// Where to start reading, and what is published next.
+fn start_at(epoch: &Epoch, start: StartAt) -> Result<(u64, u64)> {
     let corrupt = |corruption| epoch.corrupt(corruption);
     let history = u64::from(epoch.geometry.history);
     let next = next_seq(epoch).map_err(corrupt)?.0;
@@ -379,7 +382,7 @@ fn start_at(epoch: &Epoch, start: StartAt) -> Result<u64> {
         StartAt::Newest => start_of_history(epoch, history.min(1)).map_err(corrupt)?,
         StartAt::Next => next,
     };
-    Ok(seq.max(1))
+    Ok((seq.max(1), next.max(1)))
 }
 
 /// Where a consumer starts that is registered from `cursor` on: not before what was overwritten while it was not.

@@ -24,6 +24,34 @@ fn a_paused_producer_publishes_nothing_and_waits_for_nobody() {
     }
 }
 
+/// The viewer's thread stands still from the news of its producer on, until some frames are there.
+#[test]
+fn who_waits_for_a_stream_gets_its_first_frame_however_late_it_wakes() {
+    let topic = Topic::new();
+    let viewer = Running::new(&format!("{} ! appsink name=out sync=false", topic.src("")));
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    viewer.pipeline.bus().expect("a bus").set_sync_handler(move |_, message| {
+        if message.structure().is_some_and(|structure| structure.name() == "shmflow-connected") {
+            let _ = may_go_on.lock().map(|may| may.recv_timeout(Duration::from_secs(30)));
+        }
+        gst::BusSyncReply::Pass
+    });
+    viewer.play();
+    let producer = Running::playing(&format!(
+        "videotestsrc num-buffers=6 ! {} ! {}",
+        caps(64),
+        topic.sink("sync=false wait-for-connection=true")
+    ));
+    producer.reaches("sink", "published", 6);
+    go_on.send(()).expect("the viewer waits");
+    for expected in 0..6 {
+        let came = offset(&frame(&viewer));
+        let stats = viewer.element("src").property::<gst::Structure>("topic-stats");
+        assert_eq!(came, expected, "{stats}");
+    }
+}
+
 #[test]
 fn a_camera_that_waits_for_a_viewer_skips_what_became_late_and_sends_no_burst() {
     let topic = Topic::new();
