@@ -94,10 +94,12 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Recv) -> Resul
     };
     let (mut left, mut lost) = (args.count.unwrap_or(u64::MAX), 0_u64);
     while left != 0 {
+        // Asked first: what is published between the two is no end.
+        let ended = consumer.stream_status().ended;
         let received = match consumer.try_recv() {
             Ok(Some(frame)) => Ok(frame),
             // One that had ended before it came here is not waited for.
-            Ok(None) if consumer.stream_status().ended => break,
+            Ok(None) if ended => break,
             Ok(None) => match args.timeout {
                 Some(timeout) => consumer.recv_timeout(timeout),
                 None => consumer.recv(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::Dir;
 use shmflow::meta::{Clock, Kind, Meta, Times};
-use shmflow::{Error, Monitor, Producer, inspect, inspect_all, remove};
+use shmflow::{Consumer, Error, Monitor, Producer, inspect, inspect_all, remove};
 
 fn now() -> u64 {
     Duration::from(nix::time::ClockId::CLOCK_MONOTONIC.now().unwrap()).as_nanos() as u64
@@ -50,6 +50,13 @@ fn frames_are_seen_with_their_time_and_metadata_and_nobody_notices() {
     assert_eq!(latency, Duration::from_nanos(one.published_ns - begin + 5_000_000));
     assert!(two.meta_bytes.is_empty() && two.latency().is_none() && two.age() < Duration::from_secs(20));
     assert!(monitor.look().unwrap().frames.is_empty());
+
+    for always_copy in [false, true] {
+        let mut consumer = Consumer::builder("t").dir(&dir).always_copy(always_copy).open().unwrap();
+        let times: Vec<_> =
+            std::iter::from_fn(|| consumer.try_recv().unwrap()).map(|frame| frame.published_ns()).collect();
+        assert_eq!(times[1..], [one.published_ns, two.published_ns], "the same to those who take part");
+    }
 
     let info = inspect("t", Some(dir.path())).unwrap();
     assert_eq!(info.newest.unwrap().seq, 3);

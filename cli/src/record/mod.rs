@@ -101,9 +101,8 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
     topics.sort();
     topics.dedup();
     let cancels: Vec<_> = topics.iter().map(|_| CancelToken::new()).collect();
-    let (all, stop) =
-        (cancels.clone(), move |cancels: &[CancelToken]| cancels.iter().for_each(CancelToken::cancel));
-    interrupt::on_signal(move || stop(&all))?;
+    let all = cancels.clone();
+    interrupt::on_signal(move || all.iter().for_each(CancelToken::cancel))?;
     // Before the file: a wrong name leaves none.
     let mut consumers = Vec::new();
     for (topic, cancel) in topics.iter().zip(&cancels) {
@@ -125,7 +124,6 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
     for consumer in consumers {
         let (recorder, done, count) = (Arc::clone(&recorder), done.clone(), args.count);
         let follow = move || {
-            // Nobody listens if the others were too long.
             let _ = done.send(topic::follow(consumer, &recorder, count));
         };
         std::thread::Builder::new()

@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn picture(format: &str, planes: &[(u64, i32)]) -> Meta {
-        let planes = planes.iter().map(|&(offset, stride)| Plane { offset, stride }).collect();
+        let planes: Vec<_> = planes.iter().map(|&(offset, stride)| Plane { offset, stride }).collect();
         Meta::new(Kind::Video).video(Some(VideoLayout::new(format, 4, 2, planes)))
     }
 

@@ -43,10 +43,12 @@ pub(super) fn follow(
     let mut block = Vec::new();
     let mut left = count.unwrap_or(u64::MAX);
     while left != 0 && !cancel.is_cancelled() {
+        // Asked first: what is published between the two is no end.
+        let ended = consumer.stream_status().ended;
         let received = match consumer.try_recv() {
             Ok(Some(frame)) => Ok(frame),
             // One that had ended before it came here is not waited for.
-            Ok(None) if consumer.stream_status().ended => break,
+            Ok(None) if ended => break,
             Ok(None) => consumer.recv(),
             Err(error) => Err(error),
         };

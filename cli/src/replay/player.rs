@@ -63,13 +63,12 @@ impl<'a> Player<'a> {
         args: &'a Replay,
         recordings: &[Recording],
     ) -> Result<Self, Failure> {
-        let (cancel, (stop, stopped)) = (CancelToken::new(), channel());
+        let (cancel, (stop, stopped)) = (CancelToken::new(), channel::<()>());
         let cancelled = cancel.clone();
         interrupt::on_signal(move || {
             cancelled.cancel();
-            let _ = stop.send(());
-            // What waits for the other end to go is not to go on.
-            std::mem::forget(stop);
+            // From now on there is no pause any more.
+            drop(stop);
         })?;
         let times: Option<Vec<_>> = recordings.iter().map(Recording::times).collect();
         let first = recordings.first().and_then(Recording::times).map(|(first, _)| first);

@@ -17,6 +17,8 @@ use crate::support::{Dir, LONG, Pty, Ran};
 
 /// A frame: metadata block and payload.
 type Frame = (Vec<u8>, Vec<u8>);
+/// A topic, and its frame of a number.
+type Topic = (&'static str, fn(u64) -> Frame);
 
 fn times(number: u64) -> Times {
     Times::default()
@@ -100,12 +102,7 @@ fn record(dir: &Dir, args: &[&str]) -> Beside {
 }
 
 /// Publishes so many frames of each topic, all recorded, and ends the streams.
-fn recording(
-    dir: &Dir,
-    topics: &[(&str, fn(u64) -> Frame)],
-    frames: u64,
-    args: &[&str],
-) -> (Option<i32>, String, String) {
+fn recording(dir: &Dir, topics: &[Topic], frames: u64, args: &[&str]) -> (Option<i32>, String, String) {
     let producers: Vec<_> = topics.iter().map(|(topic, _)| lossless(dir, topic)).collect();
     let names: Vec<_> = topics.iter().map(|(topic, _)| *topic).collect();
     let recorder = record(dir, &[&names, args].concat());
@@ -164,7 +161,7 @@ fn messages(path: &Path) -> BTreeMap<String, Vec<Vec<u8>>> {
 #[test]
 fn frames_are_replayed_as_they_were_to_the_bit() {
     let dir = Dir::new();
-    let topics: [(&str, fn(u64) -> Frame); 3] = [("cam/raw", picture), ("cam/h264", packet), ("odd", odd)];
+    let topics: [Topic; 3] = [("cam/raw", picture), ("cam/h264", packet), ("odd", odd)];
     let (status, out, err) = recording(&dir, &topics, 40, &["-o", "run.mcap", "--json"]);
     assert_eq!((status, err.as_str()), (Some(0), ""));
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
