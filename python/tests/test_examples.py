@@ -63,6 +63,34 @@ def test_a_circle_drawn_by_opencv_is_read_by_opencv(directory, example, tmp_path
         assert picture[240, 40 + number * 5 % 560].tolist() == [0, 200, 255] and picture[10, 10].tolist() == [32] * 3
 
 
+def test_a_camera_of_another_size_without_opencv(directory, example):
+    producer = shmflow.Producer("camera", 64, 48, "NV12", 30)
+    with producer.frame() as planes:
+        planes.y[:], planes.uv[:] = 235, 128
+    out, _ = (reader := example("camera.py", "camera", "--size", 32, 24, "--frames", 1)).communicate(timeout=PATIENCE)
+    assert reader.returncode == 0, out
+    assert out == "1 (24, 32, 3) mean of blue, green, red: [255. 255. 255.]\n"
+
+
+def test_a_region_is_hidden(directory, example):
+    columns = np.arange(96, dtype=np.uint8) * 2
+    producer = shmflow.Producer("camera", 96, 96, "BGR", 30)
+    picture = np.broadcast_to(columns[None, :, None], (96, 96, 3))
+    producer.write(picture)
+    worker = example("transform.py", "camera", "hidden")
+    consumer = shmflow.Consumer("hidden", connect_timeout=PATIENCE, timeout=PATIENCE)
+    # Frames pass on as they come until the function's process has started.
+    while not (frame := consumer.recv()).regions:
+        producer.write(picture)
+    (box,) = frame.regions
+    assert (box["kind"], box["x"], box["y"], box["width"], box["height"]) == ("hidden", 32, 32, 32, 32)
+    assert (frame.array[32:64, 32:48] == 64).all() and (frame.array[32:64, 48:64] == 96).all()
+    assert (frame.array[:32, :, 0] == columns).all()
+    producer.end()
+    out, _ = worker.communicate(timeout=PATIENCE)
+    assert worker.returncode == 0 and "'transformed': 1" in out, out
+
+
 def test_motion_from_gstreamer_through_python_to_gstreamer(directory, example, tmp_path):
     detector = example("motion_detector.py", "camera", "camera/motion", "--verbose")
     viewer = launch(

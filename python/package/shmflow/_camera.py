@@ -153,26 +153,28 @@ class Camera:
         if frame is None:
             return False, None
         try:
-            picture = self._picture(frame)
+            picture = self._picture(frame, image)
         except ShmflowError as error:
             self._fail(error)
             return False, None
-        if image is not None and image.shape == picture.shape and image.dtype == picture.dtype:
+        if image is None or picture is image:
+            return True, picture
+        if image.shape == picture.shape and image.dtype == picture.dtype:
             image[...] = picture
             picture = image
         return True, picture
 
-    def _picture(self, frame: Frame) -> NDArray[Any]:
+    def _picture(self, frame: Frame, image: NDArray[Any] | None) -> NDArray[Any]:
+        """In ``image``, if that fits and has no gaps."""
         if not self._converts:
             return frame.array.copy()
-        # No OpenCV is needed for what is BGR already.
-        picture = frame.array.copy() if frame.format == "BGR" else frame.bgr()
-        width, height = self._size
-        if width and height and picture.shape[:2] != (height, width):
-            import cv2
-
-            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        return picture
+        size = (self._size[0], self._size[1]) if all(self._size) else None
+        if image is not None:
+            try:
+                return frame.bgr(image, size=size)
+            except InvalidArgument:
+                pass  # It does not fit.
+        return frame.bgr(size=size)
 
     def read(self, image: NDArray[Any] | None = None) -> tuple[bool, NDArray[Any] | None]:
         """``grab`` and ``retrieve``."""
@@ -219,7 +221,7 @@ class Camera:
     def set(self, propId: int, value: float) -> bool:
         """Sets a property, by OpenCV's number. Whether it has an effect.
 
-        Width and height, once both are set: pictures are resized to that (by OpenCV). The rate: at most so many frames a
+        Width and height, once both are set: pictures are resized to that. The rate: at most so many frames a
         second. The time-outs of opening and of reading. Not converting: ``retrieve`` gives ``Frame.array`` as it is.
         """
         if propId in (CAP_PROP_FRAME_WIDTH, CAP_PROP_FRAME_HEIGHT):
