@@ -1,5 +1,6 @@
 //! Reading frames.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use pyo3::types::PyDict;
 use shmflow::{ConsumerStats, Delivery, Error, OnLapped, StartAt};
 
 use crate::age::age;
+use crate::awaiting::AsyncFrames;
 use crate::cancel::CancelToken;
 pub(crate) use crate::cancel::signal_aware;
 use crate::checkout::{Checkout, Refusal};
@@ -64,6 +66,8 @@ impl Stats {
 #[derive(Clone, Copy)]
 enum Wait {
     No,
+    /// The same, and reports an end.
+    End,
     /// And reports an end.
     Until(Option<Instant>),
 }
@@ -72,6 +76,13 @@ impl Wait {
     fn receive(self, consumer: &mut shmflow::Consumer) -> shmflow::Result<Option<shmflow::Frame>> {
         match self {
             Self::No => consumer.try_recv(),
+            Self::End => match consumer.try_recv()? {
+                Some(frame) => Ok(Some(frame)),
+                None => match consumer.recv_timeout(Duration::ZERO) {
+                    Err(Error::Timeout { .. }) => Ok(None),
+                    received => received.map(Some),
+                },
+            },
             Self::Until(None) => consumer.recv().map(Some),
             Self::Until(Some(end)) => {
                 consumer.recv_timeout(end.saturating_duration_since(Instant::now())).map(Some)
@@ -141,6 +152,26 @@ impl Consumer {
         }
         let frame = self.receive(py, Wait::Until(end))?;
         frame.ok_or_else(|| self.refused(py, Refusal::Closed))
+    }
+
+    /// For event loops: the next frame if there is one. Also reports the end, and a removal always.
+    pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        self.receive(py, Wait::End)
+    }
+
+    /// Another descriptor that is readable as `fileno` is, and once the consumer is closed.
+    pub(crate) fn own_descriptor(&self, py: Python<'_>) -> PyResult<OwnedFd> {
+        let duplicate = self.with(py, |consumer| Ok(consumer.poll_fd()?.try_clone_to_owned()))?;
+        Ok(duplicate?)
+    }
+
+    /// Whether a topic that was removed is opened again.
+    pub(crate) fn reconnects(&self) -> bool {
+        self.reconnect
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.checkout.is_closed()
     }
 
     /// Opens the topic again, which was removed; waits until then for it.
@@ -314,27 +345,10 @@ impl Consumer {
         }
     }
 
-    /// For event loops: the next frame if there is one, else None. Also reports the end, and a removal always.
-    fn _poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        if let Some(frame) = self.receive(py, Wait::No)? {
-            return Ok(Some(frame));
-        }
-        match self.receive(py, Wait::Until(Some(Instant::now()))) {
-            Err(error) if is_class(py, &error, "Timeout") => Ok(None),
-            done => done,
-        }
-    }
-
     /// For event loops: opens a topic again that was removed.
     fn _reopen(&self, py: Python<'_>) -> PyResult<()> {
         self.check_fork(py)?;
         self.reopen(py, None)
-    }
-
-    /// Whether a removed topic is opened again.
-    #[getter]
-    fn _reconnect(&self) -> bool {
-        self.reconnect
     }
 
     /// Whether receiving would give something at once: a frame, the end of the stream, an error.
@@ -419,7 +433,7 @@ impl Consumer {
     /// Whether `close` was called.
     #[getter]
     fn closed(&self) -> bool {
-        self.checkout.is_closed()
+        self.is_closed()
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -454,8 +468,8 @@ impl Consumer {
     }
 
     /// For `async for`: frames until the stream ends, in an asyncio loop, without a thread for each wait.
-    fn __aiter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        slf.py().import("shmflow._aio")?.call_method1("frames", (slf,))
+    fn __aiter__(slf: Py<Self>) -> AsyncFrames {
+        AsyncFrames::new(slf)
     }
 
     fn __reduce__(&self) -> PyResult<()> {

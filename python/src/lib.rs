@@ -4,6 +4,7 @@
 mod age;
 mod arrays;
 mod attached;
+mod awaiting;
 mod block;
 mod buffer;
 mod cancel;

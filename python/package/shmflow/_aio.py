@@ -1,70 +1,33 @@
-"""Frames for ``async for``."""
+"""What ``async for`` needs of asyncio, beside what it needs for each frame."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from .errors import Closed, Ended, Removed
-
 if TYPE_CHECKING:
-    from ._shmflow import Consumer, Frame
-
-# So many frames that are there are given out before others of the loop have their turn.
-_TURN = 32
+    from ._shmflow import Consumer
 
 
-async def frames(consumer: Consumer) -> AsyncIterator[Frame]:
-    """Frames, each once and in order, until the stream ends or the consumer is closed."""
-    loop = asyncio.get_running_loop()
-    poll = consumer._poll
-    descriptor = None
-    try:
-        while True:
-            try:
-                for _ in range(_TURN):
-                    frame = poll()
-                    if frame is None:
-                        if descriptor is None:
-                            # One of its own, which tells of the end of the consumer's, too.
-                            descriptor = os.dup(consumer.fileno())
-                            continue
-                        await _readable(loop, descriptor)
-                    else:
-                        yield frame
-                        # Only the program that iterates keeps it.
-                        del frame
-                await asyncio.sleep(0)
-            except Removed:
-                if not consumer._reconnect:
-                    raise
-                if descriptor is not None:
-                    os.close(descriptor)
-                    descriptor = None
-                # It may take for ever, so that a thread does it.
-                await loop.run_in_executor(None, consumer._reopen)
-    except Ended:
+def reopened(consumer: Consumer) -> asyncio.Future[None]:
+    """Opens a topic again that was removed. It may take for ever, so that a thread does it."""
+    return asyncio.get_running_loop().run_in_executor(None, consumer._reopen)
+
+
+def forget(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    """The loop no longer watches the descriptor, which is closed."""
+    if loop.is_closed() or asyncio._get_running_loop() is loop:
+        _close(loop, descriptor)
         return
-    except Closed:
-        if not consumer.closed:
-            raise
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
-    """Sleeps until there may be something."""
-    done = loop.create_future()
-
-    def ready() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    loop.add_reader(descriptor, ready)
     try:
-        await done
-    finally:
+        # An iterator may end in any thread.
+        loop.call_soon_threadsafe(_close, loop, descriptor)
+    except RuntimeError:  # closed meanwhile
+        os.close(descriptor)
+
+
+def _close(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    if not loop.is_closed():
         loop.remove_reader(descriptor)
+    os.close(descriptor)
