@@ -196,6 +196,39 @@ def test_the_worker_ends_with_its_parent(stream):
     )
 
 
+def test_workers_of_a_fork_server_stay_as_long_as_their_parent(stream):
+    one = stream(deadline=5.0, start_method="forkserver")
+    one.until_marked()
+    assert all(is_marked(one.pass_one(MARK)) for _ in range(3))
+    # Longer than a worker looks whether its parent lives.
+    time.sleep(0.7)
+    assert is_marked(one.pass_one(MARK))
+    counts, err = one.finish()
+    assert counts["restarted"] == 0 and "the worker has ended" not in err
+
+
+def test_a_source_that_is_removed_and_made_again_is_followed(stream):
+    one = stream(deadline=5.0)
+    one.until_marked()
+    one.producer.close()
+    shmflow.remove("in", force=True)
+    end = time.monotonic() + 1
+    started = cpu_of(one.process.pid)
+    while time.monotonic() < end:
+        assert one.process.poll() is None, one.process.communicate()
+        time.sleep(0.05)
+    assert cpu_of(one.process.pid) - started < 0.5, "it does nothing but wait"
+    one.producer = shmflow.Producer("in", 64, 48, "BGR", 30, depth=16)
+    one.until_marked()
+    one.finish()
+
+
+def cpu_of(pid):
+    """Seconds of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_the_format_is_one_and_the_same_whoever_made_the_picture(stream, directory):
     opencv()
     one = stream(deadline=PATIENCE, format="BGR")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._shmflow import CancelToken, Consumer, Producer
 from ._wait import wait
-from .errors import Cancelled, Closed, Ended, InvalidArgument, Removed, ShmflowError, Timeout
+from .errors import Cancelled, Closed, Ended, InvalidArgument, Removed, ShmflowError, Timeout, TopicNotFound
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -42,6 +42,8 @@ _ADDS = frozenset(
 )
 # The worker looks so often whether its parent lives.
 _LOOK = 0.5
+# And the relay whether a source that was removed has been made again.
+_PAUSE = 0.05
 # From a crash to the next attempt, in seconds; twice as long each time that nothing came of it.
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
@@ -186,8 +188,9 @@ class _Relay:
                 if self._consumer in ready:
                     # A frame, or the end.
                     self._take(self._consumer.recv(0))
-            except Timeout:
-                pass
+            except (Timeout, TopicNotFound):
+                # The source was removed, which it tells of each time that it is asked. One that is made again is followed.
+                wait([self._worker.results], min(max(left, 0.0), _PAUSE))
             except (Cancelled, Closed):
                 break
             except Ended:
@@ -351,7 +354,7 @@ class _Worker:
     ) -> None:
         method = start_method or ("spawn" if _can_be_spawned(function) else "fork")
         self._context = multiprocessing.get_context(method)
-        self._arguments = (function, source, topic, directory, os.getpid())
+        self._arguments = (function, source, topic, directory)
         self._restart_after = restart_after
         self._process: BaseProcess | None = None
         self._pause = _SHORTEST_PAUSE
@@ -454,10 +457,10 @@ def _merged(metadata: dict[str, Any] | None, added: dict[str, Any] | None) -> di
     return {**(metadata or {}), "extensions": [*old, *new]}
 
 
-def _work(
-    function: Transformation, source: str, topic: str, directory: str | PathLike[str] | None, parent: int
-) -> None:
+def _work(function: Transformation, source: str, topic: str, directory: str | PathLike[str] | None) -> None:
     """The worker's life: it ends with its parent."""
+    # Either may be late or missing: that of a fork server is another process, and a fork keeps the pipe open by which is_alive() tells.
+    parent, above = multiprocessing.parent_process(), os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     consumer = Consumer(source, directory=directory, latest=True, reconnect=True, name="transform worker")
     producer = Producer(topic, directory=directory, name="transform worker")
@@ -470,7 +473,7 @@ def _work(
         )
 
     say(_Note())
-    while os.getppid() == parent:
+    while os.getppid() == above and (parent is None or parent.is_alive()):
         try:
             frame = consumer.recv(_LOOK)
         except (Timeout, Ended):
