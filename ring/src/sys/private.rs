@@ -105,12 +105,17 @@ impl PrivateMap {
     }
 }
 
-/// The page faults of this process so far, of all its threads.
+/// The page faults of this process so far, of all its threads; `None` if the system does not count them.
 fn page_faults() -> Option<u64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     // One that has to read from swap counts as major.
     let (minor, major) = (usage.minor_page_faults(), usage.major_page_faults());
-    Some((minor as u64).wrapping_add(major as u64).min(u64::MAX - 1))
+    counted((minor as u64).wrapping_add(major as u64))
+}
+
+/// No process runs without a fault: where there were none, they are not counted, as in gVisor.
+fn counted(faults: u64) -> Option<u64> {
+    (faults != 0).then_some(faults.min(u64::MAX - 1))
 }
 
 /// What the kernel says of this process's pages.

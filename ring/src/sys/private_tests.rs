@@ -159,3 +159,13 @@ fn a_part_that_begins_within_a_large_page_is_mapped_with_what_is_before_it() {
     }
     map.refresh(from, 100, &AtomicU64::new(u64::MAX)).unwrap();
 }
+
+#[test]
+fn a_system_that_counts_no_faults_is_not_believed_that_there_were_none() {
+    assert!(page_faults().is_some(), "this one counts them");
+    assert_eq!((counted(0), counted(1)), (None, Some(1)));
+    assert!(
+        counted(u64::MAX).is_some_and(|faults| faults != u64::MAX),
+        "which is for slots that nobody looked at"
+    );
+}
