@@ -195,3 +195,62 @@ fn a_misspelt_topic_is_an_error_that_names_the_one_that_was_meant() {
     let other = Consumer::builder("lidar").dir(&dir).open().unwrap_err().to_string();
     assert!(!other.contains("did you mean"), "{other}");
 }
+
+#[test]
+fn the_latest_of_a_share_is_the_newest_of_its_own() {
+    let kinds: [fn(ConsumerBuilder) -> ConsumerBuilder; 2] = [|it| it.latest(true), |it| it.max_rate(1e6)];
+    for kind in kinds {
+        let (dir, producer) = setup(8);
+        let mut shares = [0, 1].map(|index| kind(consumer(&dir)).share(index, 2).open().unwrap());
+        // In pairs, as those of a stereo camera: the one before the newest is there as long.
+        write(&producer, 2);
+        assert_eq!(shares.each_mut().map(|share| share.recv_timeout(LONG).unwrap().seq()), [2, 1]);
+        write(&producer, 4);
+        assert_eq!(shares.each_mut().map(|share| share.recv_timeout(LONG).unwrap().seq()), [6, 5]);
+        assert_eq!(shares.each_mut().map(rest), [[], []], "each once");
+        write(&producer, 1);
+        shares[1].skip_to_newest().unwrap();
+        shares[0].skip_to_newest().unwrap();
+        assert_eq!(shares.each_mut().map(rest), [vec![], vec![7]]);
+        assert!(shares.iter().all(|share| share.stats().lost == 0));
+    }
+}
+
+#[test]
+fn no_lossless_producer_waits_for_a_share_to_pass_over_what_is_for_others() {
+    let dir = Dir::new();
+    let builder = Producer::builder("t").dir(&dir).depth(4).overflow_policy(OverflowPolicy::Lossless);
+    let producer = builder.stall_timeout(Duration::ZERO).open().unwrap();
+    // The first that it wants is far away, and so is the next one while it works on that.
+    let mut share = consumer(&dir).share(50, 100).open().unwrap();
+    let writer = sleeper(move || write(&producer, 140));
+    wait_until("it waits at the end of the ring", || sleeps(&writer));
+    let published = shmflow::inspect("t", Some(dir.path())).unwrap().published();
+    assert!(
+        (50..60).contains(&published),
+        "the share's own frame, and what the ring holds beyond: {published}"
+    );
+    let frame = share.recv().unwrap();
+    wait_until("the others' frames are written", || writer.is_finished());
+    assert_eq!((frame.seq(), share.stats().lost), (50, 0));
+}
+
+#[test]
+fn whoever_wants_the_newest_loses_nothing_however_fast_frames_come() {
+    let (dir, producer) = setup(2);
+    let mut latest = consumer(&dir).latest(true).open().unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                write(&producer, 1);
+            }
+        });
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(1) {
+            latest.recv_timeout(LONG).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(latest.stats().lost, 0, "{:?}", latest.stats());
+}

@@ -142,7 +142,8 @@ impl ConsumerBuilder {
 
     /// A share of the stream for each of several consumers: of `of` shares, counted from 0, this is number `index`. It gets the
     /// frames whose sequence number divided by `of` leaves `index`; the others do not count as lost, and no
-    /// [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer to read them. Default: (0, 1), all.
+    /// [lossless](crate::OverflowPolicy::Lossless) producer waits for this consumer to read, or to pass, them. With
+    /// [`latest`](Self::latest), the newest of these. Default: (0, 1), all.
     pub fn share(mut self, index: u32, of: u32) -> Self {
         self.share = (index, of);
         self
@@ -188,7 +189,8 @@ impl ConsumerBuilder {
     }
 
     /// Write nothing into shared memory: no registration, copies only. Works without permission to write, and in any
-    /// number, on topics whose permissions admit readers. Default false.
+    /// number, on topics whose permissions admit readers. On others, which need permission to write, it writes once: a flag
+    /// that has producers wake it. Default false.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -318,7 +320,13 @@ impl ConsumerBuilder {
         let reason = opened.epoch.member.id().is_none().then(|| self.unregistered().as_str());
         let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };
         trace::event(Level::Debug, "consumer attached", topic.name(), fields);
-        Ok(self.consumer(opened, options, selection))
+        let cursor = opened.cursor;
+        let mut consumer = self.consumer(opened, options, selection);
+        if selection.next(cursor) != cursor {
+            // What is for others until then is not kept for it.
+            consumer.advance(cursor);
+        }
+        Ok(consumer)
     }
 
     /// Which frames it takes.

@@ -27,12 +27,13 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::info::{ConsumerInfo, Geometry, ParticipantId};
 use crate::layout::peers::CAPS_BYTES;
+use crate::layout::view::LoadAcquire;
 use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
 use crate::lifecycle::follow;
 use crate::protocol::fail_points::fail_point;
-use crate::protocol::lease::{newest_readable, next_seq};
-use crate::protocol::{FailPoint, backlog};
+use crate::protocol::lease::{newest_readable, next_seq, readable};
+use crate::protocol::{FailPoint, Memory, backlog};
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
@@ -205,7 +206,7 @@ impl Consumer {
         self.cancel_token.clone()
     }
 
-    /// Skips all frames in the ring but the newest. They do not count as lost.
+    /// Skips all frames in the ring but the newest (of its [share](ConsumerBuilder::share)). They do not count as lost.
     ///
     /// # Errors
     /// [`Error::Removed`], [`Error::Corrupt`].
@@ -230,7 +231,10 @@ impl Consumer {
             }
             ahead = follow::next(&ahead, self.mode)?;
         }
-        self.advance(found.unwrap_or(0).max(self.cursor));
+        let newest = found.unwrap_or(0).max(self.cursor);
+        let from = self.cursor.max(self.epoch.first().load_acquire());
+        let own = self.selection.last(from, newest).filter(|&seq| readable(&*self.epoch, seq));
+        self.advance(own.unwrap_or(newest));
         Ok(())
     }
 
@@ -313,7 +317,8 @@ impl Consumer {
     fn advance_held(&mut self, cursor: u64) {
         self.cursor = cursor;
         if let Some(entry) = self.epoch.member.entry() {
-            entry.cursor.store(cursor, SeqCst);
+            // Producers learn which frame it wants next. We look at each, since the epoch may end before that one.
+            entry.cursor.store(self.selection.next(cursor), SeqCst);
             fail_point(FailPoint::LeaseCursor);
         }
     }

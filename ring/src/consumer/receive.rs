@@ -195,7 +195,13 @@ impl Consumer {
             producer,
             self.epoch.geometry.epoch,
         );
-        self.advance_held(self.cursor.saturating_add(1));
+        let next = self.cursor.saturating_add(1);
+        if self.selection.next(next) == next {
+            self.advance_held(next);
+        } else {
+            // What comes first is for others: who waits to write that need not wait until this frame is released.
+            self.advance(next);
+        }
         self.selection.taken();
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
@@ -234,7 +240,7 @@ impl Consumer {
     }
 
     fn lose(&mut self, next: u64) {
-        let lost = self.selection.count(self.cursor, next);
+        let lost = self.selection.lost(self.cursor, next);
         self.lost = self.lost.saturating_add(lost);
         self.stats.lost = self.stats.lost.saturating_add(lost);
         let member = &self.epoch.member;

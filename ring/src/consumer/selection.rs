@@ -62,6 +62,17 @@ impl Selection {
         self.share.is_none_or(|(index, of)| seq % of == index)
     }
 
+    /// The first frame from `seq` on that it wants.
+    pub(super) fn next(&self, seq: u64) -> u64 {
+        self.share.map_or(seq, |(index, of)| seq.saturating_add((index + of - seq % of) % of))
+    }
+
+    /// The last frame up to `seq` that it wants, if there is one from `from` on.
+    pub(super) fn last(&self, from: u64, seq: u64) -> Option<u64> {
+        let back = self.share.map_or(0, |(index, of)| (seq % of + of - index) % of);
+        seq.checked_sub(back).filter(|&seq| seq >= from)
+    }
+
     /// Before which moment, on the monotonic clock, no frame is taken; 0 if it has passed.
     pub(super) fn rests_until(&self) -> u64 {
         if self.due != 0 && monotonic_ns() < self.due { self.due } else { 0 }
@@ -77,8 +88,13 @@ impl Selection {
         }
     }
 
+    /// How many of the frames from `from` to before `to`, which are gone, it has lost: who wants the newest only, none.
+    pub(super) fn lost(&self, from: u64, to: u64) -> u64 {
+        if self.is_latest() { 0 } else { self.count(from, to) }
+    }
+
     /// How many frames from `from` to before `to` it wants.
-    pub(super) fn count(&self, from: u64, to: u64) -> u64 {
+    fn count(&self, from: u64, to: u64) -> u64 {
         match self.share {
             None => to.saturating_sub(from),
             Some((index, of)) => {
@@ -126,6 +142,12 @@ mod tests {
                 for (from, to) in [(0, 0), (1, 1), (1, 2), (1, 10), (3, 17), (5, 6), (9, 4)] {
                     let counted = (from..to).filter(|&seq| selection.wants(seq)).count() as u64;
                     assert_eq!(selection.count(from, to), counted, "{index} of {of}, {from}..{to}");
+                }
+                for seq in 1..20 {
+                    let next = (seq..).find(|&seq| selection.wants(seq)).unwrap();
+                    assert_eq!(selection.next(seq), next, "{index} of {of}, {seq}");
+                    let last = (3..=seq).rfind(|&seq| selection.wants(seq));
+                    assert_eq!(selection.last(3, seq), last, "{index} of {of}, {seq}");
                 }
             }
         }
