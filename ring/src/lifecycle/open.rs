@@ -227,7 +227,8 @@ pub(crate) fn consumer(topic: &Topic, options: &Options, start: StartAt) -> Resu
     Err(Error::Busy { topic: topic.name().into(), waited: OPEN_TIMEOUT, what: "open".into() })
 }
 
-/// Opens a topic without writing anything anywhere. [`Error::TopicNotFound`] if there is none.
+/// Opens a topic without writing anything, but for a flag if its permissions admit no readers. [`Error::TopicNotFound`] if there
+/// is none.
 pub(crate) fn reader(topic: &Topic, options: &Options, start: StartAt) -> Result<Opened> {
     let member = Arc::new(Registration::new(
         ParticipantTable::open(topic, Access::ReadOnly, options.allow_foreign)?,
