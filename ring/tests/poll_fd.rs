@@ -515,3 +515,50 @@ fn the_thread_ends_with_the_consumer_and_sleeps_meanwhile() {
     assert!(numbers[1] <= 2 * numbers[2] + 8, "{} wake-ups in {} s", numbers[1], numbers[2]);
     role.finish();
 }
+
+/// The niceness of the watchers.
+fn watchers_nice() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let field = |stat: String| {
+        stat.rsplit_once(')').and_then(|(_, fields)| Some(fields.split_whitespace().nth(16)?.to_owned()))
+    };
+    let mut nice: Vec<_> = stats.filter(|stat| stat.contains("(shmflow-watch)")).filter_map(field).collect();
+    nice.sort();
+    nice
+}
+
+#[test]
+#[ignore = "a role of other tests"]
+fn role_of_pollers_of_different_urgency() {
+    let Some(dir) = role::dir() else { return };
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let open = || {
+        let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+        consumer.poll_fd().unwrap();
+        consumer
+    };
+    let patient = std::thread::scope(|scope| {
+        let patient = scope.spawn(|| {
+            rustix::process::setpriority_process(None, 7).unwrap();
+            [open(), open()]
+        });
+        patient.join().unwrap()
+    });
+    let urgent = [open(), open()];
+    wait_until("they run", || watchers() == if has_waitv() { 2 } else { 4 });
+    let mut nice = watchers_nice();
+    nice.dedup();
+    drop((patient, urgent));
+    role::say(format!("{nice:?}"));
+}
+
+#[test]
+fn who_is_urgent_has_no_watcher_that_is_not() {
+    let dir = Dir::new();
+    let mut role = Role::start("role_of_pollers_of_different_urgency", &dir);
+    let nice = role.read_reply();
+    role.finish();
+    // (The tests themselves may be nice.)
+    assert_eq!(nice.matches(',').count(), 1, "{nice}");
+}

@@ -143,7 +143,8 @@ impl Consumer {
     /// the stream continues it is readable again. A removed topic keeps it readable.
     ///
     /// The first call of a process starts a thread, which sleeps as [`recv`](Self::recv) would: one for up to 63 consumers (for
-    /// each, where the system has no `futex_waitv`: before Linux 5.16). It ends with the last of them. The descriptor is always
+    /// each, where the system has no `futex_waitv`: before Linux 5.16) whose calls came from threads of the same scheduling policy,
+    /// priority and processors, which it has, too. It ends with the last of them. The descriptor is always
     /// the same one, and closed with the consumer. From then on a wait costs one more wake-up of a thread. Idle, it wakes once
     /// a second.
     ///

@@ -24,7 +24,7 @@ use crate::sys::cancel::CancelToken;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::{self, GuardedFd};
 use crate::sys::futex::{self, Expected};
-use crate::sys::thread;
+use crate::sys::thread::{self, Scheduling};
 
 /// Consumers of a group: two words each and the bell are no more than a wait may have.
 const MOST: usize = (futex::MOST_WORDS - 1) / 2;
@@ -129,6 +129,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Group {
     /// The process that it is a thread of, by its forks.
     home: u32,
+    /// As the thread runs that started it, and all whose consumers it watches for: nobody who is urgent waits for one who is not.
+    scheduling: Scheduling,
     bell: Arc<Bell>,
     state: Mutex<State>,
 }
@@ -165,7 +167,8 @@ pub(super) struct Seat {
 impl Seat {
     /// In a group that has a free one, or in a new one.
     pub(super) fn take() -> io::Result<Self> {
-        let Some(mut groups) = groups() else { return Ok(Self { group: Group::start()? }) };
+        let scheduling = Scheduling::here();
+        let Some(mut groups) = groups() else { return Ok(Self { group: Group::start(scheduling)? }) };
         let home = fork::generation();
         for foreign in groups.extract_if(.., |group| group.home != home) {
             // Its thread is one of the parent's.
@@ -173,14 +176,14 @@ impl Seat {
         }
         let most = if futex::has_waitv() { MOST } else { 1 };
         groups.retain(|group| !lock(&group.state).ended);
-        for group in groups.iter() {
+        for group in groups.iter().filter(|group| group.scheduling == scheduling) {
             let mut state = lock(&group.state);
             if state.seats < most && !state.ended {
                 state.seats += 1;
                 return Ok(Self { group: Arc::clone(group) });
             }
         }
-        let group = Group::start()?;
+        let group = Group::start(scheduling)?;
         groups.push(Arc::clone(&group));
         Ok(Self { group })
     }
@@ -232,9 +235,10 @@ impl Seat {
 
 impl Group {
     /// With one seat taken.
-    fn start() -> io::Result<Arc<Self>> {
+    fn start(scheduling: Scheduling) -> io::Result<Arc<Self>> {
         let state = Mutex::new(State { seats: 1, ..State::default() });
-        let group = Arc::new(Self { home: fork::generation(), bell: Arc::default(), state });
+        let home = fork::generation();
+        let group = Arc::new(Self { home, scheduling, bell: Arc::default(), state });
         let watcher = Arc::clone(&group);
         let thread = thread::spawn("shmflow-watch", move || watcher.run())?;
         lock(&group.state).thread = Some(thread);
