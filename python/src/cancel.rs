@@ -52,6 +52,10 @@ impl CancelToken {
                 consumer.cancel_token().cancel();
             } else if !consumer.is_closed() {
                 consumer.cancel_token().reset();
+                // Its wait is to end all the same if it was closed between the two.
+                if consumer.is_closed() {
+                    consumer.cancel_token().cancel();
+                }
             }
         }
     }

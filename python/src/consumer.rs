@@ -17,7 +17,7 @@ use crate::cancel::CancelToken;
 pub(crate) use crate::cancel::signal_aware;
 use crate::checkout::{Checkout, Refusal};
 use crate::described::Known;
-use crate::errors::{OrRaise, failed, is_class, raise};
+use crate::errors::{OrRaise, failed, is_class, raise, topic_timeout};
 use crate::fork::Origin;
 use crate::frame::Frame;
 use crate::opening::{Opening, fallback, log};
@@ -139,7 +139,13 @@ impl Consumer {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             match self.wait_once(py, end) {
-                Err(error) if self.reconnect && is_class(py, &error, "Removed") => self.reopen(py, end)?,
+                Err(error) if self.reconnect && is_class(py, &error, "Removed") => {
+                    // Also without any time to wait it is a time-out: the topic may be made again.
+                    self.reopen(py, end).map_err(|error| {
+                        let is_to_come = is_class(py, &error, "TopicNotFound");
+                        if is_to_come { topic_timeout(py, error.value(py).to_string()) } else { error }
+                    })?;
+                }
                 done => return done,
             }
         }
