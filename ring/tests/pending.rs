@@ -122,3 +122,16 @@ fn what_waiting_does_not_mend_is_an_error() {
     assert_eq!(producer.consumers()[0].accepted_caps.as_deref(), Some("video/x-raw"));
     drop(consumer);
 }
+
+#[test]
+fn a_duplicate_of_the_descriptor_tells_that_the_consumer_is_gone() {
+    let dir = Dir::new();
+    let mut pending = pending(&dir);
+    pending.poll_fd().unwrap();
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut consumer = joined(&mut pending);
+    let duplicate = consumer.poll_fd().unwrap().try_clone_to_owned().unwrap();
+    assert!(consumer.try_recv().unwrap().is_none() && !is_readable(&duplicate, PollTimeout::ZERO));
+    drop(consumer);
+    assert!(is_readable(&duplicate, PollTimeout::ZERO));
+}

@@ -27,7 +27,7 @@
 //! consumer itself then waits on the eventfd.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd, poll};
@@ -129,7 +129,20 @@ impl Drop for ReadyFd {
         seat.leave(&self.shared);
         // Whoever polls it in another thread, or a duplicate of it, looks again, and finds the consumer gone.
         self.shared.raise();
+        if let Some(around) = &self.around {
+            // Which forgets the other one when that is closed. Without descriptors nobody is told.
+            let _ = stays_readable(around);
+        }
     }
+}
+
+/// Has an epoll descriptor be readable for good, by an event of which the process has one for all.
+fn stays_readable(around: &GuardedFd) -> std::io::Result<()> {
+    static READY: OnceLock<Option<GuardedFd>> = OnceLock::new();
+    let open = || GuardedFd::open(|| Ok(eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)).ok();
+    let Some(ready) = READY.get_or_init(open) else { return Ok(()) };
+    epoll::add(around.fd()?, ready.fd()?, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    Ok(())
 }
 
 impl Consumer {
