@@ -222,3 +222,17 @@ def test_a_picture_is_converted_into_the_programs_own(directory):
     camera.set(3, 32), camera.set(4, 24)
     small = np.zeros((24, 32, 3), np.uint8)
     assert camera.retrieve(small)[1] is small and (small == 255).all()
+
+
+def test_a_rate_that_is_set_while_the_topic_is_away_costs_no_picture_later(directory):
+    producer = shmflow.Producer("t", 64, 48, "BGR")
+    camera = shmflow.Camera("t", read_timeout=PATIENCE)
+    producer.close()
+    shmflow.remove("t", force=True)
+    assert not camera.set(5, 1000), "CAP_PROP_FPS"
+    producer = shmflow.Producer("t", 64, 48, "BGR")
+    with producer.frame() as picture:
+        picture[:] = 7
+    good, picture = camera.read()
+    assert good and (picture == 7).all()
+    camera.release()

@@ -233,10 +233,14 @@ class Camera:
             if not value > 0:
                 return False
             self._max_rate = value
-            if self._consumer is not None:
-                self._consumer.close()
-                return self._connect(0)
-            return True
+            consumer = self._consumer
+            if consumer is None:
+                return True
+            # The old one stays if there is no topic just now.
+            connected = self._connect(0)
+            if connected:
+                consumer.close()
+            return connected
         if propId == CAP_PROP_OPEN_TIMEOUT_MSEC and value >= 0:
             self._open_timeout = value / 1000
             return True
