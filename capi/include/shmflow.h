@@ -775,8 +775,8 @@ typedef struct {
      */
     uint32_t max_leases;
     /**
-     * Non-zero: write nothing to shared memory, and receive validated copies. Needs only read permission, on topics
-     * whose perms allow read-only consumers. Default 0.
+     * Non-zero: write nothing to frames and states, and receive validated copies. Needs only read permission, on topics
+     * whose perms allow read-only consumers; on others it writes one flag at opening. Default 0.
      */
     int32_t read_only;
     /**

@@ -181,8 +181,8 @@ pub struct ConsumerOptions {
     pub on_lapped: i32,
     /// Leases that this consumer may hold at a time; beyond that, it receives copies. 0: half of the depth. Default 0.
     pub max_leases: u32,
-    /// Non-zero: write nothing to shared memory, and receive validated copies. Needs only read permission, on topics
-    /// whose perms allow read-only consumers. Default 0.
+    /// Non-zero: write nothing to frames and states, and receive validated copies. Needs only read permission, on topics
+    /// whose perms allow read-only consumers; on others it writes one flag at opening. Default 0.
     pub read_only: i32,
     /// Non-zero: join a topic that belongs to a user other than this one or root. That user can end this process by
     /// truncating the topic's files. Default 0.
