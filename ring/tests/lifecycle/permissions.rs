@@ -64,10 +64,10 @@ fn another_user_may_what_the_permissions_say() {
         ("640", group, ["PermissionDenied", "PermissionDenied", "ok copy"]),
         ("644", NOBODY, ["PermissionDenied", "PermissionDenied", "ok copy"]),
         ("660", NOBODY, ["PermissionDenied", "PermissionDenied", "PermissionDenied"]),
-        ("660", group, ["PermissionDenied", "ok lease", "ReadOnlyNotAllowed"]),
+        ("660", group, ["PermissionDenied", "ok lease", "ok copy"]),
         ("664", group, ["PermissionDenied", "ok lease", "ok copy"]),
         ("664", NOBODY, ["PermissionDenied", "PermissionDenied", "ok copy"]),
-        ("666", NOBODY, ["PermissionDenied", "ok lease", "ReadOnlyNotAllowed"]),
+        ("666", NOBODY, ["PermissionDenied", "ok lease", "ok copy"]),
     ];
     for (perms, user, expected) in table {
         let dir = shared();
