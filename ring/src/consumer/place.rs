@@ -30,6 +30,10 @@ impl Placeless {
 impl Consumer {
     /// Asks for a place, if it is time to.
     pub(super) fn register_sometimes(&mut self) {
+        // Where its watcher sleeps there is no asking: that is for the next time, and does not count.
+        if self.placeless.is_none() || self.is_watched() {
+            return;
+        }
         let Some(placeless) = &mut self.placeless else { return };
         let now = monotonic_coarse_ns();
         if Duration::from_nanos(now.saturating_sub(placeless.asked)) >= ASK_EVERY {
@@ -40,13 +44,17 @@ impl Consumer {
 
     /// Asks for a place. If there is none it stays as it is: whatever else may be wrong is found by who looks for frames.
     pub(crate) fn register_now(&mut self) {
+        let is_watched = self.is_watched();
         let Some(placeless) = &self.placeless else { return };
-        // Its watcher may be asleep, without a bit; while it rests it is not.
-        let sleeps = self.poll_fd.as_ref().is_some_and(|poll_fd| !poll_fd.rests());
         let latest = placeless.delivery == Delivery::Latest;
         let Placeless { name, accepted_caps, .. } = &**placeless;
-        if !sleeps && crowd::try_register(&self.epoch, name, accepted_caps, self.cursor, latest) {
+        if !is_watched && crowd::try_register(&self.epoch, name, accepted_caps, self.cursor, latest) {
             self.placeless = None;
         }
+    }
+
+    /// Whether a watcher may be asleep for it, without a bit. While it rests it is not.
+    fn is_watched(&self) -> bool {
+        self.poll_fd.as_ref().is_some_and(|poll_fd| !poll_fd.rests())
     }
 }
