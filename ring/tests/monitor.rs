@@ -101,6 +101,32 @@ fn a_topic_is_followed_into_larger_rings_and_to_its_end() {
 }
 
 #[test]
+fn the_frames_just_before_a_removal_are_seen() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let mut monitor = Monitor::open("t", Some(dir.path())).unwrap();
+    producer.write(b"1").unwrap();
+    drop(producer);
+    let mut seqs = |again| {
+        let look = monitor.look().unwrap();
+        assert_eq!((look.missed, look.recreated), (0, again));
+        look.frames.iter().map(|frame| frame.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(seqs(false), [1]);
+    let second = Producer::builder("t").dir(&dir).open().unwrap();
+    second.write(b"1").unwrap();
+    assert_eq!(seqs(true), [1]);
+    second.write(b"2").unwrap();
+    drop(second);
+    let third = Producer::builder("t").dir(&dir).open().unwrap();
+    third.write(b"1").unwrap();
+    assert_eq!(seqs(false), [2], "of the one before");
+    assert_eq!(seqs(true), [1]);
+    drop(third);
+    assert!(matches!(monitor.look(), Err(Error::TopicNotFound { .. })));
+}
+
+#[test]
 fn no_content_of_the_files_does_more_than_an_error() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).depth(2).slot_capacity(64).open().unwrap();

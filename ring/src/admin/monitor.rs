@@ -88,12 +88,16 @@ impl Monitor {
     /// The frames that came since the last look.
     ///
     /// # Errors
-    /// [`Error::TopicNotFound`] once the topic is gone; [`Error::Corrupt`] and others if its files are not in order.
+    /// [`Error::TopicNotFound`] once the topic is gone, and its last frames were told; [`Error::Corrupt`] and others if its files are not in order.
     pub fn look(&mut self) -> Result<MonitorLook> {
         let words = self.peers.part(0, size_of::<Header>())?;
         let mut found = MonitorLook { next_seq: self.next, ..MonitorLook::default() };
         self.read_frames(&mut found)?;
         if words.word(offset_of!(Header, removed)) != 0 || self.peers.has_lost_its_name() {
+            if found.missed != 0 || !found.frames.is_empty() {
+                // That it is gone is told at the next look.
+                return Ok(found);
+            }
             *self = Self::attach(self.topic.clone())?;
             found = MonitorLook { recreated: true, ..MonitorLook::default() };
             self.read_frames(&mut found)?;
