@@ -8,7 +8,8 @@ mod sleeper;
 use std::time::{Duration, Instant};
 
 use common::*;
-use shmflow::{Consumer, ConsumerBuilder, Error, OverflowPolicy, Producer};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shmflow::{Consumer, ConsumerBuilder, Error, OnLapped, OverflowPolicy, Producer};
 use sleeper::{sleeper, sleeps};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -253,4 +254,89 @@ fn whoever_wants_the_newest_loses_nothing_however_fast_frames_come() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     assert_eq!(latest.stats().lost, 0, "{:?}", latest.stats());
+}
+
+#[test]
+fn the_newest_of_a_share_may_be_in_an_epoch_that_has_ended() {
+    for read_only in [false, true] {
+        let (dir, producer) = setup(8);
+        let mut share = consumer(&dir).latest(true).share(0, 2).read_only(read_only).open().unwrap();
+        write(&producer, 2);
+        producer.grow(1 << 20, 8).unwrap();
+        write(&producer, 1);
+        assert_eq!(rest(&mut share), [2], "the one after it is for others");
+        write(&producer, 1);
+        assert_eq!(rest(&mut share), [4]);
+    }
+}
+
+#[test]
+fn the_newest_is_received_although_the_ring_after_it_is_gone() {
+    let (dir, producer) = setup(8);
+    let mut latest = consumer(&dir).latest(true).open().unwrap();
+    write(&producer, 2);
+    producer.grow(1 << 20, 8).unwrap();
+    shmflow::remove("t", Some(dir.path()), true).unwrap();
+    assert_eq!(latest.try_recv().unwrap().unwrap().seq(), 2);
+    assert!(matches!(latest.recv_timeout(LONG), Err(Error::Removed { .. })));
+}
+
+#[test]
+fn whoever_continues_at_the_newest_loses_no_frame_of_its_share_that_is_owed_to_it() {
+    let dir = Dir::new();
+    let builder = Producer::builder("t").dir(&dir).depth(2).overflow_policy(OverflowPolicy::Lossless);
+    let producer = builder.stall_timeout(Duration::ZERO).open().unwrap();
+    let mut share = consumer(&dir).share(0, 64).on_lapped(OnLapped::Newest).open().unwrap();
+    // The places in the index of those that are for others were used again meanwhile.
+    write(&producer, 65);
+    assert_eq!((rest(&mut share), share.stats().lost), (vec![64], 0));
+}
+
+#[test]
+fn the_last_frame_is_received_before_a_removal_is_reported() {
+    for with_fd in [false, true] {
+        let (dir, producer) = setup(8);
+        let mut seldom = consumer(&dir).max_rate(2.0).open().unwrap();
+        if with_fd {
+            seldom.poll_fd().unwrap();
+        }
+        write(&producer, 1);
+        assert_eq!(seldom.recv().unwrap().seq(), 1);
+        write(&producer, 1);
+        shmflow::remove("t", Some(dir.path()), true).unwrap();
+        let last = loop {
+            match seldom.try_recv() {
+                Ok(Some(frame)) => break frame.seq(),
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(last, 2);
+        assert!(matches!(seldom.recv_timeout(LONG), Err(Error::Removed { .. })));
+    }
+}
+
+#[test]
+fn the_descriptor_tells_an_end_or_a_removal_while_no_frame_may_be_taken() {
+    for removed in [false, true] {
+        let (dir, producer) = setup(8);
+        let mut seldom = consumer(&dir).max_rate(0.001).open().unwrap();
+        let fd = seldom.poll_fd().unwrap().try_clone_to_owned().unwrap();
+        write(&producer, 1);
+        assert_eq!(seldom.recv().unwrap().seq(), 1);
+        assert!(matches!(seldom.recv_timeout(Duration::ZERO), Err(Error::Timeout { .. })));
+        if removed {
+            shmflow::remove("t", Some(dir.path()), true).unwrap();
+        } else {
+            producer.end();
+        }
+        let mut fds = [PollFd::new(std::os::fd::AsFd::as_fd(&fd), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::try_from(LONG).unwrap()).unwrap(), 1, "{removed}");
+        let told = seldom.recv_timeout(Duration::ZERO).unwrap_err();
+        assert!(if removed {
+            matches!(told, Error::Removed { .. })
+        } else {
+            matches!(told, Error::Ended { .. })
+        });
+    }
 }

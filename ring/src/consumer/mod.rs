@@ -32,7 +32,7 @@ use crate::layout::words::{PRODUCERS, bit};
 use crate::lifecycle::files::Mode;
 use crate::lifecycle::follow;
 use crate::protocol::fail_points::fail_point;
-use crate::protocol::lease::{newest_readable, next_seq, readable};
+use crate::protocol::lease::{newest_readable, next_seq};
 use crate::protocol::{FailPoint, Memory, backlog};
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
@@ -116,6 +116,9 @@ pub struct StreamStatus {
     pub ended: bool,
 }
 
+/// How many epochs at once are looked into for the newest frame; more than ever have names.
+const EPOCHS_AHEAD: u32 = 8;
+
 /// Whether accepted caps fit into a participant's entry.
 fn check_accepted_caps(caps: &str) -> Result<()> {
     if caps.len() > CAPS_BYTES {
@@ -184,7 +187,7 @@ impl Consumer {
         let frame = self.poll()?;
         if frame.is_none() {
             self.check_removed()?;
-            if self.poll_fd.is_none() && self.pace.on_empty_poll() {
+            if self.poll_fd.is_none() && !self.rests_before_a_frame() && self.pace.on_empty_poll() {
                 self.awaited().check_peers()?;
             }
             self.rearm();
@@ -212,29 +215,36 @@ impl Consumer {
     /// [`Error::Removed`], [`Error::Corrupt`].
     pub fn skip_to_newest(&mut self) -> Result<()> {
         self.epoch.member.check_fork()?;
-        // Those after a sealed one may be empty: then the newest is further back. Entered only if it is in them, since the
-        // names of those that we have yet to follow into are kept.
+        // Those after a sealed one may be empty, or have nothing for us: then the newest is further back. Entered only if it
+        // is in them, since the names of those that we have yet to follow into are kept.
         let mut ahead = Arc::clone(&self.epoch);
-        let mut found = None;
-        loop {
+        let (mut own, mut any) = (None, None);
+        for _ in 0..EPOCHS_AHEAD {
             let (next, sealed) = next_seq(&*ahead).map_err(|c| ahead.corrupt(c))?;
             let newest = newest_readable(&*ahead, self.cursor.max(1)).map_err(|c| ahead.corrupt(c))?;
-            let is_last = !sealed;
-            if newest.is_some() || (is_last && found.is_none()) {
-                if !Arc::ptr_eq(&ahead, &self.epoch) {
-                    self.enter(Arc::clone(&ahead));
-                }
-                found = Some(newest.unwrap_or(next));
+            let from = self.cursor.max(ahead.first().load_acquire());
+            if let Some(seq) = newest.and_then(|newest| self.newest_own(&ahead, from, newest)) {
+                own = Some((Arc::clone(&ahead), seq));
             }
-            if is_last {
+            if newest.is_some() || (!sealed && any.is_none()) {
+                any = Some((Arc::clone(&ahead), newest.unwrap_or(next)));
+            }
+            if !sealed {
                 break;
             }
-            ahead = follow::next(&ahead, self.mode)?;
+            ahead = match follow::next(&ahead, self.mode) {
+                Ok(next) => next,
+                // It comes again when what there is was received.
+                Err(_) if own.is_some() => break,
+                Err(error) => return Err(error),
+            };
         }
-        let newest = found.unwrap_or(0).max(self.cursor);
-        let from = self.cursor.max(self.epoch.first().load_acquire());
-        let own = self.selection.last(from, newest).filter(|&seq| readable(&*self.epoch, seq));
-        self.advance(own.unwrap_or(newest));
+        if let Some((epoch, seq)) = own.or(any) {
+            if !Arc::ptr_eq(&epoch, &self.epoch) {
+                self.enter(epoch);
+            }
+            self.advance(seq.max(self.cursor));
+        }
         Ok(())
     }
 

@@ -210,7 +210,9 @@ impl Consumer {
     pub fn is_ready(&mut self) -> Result<bool> {
         self.epoch.member.check_fork()?;
         let rests = self.selection.rests_until() != 0;
-        let is_ready = if rests { self.cancel_token.is_cancelled() } else { self.awaited().is_ready() };
+        let awaited = self.awaited();
+        let is_ready =
+            if rests { self.cancel_token.is_cancelled() || awaited.is_over() } else { awaited.is_ready() };
         let is_ready = is_ready || self.check_removed().is_err();
         if !is_ready {
             self.rearm();

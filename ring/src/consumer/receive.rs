@@ -229,7 +229,9 @@ impl Consumer {
     pub(super) fn lapped(&mut self) -> Result<Look> {
         let find = match self.on_lapped {
             OnLapped::Oldest => oldest_readable(&*self.epoch, self.cursor),
-            OnLapped::Newest => newest_readable(&*self.epoch, self.cursor),
+            OnLapped::Newest => newest_readable(&*self.epoch, self.cursor).map(|found| {
+                found.map(|newest| self.newest_own(&self.epoch, self.cursor, newest).unwrap_or(newest))
+            }),
         };
         let next = match find.map_err(|corruption| self.epoch.corrupt(corruption))? {
             Some(seq) => seq,

@@ -8,8 +8,13 @@ use super::Consumer;
 use super::receive::Look;
 use crate::error::{Error, Result};
 use crate::layout::words::Entry;
+use crate::protocol::lease::readable;
 use crate::protocol::{Memory, Word};
+use crate::shm::epoch::Epoch;
 use crate::sys::clock::monotonic_ns;
+
+/// While no frame may be taken, so often it is looked whether there will be another.
+pub(super) const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// By default every frame, as soon as it is there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,12 +116,31 @@ impl Consumer {
         !self.selection.wants(self.cursor)
     }
 
+    /// The newest frame from `from` to `newest` that is there and wanted.
+    pub(super) fn newest_own(&self, epoch: &Epoch, from: u64, newest: u64) -> Option<u64> {
+        let from = from.max(newest.saturating_sub(epoch.index_len()));
+        let mut seq = self.selection.last(from, newest)?;
+        while !readable(epoch, seq) {
+            seq = self.selection.last(from, seq.checked_sub(1)?)?;
+        }
+        Some(seq)
+    }
+
+    /// Whether it takes no frame for now, although there is one.
+    pub(super) fn rests_before_a_frame(&self) -> bool {
+        self.selection.rests_until() != 0 && self.awaited().has_frame()
+    }
+
     /// Goes past a frame that is not wanted, once it is there: what is beyond it may be an end of the epoch.
     pub(super) fn pass_over(&mut self) -> Result<Look> {
         let entry = Entry::unpack(Word::load(self.epoch.index(self.cursor), Acquire));
         match entry.seq.cmp(&self.cursor) {
             Ordering::Less => self.not_yet(),
-            Ordering::Greater => self.lapped(),
+            // The place of this one was used again, not that of a frame for us: whether that is there is seen when it is looked at.
+            Ordering::Greater => {
+                self.advance(self.selection.next(self.cursor).min(entry.seq));
+                Ok(Look::Again)
+            }
             Ordering::Equal if entry.is_seal() => {
                 self.follow()?;
                 Ok(Look::Again)

@@ -1,15 +1,11 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
-use std::time::Duration;
-
+use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
 use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Woken};
-
-/// The longest time between two calls of a cancel token's check.
-const LONGEST_REST: Duration = Duration::from_secs(1);
 
 impl Consumer {
     pub(super) fn recv_until(&mut self, deadline: Option<Deadline>) -> Result<Frame> {
@@ -111,7 +107,7 @@ impl Consumer {
     /// When every frame was read: whether there will never be another.
     pub(super) fn check_removed(&self) -> Result<()> {
         let gone = self.poll_fd.as_ref().is_some_and(super::poll_fd::ReadyFd::is_gone);
-        if gone || self.awaited().is_removed() {
+        if (gone || self.awaited().is_removed()) && !self.rests_before_a_frame() {
             return Err(Error::Removed { topic: self.topic_shared() });
         }
         Ok(())

@@ -84,6 +84,12 @@ impl WaitCondition<'_> {
             || self.is_removed()
     }
 
+    /// Whether there is something to tell although no frame is there, or may be taken.
+    pub(super) fn is_over(&self) -> bool {
+        !self.has_frame()
+            && (self.new_end().is_some() || self.new_absence(false).is_some() || self.is_removed())
+    }
+
     /// Whether the index has something at the cursor, or beyond it.
     pub(super) fn has_frame(&self) -> bool {
         let word: &std::sync::atomic::AtomicU64 = self.epoch.index(self.cursor);

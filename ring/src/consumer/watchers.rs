@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::arrival::ArrivalTimer;
+use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
 use crate::error::Error;
 use crate::protocol::poll_fd::{self, IDLE, Level, QUIT, Turn};
@@ -320,13 +321,14 @@ impl Watched {
         let overdue = was_watched && !*rests && *due <= now;
         let mut found = false;
         let turn = poll_fd::look(&**shared, request, |request| {
+            let condition = request.condition(&shared.cancel_token);
             let end = Deadline::at(request.rests_until);
-            let rested = std::mem::replace(rests, end > now && !shared.cancel_token.is_cancelled());
+            let goes_on_resting = end > now && !shared.cancel_token.is_cancelled() && !condition.is_over();
+            let rested = std::mem::replace(rests, goes_on_resting);
             if *rests {
-                *due = end;
+                *due = end.min(Deadline::after(LONGEST_REST));
                 return false;
             }
-            let condition = request.condition(&shared.cancel_token);
             if overdue && is_bad(&condition, pace, &shared.gone) {
                 condition.retract();
                 return true;
