@@ -100,11 +100,14 @@ fn implied(meta: &MetaView<'_>) -> Option<gst::Caps> {
     } else {
         let audio = meta.audio()?;
         let layout = if audio.planes().len() == 0 { "interleaved" } else { "non-interleaved" };
+        // Without one, more than two channels are none that GStreamer knows.
+        let mask = Some(audio.channel_mask()).filter(|mask| *mask != 0 || audio.channels() > 2);
         gst::Caps::builder("audio/x-raw")
             .field("format", audio.format())
             .field("rate", number(audio.rate())?)
             .field("channels", number(audio.channels())?)
             .field("layout", layout)
+            .field_if_some("channel-mask", mask.map(gst::Bitmask::new))
             .build()
     };
     Some(caps)

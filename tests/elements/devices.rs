@@ -201,6 +201,28 @@ fn a_program_that_writes_no_caps_is_a_device_by_its_layout() {
 }
 
 #[test]
+fn the_loudspeakers_of_a_program_that_writes_no_caps_are_those_of_its_layout() {
+    use shmflow::meta::{AudioLayout, Kind, Meta};
+    for (name, channels, mask) in [("surround", 6, 0x3f_u64), ("microphones", 8, 0), ("back", 2, 0x30)] {
+        let topic = Topic::new();
+        let mut monitor = monitor(&topic);
+        let producer = shmflow::Producer::builder(name).dir(topic.dir()).open().expect("opened");
+        let layout = AudioLayout::new("F32LE", 48_000, channels, 10).channel_mask(mask);
+        let meta = Meta::new(Kind::Audio).audio(layout);
+        until("it is played", || {
+            let mut claim = producer.claim(10 * channels as usize * 4).expect("a slot");
+            claim.fill(1);
+            claim.set_meta(&meta).expect("it fits");
+            claim.publish().expect("published");
+            monitor.printed().contains("played camera, audio/x-raw")
+        });
+        let printed = monitor.printed();
+        assert!(printed.contains(&format!("channel-mask=(bitmask)0x{mask:016x}")), "{printed}");
+        assert!(monitor.running());
+    }
+}
+
+#[test]
 fn the_description_travels_as_a_tag_in_the_place_of_the_streams_own() {
     let topic = Topic::new();
     let sink = topic.sink(&format!("{AT_ONCE} description=Door"));
