@@ -76,7 +76,7 @@ impl Size {
         let depth = if fixed { settings.max_buffers } else { PICTURES.max(least) };
         Self {
             depth: depth.into(),
-            max_depth: settings.max_depth.max(depth).into(),
+            max_depth: settings.max_depth.into(),
             fixed,
             least,
             lowered: AtomicBool::new(false),
@@ -97,7 +97,6 @@ impl Size {
             return false;
         }
         let depth = wanted.depth.max(self.least);
-        self.max_depth.fetch_max(depth, Relaxed);
         let before = self.depth.swap(depth, Relaxed);
         self.lowered.store(depth < before, Relaxed);
         before != depth
@@ -217,6 +216,19 @@ mod tests {
         let theirs = size(16, 0);
         assert!(!theirs.expect(packets));
         assert!(matches!(theirs.depth_within(64 << 20, INITIAL_META), Ok(16)));
+    }
+
+    #[test]
+    fn max_depth_holds_after_a_stream_that_was_deeper() {
+        let size = Size::of(&Settings { max_depth: 16, ..Settings::default() });
+        assert!(size.expect(Wanted { depth: PACKETS, packets: true }));
+        assert_eq!(size.deepen(), None, "deeper already");
+        assert!(size.expect(Wanted { depth: PICTURES, packets: false }));
+        assert_eq!((size.deepen(), size.deepen()), (Some(8), None));
+        let never = Size::of(&Settings { max_depth: 0, ..Settings::default() });
+        never.expect(Wanted { depth: PACKETS, packets: true });
+        never.expect(Wanted { depth: PICTURES, packets: false });
+        assert_eq!(never.deepen(), None);
     }
 
     #[test]
