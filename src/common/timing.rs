@@ -6,7 +6,8 @@
 //! A source that is live trusts the moment of capture, within reason: nothing was captured after it came, and a frame is
 //! not much later than the latency that its producer states. A producer whose frames are later than that for a second
 //! or longer makes them more slowly than its own timestamps say, or keeps its latency to itself: its times are shifted to
-//! those of their arrival, as evenly as it made them. Whatever a producer's clock does, times never step back.
+//! those of their arrival, as evenly as it made them. Whatever a producer's clock does, times never step back, but for packets
+//! that come in the order of decoding and say only when they are shown.
 //!
 //! A source that is not live is bound to no clock: it keeps the distances between the frames' own times, whichever of them
 //! they have, and starts at 0.
@@ -95,6 +96,17 @@ impl FrameTimes {
         let pts = self.has_pts.then(|| placed.saturating_add_signed(reorder));
         (pts, Some(placed))
     }
+
+    /// Whether it may be shown before the one that came before it: a packet that comes in the order of decoding, and says only when
+    /// it is shown, as Matroska has them.
+    fn may_step_back(&self) -> bool {
+        self.is_packet && self.has_pts && self.reorder_ns.is_none()
+    }
+
+    /// The least running time that it may have after `last`.
+    fn floor(&self, last: i128) -> i128 {
+        if self.may_step_back() { last - i128::from(MAX_REORDER_NS) } else { last }
+    }
 }
 
 /// How a frame came.
@@ -164,7 +176,7 @@ impl Hurried {
 /// How times of frames become times of buffers.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Timeline {
-    /// The running time of the last frame.
+    /// The running time of the last frame; of packets in the order of decoding, the latest.
     last: Option<u64>,
     producers: [Trust; PRODUCERS],
     /// The last packet's own time.
@@ -183,11 +195,15 @@ impl Timeline {
             if frame.is_packet {
                 let own = frame.capture_ns.or(frame.pts_ns);
                 let is_same = std::mem::replace(&mut self.own, own) == own;
-                if let Some(last) = self.last.filter(|last| !is_same && *running_ns <= *last) {
+                let is_taken =
+                    |last: u64| *running_ns == last || *running_ns < last && !frame.may_step_back();
+                if let Some(last) = self.last.filter(|last| !is_same && is_taken(*last)) {
                     *running_ns = bounded(i128::from(last) + i128::from(PACKET_NS));
                 }
             }
-            self.last = Some(*running_ns);
+            // What steps back in the order of decoding is no new end.
+            let end = self.last.filter(|last| i128::from(*running_ns) >= frame.floor((*last).into()));
+            self.last = Some(end.map_or(*running_ns, |end| end.max(*running_ns)));
         }
         placement
     }
@@ -220,9 +236,10 @@ impl Timeline {
         let time = hurried.map_or(time, |(hurried, own)| time.max(hurried.at(own)));
         // A new base time makes what was decided before it meaningless. (A shift may be a little too large.)
         let last = self.last.map(i128::from).filter(|last| *last <= now + SHIFT_NS.1).unwrap_or(0);
-        let placed = time.max(last).max(0);
+        let floor = frame.floor(last);
+        let placed = time.max(floor).max(0);
         // A latency changes with the producer, and with it, for a moment, the order.
-        let stepped_back = self.last.is_some() && last - time > TOLERANCE_NS + i128::from(frame.latency_ns);
+        let stepped_back = self.last.is_some() && floor - time > TOLERANCE_NS + i128::from(frame.latency_ns);
         let shown = |reorder: i64| {
             let (hurried, own) = hurried?;
             let own = own + i128::from(reorder);
@@ -285,7 +302,7 @@ impl Timeline {
         if restarted || self.origin.is_none_or(|(before, _)| before != basis) {
             self.origin = Some((basis, value - time));
         }
-        let running_ns = bounded(time.max(last));
+        let running_ns = bounded(time.max(frame.floor(last)));
         Placement::At { running_ns, reorder_ns: frame.reorder_ns, corrected: restarted }
     }
 }

@@ -332,3 +332,47 @@ fn pictures_from_before_the_start_keep_the_order_in_which_they_are_shown() {
         assert!((after as i64) < -first / pace + (came + 150) / pace + 6, "{after} until it had caught up");
     }
 }
+
+/// When pictures were shown in their producer's running time, and here, in the order of decoding. Of a producer that says
+/// nothing of the decoding.
+fn shown(is_live: bool, rows: &[(i64, i64)]) -> Vec<i64> {
+    let mut timeline = Timeline::default();
+    let place = |&(shown, came): &(i64, i64)| {
+        let own = Times::default().capture_ns(at(shown)).pts(Some((shown + 1_000) as u64 * MS as u64));
+        let frame = FrameTimes::of(&own.clock(Clock::Monotonic), true);
+        let clock = Some(RunningClock { base_ns: BASE as u64, offset: ClockOffset::SAME });
+        let producer = ParticipantId { id: 0, generation: 1 };
+        let arrival = Arrival { at_ns: at(came), waited: true, is_newest: true, producer, clock };
+        match timeline.place(is_live, &frame, &arrival) {
+            Placement::At { running_ns, reorder_ns, corrected } => {
+                assert!(!corrected, "{shown}");
+                let (pts, dts) = frame.of_buffer(Some(running_ns), reorder_ns);
+                assert_eq!(dts, None, "nothing was said of it");
+                pts.expect("it is shown") as i64 / MS
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    rows.iter().map(place).collect()
+}
+
+#[test]
+fn pictures_that_only_say_when_they_are_shown_are_shown_then_in_whatever_order_they_come() {
+    // As matroskademux has them: a sink publishes each when it is to be shown, or is late.
+    let own = [0, 120, 40, 80, 240, 160, 200];
+    let mut latest = 0;
+    let rows: Vec<_> = own
+        .iter()
+        .map(|shown| {
+            latest = latest.max(*shown);
+            (*shown, latest)
+        })
+        .collect();
+    assert_eq!(shown(true, &rows), own);
+    assert_eq!(shown(false, &rows), own);
+    // From before the start: faster, and in the same order.
+    let before: Vec<_> = own.iter().map(|shown| (shown - 1_000, 20)).collect();
+    let mut placed: Vec<_> = own.iter().zip(shown(true, &before)).collect();
+    placed.sort_unstable();
+    assert!(placed.is_sorted_by(|one, next| one.1 < next.1), "{placed:?}");
+}

@@ -314,6 +314,24 @@ fn packets_that_are_played_twice_as_fast_keep_their_order_in_time() {
 }
 
 #[test]
+fn packets_that_only_say_when_they_are_shown_keep_that() {
+    let topic = Topic::new();
+    // As of a Matroska file, whose demuxer tells nothing of the decoding.
+    let h264 = "video/x-h264,stream-format=byte-stream,alignment=au";
+    let reader = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
+    let producer = publisher(&topic, h264, AT_ONCE);
+    let at = gst::ClockTime::from_mseconds;
+    let own = [0, 120, 40, 80, 240, 160, 200].map(at);
+    for (number, pts) in (0..).zip(own) {
+        let mut packet = packet(number, number == 0);
+        packet.get_mut().expect("new").set_pts(pts);
+        producer.push(&packet).expect("taken");
+    }
+    let got = own.map(|_| frame(&reader)).map(|sample| (buffer(&sample).dts(), buffer(&sample).pts()));
+    assert_eq!(got, own.map(|pts| (None, Some(pts))));
+}
+
+#[test]
 fn a_packet_without_bytes_is_a_packet() {
     let topic = Topic::new();
     let reader = Running::playing(&format!("{} ! appsink name=out sync=false", topic.src("is-live=false")));
