@@ -293,6 +293,11 @@ impl ConsumerBuilder {
     /// [`Error::Busy`] if a stopped process is in the way.
     pub fn open(self) -> Result<Consumer> {
         let topic = self.check()?;
+        suggest(&topic, self.open_topic(&topic))
+    }
+
+    /// As [`open`](Self::open), for who looks again and again: similar names are not looked for.
+    pub(super) fn open_topic(self, topic: &Topic) -> Result<Consumer> {
         let selection = self.selection()?;
         let options = Options {
             name: self.name.clone().unwrap_or_else(crate::info::process_name),
@@ -306,16 +311,16 @@ impl ConsumerBuilder {
         };
         let attempt = || {
             if self.read_only {
-                open::reader(&topic, &options, self.start)
+                open::reader(topic, &options, self.start)
             } else {
-                open::consumer(&topic, &options, self.start)
+                open::consumer(topic, &options, self.start)
             }
         };
         let opened = match (attempt(), self.wait) {
             (Err(error), Some(timeout)) if is_to_come(&error) => {
-                self.wait_and_open(&topic, timeout, attempt)?
+                self.wait_and_open(topic, timeout, attempt)?
             }
-            (result, _) => suggest(&topic, result)?,
+            (result, _) => result?,
         };
         let reason = opened.epoch.member.id().is_none().then(|| self.unregistered().as_str());
         let fields = Fields { reason, ..Fields::of(opened.epoch.member.id()) };

@@ -169,7 +169,7 @@ impl PendingConsumer {
         if let Some(polled) = &mut self.polled {
             polled.drain().map_err(|error| Error::io(self.topic.name(), "wait for the topic", error))?;
         }
-        match self.builder.clone().open() {
+        match self.builder.clone().open_topic(&self.topic) {
             Ok(consumer) => self.hand_over(consumer).map(Some),
             Err(error) if is_to_come(&error) => Ok(None),
             Err(error) => Err(error),
