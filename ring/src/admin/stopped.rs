@@ -8,8 +8,14 @@ use rustix::fs::{Stat, major, minor};
 /// number is of the participant's own namespace, and could be another process's here: so the map decides.
 pub(super) fn is_stopped(pid: u32, peers: &Stat) -> bool {
     pid != 0
-        && fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| has_stopped(&stat))
-        && fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| has_mapped(&maps, peers))
+        && read(pid, "stat").is_some_and(|stat| has_stopped(&stat))
+        && read(pid, "maps").is_some_and(|maps| has_mapped(&maps, peers))
+}
+
+/// Names in it are of any bytes.
+fn read(pid: u32, file: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{file}")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The state follows the name, which may hold anything but ends at the last bracket.
