@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use shmflow::{Error, Liveness, ParticipantInfo, Role};
@@ -51,14 +51,42 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Metrics) -> Re
     Ok(Outcome::Done)
 }
 
-/// One who asks slowly, or for much, is not waited for.
+/// One who asks slowly, or for much, is not waited for: so long for all of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: u64 = 8192;
 
-fn answer(mut stream: TcpStream, dir: Option<&Path>) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(stream.try_clone()?.take(LONGEST)).lines();
+/// A connection, up to a moment.
+struct Timed(TcpStream, Instant);
+
+impl Timed {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.1.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.set_read_timeout(self.left()?)?;
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set_write_timeout(self.left()?)?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn answer(stream: TcpStream, dir: Option<&Path>) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let mut lines = BufReader::new(Timed(stream.try_clone()?, until).take(LONGEST)).lines();
+    let mut stream = Timed(stream, until);
     let request = lines.next().transpose()?.unwrap_or_default();
     // The rest of the request, so that the connection does not end with a reset.
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}

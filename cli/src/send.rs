@@ -16,10 +16,11 @@ use crate::text;
 /// Publish frames from the standard input or a file
 ///
 /// Where frames end, one of these says: --frame-bytes; the caps of a raw picture, whose
-/// rows then follow each other without padding, as `shmflow recv --visible`, `ffmpeg -f
-/// rawvideo` and filesink write them; --lines, a frame for each line; --whole, all in one.
-/// What is shorter at the end is not published, and told. Each frame carries the caps and
-/// the time at which it was read. The stream ends with the input.
+/// rows then follow each other without padding, as `shmflow recv --visible` and `ffmpeg -f
+/// rawvideo` write them, or, with --padded, as GStreamer's filesink does; --lines, a frame
+/// for each line; --whole, all in one. What is shorter at the end is not published, and
+/// told. Each frame carries the caps and the time at which it was read. The stream ends
+/// with the input.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -43,6 +44,9 @@ pub(crate) struct Send {
     /// Bytes of each frame
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 38), group = "framing")]
     frame_bytes: Option<u64>,
+    /// Rows of raw pictures are padded as GStreamer pads them, mostly to a multiple of 4 bytes
+    #[arg(long, requires = "caps", conflicts_with_all = ["lines", "whole"])]
+    padded: bool,
     /// A frame for each line, without its end
     #[arg(long, group = "framing")]
     lines: bool,
@@ -139,8 +143,12 @@ fn tight(caps: &Structure<'_>) -> Option<(VideoLayout, u64)> {
         planes.push(Plane { offset: at, stride: i32::try_from(extent.row_bytes).ok()? });
         at = at.checked_add(extent.row_bytes.checked_mul(extent.rows.into())?)?;
     }
-    let (numerator, denominator) = caps.fraction("framerate").unwrap_or((0, 1));
-    Some((VideoLayout::new(format, width, height, planes).fps(numerator, denominator), at))
+    Some((VideoLayout::new(format, width, height, planes), at))
+}
+
+/// The layout that GStreamer gives such pictures, and its bytes.
+fn padded(caps: &Structure<'_>) -> Option<(VideoLayout, u64)> {
+    VideoLayout::standard(caps.get("format")?, caps.number("width")?, caps.number("height")?)
 }
 
 /// What all frames carry.
@@ -165,9 +173,16 @@ fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, F
 }
 
 pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
-    let layout = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name == "video/x-raw");
+    let caps = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name == "video/x-raw");
+    let layout = caps.as_ref().and_then(if args.padded { padded } else { tight });
+    if args.padded && layout.is_none() {
+        return Err(Failure::Other(
+            "--padded needs the caps of a raw picture, of a format that is known".into(),
+        ));
+    }
+    let fps = caps.as_ref().and_then(|caps| caps.fraction("framerate")).unwrap_or((0, 1));
     let layout = layout
-        .and_then(|caps| tight(&caps))
+        .map(|(layout, len)| (layout.fps(fps.0, fps.1), len))
         .filter(|(_, len)| args.frame_bytes.is_none_or(|bytes| bytes >= *len));
     let framing = Framing::of(args, layout.as_ref())?;
     let meta = described(args, layout.as_ref())?;
@@ -196,8 +211,12 @@ pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
         let before = published;
         let rest = publish_all(&producer, args, &framing, &meta, &mut published, &mut begun)?;
         if let (Framing::Bytes(len), true) = (&framing, rest != 0) {
+            let padded = caps.as_ref().and_then(padded).filter(|(_, padded)| !args.padded && padded != len);
+            let hint = padded.map_or_else(String::new, |(_, padded)| {
+                format!("; with rows as GStreamer's filesink writes them it has {padded}: --padded")
+            });
             Failure::note(&format!(
-                "{rest} bytes at the end are no whole frame of {len}, and were not published"
+                "{rest} bytes at the end are no whole frame of {len}, and were not published{hint}"
             ));
         }
         if !args.again || published == before {

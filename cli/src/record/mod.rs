@@ -26,8 +26,8 @@ use recorder::{Recorder, Target};
 /// Record topics into an MCAP file
 ///
 /// Every frame with its payload and metadata as they are, to be replayed exactly by
-/// `shmflow replay`, and to be seen in Foxglove as far as it knows the format. Ends with
-/// the streams, or by Ctrl-C. A file can be read up to its last whole frame, whatever ends
+/// `shmflow replay`, and to be seen in Foxglove as far as it knows the format. Ends when all
+/// streams have ended, or by Ctrl-C. A file can be read up to its last whole frame, whatever ends
 /// the recording. Frames that were overwritten before they were written are counted.
 #[derive(Debug, Args)]
 #[command(
@@ -45,7 +45,7 @@ pub(crate) struct Record {
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Replace files that exist
+    /// Replace a recording of this name, with all its files
     #[arg(long)]
     overwrite: bool,
     /// Begin another file before one is larger, as 500M or 4G
@@ -121,10 +121,12 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
     let recorder = Arc::new(Mutex::new(Recorder::new(target, &topics).map_err(Failure::Other)?));
     let start = Instant::now();
     let (done, ended) = channel();
+    let streams = Arc::new(topic::Streams::new(&cancels));
     for consumer in consumers {
         let (recorder, done, count) = (Arc::clone(&recorder), done.clone(), args.count);
+        let streams = Arc::clone(&streams);
         let follow = move || {
-            let _ = done.send(topic::follow(consumer, &recorder, count));
+            let _ = done.send(topic::follow(consumer, &recorder, count, &streams));
         };
         std::thread::Builder::new()
             .spawn(follow)

@@ -1,6 +1,7 @@
 //! The files of a recording: one, or as many as sizes and times divide it into.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,41 @@ impl Target {
         self.path.with_file_name(name)
     }
 
+    /// The files of an earlier recording of this name, if it was divided, by their numbers.
+    fn earlier(&self) -> BTreeMap<usize, PathBuf> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let found = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+        let stem = self.path.file_stem().unwrap_or_default().as_encoded_bytes();
+        let number = |name: &OsStr| {
+            let rest = name.as_encoded_bytes().strip_prefix(stem)?.strip_prefix(b"-")?;
+            let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+            let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            let path = self.part(number);
+            (path.file_name() == Some(name)).then_some((number, path))
+        };
+        found.filter_map(|entry| number(&entry.file_name())).collect()
+    }
+
+    /// Sees to it that no file of an earlier recording is in the way when its turn comes, or is taken for one of this.
+    fn clear(&self) -> Result<(), String> {
+        if !self.splits() {
+            return Ok(());
+        }
+        let mut next = 1000;
+        for (number, path) in self.earlier() {
+            if !self.overwrite {
+                return Err(exists(&path));
+            }
+            // Beyond three digits it may be a name that means something else.
+            if number < next {
+                std::fs::remove_file(&path)
+                    .map_err(|error| format!("cannot replace {}: {error}", path.display()))?;
+                next = next.max(number + 2);
+            }
+        }
+        Ok(())
+    }
+
     fn create(&self, path: &Path) -> Result<Mcap, String> {
         let mut options = File::options();
         options.write(true);
@@ -47,9 +83,7 @@ impl Target {
         };
         match options.open(path).and_then(Mcap::new) {
             Ok(mcap) => Ok(mcap),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(format!("{} exists; give another name, or --overwrite to replace it", path.display()))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
             Err(error) => Err(format!("cannot write {}: {error}", path.display())),
         }
     }
@@ -99,6 +133,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(target: Target, topics: &[String]) -> Result<Self, String> {
+        target.clear()?;
         let path = target.part(0);
         let file = target.create(&path)?;
         let tallies = topics.iter().map(|topic| (topic.clone(), Tally::default())).collect();
@@ -180,6 +215,10 @@ impl Recorder {
         let index = if index.is_some() { ", without an index" } else { "" };
         Some(format!("{error}. What was recorded before is in the file{index}, and can be replayed"))
     }
+}
+
+fn exists(path: &Path) -> String {
+    format!("{} exists; give another name, or --overwrite to replace it", path.display())
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

@@ -127,7 +127,7 @@ impl Watched {
         for frame in &self.info.recent {
             match self.last {
                 Some(last) if last.seq >= frame.seq => continue,
-                Some(last) if last.seq + 1 == frame.seq => {
+                Some(last) if last.seq.checked_add(1) == Some(frame.seq) => {
                     let interval = frame.published_ns.saturating_sub(last.published_ns);
                     self.intervals.push(interval as f64 / 1e9);
                 }

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use shmflow::Error;
 use shmflow::meta::MetaView;
+use shmflow::{Consumer, Error};
 
 use crate::outcome::{Failure, Outcome};
 use crate::picture::Picture;
@@ -75,38 +75,9 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
         Protocol::Auto => terminal.best_protocol(out)?,
         chosen => chosen,
     };
-    let (mut left, mut due) = (args.count.unwrap_or(u64::MAX), Instant::now());
     write!(out, "\x1b[?25l\x1b[2J")?;
-    let result = loop {
-        if left == 0 || terminal.key(due.saturating_duration_since(Instant::now()))? == Some(Key::Quit) {
-            break Ok(());
-        }
-        if Instant::now() < due {
-            continue;
-        }
-        consumer.skip_to_newest()?;
-        match consumer.recv_timeout(LOOK) {
-            Ok(frame) => {
-                let about = format!("{}  frame {}  {}", args.topic, frame.seq(), grab::about(&frame));
-                let (bytes, block) = (frame.to_vec(), frame.meta_bytes());
-                drop(frame);
-                let picture = MetaView::parse(&block).map_err(|error| error.to_string());
-                let image = picture.and_then(|meta| Picture::new(&meta, &bytes)?.pixels());
-                let image = match image {
-                    Ok(pixels) => Image::of(&pixels),
-                    Err(why) => {
-                        break Err(Failure::Other(format!("topic `{}`: {why}", text::safe(&args.topic))));
-                    }
-                };
-                draw(out, protocol, &image, &about)?;
-                left = left.saturating_sub(1);
-                due = Instant::now() + Duration::from_secs_f64(1.0 / args.fps);
-            }
-            Err(Error::Timeout { .. }) => {}
-            Err(Error::Ended { .. } | Error::Removed { .. }) => break Ok(()),
-            Err(error) => break Err(error.into()),
-        }
-    };
+    // However it ends, the cursor is shown again.
+    let result = watch(out, &mut consumer, &mut terminal, protocol, args);
     if protocol == Protocol::Kitty && args.count.is_none() {
         kitty::clear(out)?;
     }
@@ -114,6 +85,41 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
     out.flush()?;
     drop(terminal);
     result.map(|()| Outcome::Done)
+}
+
+/// Draws until the stream or the user ends it.
+fn watch(
+    out: &mut dyn Write,
+    consumer: &mut Consumer,
+    terminal: &mut Terminal,
+    protocol: Protocol,
+    args: &View,
+) -> Result<(), Failure> {
+    let (mut left, mut due) = (args.count.unwrap_or(u64::MAX), Instant::now());
+    loop {
+        if left == 0 || terminal.key(due.saturating_duration_since(Instant::now()))? == Some(Key::Quit) {
+            return Ok(());
+        }
+        if Instant::now() < due {
+            continue;
+        }
+        let frame = match consumer.skip_to_newest().and_then(|()| consumer.recv_timeout(LOOK)) {
+            Ok(frame) => frame,
+            Err(Error::Timeout { .. }) => continue,
+            Err(Error::Ended { .. } | Error::Removed { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let about = format!("{}  frame {}  {}", args.topic, frame.seq(), grab::about(&frame));
+        let (bytes, block) = (frame.to_vec(), frame.meta_bytes());
+        drop(frame);
+        let picture = MetaView::parse(&block).map_err(|error| error.to_string());
+        let pixels = picture.and_then(|meta| Picture::new(&meta, &bytes)?.pixels());
+        let pixels =
+            pixels.map_err(|why| Failure::Other(format!("topic `{}`: {why}", text::safe(&args.topic))))?;
+        draw(out, protocol, &Image::of(&pixels), &about)?;
+        left = left.saturating_sub(1);
+        due = Instant::now() + Duration::from_secs_f64(1.0 / args.fps);
+    }
 }
 
 /// Draws one picture over the one before, with a line below it, in one write: so that it does not flicker.

@@ -3,12 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde_json::Value;
 use shmflow::meta::{Detections, Finding, Meta, Object, Region};
 
-use crate::support::{Dir, Ran, at_a_steady_rate};
+use crate::support::{Dir, LONG, Ran, at_a_steady_rate};
 use crate::what::{grey, publish};
 
 /// Runs the command while frames are published.
@@ -149,6 +150,28 @@ fn metrics_are_served_by_http() {
     assert!(ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 404"));
     assert!(ask("POST /metrics HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 405"));
     drop(silent);
+    // Nor does one who says little at a time, for ever.
+    let mut slow = TcpStream::connect(&address).unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let drip = std::thread::spawn(move || {
+        while stopped
+            .recv_timeout(Duration::from_millis(100))
+            .is_err_and(|error| error == RecvTimeoutError::Timeout)
+            && slow.write_all(b"x").is_ok()
+        {}
+    });
+    let (answered, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| answered.send(ask("GET /metrics HTTP/1.1\r\n\r\n")));
+        let answer = answers.recv_timeout(LONG);
+        drop(stop);
+        assert!(
+            answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 OK")),
+            "it waits for the slow one"
+        );
+    });
+    drip.join().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -78,6 +78,32 @@ fn raw_pictures_carry_what_they_are() {
 }
 
 #[test]
+fn rows_as_filesink_writes_them_are_no_skewed_picture() {
+    let dir = Dir::new();
+    // Rows of five pixels of RGB have a byte of padding.
+    let rows: Vec<Vec<u8>> = (0..8).map(|row| vec![row; 15]).collect();
+    let padded: Vec<u8> = rows.iter().flat_map(|row| [&row[..], &[99]].concat()).collect();
+    let path = dir.0.join("film.raw");
+    std::fs::write(&path, &padded).unwrap();
+    let caps = "video/x-raw,format=RGB,width=5,height=4,framerate=25/1";
+    let send = ["send", "film", path.to_str().unwrap(), "--persistent", "--caps", caps];
+    let ran = dir.run(&send);
+    assert!(
+        ran.err().contains("no whole frame of 60") && ran.err().contains("it has 64: --padded"),
+        "{}",
+        ran.err()
+    );
+    assert_eq!(dir.run(&["rm", "film"]).status(), 0);
+    let ran = dir.run(&[&send[..], &["--padded"]].concat());
+    assert_eq!((ran.status(), ran.err()), (0, "shmflow: 2 frames published on topic `film`\n"));
+    let out = dir.0.join("out.raw");
+    assert_eq!(dir.run(&["recv", "film", out.to_str().unwrap(), "--visible"]).status(), 0);
+    assert_eq!(std::fs::read(&out).unwrap(), rows.concat());
+    let ran = dir.run(&["send", "film", "--padded", "--caps", "video/x-h264"]);
+    assert!(ran.status() == 1 && ran.err().contains("caps of a raw picture"), "{}", ran.err());
+}
+
+#[test]
 fn frames_of_a_length_and_all_in_one() {
     let dir = Dir::new();
     let path = dir.0.join("bytes");

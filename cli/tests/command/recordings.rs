@@ -356,6 +356,72 @@ fn files_are_split_by_size_and_by_time_and_played_one_after_the_other() {
 }
 
 #[test]
+fn files_of_an_earlier_recording_are_neither_in_the_way_nor_taken_for_new_ones() {
+    let dir = Dir::new();
+    let producer = Producer::builder("cam").dir(&dir.0).persistent(true).open().unwrap();
+    publish(&producer, &picture(1));
+    producer.end();
+    for name in
+        ["run-001.mcap", "run-003.mcap", "run-2024.mcap", "run-1.mcap", "run-003.mcap.old", "run-x.mcap"]
+    {
+        std::fs::write(dir.0.join(name), "of before").unwrap();
+    }
+    let record = |more: &[&str]| {
+        let args = [&["record", "cam", "-o", "run.mcap", "--split-time", "60"], more].concat();
+        Ran(dir.command(&args).current_dir(&dir.0).output().unwrap())
+    };
+    // Not after three minutes.
+    let ran = record(&[]);
+    assert!(ran.status() == 1 && ran.err().contains("run-001.mcap exists"), "{}", ran.err());
+    assert!(!dir.0.join("run-000.mcap").exists());
+    let ran = record(&["--overwrite"]);
+    assert_eq!((ran.status(), ran.err()), (0, ""));
+    let mut left: Vec<_> = std::fs::read_dir(&dir.0)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("run"))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["run-000.mcap", "run-003.mcap.old", "run-1.mcap", "run-2024.mcap", "run-x.mcap"]);
+}
+
+#[test]
+fn a_stream_that_ends_and_goes_on_is_recorded_as_long_as_another_one_runs() {
+    let dir = Dir::new();
+    let other = lossless(&dir, "other");
+    let mut producer = lossless(&dir, "cam");
+    let recorder = record(&dir, &["cam", "other", "-o", "run.mcap", "--json"]);
+    wait_for("the recorder joins", || producer.consumer_count() == 1 && other.consumer_count() == 1);
+    let all_read = || {
+        let info = shmflow::inspect("cam", Some(&dir.0)).unwrap();
+        info.consumers().all(|consumer| consumer.lag == Some(0) && consumer.waiting)
+    };
+    for round in 0..3 {
+        for number in 1..=5 {
+            publish(&producer, &picture(5 * round + number));
+            publish(&other, &odd(number));
+        }
+        producer.end();
+        // It has seen the end, and is told of another producer's frames all the same.
+        wait_for("the end is seen", all_read);
+        drop(producer);
+        producer = lossless(&dir, "cam");
+    }
+    publish(&producer, &picture(16));
+    wait_for("the last frame is read", all_read);
+    producer.end();
+    other.end();
+    let (status, out, err) = recorder.finish();
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&told["topics"][0]["frames"], &told["topics"][1]["frames"]),
+        (&16.into(), &15.into()),
+        "{told}"
+    );
+}
+
+#[test]
 fn intervals_are_kept_and_the_rate_the_start_and_the_topics_are_ones_choice() {
     let dir = Dir::new();
     let producer = lossless(&dir, "cam");

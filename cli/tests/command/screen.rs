@@ -122,6 +122,22 @@ fn view_goes_on_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn view_shows_the_cursor_again_when_the_topic_is_removed() {
+    let dir = Dir::new();
+    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
+    publish(&producer, &grey(Duration::ZERO));
+    let mut view = Pty::new(&dir, &["view", "cam", "--protocol", "blocks"], 40, 12);
+    view.wait("a picture", |text| text.contains('▀'));
+    shmflow::remove("cam", Some(&dir.0), true).unwrap();
+    let (status, raw) = view.finish();
+    let raw = String::from_utf8_lossy(&raw);
+    assert!(
+        status == 0 && raw.contains("\u{1b}[?25l") && raw.trim_end().ends_with("\u{1b}[?25h"),
+        "{status}: {raw}"
+    );
+}
+
+#[test]
 fn tables_fit_the_terminal() {
     let dir = Dir::new();
     let producers = ["robot/front", "robot/rear"].map(|topic| {
