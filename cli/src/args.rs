@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Grab(crate::grab::Grab),
     View(crate::view::View),
     Metrics(crate::metrics::Metrics),
+    Serve(crate::serve::Serve),
     Send(crate::send::Send),
     Recv(crate::recv::Recv),
     Record(crate::record::Record),

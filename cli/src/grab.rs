@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use shmflow::meta::{AudioView, MetaView};
-use shmflow::{Consumer, Delivery, Error, Frame, StartAt};
+use shmflow::{Consumer, ConsumerBuilder, Delivery, Error, Frame, StartAt};
 
 use crate::outcome::{Failure, Outcome};
-use crate::picture::{Form, Model, Picture, Pixels, Values};
+use crate::picture::{self, Form, Model, Picture, Pixels, Values};
 use crate::text;
 use crate::what::What;
 
@@ -92,9 +92,20 @@ impl Format {
 
 /// Opens a topic to look at its newest frames.
 pub(crate) fn consumer(topic: &str, dir: Option<&Path>, name: &str) -> Result<Consumer, Error> {
+    consumer_with(topic, dir, |builder| {
+        let builder = builder.name(name).start(StartAt::Newest);
+        builder.on_lapped(shmflow::OnLapped::Newest).delivery(Delivery::Latest)
+    })
+}
+
+/// Opens a topic with these settings; without permission for that as one that only reads.
+pub(crate) fn consumer_with(
+    topic: &str,
+    dir: Option<&Path>,
+    settings: impl Fn(ConsumerBuilder) -> ConsumerBuilder,
+) -> Result<Consumer, Error> {
     let builder = || {
-        let builder = Consumer::builder(topic).name(name).start(StartAt::Newest);
-        let builder = builder.on_lapped(shmflow::OnLapped::Newest).delivery(Delivery::Latest).prefault(false);
+        let builder = settings(Consumer::builder(topic)).prefault(false);
         match dir {
             Some(dir) => builder.dir(dir),
             None => builder,
@@ -167,7 +178,7 @@ fn encode(meta: &MetaView<'_>, bytes: &[u8], format: Format, quality: u8) -> Res
         Format::Raw => picture.raw(),
         Format::Npy => array(&picture),
         Format::Png => png(&picture.pixels()?),
-        Format::Jpg => jpeg(&picture.pixels()?, quality),
+        Format::Jpg => picture::jpeg(&picture.pixels()?, quality),
     }
 }
 
@@ -192,20 +203,6 @@ fn png(pixels: &Pixels) -> Result<Vec<u8>, String> {
     let mut writer = encoder.write_header().map_err(failed)?;
     writer.write_image_data(&data).map_err(failed)?;
     writer.finish().map_err(failed)?;
-    Ok(file)
-}
-
-fn jpeg(pixels: &Pixels, quality: u8) -> Result<Vec<u8>, String> {
-    let too_large = |_| "it is too large for a JPEG, which has 65535 × 65535 pixels at most".to_owned();
-    let (width, height) =
-        (u16::try_from(pixels.width).map_err(too_large)?, u16::try_from(pixels.height).map_err(too_large)?);
-    let mut file = Vec::new();
-    let encoder = jpeg_encoder::Encoder::new(&mut file, quality);
-    let done = match (&pixels.values, pixels.channels) {
-        (Values::Bytes(bytes), 1) => encoder.encode(bytes, width, height, jpeg_encoder::ColorType::Luma),
-        _ => encoder.encode(&pixels.to_rgb8(), width, height, jpeg_encoder::ColorType::Rgb),
-    };
-    done.map_err(|error| format!("it cannot be a JPEG: {error}"))?;
     Ok(file)
 }
 

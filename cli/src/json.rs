@@ -4,16 +4,45 @@ use serde_json::{Value, json};
 use shmflow::{Delivery, FrameInfo, GcReport, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
 use crate::sample::meter::{Meter, Pace};
+use crate::sample::overview::Watched;
 use crate::state::State;
 use crate::what::What;
 
 /// `pace` is that of the topic now, and `meter` has measured its participants.
 pub(crate) fn topic(info: &TopicInfo, pace: Option<Pace>, meter: Option<&Meter>) -> Value {
+    let pace_of = |p: &ParticipantInfo| meter?.pace_of(p);
+    topic_with(info, pace, pace_of, |p| meter.map(|meter| meter.has_stalled(p)))
+}
+
+/// A topic that is looked at again and again.
+pub(crate) fn watched(topic: &Watched) -> Value {
+    let bytes = topic.info.newest.as_ref().map_or(0.0, |frame| frame.bytes as f64);
+    let pace = Pace::Measured { frames: topic.rate, bytes: bytes * topic.rate };
+    let pace_of = |p: &ParticipantInfo| {
+        let rate = topic.paces.get(&(p.id.id, p.id.generation))?;
+        Some(Pace::Measured { frames: rate.frames, bytes: rate.bytes })
+    };
+    let mut value = topic_with(&topic.info, Some(pace), pace_of, |p| Some(topic.has_stalled(p)));
+    value["jitter_seconds"] = topic.jitter().map(|jitter| jitter.as_secs_f64()).into();
+    value["lag"] = topic.lag().into();
+    value["lost"] = topic.lost().into();
+    value["copied"] = topic.copied().into();
+    value["leases"] = topic.leases().into();
+    value
+}
+
+fn topic_with(
+    info: &TopicInfo,
+    pace: Option<Pace>,
+    pace_of: impl Fn(&ParticipantInfo) -> Option<Pace>,
+    stalled: impl Fn(&ParticipantInfo) -> Option<bool>,
+) -> Value {
     let what = What::on(info).unwrap_or_default();
     // Of a topic with one producer all frames are that producer's.
     let own =
         |p: &ParticipantInfo| pace.filter(|_| p.role == Role::Producer && info.producers().count() == 1);
-    let participants: Vec<_> = info.participants.iter().map(|p| participant(p, own(p), meter)).collect();
+    let told = |p: &ParticipantInfo| participant(p, own(p).or_else(|| pace_of(p)), stalled(p));
+    let participants: Vec<_> = info.participants.iter().map(told).collect();
     json!({
         "topic": info.topic,
         "directory": info.dir.to_string_lossy(),
@@ -67,8 +96,7 @@ fn newest(frame: &FrameInfo) -> Value {
     })
 }
 
-fn participant(p: &ParticipantInfo, own: Option<Pace>, meter: Option<&Meter>) -> Value {
-    let pace = own.or_else(|| meter?.pace_of(p));
+fn participant(p: &ParticipantInfo, pace: Option<Pace>, stalled: Option<bool>) -> Value {
     json!({
         "role": match p.role { Role::Producer => "producer", Role::Consumer => "consumer" },
         "id": p.id.id,
@@ -81,7 +109,7 @@ fn participant(p: &ParticipantInfo, own: Option<Pace>, meter: Option<&Meter>) ->
             _ => "unknown",
         },
         "stopped": p.stopped,
-        "stalled": meter.map(|meter| meter.has_stalled(p)),
+        "stalled": stalled,
         "active": p.active,
         "age_seconds": p.age.as_secs_f64(),
         "epoch": p.epoch,

@@ -193,7 +193,7 @@ fn row(name: String, info: &TopicInfo, pace: Option<Pace>) -> [String; 12] {
 }
 
 /// Permission bits and owner of a topic that cannot be read.
-fn access(topic: &str, dir: Option<&Path>) -> Option<(u32, u32)> {
+pub(crate) fn access(topic: &str, dir: Option<&Path>) -> Option<(u32, u32)> {
     let topic = Topic::new(topic, dir).ok()?;
     let found = std::fs::symlink_metadata(topic.peers_path())
         .or_else(|_| std::fs::symlink_metadata(topic.ring_path()))

@@ -26,6 +26,7 @@ mod replay;
 mod rm_gc;
 mod sample;
 mod send;
+mod serve;
 mod size;
 mod state;
 mod table;
@@ -81,6 +82,7 @@ fn run(out: &mut dyn Write, args: &Args) -> Result<Outcome, Failure> {
         Command::Bench(args) => bench::run(out, dir, args),
         Command::BenchPeer(args) => bench::peer(dir, args),
         Command::Metrics(args) => metrics::run(out, dir, args),
+        Command::Serve(args) => serve::run(out, dir, args),
         Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
         Command::Gc { json } => rm_gc::gc(out, dir, *json),
         Command::Plugin => plugin::plugin(out),

@@ -25,7 +25,8 @@ pub(crate) fn frame(frame: &FrameInfo) -> Value {
     value
 }
 
-fn meta(meta: &MetaView<'_>) -> Map<String, Value> {
+/// What a frame's metadata say.
+pub(crate) fn meta(meta: &MetaView<'_>) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {

@@ -102,7 +102,7 @@ fn answer(stream: TcpStream, dir: Option<&Path>) -> io::Result<()> {
     };
     let len = body.len();
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\nContent-Type: {TYPE}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
     if method != Some("HEAD") {
@@ -201,7 +201,16 @@ fn living<'a>(all: impl Iterator<Item = &'a ParticipantInfo>) -> f64 {
 
 fn text(dir: Option<&Path>) -> Result<String, Error> {
     let mut overview = Overview::new(dir);
-    let unreadable = overview.look()?;
+    overview.look()?;
+    Ok(of(&overview))
+}
+
+/// The text's media type.
+pub(crate) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What was seen, as Prometheus text.
+pub(crate) fn of(overview: &Overview) -> String {
+    let unreadable = overview.unreadable().len();
     let mut text = String::new();
     // Writing to a String cannot fail.
     for Family { name, kind, help, of } in TOPICS {
@@ -235,7 +244,7 @@ fn text(dir: Option<&Path>) -> Result<String, Error> {
         "# HELP shmflow_unreadable_topics Topics whose files cannot be read.\n# TYPE shmflow_unreadable_topics gauge\n\
          shmflow_unreadable_topics {unreadable}\n"
     );
-    Ok(text)
+    text
 }
 
 /// The value of a label.

@@ -1,12 +1,14 @@
 //! A picture in a frame: its visible part, as it is or as red, green and blue.
 
 mod colour;
+mod encoded;
 mod form;
 
 use shmflow::meta::{Crop, MetaView, Plane, plane_extents};
 
 use crate::caps::Structure;
 use colour::Colours;
+pub(crate) use encoded::{is_jpeg, jpeg, missing};
 pub(crate) use form::{Form, Model};
 
 /// The visible part of a raw picture.
@@ -89,11 +91,13 @@ impl<'a> Picture<'a> {
         Ok(raw)
     }
 
-    /// The samples of one component in one row, each pixel's.
-    fn samples(&self, form: &Form, component: &form::Component, row: u32, out: &mut [u16]) {
+    /// The samples of one component in one row: each `step`th pixel's, from the `first` on.
+    fn samples(&self, form: &Form, component: &form::Component, row: u32, columns: Every, out: &mut [u16]) {
         let bytes = self.row(component.plane, (self.part.y + row) >> component.shift_y, 0);
-        let first = self.part.x;
-        for (value, x) in out.iter_mut().zip(first..) {
+        let last = self.part.width.saturating_sub(1);
+        let pixels = (columns.first..).step_by(columns.step.max(1) as usize);
+        for (value, x) in out.iter_mut().zip(pixels) {
+            let x = self.part.x + x.min(last);
             let at = component.offset + component.step * (x >> component.shift_x) as usize;
             *value = match form.bytes {
                 1 => bytes.get(at).copied().map_or(0, u16::from),
@@ -111,12 +115,20 @@ impl<'a> Picture<'a> {
     /// The visible part as gray, or as red, green and blue, with alpha if it has any: of 8 bits, or 16 if the format has more
     /// than 8. Exact for formats that are so already.
     pub(crate) fn pixels(&self) -> Result<Pixels, String> {
+        self.pixels_of(1)
+    }
+
+    /// The same smaller, for looking at: one pixel for each `step` columns and rows, the mean of four of them.
+    pub(crate) fn pixels_of(&self, step: u32) -> Result<Pixels, String> {
         let form = Form::of(&self.format).ok_or_else(|| {
             format!("pictures of format {} cannot be converted; a .raw file can have them", self.format)
         })?;
-        let (width, height) = self.size();
+        let step = step.max(1);
+        let (full_width, full_height) = self.size();
+        let (width, height) = (full_width.div_ceil(step), full_height.div_ceil(step));
         let (columns, channels) = (width as usize, form.components.len());
         let mut rows = vec![vec![0_u16; columns]; channels];
+        let mut other = vec![0_u16; columns];
         let count = columns.saturating_mul(height as usize).saturating_mul(channels);
         let mut words = Vec::new();
         let mut bytes = Vec::new();
@@ -127,7 +139,18 @@ impl<'a> Picture<'a> {
         }
         for row in 0..height {
             for (samples, component) in rows.iter_mut().zip(&form.components) {
-                self.samples(&form, component, row, samples);
+                if step == 1 {
+                    self.samples(&form, component, row, Every { first: 0, step }, samples);
+                    continue;
+                }
+                let mut sums = vec![0_u32; columns];
+                for (x, y) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
+                    let row = (row * step + y * step / 4).min(full_height.saturating_sub(1));
+                    let every = Every { first: x * step / 4, step };
+                    self.samples(&form, component, row, every, &mut other);
+                    sums.iter_mut().zip(&other).for_each(|(sum, value)| *sum += u32::from(*value));
+                }
+                samples.iter_mut().zip(&sums).for_each(|(mean, sum)| *mean = ((sum + 2) / 4) as u16);
             }
             if form.model == Model::Yuv {
                 self.colours.convert(&form, &mut rows);
@@ -141,6 +164,13 @@ impl<'a> Picture<'a> {
         let values = if form.bytes == 1 { Values::Bytes(bytes) } else { Values::Words(words) };
         Ok(Pixels { width, height, channels, values })
     }
+}
+
+/// Columns of a picture.
+#[derive(Clone, Copy, Debug)]
+struct Every {
+    first: u32,
+    step: u32,
 }
 
 fn interleave<T>(rows: &[Vec<u16>], out: &mut Vec<T>, value: impl Fn(u16) -> T) {
@@ -236,6 +266,23 @@ mod tests {
         let colour = |plane: usize| frame[planes[plane].offset as usize + planes[plane].stride as usize + 1];
         assert_eq!(picture.raw().unwrap(), [18, 19, 26, 27, colour(1), colour(2)]);
         assert!(Picture::new(&meta, &frame[..len - 40]).is_err(), "it is checked");
+    }
+
+    #[test]
+    fn a_smaller_picture_has_the_same_colours() {
+        let (meta, len) = block("RGB", 10, 7, "", None);
+        let stride = len / 7;
+        let mut frame = vec![0; len];
+        for at in 0..70 {
+            let (x, y) = (at % 10, at / 10);
+            let colour = if x < 6 { [200, 100, 0] } else { [0, 0, 80] };
+            frame[y * stride + x * 3..][..3].copy_from_slice(&colour);
+        }
+        let meta = MetaView::parse(&meta).unwrap();
+        let small = Picture::new(&meta, &frame).unwrap().pixels_of(3).unwrap();
+        assert_eq!((small.width, small.height), (4, 3));
+        let row = [[200, 100, 0], [200, 100, 0], [0, 0, 80], [0, 0, 80]].concat();
+        assert_eq!(small.values, Values::Bytes(row.repeat(3)));
     }
 
     #[test]

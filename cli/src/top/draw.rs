@@ -167,13 +167,14 @@ fn amount(count: u64) -> String {
 /// The rates of the newest looks, the highest of them as a full block.
 fn sparkline(topic: &Watched, width: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let highest = topic.rates.iter().copied().fold(0.0, f64::max);
-    let skipped = topic.rates.len().saturating_sub(width);
-    let block = |rate: &f64| {
+    let rates = topic.history.iter().map(|moment| moment.rate);
+    let highest = rates.clone().fold(0.0, f64::max);
+    let skipped = topic.history.len().saturating_sub(width);
+    let block = |rate: f64| {
         let level = if highest > 0.0 { (rate / highest * 7.0).round() } else { 0.0 };
         BLOCKS.get(level.clamp(0.0, 7.0) as usize).copied().unwrap_or('▁')
     };
-    topic.rates.iter().skip(skipped).map(block).collect()
+    rates.skip(skipped).map(block).collect()
 }
 
 fn participants(frame: &mut Frame<'_>, area: Rect, topic: &Watched) {
@@ -202,7 +203,7 @@ fn participant(p: &ParticipantInfo, topic: &Watched) -> Row<'static> {
         (text::safe(&p.name), false),
         (p.pid.to_string(), true),
         (state, false),
-        (pace.map_or_else(String::new, |pace| format!("{pace:.1}")), true),
+        (pace.map_or_else(String::new, |pace| format!("{:.1}", pace.frames)), true),
         (unless_producer(p.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string())), true),
         (amount(p.lost), true),
         (unless_producer(amount(p.copied)), true),

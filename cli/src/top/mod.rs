@@ -19,8 +19,7 @@ use serde_json::Value;
 
 use crate::json;
 use crate::outcome::{Failure, Outcome};
-use crate::sample::meter::Pace;
-use crate::sample::overview::{Overview, Watched};
+use crate::sample::overview::Overview;
 use view::View;
 
 /// Show all topics and their participants, live
@@ -28,9 +27,9 @@ use view::View;
 /// FPS is the rate at which frames are published, with its history; JITTER the standard
 /// deviation of the time between two frames; AGE that of the newest frame; LATENCY the
 /// time from its capture to its publication; LAG the frames that the consumer furthest
-/// behind has not read; LOST those that were lost or dropped, COPIED those received as
-/// copies, HELD the slots that consumers hold. Nothing joins the topics: producers and
-/// consumers do not notice.
+/// behind has not read, of those that want all; LOST those that were lost or dropped,
+/// COPIED those received as copies, HELD the slots that consumers hold. Nothing joins the
+/// topics: producers and consumers do not notice.
 ///
 /// Keys: q quits, up and down select, Enter shows or hides the participants of the
 /// selected topic, s sorts by the next column, r reverses, / filters names, p pauses.
@@ -144,20 +143,8 @@ fn as_lines(out: &mut dyn Write, overview: &mut Overview, args: &Top) -> Result<
         }
         overview.look()?;
         let shown = overview.topics().filter(|topic| topic.info.topic.contains(&args.filter));
-        writeln!(out, "{}", Value::from(shown.map(line).collect::<Vec<_>>()))?;
+        writeln!(out, "{}", Value::from(shown.map(json::watched).collect::<Vec<_>>()))?;
         out.flush()?;
     }
     Ok(Outcome::Done)
-}
-
-fn line(topic: &Watched) -> Value {
-    let bytes = topic.info.newest.as_ref().map_or(0.0, |frame| frame.bytes as f64);
-    let pace = Pace::Measured { frames: topic.rate, bytes: bytes * topic.rate };
-    let mut value = json::topic(&topic.info, Some(pace), None);
-    value["jitter_seconds"] = topic.jitter().map(|jitter| jitter.as_secs_f64()).into();
-    value["lag"] = topic.lag().into();
-    value["lost"] = topic.lost().into();
-    value["copied"] = topic.copied().into();
-    value["leases"] = topic.leases().into();
-    value
 }

@@ -8,6 +8,7 @@
 )]
 
 mod basics;
+mod browser;
 mod document;
 mod health;
 mod measure;
@@ -15,5 +16,6 @@ mod pictures;
 mod pipes;
 mod recordings;
 mod screen;
+mod serve;
 mod support;
 mod what;
