@@ -1,0 +1,228 @@
+"""Figures of docs/cli.md: what `grab`, `top` and `record` cost.
+
+    make build && python3 benches/cli/bench.py [grab] [top] [producer] [record]
+
+Takes the command and the C library of target/release (or the folder in SHMFLOW_BUILD), a C compiler, and 2 GB of /dev/shm. Processor
+times are the kernel's (user and system); what is compared takes turns.
+"""
+
+import contextlib
+import fcntl
+import os
+import pty
+import resource
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SHMFLOW_BUILD", ROOT / "target/release")).resolve()
+SHMFLOW = BUILD / "shmflow"
+HD = "video/x-raw,format=I420,width=1920,height=1080,framerate=60/1"
+HD_BYTES = 1920 * 1080 * 3 // 2
+
+
+def row(what, value, note=""):
+    print(f"| {what} | {value} | {note} |", flush=True)
+
+
+def spread(values, unit, digits=1):
+    return f"{statistics.median(values):.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def cpu_of(command, **more):
+    """Seconds of processor time that a command took, until it ended."""
+    process = subprocess.Popen(command, **more)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{command} ended with {process.returncode}"
+    return usage.ru_utime + usage.ru_stime
+
+
+def cpu_now(pid):
+    """The same of a process that runs."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def grab(place):
+    frame = place / "frame.raw"
+    frame.write_bytes(os.urandom(1920 * 1080) + bytes(HD_BYTES - 1920 * 1080))
+    subprocess.run([SHMFLOW, "send", "hd", frame, "--caps", HD, "--persistent"], check=True, stderr=subprocess.DEVNULL)
+    for ending, note in [("raw", ""), ("npy", ""), ("jpg", "noise"), ("png", "noise, the worst case")]:
+        times, busy = [], []
+        for _ in range(21):
+            start = time.perf_counter()
+            busy.append(cpu_of([SHMFLOW, "grab", "hd", place / f"picture.{ending}"], stdout=subprocess.DEVNULL) * 1000)
+            times.append((time.perf_counter() - start) * 1000)
+        row(f"`grab` of a 1080p frame as .{ending}", spread(times, "ms"), note)
+        row("its processor time", spread(busy, "ms"))
+
+
+@contextlib.contextmanager
+def topics(count, rate):
+    """So many topics with frames of 1000 bytes, from a process of their own."""
+    code = f"""
+import ctypes, time
+library = ctypes.CDLL({str(BUILD / "libshmflow.so")!r})
+producers = []
+for number in range({count}):
+    producer = ctypes.c_void_p()
+    assert library.shmflow_producer_open(b"group%d/topic%d" % (number % 10, number), None, ctypes.byref(producer)) == 0
+    producers.append(producer)
+print("ready", flush=True)
+begin = time.monotonic()
+for step in range(10**9):
+    for producer in producers:
+        library.shmflow_producer_write(producer, bytes(1000), ctypes.c_size_t(1000), None, None)
+    time.sleep(max(0.0, begin + step / {rate} - time.monotonic()))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        for name in Path(os.environ["SHMFLOW_DIR"]).glob("shmflow.group*"):
+            name.unlink()
+
+
+@contextlib.contextmanager
+def watching(*more):
+    """`top` on a terminal of 120 columns and 40 rows, whose output is read."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen([SHMFLOW, "top", *more], stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+
+    def drain():
+        with contextlib.suppress(OSError):
+            while os.read(master, 1 << 16):
+                pass
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        os.close(master)
+
+
+def top(_place):
+    with topics(100, 30), watching() as pid:
+        time.sleep(3)
+        shares = []
+        for _ in range(5):
+            before, start = cpu_now(pid), time.monotonic()
+            time.sleep(6)
+            shares.append((cpu_now(pid) - before) / (time.monotonic() - start) * 100)
+        row("`top` on 100 topics of 30 frames a second", spread(shares, "% of a core"), "a look each second")
+
+
+def producer(place):
+    program = place / "publish"
+    subprocess.run(
+        ["cc", "-O2", ROOT / "benches/cli/publish.c", f"-I{ROOT}/capi/include", f"-L{BUILD}", "-lshmflow", "-o", program],
+        check=True,
+    )
+    # Under the name that programs look for once it is installed.
+    (place / "libshmflow.so.0").symlink_to(BUILD / "libshmflow.so")
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(place)}
+    process = subprocess.Popen([program, "publish"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+
+    def measured():
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    alone, watched = [], []
+    measured()
+    for _ in range(12):
+        alone.append(min(measured() for _ in range(3)))
+        with watching():
+            time.sleep(0.2)
+            watched.append(min(measured() for _ in range(3)))
+    process.stdin.close()
+    process.wait()
+    row("publishing 64 bytes, alone", spread(alone, "ns"), "the best of 3 windows, 12 times")
+    row("publishing 64 bytes, `top` watches", spread(watched, "ns"), "in turns with the row above")
+    ratios = [there / here for here, there in zip(alone, watched)]
+    row("ratio of the two", spread(ratios, "", 3))
+
+
+def plain(path, frames):
+    """Writes so many frames to a file at 60 a second, and nothing else."""
+    frame = bytes(os.urandom(1 << 16)) * (HD_BYTES // (1 << 16) + 1)
+    view = memoryview(frame)[:HD_BYTES]
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    begin = time.monotonic()
+    with open(path, "wb", buffering=0) as file:
+        for number in range(frames):
+            time.sleep(max(0.0, begin + number / 60 - time.monotonic()))
+            file.write(view)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def record(place):
+    frames = 240
+    source = place / "source.raw"
+    source.write_bytes(os.urandom(HD_BYTES) * 3)
+    ratios, recorded, written = [], [], []
+    for _ in range(5):
+        sender = subprocess.Popen(
+            [SHMFLOW, "send", "film", source, "--caps", HD, "--rate", "60", "--loop", "--max-buffers", "16"],
+            stderr=subprocess.DEVNULL,
+        )
+        target = place / "run.mcap"
+        command = [SHMFLOW, "record", "film", "-o", target, "--wait", "-n", str(frames), "--json"]
+        report = place / "report.json"
+        with open(report, "w") as out:
+            recorded.append(cpu_of(command, stdout=out))
+        sender.terminate()
+        sender.wait()
+        assert '"lost":0' in report.read_text().replace(" ", ""), report.read_text()
+        assert target.stat().st_size > frames * HD_BYTES
+        target.unlink()
+        file = place / "plain"
+        code = [sys.executable, __file__, "plain", str(file), str(frames)]
+        written.append(float(subprocess.run(code, check=True, capture_output=True, text=True).stdout))
+        file.unlink()
+        ratios.append(recorded[-1] / written[-1])
+    row("`record` of 1080p60 (187 MB/s), 4 s, to tmpfs", spread(recorded, "s of processor time", 2), "nothing lost")
+    row("a plain `write` of the same bytes at the same pace", spread(written, "s of processor time", 2))
+    row("ratio of the two", spread(ratios, "", 2), "in turns")
+
+
+def main():
+    if sys.argv[1:2] == ["plain"]:
+        return plain(sys.argv[2], int(sys.argv[3]))
+    all_parts = {"grab": grab, "top": top, "producer": producer, "record": record}
+    wanted = sys.argv[1:] or list(all_parts)
+    for name in wanted:
+        if name not in all_parts:
+            sys.exit(f"bench: {name} is none of {', '.join(all_parts)}")
+    place = Path(tempfile.mkdtemp(prefix="shmflow-bench-", dir="/dev/shm"))
+    os.environ["SHMFLOW_DIR"] = str(place)
+    try:
+        print("| what | median (least to greatest) | |\n|---|---|---|")
+        for name in wanted:
+            all_parts[name](place)
+    finally:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()
