@@ -2,6 +2,7 @@
 
 mod arrival;
 mod builder;
+mod busy_wait;
 mod copy_reason;
 mod frame;
 mod key_frame;
@@ -81,6 +82,7 @@ pub struct Consumer {
     /// The newest end that is not to be reported: it was reported already, or was there before this consumer.
     known_end: Option<End>,
     pace: arrival::ArrivalTimer,
+    busy_wait: busy_wait::BusyWait,
     /// Set once the program has asked for a descriptor.
     poll_fd: Option<poll_fd::ReadyFd>,
     /// As long as it has no place among the participants, but would like one.
@@ -100,6 +102,8 @@ pub struct ConsumerStats {
     pub lost: u64,
     /// Frames received as copies.
     pub copied: u64,
+    /// Frames that were looked for when they were due, and found ([`busy_wait`](ConsumerBuilder::busy_wait)).
+    pub expected: u64,
     /// Payload bytes received.
     pub bytes: u64,
     /// Leases held now.

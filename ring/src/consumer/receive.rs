@@ -16,6 +16,7 @@ use crate::protocol::lease::{Lease, copy, lease, newest_readable, next_seq, olde
 use crate::protocol::{FailPoint, Memory};
 use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
+use crate::sys::clock::monotonic_ns;
 
 /// Old epochs that leases of one consumer may keep in memory; beyond it, it receives copies.
 const PINNED_EPOCHS: usize = 2;
@@ -203,6 +204,9 @@ impl Consumer {
             self.advance(next);
         }
         self.selection.taken();
+        if self.busy_wait.is_on() {
+            self.busy_wait.arrived(frame.seq(), frame.published_ns(), monotonic_ns());
+        }
         self.stats.received += 1;
         self.stats.copied += u64::from(copied);
         self.stats.bytes += frame.len() as u64;

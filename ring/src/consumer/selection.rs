@@ -63,6 +63,10 @@ impl Selection {
         }
     }
 
+    fn lift_max_rate(&mut self) {
+        (self.period, self.due) = (0, 0);
+    }
+
     fn wants(&self, seq: u64) -> bool {
         self.share.is_none_or(|(index, of)| seq % of == index)
     }
@@ -111,6 +115,12 @@ impl Selection {
 }
 
 impl Consumer {
+    /// Lifts the limit of [`max_rate`](crate::ConsumerBuilder::max_rate): for a stream that turns out to be one of which each
+    /// frame needs those before it.
+    pub fn lift_max_rate(&mut self) {
+        self.selection.lift_max_rate();
+    }
+
     /// Whether the frame at the cursor is for others.
     pub(super) fn is_unwanted(&self) -> bool {
         !self.selection.wants(self.cursor)

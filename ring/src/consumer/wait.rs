@@ -1,10 +1,11 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
+use super::busy_wait::{self, Expected, Looked};
 use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
 use super::{Consumer, Frame};
 use crate::error::{Error, Result};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, monotonic_ns};
 use crate::sys::futex::{self, Woken};
 
 impl Consumer {
@@ -68,6 +69,9 @@ impl Consumer {
         if rest != 0 {
             return self.rest(deadline, rest);
         }
+        if self.busy_wait.is_on() && self.expect(deadline)? {
+            return Ok(());
+        }
         let tick = self.pace.tick();
         let limit = deadline.map_or(tick, |deadline| deadline.remaining().min(tick));
         let woken = self.awaited().sleep(limit);
@@ -78,6 +82,36 @@ impl Consumer {
             Ok(Woken::TimedOut) if self.pace.on_timeout() => self.awaited().check_peers(),
             Ok(_) => Ok(()),
             Err(e) => Err(Error::io(self.topic(), "wait for a frame", e)),
+        }
+    }
+
+    /// Where it is known when the next frame is due: sleeps until then, or looks for it, until the deadline at most. Whether it
+    /// did.
+    fn expect(&mut self, deadline: Option<Deadline>) -> Result<bool> {
+        let next = self.selection.next(self.cursor);
+        match self.busy_wait.expected(next, monotonic_ns()) {
+            Expected::Later(wake) if deadline.is_none_or(|deadline| Deadline::at(wake) < deadline) => {
+                busy_wait::sleep_exactly();
+                let woken = self.awaited().sleep(Deadline::at(wake).remaining());
+                match woken {
+                    Ok(Woken::TimedOut) => self.busy_wait.woke(wake, monotonic_ns()),
+                    Ok(Woken::Interrupted) if self.cancel_token.check() => {
+                        return Err(Error::Cancelled { topic: self.topic_shared() });
+                    }
+                    Ok(_) => {}
+                    Err(e) => return Err(Error::io(self.topic(), "wait for a frame", e)),
+                }
+                Ok(true)
+            }
+            Expected::Now(until) => {
+                let until = deadline.map_or(until, |deadline| until.min(deadline.ns()));
+                let awaited = self.awaited();
+                let outcome = busy_wait::look(|| awaited.is_ready(), until);
+                self.stats.expected += u64::from(outcome == Looked::Found);
+                self.busy_wait.looked(outcome);
+                Ok(true)
+            }
+            Expected::Later(_) | Expected::Unknown => Ok(false),
         }
     }
 

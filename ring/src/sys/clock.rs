@@ -44,6 +44,11 @@ impl Deadline {
         Duration::from_nanos(self.0.saturating_sub(monotonic_ns()))
     }
 
+    /// It, in nanoseconds of the monotonic clock.
+    pub(crate) fn ns(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn has_passed(self) -> bool {
         self.0 <= monotonic_ns()
     }
