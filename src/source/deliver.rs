@@ -103,12 +103,36 @@ impl ShmflowSrc {
         stream.skips.count(1);
     }
 
+    /// Of sound, and of packets, nothing may be left out between two.
+    fn refuse_max_rate(&self, stream: &mut Stream) {
+        stream.reader.lift_max_rate();
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Format,
+            (
+                "max-rate has no effect: topic {} carries sound or an encoded stream, of which each part needs those \
+                 before it. Decode it first, and leave pictures out afterwards (videorate max-rate=… drop-only=true).",
+                stream.settings.topic.as_deref().unwrap_or_default()
+            )
+        );
+    }
+
     fn count_arrival(&self, stream: &mut Stream, frame: &Frame) {
         let lost = frame.lost_before();
         if lost > 0 {
             stream.discont = true;
             self.stats.lost.add(lost);
             stream.losses.count(lost);
+        }
+        let expected = stream.reader.newly_expected();
+        if expected > 0 {
+            self.stats.expected.add(expected);
+        }
+        if stream.reader.has_max_rate() {
+            // Left out on request: counted, and no reason for a warning.
+            let before =
+                stream.last_seq.replace(frame.seq()).map_or(frame.seq(), |last| last.saturating_add(1));
+            self.stats.skipped.add(frame.seq().saturating_sub(before).saturating_sub(lost));
         }
         if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
             stream.discont = true;
@@ -131,6 +155,9 @@ impl ShmflowSrc {
         let is_packet = header.kind() == Kind::Packet;
         let arrival = &Arrival { is_newest: arrival.is_newest || is_packet, ..*arrival };
         let is_raw = matches!(header.kind(), Kind::Video | Kind::Audio);
+        if (is_packet || header.kind() == Kind::Audio) && stream.reader.has_max_rate() {
+            self.refuse_max_rate(stream);
+        }
         let times = FrameTimes::of(&per_frame.times, !is_raw);
         // Of a frame that turns out to be of no use nothing is kept.
         let mut timeline = stream.timeline;

@@ -55,6 +55,8 @@ pub(super) struct Reader {
     cancel_token: CancelToken,
     accepted_caps: String,
     consumer: Option<Consumer>,
+    /// Of its frames, those that were looked for and found, as last seen.
+    expected: u64,
     /// A producer was seen, and its departure is not yet reported.
     connected: bool,
     stalled: bool,
@@ -75,6 +77,7 @@ impl Reader {
             cancel_token,
             accepted_caps: String::new(),
             consumer: None,
+            expected: 0,
             connected: false,
             stalled: false,
             waiting_reported: false,
@@ -127,6 +130,28 @@ impl Reader {
         if let Some(consumer) = &mut self.consumer {
             consumer.set_on_lapped(RingOnLapped::Oldest);
         }
+    }
+
+    /// Whether there is a limit to the rate of frames.
+    pub(super) fn has_max_rate(&self) -> bool {
+        self.settings.max_rate > 0.0
+    }
+
+    /// From now on, every frame is read.
+    pub(super) fn lift_max_rate(&mut self) {
+        self.settings.max_rate = 0.0;
+        if let Some(consumer) = &mut self.consumer {
+            consumer.lift_max_rate();
+        }
+    }
+
+    /// How many frames, of those since the last call, were looked for when they were due, and found.
+    pub(super) fn newly_expected(&mut self) -> u64 {
+        let Some(consumer) = self.consumer.as_ref().filter(|_| self.settings.busy_wait != 0) else {
+            return 0;
+        };
+        let expected = consumer.stats().expected;
+        expected.saturating_sub(std::mem::replace(&mut self.expected, expected))
     }
 
     /// Asks the producers for a key frame, if that is possible.
@@ -249,6 +274,7 @@ impl Reader {
         match self.open(first.or(left)) {
             Ok(consumer) => {
                 self.consumer = Some(consumer);
+                self.expected = 0;
                 Event::Quiet
             }
             Err(Error::Timeout { .. }) if first.is_some() => self.quiet(),
@@ -277,6 +303,7 @@ impl Reader {
                 Delivery::Latest => RingDelivery::Latest,
             })
             .read_only(settings.read_only)
+            .busy_wait(Duration::from_micros(settings.busy_wait.into()))
             .allow_foreign_owner(settings.allow_foreign_owner)
             .name(&self.name)
             .accepted_caps(&self.accepted_caps)
@@ -284,6 +311,9 @@ impl Reader {
             .connect_timeout(wait);
         if settings.max_leases > 0 {
             builder = builder.max_leases(settings.max_leases);
+        }
+        if settings.max_rate > 0.0 {
+            builder = builder.max_rate(settings.max_rate);
         }
         if let Some(directory) = &settings.directory {
             builder = builder.dir(Path::new(directory));

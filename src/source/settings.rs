@@ -12,6 +12,9 @@ use crate::common::enums::{Delivery, OnDisconnect, OnLapped};
 use crate::common::settings::settings_by_name;
 use crate::common::validate;
 
+/// Whoever would look for longer wants a processor of their own for it.
+const MAX_BUSY_WAIT_US: u32 = 10_000;
+
 /// The values that the user set. Fixed while the element is above READY.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -25,6 +28,10 @@ pub(super) struct Settings {
     pub(super) delivery: Delivery,
     /// 0 is half the ring's depth.
     pub(super) max_leases: u32,
+    /// Frames a second; 0 is no limit.
+    pub(super) max_rate: f64,
+    /// Microseconds; 0 is never.
+    pub(super) busy_wait: u32,
     pub(super) ignore_eos: bool,
     pub(super) read_only: bool,
     pub(super) allow_foreign_owner: bool,
@@ -42,6 +49,8 @@ impl Default for Settings {
             on_lapped: OnLapped::default(),
             delivery: Delivery::default(),
             max_leases: 0,
+            max_rate: 0.0,
+            busy_wait: 0,
             ignore_eos: false,
             read_only: false,
             allow_foreign_owner: false,
@@ -59,6 +68,8 @@ settings_by_name!(Settings {
     "on-lapped" => on_lapped,
     "delivery" => delivery,
     "max-leases" => max_leases,
+    "max-rate" => max_rate,
+    "busy-wait" => busy_wait,
     "ignore-eos" => ignore_eos,
     "read-only" => read_only,
     "allow-foreign-owner" => allow_foreign_owner,
@@ -139,6 +150,27 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                      they get copies, so that producers keep free slots (0 = half the depth of the ring)",
                 )
                 .default_value(default.max_leases)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecDouble::builder("max-rate")
+                .nick("Maximum rate")
+                .blurb(
+                    "Maximum number of frames per second, the newest each time; in between this source sleeps. For streams \
+                     of pictures: sound and encoded streams come whole (0 = no limit)",
+                )
+                .minimum(0.0)
+                .default_value(default.max_rate)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("busy-wait")
+                .nick("Busy wait")
+                .blurb(
+                    "Maximum time in microseconds to look for a frame that is due, instead of being woken for it: less \
+                     latency, and no system call for the producer, for so much time of a processor per frame. Without \
+                     effect while frames do not come at a steady pace (0 = never; 100 to 300 suit 60 frames per second)",
+                )
+                .maximum(MAX_BUSY_WAIT_US)
+                .default_value(default.busy_wait)
                 .mutable_ready()
                 .build(),
             glib::ParamSpecBoolean::builder("ignore-eos")

@@ -23,6 +23,8 @@ pub(super) struct Stats {
     pub(super) skipped: Counter,
     /// Frames whose own times could not be used.
     pub(super) restamped: Counter,
+    /// Frames that were looked for when they were due, and found: no producer had to wake this source for them.
+    pub(super) expected: Counter,
     /// Bytes given downstream.
     pub(super) bytes: Counter,
     /// Metas of frames, and fields of their structures, that this process's GStreamer does not know.
@@ -43,12 +45,15 @@ impl Stats {
             lost,
             skipped,
             restamped,
+            expected,
             bytes,
             metas_passed_over,
             leases: _,
             latency,
         } = self;
-        for counter in [received, zero_copy, copied, lost, skipped, restamped, bytes, metas_passed_over] {
+        for counter in
+            [received, zero_copy, copied, lost, skipped, restamped, expected, bytes, metas_passed_over]
+        {
             counter.clear();
         }
         latency.clear();
@@ -69,6 +74,7 @@ impl Stats {
             .field("lost", self.lost.get())
             .field("skipped", self.skipped.get())
             .field("restamped", self.restamped.get())
+            .field("expected", self.expected.get())
             .field("bytes", self.bytes.get())
             .field("metas-passed-over", self.metas_passed_over.get())
             .field("leases", self.leases.load(Ordering::Relaxed))

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     /// The next frame does not continue the one before.
     pub(super) discont: bool,
     pub(super) producer: Option<ParticipantId>,
+    /// The frame that came last, by its number, where some are to be left out (`max-rate`).
+    pub(super) last_seq: Option<u64>,
     /// While frames come that downstream does not take.
     pub(super) refused: Option<Refused>,
     /// When to ask downstream again what it can read, and how long after that.
@@ -63,6 +65,7 @@ impl Stream {
             held: None,
             discont: true,
             producer: None,
+            last_seq: None,
             refused: None,
             ask_again: None,
             looked_ns: 0,
@@ -89,6 +92,7 @@ impl Stream {
         let held = u64::from(self.held.take().is_some());
         self.timeline.interrupted();
         self.discont = true;
+        self.last_seq = None;
         self.refused = None;
         let left_out = self.packets.rejoin().unwrap_or_else(|| self.reader.skip_to_newest());
         left_out.saturating_add(held)

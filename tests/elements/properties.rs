@@ -56,6 +56,8 @@ fn defaults_are_what_users_of_other_elements_expect() {
                 ("on-lapped", "newest"),
                 ("delivery", "all"),
                 ("max-leases", "0"),
+                ("max-rate", "0"),
+                ("busy-wait", "0"),
                 ("ignore-eos", "false"),
                 ("read-only", "false"),
                 ("do-timestamp", "false"),

@@ -27,9 +27,15 @@ pub(crate) enum Peer {
     Unixfd,
     /// shmflowsink and shmflowsrc
     Shmflow,
+    /// The same with busy-wait=150
+    ShmflowBusy,
 }
 
-pub(crate) const PEERS: [Peer; 5] = [Peer::None, Peer::Floor, Peer::Shm, Peer::Unixfd, Peer::Shmflow];
+pub(crate) const PEERS: [Peer; 6] =
+    [Peer::None, Peer::Floor, Peer::Shm, Peer::Unixfd, Peer::Shmflow, Peer::ShmflowBusy];
+
+/// What `shmflow-busy` sets, in microseconds.
+const BUSY_WAIT: u32 = 150;
 
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
@@ -39,6 +45,7 @@ impl Peer {
             Self::Shm => "shm",
             Self::Unixfd => "unixfd",
             Self::Shmflow => "shmflow",
+            Self::ShmflowBusy => "shmflow-busy",
         }
     }
 
@@ -48,14 +55,18 @@ impl Peer {
             Self::Floor => ("floorsink", "floorsrc"),
             Self::Shm => ("shmsink", "shmsrc"),
             Self::Unixfd => ("unixfdsink", "unixfdsrc"),
-            Self::Shmflow => ("shmflowsink", "shmflowsrc"),
+            Self::Shmflow | Self::ShmflowBusy => ("shmflowsink", "shmflowsrc"),
         }
     }
 
     /// Whether this GStreamer has both elements.
     pub(crate) fn is_here(self) -> bool {
         let (sink, source) = self.elements();
-        [sink, source].iter().all(|name| gst::ElementFactory::find(name).is_some())
+        let has_elements = [sink, source].iter().all(|name| gst::ElementFactory::find(name).is_some());
+        // Older builds do not look for frames.
+        let looks = |element: gst::Element| element.find_property("busy-wait").is_some();
+        has_elements
+            && (self != Self::ShmflowBusy || gst::ElementFactory::make(source).build().is_ok_and(looks))
     }
 
     /// Nobody receives from a fakesink.
@@ -64,15 +75,19 @@ impl Peer {
     }
 
     /// Whether it is to be measured in this row: the floor moves no pixels, and a producer that does not wait would
-    /// overwrite its one header.
+    /// overwrite its one header; and nobody expects a frame of those that come as fast as they can.
     pub(crate) fn takes_part(self, row: &Row) -> bool {
-        self != Self::Floor || (row.fps != 0 && row.touch == Touch::Little)
+        match self {
+            Self::Floor => row.fps != 0 && row.touch == Touch::Little,
+            Self::ShmflowBusy => row.fps != 0,
+            _ => true,
+        }
     }
 
     /// What both sides meet at, unique to this measurement.
     pub(crate) fn address(self, directory: &Path, number: u32) -> String {
         match self {
-            Self::Shmflow => format!("compare-{}-{number}", std::process::id()),
+            Self::Shmflow | Self::ShmflowBusy => format!("compare-{}-{number}", std::process::id()),
             _ => directory.join(format!("{}-{number}", self.name())).to_string_lossy().into_owned(),
         }
     }
@@ -93,7 +108,9 @@ impl Peer {
             }
             Self::Unixfd => builder.property("socket-path", address),
             Self::Floor => builder.property("location", address),
-            Self::Shmflow => builder.property("topic", address).property("max-buffers", BUFFERS),
+            Self::Shmflow | Self::ShmflowBusy => {
+                builder.property("topic", address).property("max-buffers", BUFFERS)
+            }
         };
         Ok(builder.build()?)
     }
@@ -106,6 +123,7 @@ impl Peer {
             Self::Unixfd => builder.property("socket-path", address),
             Self::Floor => builder.property("location", address),
             Self::Shmflow => builder.property("topic", address),
+            Self::ShmflowBusy => builder.property("topic", address).property("busy-wait", BUSY_WAIT),
         };
         Ok(builder.build()?)
     }

@@ -2,6 +2,7 @@
 
 mod ends;
 mod lossless;
+mod rates;
 mod states;
 mod waits;
 

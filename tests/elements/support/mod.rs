@@ -129,6 +129,17 @@ impl Running {
         }
     }
 
+    /// Waits for a warning, and gives its text.
+    pub fn wait_warning(&self) -> String {
+        let bus = self.pipeline.bus().expect("a pipeline has a bus");
+        let types = [gst::MessageType::Warning, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(Some(patience()), &types).expect("there is a warning in time");
+        match message.view() {
+            gst::MessageView::Warning(warning) => warning.error().to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Waits for an error message, and gives its text and debug text.
     pub fn wait_error(&self) -> String {
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
