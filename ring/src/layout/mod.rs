@@ -7,5 +7,6 @@ pub(crate) mod ring;
 pub(crate) mod view;
 pub(crate) mod words;
 
-/// Version of the layout of all three files. Any change of a byte's meaning raises it.
-pub(crate) const VERSION: u64 = 1;
+/// Version of the layout of all three files. Any change of a byte's meaning raises it. 2: a slot says when its frame was
+/// published, where before it kept what it had.
+pub(crate) const VERSION: u64 = 2;

@@ -28,9 +28,15 @@ use crate::trace;
 /// A consumer found no place. Under the lifecycle lock.
 pub(super) fn enter(member: &Registration) -> Result<()> {
     // Whoever excludes us here may write `peers`, and could clear the flag too.
+    set_flag(member, &member.peers)
+}
+
+/// Locks the byte, by which others see that the flag is needed, and sets it. Under the lifecycle lock.
+fn set_flag(member: &Registration, writable: &ParticipantTable) -> Result<()> {
     lock::try_read(member.peers.fd()?, lock::CROWD_BYTE)
         .map_err(|e| Error::io(member.topic_name(), "lock the list of participants", e))?;
-    member.peers.header().flags.fetch_or(flags::OVERCROWDED, SeqCst);
+    writable.header().flags.fetch_or(flags::OVERCROWDED, SeqCst);
+    fail_point(FailPoint::CrowdFlag);
     Ok(())
 }
 
@@ -52,9 +58,7 @@ pub(super) fn enter_reading(member: &Registration, allow_foreign: bool) -> Resul
         // It was removed since it was opened; what has its name now, if anything, is another topic.
         return Err(no_topic(topic));
     }
-    lock::try_read(member.peers.fd()?, lock::CROWD_BYTE).map_err(io)?;
-    writable.header().flags.fetch_or(flags::OVERCROWDED, SeqCst);
-    Ok(())
+    set_flag(member, &writable)
 }
 
 /// Takes a place for a consumer that had none, if there is one by now and nobody is opening or closing just then. No thread
@@ -106,6 +110,7 @@ pub(crate) fn disperse(member: &Registration) {
     let Ok(fd) = peers.fd() else { return };
     if matches!(lock::probe(fd, lock::CROWD_BYTE), Ok(Probe::Free)) {
         peers.header().flags.fetch_and(!flags::OVERCROWDED, SeqCst);
+        fail_point(FailPoint::CrowdClear);
     }
 }
 

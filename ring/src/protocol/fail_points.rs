@@ -49,6 +49,10 @@ steps! {
     JoinCursor,
     /// Join: the participant's bit is in the mask of active ones.
     JoinActive,
+    /// Join without a place: the flag is set by which every publication wakes.
+    CrowdFlag,
+    /// The last consumer without a place is gone: the flag is cleared.
+    CrowdClear,
     /// Claim: the slot's state is `Writing`.
     ClaimState,
     /// Claim: the producer's holder bit is set.

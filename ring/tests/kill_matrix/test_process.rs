@@ -1,7 +1,10 @@
 //! A process that does what it is told, and dies or stops where it is told.
 
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use shmflow::failpoint::{Action, arm};
 use shmflow::{CancelToken, Claim, Consumer, FailPoint, Frame, OverflowPolicy, Producer, ProducerMode};
@@ -120,6 +123,25 @@ struct Performer {
     frames: Vec<Frame>,
     consumer: Option<Consumer>,
     producer: Option<Producer>,
+    /// Keeps consumers from their places.
+    occupied: Option<File>,
+}
+
+/// Read-locks the bytes of all places for consumers that are free, as anybody can who may read: see docs/layout.md.
+fn occupy(dir: &Path) -> File {
+    let peers = File::open(dir.join(format!("shmflow.{TOPIC}.peers"))).unwrap();
+    for id in 8..64 {
+        let byte = libc::flock {
+            l_type: libc::F_RDLCK as _,
+            l_whence: libc::SEEK_SET as _,
+            l_start: (1 << 40) + 1 + id,
+            l_len: 1,
+            l_pid: 0,
+        };
+        // One that is taken stays so.
+        let _ = fcntl(&peers, FcntlArg::F_OFD_SETLK(&byte));
+    }
+    peers
 }
 
 impl Performer {
@@ -187,6 +209,7 @@ impl Performer {
                 }
             }
             "grow" => self.producer().grow(number(1) as usize, 0).map_err(said)?,
+            "occupy" => self.occupied = Some(occupy(&self.dir)),
             // As somebody does who cleans up by hand.
             "lose" => {
                 let lost = |file: &str| file.contains(&format!(".{}", words[1]));
@@ -230,6 +253,7 @@ impl Performer {
                 self.claims.clear();
                 self.consumer = None;
                 self.producer = None;
+                self.occupied = None;
             }
             other => panic!("no such command: {other}"),
         }

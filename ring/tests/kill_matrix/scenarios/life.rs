@@ -25,6 +25,21 @@ pub const OPENING_A_TOPIC: &[Scenario] = &[
         .at(&[1], &[OpenLocked])
         .at(&[1], JOINING)
         .locked(OPENING),
+    Scenario::consumer("a consumer finds no place")
+        .before(&[Before::Does(1, "occupy")])
+        .does("consumer; recv 500 3")
+        .at(&[1], &[CrowdFlag])
+        .locked(&[&[CrowdFlag]]),
+    Scenario::producer("a producer sees that nobody is without a place any more")
+        .others(Others::Later)
+        .before(&[
+            Before::Does(2, "producer; write 1"),
+            Before::Does(1, "occupy; consumer; recv 500 1"),
+            Before::Killed(1),
+        ])
+        .does("producer; write 3")
+        .at(&[1], &[CrowdClear])
+        .locked(&[&[CrowdClear]]),
     Scenario::producer("a producer takes the place of a dead one")
         .others(Others::Resting)
         .before(&[Before::Dies(1, "producer; write 1; arm ClaimHold 1 kill; write 1")])
