@@ -39,7 +39,8 @@ use sampler::Sampler;
 /// Whoever can connect can look: with the default address all programs and users of this
 /// machine, unless there is a token. At any other address there is always one: if none is
 /// given it is made, and printed. A browser gives it once, as ?token=; programs send it as
-/// `Authorization: Bearer TOKEN`. There is no encryption.
+/// `Authorization: Bearer TOKEN`. There is no encryption. Other users see the command line:
+/// a token in the environment, as SHMFLOW_TOKEN, they do not.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -82,7 +83,10 @@ struct App {
 
 pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Serve) -> Result<Outcome, Failure> {
     let open_to_others = !is_loopback(args.listen.ip());
-    let token = match args.token.as_deref() {
+    // One that is no text is refused as one with wrong characters; without a value, too, one is made.
+    let from_environment =
+        std::env::var_os("SHMFLOW_TOKEN").map(|token| token.to_string_lossy().into_owned());
+    let token = match args.token.as_deref().or(from_environment.as_deref()) {
         Some("") => Some(Token::make()?),
         Some(given) => Some(Token::given(given)?),
         None if open_to_others => Some(Token::make()?),

@@ -357,6 +357,9 @@ fn with_a_token_only_those_who_have_it_are_answered() {
     let mut open = Server { child: open, url: String::new() };
     BufReader::new(open.child.stdout.take().unwrap()).read_line(&mut open.url).unwrap();
     assert!(open.url.contains("/?token="), "{}", open.url);
+    let secret =
+        dir.command(&["serve", "--listen", "127.0.0.1:0"]).env("SHMFLOW_TOKEN", "short").output().unwrap();
+    assert!(String::from_utf8_lossy(&secret.stderr).contains("at least 16 characters"));
     for bad in ["short", "0123456789abcdef;x"] {
         let ran = dir.run(&["serve", "--token", bad]);
         assert!(ran.status() == 1 && ran.err().contains("at least 16 characters"), "{}", ran.err());
@@ -394,9 +397,11 @@ impl Stream {
                 length = text[from..].split("\r\n").next().unwrap().parse::<usize>().ok();
             }
             // The part ends when the next one is announced.
-            if length.is_some() && all.ends_with(b"--shmflow-picture\r\n") {
+            if let Some(length) = length
+                && all.ends_with(b"--shmflow-picture\r\n")
+            {
                 let head = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-                return all[head..head + length.unwrap()].to_vec();
+                return all[head..head + length].to_vec();
             }
         }
     }
