@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyImportError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -89,4 +89,32 @@ pub(crate) fn planes<'py>(
         dict.set_item(name, array)?;
     }
     class.bind(py).call1((dict,))
+}
+
+/// What `__array__` gives: the array; a copy of it if `copy`, or if it is of another `dtype`.
+pub(crate) fn converted<'py>(
+    array: &Bound<'py, PyAny>,
+    dtype: Option<Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let own = array.getattr("dtype")?;
+    let dtype = match dtype {
+        Some(dtype) => numpy(array.py(), "dtype")?.call1((dtype,))?,
+        None => own.clone(),
+    };
+    let converts = dtype.ne(&own)?;
+    if converts && copy == Some(false) {
+        return Err(PyValueError::new_err(format!(
+            "a frame of {own} as {dtype} is a copy, which copy=False forbids"
+        )));
+    }
+    if converts || copy == Some(true) { array.call_method1("astype", (dtype,)) } else { Ok(array.clone()) }
+}
+
+/// What `__array_interface__` gives.
+pub(crate) fn interface<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let interface = array.getattr("__array_interface__")?;
+    // Stated, so that nobody takes the payload's first bytes for the picture's.
+    interface.set_item("strides", array.getattr("strides")?)?;
+    Ok(interface)
 }

@@ -84,7 +84,7 @@ impl AsyncFrames {
     }
 
     fn __anext__(slf: Py<Self>) -> NextFrame {
-        NextFrame { frames: slf, opening: Mutex::default(), sleeps: AtomicBool::new(false) }
+        NextFrame { frames: slf, sleeps: AtomicBool::new(false) }
     }
 }
 
@@ -92,8 +92,6 @@ impl AsyncFrames {
 #[pyclass(module = "shmflow", frozen)]
 pub(crate) struct NextFrame {
     frames: Py<AsyncFrames>,
-    /// The wait for a topic that was removed, as another thread opens it again.
-    opening: Mutex<Option<Py<PyAny>>>,
     /// Its task sleeps until there may be something.
     sleeps: AtomicBool,
 }
@@ -104,44 +102,29 @@ impl NextFrame {
         let frames = self.frames.get();
         let consumer = frames.consumer.get();
         self.sleeps.store(false, Relaxed);
-        loop {
-            let opening = lock(&self.opening).as_ref().map(|opening| opening.clone_ref(py));
-            if let Some(opening) = opening {
-                match opening.call_method1(py, "send", (py.None(),)) {
-                    Ok(future) => return Ok(future.into_bound(py)),
-                    Err(done) if done.is_instance_of::<PyStopIteration>(py) => *lock(&self.opening) = None,
-                    Err(error) => return Err(error),
-                }
+        if frames.row.load(Relaxed) >= TURN {
+            frames.row.store(0, Relaxed);
+            // As `asyncio.sleep(0)`.
+            return Ok(py.None().into_bound(py));
+        }
+        match consumer.poll(py) {
+            Ok(Some(frame)) => {
+                frames.row.fetch_add(1, Relaxed);
+                // Not in a tuple: so it takes CPython no exception object.
+                Err(PyStopIteration::new_err(Py::new(py, frame)?))
             }
-            if frames.row.load(Relaxed) >= TURN {
+            Ok(None) => {
+                let readiness = frames.readiness(py)?;
+                readiness.get().wait(py, &readiness)?;
+                self.sleeps.store(true, Relaxed);
                 frames.row.store(0, Relaxed);
-                // As `asyncio.sleep(0)`.
-                return Ok(py.None().into_bound(py));
+                Ok(readiness.into_bound(py).into_any())
             }
-            match consumer.poll(py) {
-                Ok(Some(frame)) => {
-                    frames.row.fetch_add(1, Relaxed);
-                    // Not in a tuple: so it takes CPython no exception object.
-                    return Err(PyStopIteration::new_err(Py::new(py, frame)?));
-                }
-                Ok(None) => {
-                    let readiness = frames.readiness(py)?;
-                    readiness.get().wait(py, &readiness)?;
-                    self.sleeps.store(true, Relaxed);
-                    frames.row.store(0, Relaxed);
-                    return Ok(readiness.into_bound(py).into_any());
-                }
-                Err(error) if consumer.reconnects() && is_class(py, &error, "Removed") => {
-                    frames.forget(py);
-                    let future = py.import("shmflow._aio")?.call_method1("reopened", (&frames.consumer,))?;
-                    *lock(&self.opening) = Some(future.call_method0("__await__")?.unbind());
-                }
-                Err(error) => {
-                    frames.forget(py);
-                    let ends = is_class(py, &error, "Ended")
-                        || (consumer.is_closed() && is_class(py, &error, "Closed"));
-                    return Err(if ends { PyStopAsyncIteration::new_err(()) } else { error });
-                }
+            Err(error) => {
+                frames.forget(py);
+                let ends =
+                    is_class(py, &error, "Ended") || (consumer.is_closed() && is_class(py, &error, "Closed"));
+                Err(if ends { PyStopAsyncIteration::new_err(()) } else { error })
             }
         }
     }
@@ -185,8 +168,6 @@ impl NextFrame {
 
     /// Nobody waits any more.
     fn close(&self) {
-        let opening = lock(&self.opening).take();
-        drop(opening);
         if self.sleeps.swap(false, Relaxed)
             && let Some(readiness) = &*lock(&self.frames.get().readiness)
         {

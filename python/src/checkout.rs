@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use pyo3::prelude::*;
-use shmflow::{CancelToken, Consumer};
+use shmflow::CancelToken;
+
+use crate::reader::Reader;
 
 /// Where the consumer is.
 #[derive(Debug)]
 enum Place {
-    Here(Box<Consumer>),
+    Here(Box<Reader>),
     /// A call has it.
     Out,
     /// It was closed, or is not open yet.
@@ -69,12 +71,12 @@ impl Checkout {
     }
 
     /// Puts in a consumer that was opened.
-    pub(crate) fn put(&self, consumer: Consumer) {
-        self.state().place = Place::Here(Box::new(consumer));
+    pub(crate) fn put(&self, reader: Reader) {
+        self.state().place = Place::Here(Box::new(reader));
     }
 
     /// Does something with the consumer, for as long as it takes.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Consumer) -> T) -> Result<T, Refusal> {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Reader) -> T) -> Result<T, Refusal> {
         let mut out = {
             let mut state = self.state();
             match std::mem::replace(&mut state.place, Place::Out) {
@@ -143,7 +145,7 @@ impl Checkout {
 /// A consumer that is out.
 struct Out<'a> {
     checkout: &'a Checkout,
-    consumer: Option<Box<Consumer>>,
+    consumer: Option<Box<Reader>>,
 }
 
 impl Drop for Out<'_> {

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use shmflow::{ConsumerStats, Delivery, Error, OnLapped, StartAt};
+use shmflow::{Delivery, Error, OnLapped, StartAt};
 
-use crate::age::age;
 use crate::awaiting::AsyncFrames;
 use crate::cancel::CancelToken;
 pub(crate) use crate::cancel::signal_aware;
 use crate::checkout::{Checkout, Refusal};
 use crate::described::Known;
-use crate::errors::{OrRaise, failed, is_class, raise, topic_timeout};
+use crate::errors::{OrRaise, failed, is_class, raise};
 use crate::fork::Origin;
 use crate::frame::Frame;
 use crate::opening::{Opening, fallback, log};
+use crate::reader::{Reader, Received, Sums, Wait};
 use crate::settings;
 
 /// Reads frames from a topic, each once and in order.
@@ -31,11 +31,8 @@ use crate::settings;
 pub(crate) struct Consumer {
     checkout: Arc<Checkout>,
     opening: Opening,
-    /// Opens the topic again when it was removed.
-    reconnect: bool,
-    /// Older frames are skipped.
-    max_age: Option<Duration>,
-    stats: Mutex<Stats>,
+    /// What was received, so that looking at it waits for nobody.
+    stats: Mutex<Sums>,
     leases: Arc<AtomicU32>,
     known: Arc<Known>,
     timeout: Option<Duration>,
@@ -44,158 +41,72 @@ pub(crate) struct Consumer {
     origin: Origin,
 }
 
-/// What was received, so that looking at it waits for nobody.
-#[derive(Debug, Default)]
-struct Stats {
-    now: ConsumerStats,
-    /// Of topics that were removed, and opened again.
-    before: [u64; 4],
-    /// Frames that were too old.
-    skipped: u64,
-}
-
-impl Stats {
-    /// Received, lost, copied, bytes.
-    fn sums(&self) -> [u64; 4] {
-        let now = [self.now.received, self.now.lost, self.now.copied, self.now.bytes];
-        std::array::from_fn(|i| self.before[i].saturating_add(now[i]))
-    }
-}
-
-/// A look at a topic, which waits until then (`None` for ever), or not at all.
-#[derive(Clone, Copy)]
-enum Wait {
-    No,
-    /// The same, and reports an end.
-    End,
-    /// And reports an end.
-    Until(Option<Instant>),
-}
-
-impl Wait {
-    fn receive(self, consumer: &mut shmflow::Consumer) -> shmflow::Result<Option<shmflow::Frame>> {
-        match self {
-            Self::No => consumer.try_recv(),
-            Self::End => match consumer.try_recv()? {
-                Some(frame) => Ok(Some(frame)),
-                None => match consumer.recv_timeout(Duration::ZERO) {
-                    Err(Error::Timeout { .. }) => Ok(None),
-                    received => received.map(Some),
-                },
-            },
-            Self::Until(None) => consumer.recv().map(Some),
-            Self::Until(Some(end)) => {
-                consumer.recv_timeout(end.saturating_duration_since(Instant::now())).map(Some)
-            }
-        }
-    }
-}
-
 impl Consumer {
     fn topic_name(&self) -> &Arc<str> {
         &self.opening.topic
     }
 
-    /// Receives a frame that is not too old.
-    fn receive(&self, py: Python<'_>, wait: Wait) -> PyResult<Option<Frame>> {
+    fn receive(&self, py: Python<'_>, wait: Wait) -> PyResult<Received<Frame>> {
         self.check_fork(py)?;
-        let attempt = || self.checkout.with(|consumer| self.attempt(consumer, wait));
+        let attempt = || {
+            self.checkout.with(|reader| {
+                let received = reader.receive(wait);
+                *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = reader.sums();
+                received
+            })
+        };
         // Trying to lease takes less time than releasing the interpreter.
         let detaches = self.copies || matches!(wait, Wait::Until(_));
         let outcome = if detaches { py.detach(attempt) } else { attempt() };
         match outcome.map_err(|refusal| self.refused(py, refusal))? {
-            Ok(Some(frame)) => {
+            Ok(Received::Frame(frame)) => {
                 let (leases, known) = (&self.leases, &self.known);
-                Ok(Some(Frame::new(frame, leases, known, self.topic_name(), self.origin)))
+                Ok(Received::Frame(Frame::new(frame, leases, known, self.topic_name(), self.origin)))
             }
-            Ok(None) => Ok(None),
+            Ok(Received::Nothing) => Ok(Received::Nothing),
+            Ok(Received::NoTopic) => Ok(Received::NoTopic),
             Err(Error::Cancelled { .. }) => Err(self.opening.cancelled(py, &self.checkout)),
             Err(error) => Err(failed(py, error)),
         }
     }
 
-    fn attempt(
-        &self,
-        consumer: &mut shmflow::Consumer,
-        wait: Wait,
-    ) -> shmflow::Result<Option<shmflow::Frame>> {
-        let (mut skipped, mut block) = (0, Vec::new());
-        let result = loop {
-            let received = wait.receive(consumer);
-            let (Ok(Some(frame)), Some(limit)) = (&received, self.max_age) else { break received };
-            if age(frame, &mut block).is_none_or(|age| age <= limit) {
-                break received;
-            }
-            skipped += 1;
-        };
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        stats.now = consumer.stats();
-        stats.skipped += skipped;
-        result
-    }
-
-    /// The next frame; waits as long as requested, and opens a topic again that was removed.
+    /// The next frame; waits as long as requested, also for a topic that was removed and is to be opened again.
     fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Frame> {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            match self.wait_once(py, end) {
-                Err(error) if self.reconnect && is_class(py, &error, "Removed") => {
-                    // Also without any time to wait it is a time-out: the topic may be made again.
-                    self.reopen(py, end).map_err(|error| {
-                        let is_to_come = is_class(py, &error, "TopicNotFound");
-                        if is_to_come { topic_timeout(py, error.value(py).to_string()) } else { error }
-                    })?;
-                }
-                done => return done,
+            // Usually there is a frame, or the call must not wait; neither needs to release the interpreter.
+            if let Received::Frame(frame) = self.receive(py, Wait::No)? {
+                return Ok(frame);
+            }
+            match self.receive(py, Wait::Until(end))? {
+                Received::Frame(frame) => return Ok(frame),
+                Received::Nothing => return Err(self.refused(py, Refusal::Closed)),
+                Received::NoTopic => self.wait_for_topic(py, end)?,
             }
         }
     }
 
-    fn wait_once(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<Frame> {
-        // Usually there is a frame, or the call must not wait; neither needs to release the interpreter.
-        if let Some(frame) = self.receive(py, Wait::No)? {
-            return Ok(frame);
-        }
-        let frame = self.receive(py, Wait::Until(end))?;
-        frame.ok_or_else(|| self.refused(py, Refusal::Closed))
+    fn wait_for_topic(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<()> {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        self.opening.wait(py, &self.checkout, left, |left| {
+            let opened = py.detach(|| self.checkout.with(|reader| reader.wait_for_topic(left)));
+            opened.map_err(|refusal| self.refused(py, refusal))
+        })
     }
 
-    /// For event loops: the next frame if there is one. Also reports the end, and a removal always.
+    /// For event loops: the next frame if there is one. Also reports the end, and a removal.
     pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        self.receive(py, Wait::End)
+        Ok(self.receive(py, Wait::End)?.frame())
     }
 
     /// Another descriptor that is readable as `fileno` is, and once the consumer is closed.
     pub(crate) fn own_descriptor(&self, py: Python<'_>) -> PyResult<OwnedFd> {
-        let duplicate = self.with(py, |consumer| Ok(consumer.poll_fd()?.try_clone_to_owned()))?;
-        Ok(duplicate?)
-    }
-
-    /// Whether a topic that was removed is opened again.
-    pub(crate) fn reconnects(&self) -> bool {
-        self.reconnect
+        let duplicate = self.with(py, |reader| Ok(reader.fd()?.map(|fd| fd.try_clone_to_owned())))?;
+        Ok(duplicate.ok_or_else(|| self.refused(py, Refusal::Closed))??)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.checkout.is_closed()
-    }
-
-    /// Opens the topic again, which was removed; waits until then for it.
-    fn reopen(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<()> {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        // Nobody has the consumer meanwhile: what is told of the wait is Python, and runs signal handlers.
-        let new = self.opening.open(py, &self.checkout, left)?;
-        let exchange = || {
-            self.checkout.with(|consumer| {
-                let old = std::mem::replace(consumer, new);
-                let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-                stats.before = stats.sums();
-                stats.now = ConsumerStats::default();
-                drop(stats);
-                drop(old);
-            })
-        };
-        py.detach(exchange).map_err(|refusal| self.refused(py, refusal))
     }
 
     fn refused(&self, py: Python<'_>, refusal: Refusal) -> PyErr {
@@ -217,7 +128,7 @@ impl Consumer {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        act: impl Send + FnOnce(&mut shmflow::Consumer) -> shmflow::Result<T>,
+        act: impl Send + FnOnce(&mut Reader) -> shmflow::Result<T>,
     ) -> PyResult<T> {
         self.check_fork(py)?;
         self.checkout.with(act).map_err(|refusal| self.refused(py, refusal))?.or_raise(py)
@@ -300,10 +211,12 @@ impl Consumer {
             builder = builder.dir(directory);
         }
         let timeout = settings::duration(py, "timeout", timeout)?;
-        let max_age = settings::duration(py, "max_age", max_age)?;
+        if let Some(limit) = settings::duration(py, "max_age", max_age)? {
+            builder = builder.max_age(limit);
+        }
         let connect_timeout = settings::duration(py, "connect_timeout", connect_timeout)?;
         let origin = Origin::here();
-        let opening = Opening { builder, topic: topic.into(), directory };
+        let opening = Opening { builder, topic: topic.into(), directory, reconnects: reconnect };
         let consumer = opening.open(py, &checkout, connect_timeout)?;
         let depth = consumer.geometry().depth;
         if let Some(leases) = max_leases.filter(|leases| *leases > depth) {
@@ -314,12 +227,10 @@ impl Consumer {
             );
             log(py, "warning", &text);
         }
-        checkout.put(consumer);
+        checkout.put(Reader::new(consumer, reconnect));
         Ok(Self {
             checkout,
             opening,
-            reconnect,
-            max_age,
             stats: Mutex::default(),
             leases: Arc::default(),
             known,
@@ -339,44 +250,29 @@ impl Consumer {
 
     /// The next frame if there is one, else None. Makes no system call.
     fn try_recv(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        match self.receive(py, Wait::No) {
-            Err(error) if self.reconnect && is_class(py, &error, "Removed") => {
-                match self.reopen(py, Some(Instant::now())) {
-                    Ok(()) => self.receive(py, Wait::No),
-                    Err(error) if is_class(py, &error, "TopicNotFound") => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
-            done => done,
-        }
-    }
-
-    /// For event loops: opens a topic again that was removed.
-    fn _reopen(&self, py: Python<'_>) -> PyResult<()> {
-        self.check_fork(py)?;
-        self.reopen(py, None)
+        Ok(self.receive(py, Wait::No)?.frame())
     }
 
     /// Whether receiving would give something at once: a frame, the end of the stream, an error.
     fn _is_ready(&self, py: Python<'_>) -> PyResult<bool> {
-        self.with(py, shmflow::Consumer::is_ready)
+        self.with(py, Reader::is_ready)
     }
 
     /// Skips all frames in the ring but the newest. They do not count as lost.
     fn skip_to_newest(&self, py: Python<'_>) -> PyResult<()> {
-        self.with(py, shmflow::Consumer::skip_to_newest)
+        self.with(py, Reader::skip_to_newest)
     }
 
     /// Asks the producers of an encoded stream for a key frame, which a consumer needs that joined or lost frames. Whether
     /// they heed it is up to them. False if this consumer cannot ask: read-only, or one too many. Wait a moment before asking
     /// again.
     fn request_key_frame(&self, py: Python<'_>) -> PyResult<bool> {
-        self.with(py, |consumer| consumer.request_key_frame())
+        self.with(py, Reader::request_key_frame)
     }
 
     /// States the caps that this consumer accepts, for producers to read: as GStreamer writes them; empty for not stated.
     fn set_accepted_caps(&self, py: Python<'_>, caps: &str) -> PyResult<()> {
-        self.with(py, |consumer| consumer.set_accepted_caps(caps))
+        self.with(py, |reader| reader.set_accepted_caps(caps))
     }
 
     /// The topic's name.
@@ -388,19 +284,19 @@ impl Consumer {
     /// The sequence number of the next frame to be received.
     #[getter]
     fn position(&self, py: Python<'_>) -> PyResult<u64> {
-        self.with(py, |consumer| Ok(consumer.position()))
+        self.with(py, |reader| Ok(reader.position()))
     }
 
     /// The number of producers.
     #[getter]
     fn producer_count(&self, py: Python<'_>) -> PyResult<u32> {
-        self.with(py, |consumer| Ok(consumer.stream_status().producers))
+        self.with(py, |reader| Ok(reader.stream_status().producers))
     }
 
     /// Whether the producers have ended the stream.
     #[getter]
     fn ended(&self, py: Python<'_>) -> PyResult<bool> {
-        self.with(py, |consumer| Ok(consumer.stream_status().ended))
+        self.with(py, |reader| Ok(reader.stream_status().ended))
     }
 
     /// Statistics as a dictionary: `received`, `lost` and `copied` frames, `bytes`, those `skipped` as older than `max_age`
@@ -408,15 +304,11 @@ impl Consumer {
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_fork(py)?;
-        let (sums, skipped) = {
-            let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            (stats.sums(), stats.skipped)
-        };
+        let sums = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let dict = PyDict::new(py);
-        for (name, sum) in ["received", "lost", "copied", "bytes"].iter().zip(sums) {
+        for (name, sum) in ["received", "lost", "copied", "bytes", "skipped"].iter().zip(sums) {
             dict.set_item(name, sum)?;
         }
-        dict.set_item("skipped", skipped)?;
         dict.set_item("leases", self.leases.load(SeqCst))?;
         Ok(dict)
     }
@@ -425,7 +317,8 @@ impl Consumer {
     /// the stream for `recv(0)`. It stays the same until the consumer is closed. Occasionally it is readable without one.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         use std::os::fd::AsRawFd;
-        self.with(py, |consumer| Ok(consumer.poll_fd()?.as_raw_fd()))
+        let fd = self.with(py, |reader| Ok(reader.fd()?.map(|fd| fd.as_raw_fd())))?;
+        fd.ok_or_else(|| self.refused(py, Refusal::Closed))
     }
 
     /// Leaves the topic. A wait ends, be it in another thread, or the one that a signal handler has interrupted, which leaves

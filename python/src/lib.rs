@@ -1,7 +1,6 @@
 //! `shmflow._shmflow`: the ring for Python. `docs/python.md` is the reference.
 #![deny(unsafe_code)]
 
-mod age;
 mod arrays;
 mod attached;
 mod awaiting;
@@ -25,7 +24,9 @@ mod metadata;
 mod opening;
 mod picture;
 mod producer;
+mod reader;
 mod settings;
+mod shared;
 mod slot;
 mod stream;
 mod tools;

@@ -22,6 +22,8 @@ pub(crate) struct Opening {
     pub(crate) builder: ConsumerBuilder,
     pub(crate) topic: Arc<str>,
     pub(crate) directory: Option<PathBuf>,
+    /// A topic that was removed is opened again.
+    pub(crate) reconnects: bool,
 }
 
 impl Opening {
@@ -32,32 +34,61 @@ impl Opening {
         checkout: &Checkout,
         limit: Option<Duration>,
     ) -> PyResult<Consumer> {
-        self.wait(py, limit, |builder| py.detach(|| builder.open())).map_err(|error| match error {
+        if limit == Some(Duration::ZERO) {
+            return py.detach(|| self.open_now()).map_err(|error| self.failed(py, checkout, error));
+        }
+        self.wait(py, checkout, limit, |limit| Ok(py.detach(|| self.open_within(limit))))
+    }
+
+    fn open_now(&self) -> shmflow::Result<Consumer> {
+        if !self.reconnects {
+            return self.builder.clone().open();
+        }
+        let mut pending = self.builder.clone().open_pending()?;
+        loop {
+            if let Some(consumer) = pending.try_open()? {
+                return Ok(consumer);
+            }
+            // It says what is wrong, if it has not come meanwhile.
+            self.builder.clone().open()?;
+        }
+    }
+
+    fn open_within(&self, limit: Option<Duration>) -> shmflow::Result<Consumer> {
+        let builder = self.builder.clone();
+        if self.reconnects {
+            builder.open_pending()?.open(limit)
+        } else {
+            builder.connect_timeout(limit).open()
+        }
+    }
+
+    /// What `open` gives, which waits for the topic as long as it is told; it is told twice, to tell the user in between.
+    pub(crate) fn wait<T>(
+        &self,
+        py: Python<'_>,
+        checkout: &Checkout,
+        limit: Option<Duration>,
+        open: impl Fn(Option<Duration>) -> PyResult<shmflow::Result<T>>,
+    ) -> PyResult<T> {
+        let start = Instant::now();
+        let first = limit.map_or(FIRST_LOOK, |limit| limit.min(FIRST_LOOK));
+        match open(Some(first))? {
+            Err(Error::Timeout { .. }) if limit.is_none_or(|limit| limit > first) => self.tell_waiting(py),
+            done => return done.map_err(|error| self.failed(py, checkout, error)),
+        }
+        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
+        let opened = open(left)?.map_err(|error| self.failed(py, checkout, error))?;
+        log(py, "info", &format!("topic `{}` is there", self.topic));
+        Ok(opened)
+    }
+
+    fn failed(&self, py: Python<'_>, checkout: &Checkout, error: Error) -> PyErr {
+        match error {
             Error::Cancelled { .. } => self.cancelled(py, checkout),
             Error::Timeout { .. } => errors::topic_timeout(py, error.to_string()),
             error => failed(py, error),
-        })
-    }
-
-    fn wait(
-        &self,
-        py: Python<'_>,
-        limit: Option<Duration>,
-        open: impl Fn(ConsumerBuilder) -> shmflow::Result<Consumer>,
-    ) -> shmflow::Result<Consumer> {
-        if limit == Some(Duration::ZERO) {
-            return open(self.builder.clone());
         }
-        let start = Instant::now();
-        let first = limit.map_or(FIRST_LOOK, |limit| limit.min(FIRST_LOOK));
-        match open(self.builder.clone().connect_timeout(first)) {
-            Err(Error::Timeout { .. }) if limit.is_none_or(|limit| limit > first) => self.tell_waiting(py),
-            done => return done,
-        }
-        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
-        let opened = open(self.builder.clone().connect_timeout(left))?;
-        log(py, "info", &format!("topic `{}` is there", self.topic));
-        Ok(opened)
     }
 
     /// Why a wait was cancelled.

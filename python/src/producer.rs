@@ -8,61 +8,17 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use shmflow::meta::{Clock, Kind, Meta, Times};
-use shmflow::{CancelToken, OverflowPolicy, ProducerMode};
+use shmflow::{OverflowPolicy, ProducerMode};
 
 use crate::consumer::signal_aware;
 use crate::errors::{OrRaise, raise};
 use crate::fork::Origin;
 use crate::forms::{View, is_packed};
 use crate::picture::{Picture, fill_bytes, fill_picture, picture};
-use crate::slot::{FrameWriter, closed};
+use crate::shared::Shared;
+use crate::slot::FrameWriter;
 use crate::stream::{describe, frame_duration, is_raw_video};
 use crate::{block, metadata, settings};
-
-/// What a producer and its open frames share.
-pub(crate) struct Shared {
-    inner: Mutex<Option<Arc<shmflow::Producer>>>,
-    pub(crate) topic: String,
-    origin: Origin,
-    is_lossless: bool,
-    cancel_token: CancelToken,
-    /// Why a wait was cancelled.
-    raised: Arc<Mutex<Option<PyErr>>>,
-}
-
-impl Shared {
-    /// The producer, unless it is closed or belongs to the parent process.
-    pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Arc<shmflow::Producer>> {
-        self.origin.check(py, "producer", &self.topic)?;
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        inner.ok_or_else(|| closed(py, &self.topic))
-    }
-
-    /// A slot of `len` bytes. A lossless producer may wait for it.
-    pub(crate) fn claim(
-        &self,
-        py: Python<'_>,
-        producer: &shmflow::Producer,
-        len: usize,
-    ) -> PyResult<shmflow::Claim> {
-        self.waiting(py, || producer.claim(len))
-    }
-
-    /// Does what may wait, and so must not keep the interpreter from those who are waited for.
-    pub(crate) fn waiting<T: Send>(
-        &self,
-        py: Python<'_>,
-        wait: impl FnOnce() -> shmflow::Result<T> + Send,
-    ) -> PyResult<T> {
-        let done = if self.is_lossless { py.detach(wait) } else { wait() };
-        if matches!(done, Err(shmflow::Error::Cancelled { .. })) {
-            // By a signal handler that raised, or by `close` in another thread.
-            let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Err(raised.unwrap_or_else(|| closed(py, &self.topic)));
-        }
-        done.or_raise(py)
-    }
-}
 
 /// Writes frames to a topic, which it creates if it does not exist. It waits for a consumer only with
 /// `overflow_policy="lossless"`.

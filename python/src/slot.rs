@@ -4,7 +4,7 @@
 //! block ends, the arrays given out become read-only for good, and references are counted: if only the one name after
 //! `as` can still refer to the memory, the slot itself is published. If more do (a slice, a second name, a
 //! `memoryview`, a tensor), a copy is published instead, and the slot stays unpublished until they are deleted. If even
-//! that name is gone, it may have been bound to another picture: then nothing is published.
+//! that name is gone, it may have been bound to another picture: then nothing is published if the array was not used before.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -22,7 +22,7 @@ use shmflow::{PublishPermit, SlotBuffer};
 
 use crate::errors::{OrRaise, raise};
 use crate::forms::View;
-use crate::producer::Shared;
+use crate::shared::Shared;
 use crate::{arrays, buffer};
 
 /// The bytes of a claim, as the arrays over it keep them.
@@ -87,8 +87,8 @@ impl Entered {
         Some(Self { code, instruction })
     }
 
-    /// The name after `as`, if it refers to another picture by now.
-    fn rebound(&self, py: Python<'_>) -> PyResult<Option<String>> {
+    /// The name after `as`, if it refers to another picture by now; and whether the array may have been written before.
+    fn rebound(&self, py: Python<'_>) -> PyResult<Option<(String, bool)>> {
         let arguments = (&self.code, self.instruction);
         py.import("shmflow._rebound")?.call_method1("rebound", arguments)?.extract()
     }
@@ -144,6 +144,17 @@ impl FrameWriter {
         )
     }
 
+    /// What was written before is published; the other picture is not, and perhaps it was meant to be.
+    fn warn_rebound(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        let text = format!(
+            "inside the block, `{name}` was bound to another picture, which is not in this frame of topic `{}`; what was written \
+             into the array before is published: give the other picture another name, or write it into the array, too",
+            self.shared.topic
+        );
+        let text = std::ffi::CString::new(text)?;
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
+    }
+
     fn publish(
         &self,
         py: Python<'_>,
@@ -155,9 +166,12 @@ impl FrameWriter {
         if alone
             && !kept
             && let Some(entered) = entered
-            && let Some(name) = entered.rebound(py)?
+            && let Some((name, may_be_written)) = entered.rebound(py)?
         {
-            return Err(raise(py, "InvalidArgument", self.not_written(&name)));
+            if !may_be_written {
+                return Err(raise(py, "InvalidArgument", self.not_written(&name)));
+            }
+            self.warn_rebound(py, &name)?;
         }
         let producer = self.shared.open(py)?;
         let this = memory.get();
@@ -307,9 +321,4 @@ impl FrameWriter {
         };
         format!("<shmflow.FrameWriter for {:?}: {state}>", self.shared.topic)
     }
-}
-
-/// A producer that can no longer be used.
-pub(crate) fn closed(py: Python<'_>, topic: &str) -> PyErr {
-    raise(py, "Closed", format!("this producer of topic `{topic}` is closed; open another one"))
 }

@@ -258,3 +258,39 @@ def test_errors_are_those_of_the_plain_loop(directory):
 
     run(main)
     producer.close()
+
+
+def test_a_topic_that_was_removed_is_waited_for_without_turns_and_without_a_thread(directory):
+    producer = shmflow.Producer("t")
+    consumer = shmflow.Consumer("t", reconnect=True)
+
+    async def main(loop):
+        frames, threads = aiter(consumer), threading.active_count()
+        for number in range(3):
+            loop.call_later(0.01, write, number)
+            assert bytes(await anext(frames)) == bytes([number])
+            waiting = asyncio.create_task(anext(frames))
+            await asyncio.sleep(0.01)
+            shmflow.remove("t", force=True)
+            await asyncio.sleep(0.1)
+            turns = loop.turns
+            await asyncio.sleep(0.3)
+            assert loop.turns - turns < 10 and not waiting.done()
+            again()
+            loop.call_later(0.01, write, 100 + number)
+            assert bytes(await waiting) == bytes([100 + number])
+        assert loop.added == 1 and loop.removed == 0 and threading.active_count() == threads
+        shmflow.remove("t", force=True)
+        closed = asyncio.create_task(anext(frames, None))
+        await asyncio.sleep(0.05)
+        consumer.close()
+        assert await closed is None
+
+    def write(number):
+        producer.write(bytes([number]))
+
+    def again():
+        nonlocal producer
+        producer = shmflow.Producer("t")
+
+    run(main)

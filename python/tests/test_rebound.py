@@ -3,6 +3,7 @@
 
 import contextlib
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -18,10 +19,18 @@ def a_name(producer):
         picture = np.zeros((48, 64, 3), np.uint8)
 
 
-def the_name_of_a_copy(producer):
+def the_name_of_what_was_in_the_slot(producer):
     with producer.frame() as picture:
-        picture[:] = 1
-        picture = picture + 1
+        picture = (
+            picture  # on several lines
+            + 1
+        )
+
+
+def a_name_whose_array_was_asked_for_its_shape(producer):
+    with producer.frame() as picture:
+        rows, columns, _ = picture.shape
+        picture = np.zeros((rows, columns, 3), picture.dtype)
 
 
 def a_name_of_a_closure(producer):
@@ -43,7 +52,17 @@ def a_list(producer):
         picture = PICTURE.tolist()
 
 
-@pytest.mark.parametrize("render", [a_name, the_name_of_a_copy, a_name_of_a_closure, one_of_two_names, a_list])
+@pytest.mark.parametrize(
+    "render",
+    [
+        a_name,
+        the_name_of_what_was_in_the_slot,
+        a_name_whose_array_was_asked_for_its_shape,
+        a_name_of_a_closure,
+        one_of_two_names,
+        a_list,
+    ],
+)
 def test_a_picture_that_was_made_but_not_written_is_not_published(directory, render):
     with shmflow.Producer("t", 64, 48, "BGR") as producer:
         producer.write(PICTURE)
@@ -132,6 +151,53 @@ def an_attribute(producer):
     holder = types.SimpleNamespace()
     with producer.frame() as holder.picture:
         holder.picture[:] = 7
+
+
+# Blocks that write a frame, and then bind its name to another picture.
+def after_writing(producer):
+    with producer.frame() as picture:
+        picture[:] = 7
+        picture = picture + 1
+
+
+def after_a_function_has_written(producer):
+    with producer.frame() as picture:
+        np.copyto(picture, 7)
+        picture = PICTURE.copy()
+
+
+def after_a_method_has_written(producer):
+    with producer.frame() as picture:
+        if producer:
+            picture.fill(7)
+        picture = [
+            [1],
+            [2],
+        ]
+
+
+def after_adding_in_place(producer):
+    with producer.frame() as picture:
+        picture[:] = 3
+        picture += 4
+        picture = picture * 2
+
+
+@pytest.mark.parametrize(
+    "render", [after_writing, after_a_function_has_written, after_a_method_has_written, after_adding_in_place]
+)
+def test_what_was_written_is_published_with_a_warning_if_its_name_is_bound_to_another_picture(directory, render):
+    with shmflow.Producer("t", 64, 48, "BGR") as producer, shmflow.Consumer("t") as consumer:
+        with pytest.warns(
+            RuntimeWarning, match="`picture` was bound to another picture, which is not in this frame"
+        ) as told:
+            render(producer)
+        assert (consumer.recv(30).array == 7).all() and told[0].filename == __file__
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(RuntimeWarning):
+                render(producer)
+        assert producer.stats["published"] == 1 and shmflow.inspect("t")["claimed_slots"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """How programs receive: signals within a wait, topics that are not there, the newest frame, shares, several topics."""
 
 import asyncio
-import os
+import select
 import signal
-import subprocess
-import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -320,6 +319,86 @@ def test_several_topics_are_waited_for_together(directory):
     assert shmflow.wait(consumers, 0) == []
 
 
+class Polls:
+    """select.poll, counted."""
+
+    count = 0
+
+    def __init__(self):
+        self.poller = select.poll()
+
+    def register(self, *arguments):
+        self.poller.register(*arguments)
+
+    def poll(self, timeout):
+        Polls.count += 1
+        return self.poller.poll(timeout)
+
+
+def test_a_topic_that_is_not_there_again_does_not_count_as_something_to_receive(directory, monkeypatch):
+    monkeypatch.setattr(shmflow._wait, "select", types.SimpleNamespace(poll=Polls, POLLIN=select.POLLIN))
+    producers = [shmflow.Producer(name) for name in "ab"]
+    one, two = consumers = [shmflow.Consumer(name, reconnect=True) for name in "ab"]
+    assert shmflow.wait(consumers, 0) == []
+    descriptor = one.fileno()
+    for _ in range(3):
+        write(producers[0])
+        shmflow.remove("a", force=True)
+        assert shmflow.wait(consumers, PATIENCE) == [one] and bytes(one.recv(0)) == b"x"
+        # It may be found out about once, as a loop does that receives from whatever is returned.
+        Polls.count = rounds = 0
+        before = time.process_time()
+        for _ in range(4):
+            for ready in shmflow.wait(consumers, 0.1):
+                rounds += 1
+                with pytest.raises(shmflow.TopicTimeout):
+                    ready.recv(0)
+        spent = time.process_time() - before
+        assert (rounds, Polls.count) <= (1, 16), (rounds, Polls.count)
+        assert spent < 0.2, f"{spent} s of CPU in 0.4 s"
+        assert (one.position, one.producer_count, one.ended, one.request_key_frame()) == (0, 0, False, False)
+        one.skip_to_newest()
+        found = []
+        waiter = threading.Thread(target=lambda found=found: found.extend(shmflow.wait(consumers, PATIENCE)))
+        waiter.start()
+        producers[0] = shmflow.Producer("a")
+        write(producers[0])
+        waiter.join(PATIENCE)
+        assert found == [one] and one.recv(0).seq == 1 and one.fileno() == descriptor
+    assert one.stats["received"] == 6 and two.stats["received"] == 0
+    # What else may be wrong with a topic of that name is an error, and not waited for.
+    shmflow.remove("a", force=True)
+    (directory / "shmflow.a.peers").write_bytes(b"")
+    (directory / "shmflow.a.ring").write_bytes(b"x" * 8192)
+    assert shmflow.wait(consumers, PATIENCE) == [one]
+    with pytest.raises(shmflow.Corrupt):
+        one.recv(0)
+
+
+def test_what_a_consumer_accepts_is_told_to_the_next_topic_too(directory):
+    producer = shmflow.Producer("t")
+    consumer = shmflow.Consumer("t", reconnect=True, accepted_caps="audio/x-raw")
+    consumer.set_accepted_caps("video/x-raw")
+    shmflow.remove("t", force=True)
+    assert consumer.try_recv() is None
+    producer = shmflow.Producer("t")
+    assert consumer.try_recv() is None and producer.consumers[0][1] == "video/x-raw"
+    shmflow.remove("t", force=True)
+    assert consumer.try_recv() is None
+    consumer.set_accepted_caps("text/x-raw")
+    producer = shmflow.Producer("t")
+    assert consumer.try_recv() is None and producer.consumers[0][1] == "text/x-raw"
+
+
+def test_no_frame_within_a_rest_is_told_as_that(directory):
+    producer = shmflow.Producer("t")
+    consumer = shmflow.Consumer("t", max_rate=0.5)
+    write(producer, 2)
+    consumer.recv(PATIENCE)
+    with pytest.raises(shmflow.Timeout, match=r"max_rate allows the next frame in 1\d\d\d ms"):
+        consumer.recv(0.01)
+
+
 def test_frames_that_were_taken_at_the_same_moment_come_together(directory):
     left, right = (shmflow.Producer(name, 4, 4, "GRAY8", depth=16) for name in ("left", "right"))
     picture = np.zeros((4, 4), np.uint8)
@@ -355,36 +434,3 @@ def test_more_leases_than_there_can_be_are_told_of(directory, caplog):
         assert not caplog.records
         shmflow.Consumer("u", max_leases=64)
     assert "max_leases=64" in caplog.text and "depth of 4" in caplog.text
-
-
-LOADER = """
-import sys
-import shmflow, multiprocessing
-
-def work(index, of, results):
-    consumer = shmflow.Consumer("t", share=(index, of), timeout=30)
-    results.put("here")
-    results.put((index, [frame.seq for frame in consumer]))
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1])
-    producer = shmflow.Producer("t", depth=16)
-    results = context.Queue()
-    workers = [context.Process(target=work, args=(index, 2, results)) for index in range(2)]
-    for worker in workers:
-        worker.start()
-    assert [results.get(timeout=60) for _ in workers] == ["here", "here"]
-    for number in range(10):
-        producer.write(bytes([number]))
-    producer.end()
-    print(sorted(results.get(timeout=60) for _ in workers))
-"""
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_the_workers_of_a_data_loader_get_their_shares(directory, tmp_path, method):
-    script = tmp_path / "loading.py"
-    script.write_text(LOADER)
-    done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=4 * PATIENCE)
-    assert done.stdout == "[(0, [2, 4, 6, 8, 10]), (1, [1, 3, 5, 7, 9])]\n", done.stderr
-    assert os.environ["SHMFLOW_DIR"] == str(directory)

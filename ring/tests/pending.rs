@@ -135,3 +135,56 @@ fn a_duplicate_of_the_descriptor_tells_that_the_consumer_is_gone() {
     drop(consumer);
     assert!(is_readable(&duplicate, PollTimeout::ZERO));
 }
+
+#[test]
+fn when_its_topic_was_removed_it_waits_again_with_the_same_descriptor() {
+    for polled_early in [true, false] {
+        let dir = Dir::new();
+        let producer = Producer::builder("t").dir(&dir).open().unwrap();
+        let mut pending = pending(&dir);
+        if polled_early {
+            pending.poll_fd().unwrap();
+        }
+        let mut consumer = pending.open(None).unwrap();
+        let fd = consumer.poll_fd().unwrap().as_raw_fd();
+        let cancel_token = consumer.cancel_token();
+        consumer.set_accepted_caps("video/x-raw").unwrap();
+        producer.write(b"last").unwrap();
+        drop(producer);
+        for round in 0..3u8 {
+            shmflow::remove("t", Some(dir.path()), true).unwrap();
+            if round == 0 {
+                assert!(!consumer.is_removed(), "there is a frame to be read");
+                assert_eq!(&*consumer.recv().unwrap(), b"last");
+            }
+            assert!(consumer.is_removed());
+            assert!(matches!(consumer.try_recv(), Err(Error::Removed { .. })));
+            pending = consumer.into_pending().unwrap();
+            assert!(pending.try_open().unwrap().is_none());
+            assert_eq!(pending.poll_fd().unwrap().as_raw_fd(), fd);
+            assert!(
+                !is_readable(pending.poll_fd().unwrap(), PollTimeout::from(120u16)),
+                "nothing has happened"
+            );
+            cancel_token.cancel();
+            assert!(is_readable(pending.poll_fd().unwrap(), PollTimeout::from(30_000u16)));
+            cancel_token.reset();
+            let producer = Producer::builder("t").dir(&dir).open().unwrap();
+            consumer = joined(&mut pending);
+            assert_eq!(producer.consumers()[0].accepted_caps.as_deref(), Some("video/x-raw"));
+            assert_eq!(consumer.poll_fd().unwrap().as_raw_fd(), fd);
+            producer.write(&[round]).unwrap();
+            assert!(is_readable(consumer.poll_fd().unwrap(), PollTimeout::from(30_000u16)));
+            assert_eq!(*consumer.recv().unwrap(), [round]);
+            assert!(!is_readable(consumer.poll_fd().unwrap(), PollTimeout::ZERO));
+        }
+    }
+}
+
+#[test]
+fn only_a_consumer_that_was_pending_becomes_it_again() {
+    let dir = Dir::new();
+    let _producer = Producer::builder("t").dir(&dir).open().unwrap();
+    let consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+    assert!(matches!(consumer.into_pending(), Err(Error::InvalidArgument { .. })));
+}

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::ClockId;
+use shmflow::meta::{Clock, Kind, Meta, Times};
 use shmflow::{Consumer, ConsumerBuilder, Error, OnLapped, OverflowPolicy, Producer};
 use sleeper::{sleeper, sleeps};
 
@@ -156,11 +158,57 @@ fn a_rest_ends_with_its_limit_or_the_cancel_token() {
         assert_eq!(seldom.recv().unwrap().seq(), 1);
         write(&producer, 1);
         assert!(seldom.try_recv().unwrap().is_none() && !seldom.is_ready().unwrap());
-        assert!(matches!(seldom.recv_timeout(Duration::from_millis(5)), Err(Error::Timeout { .. })));
+        match seldom.recv_timeout(Duration::from_millis(5)) {
+            Err(error @ Error::Timeout { .. }) => assert!(error.to_string().contains("max_rate"), "{error}"),
+            other => panic!("{other:?}"),
+        }
         let cancel_token = seldom.cancel_token();
         let thread = std::thread::spawn(move || seldom.recv().map(|frame| frame.seq()));
         cancel_token.cancel();
         assert!(matches!(thread.join().unwrap(), Err(Error::Cancelled { .. })));
+    }
+}
+
+/// Writes a frame that says when it was captured, so long ago on this clock.
+fn write_of_age(producer: &Producer, clock: Clock, age: Duration) {
+    let id = if clock == Clock::Realtime { ClockId::CLOCK_REALTIME } else { ClockId::CLOCK_MONOTONIC };
+    let now = Duration::from(nix::time::clock_gettime(id).unwrap());
+    let captured = (now - age).as_nanos() as u64;
+    let times = Times::default().capture_ns(captured).clock(clock);
+    producer.write_with(b"x", &Meta::new(Kind::Bytes).times(times)).unwrap();
+}
+
+#[test]
+fn what_is_too_old_is_skipped_and_what_was_lost_before_it_is_still_told() {
+    // The monotonic clock begins when the machine starts.
+    let old = Duration::from(nix::time::clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()) / 2;
+    for read_only in [false, true] {
+        let (dir, producer) = setup(4);
+        write_of_age(&producer, Clock::Monotonic, old);
+        let builder = consumer(&dir).max_age(old / 2).read_only(read_only);
+        let mut fresh = builder.clone().open().unwrap();
+        assert!(matches!(fresh.recv_timeout(Duration::from_millis(5)), Err(Error::Timeout { .. })));
+        assert_eq!((fresh.stats().skipped, fresh.stats().lost), (1, 0));
+        write(&producer, 1);
+        write_of_age(&producer, Clock::Realtime, old);
+        write_of_age(&producer, Clock::Realtime, Duration::ZERO);
+        write_of_age(&producer, Clock::Unknown, old);
+        assert_eq!(rest(&mut fresh), [2, 4, 5]);
+        // Lapped by frames of which those that are left are too old, but for the last one.
+        for _ in 0..15 {
+            write_of_age(&producer, Clock::Monotonic, old);
+        }
+        write(&producer, 1);
+        let frame = fresh.recv().unwrap();
+        let (lost, skipped) = (frame.lost_before(), fresh.stats().skipped - 2);
+        assert!(lost > 0 && skipped > 0, "{lost} {skipped}");
+        assert_eq!((frame.seq(), lost + skipped, fresh.stats().lost), (21, 15, lost));
+        // It does not use up the rate.
+        let mut seldom = builder.max_rate(0.001).open().unwrap();
+        write_of_age(&producer, Clock::Monotonic, old);
+        assert!(seldom.try_recv().unwrap().is_none());
+        write(&producer, 1);
+        assert_eq!(rest(&mut seldom).len(), 1);
     }
 }
 

@@ -4,15 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ._shmflow import Consumer
-
-
-def reopened(consumer: Consumer) -> asyncio.Future[None]:
-    """Opens a topic again that was removed. It may take for ever, so that a thread does it."""
-    return asyncio.get_running_loop().run_in_executor(None, consumer._reopen)
 
 
 def forget(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:

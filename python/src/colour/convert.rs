@@ -95,6 +95,10 @@ impl Colours<'_> {
         let rows = Rows::of(self.payload, pixels)?;
         let channels = pixels.shape.get(2).copied().unwrap_or(1).unsigned_abs();
         let each = |out: &mut [u8], convert: Row<'_>| {
+            if let Some(all) = rows.without_gaps(rows.columns * channels) {
+                // As one long row.
+                return convert(all, out);
+            }
             let length = self.row_bytes()? as usize;
             for (number, to) in out.chunks_exact_mut(length).enumerate() {
                 convert(rows.row(number, rows.columns * channels)?, to)?;
@@ -117,10 +121,10 @@ impl Colours<'_> {
             _ => None,
         };
         if let Some(convert) = by_library {
-            // Row by row, since the library leaves out a last row without a gap behind it.
+            // As one row, since the library leaves out a last row without a gap behind it.
             return each(out, &|from, to| {
                 let lengths = (number(from.len())?, number(to.len())?);
-                Ok(convert(from, lengths.0, to, lengths.1, self.width, 1)?)
+                Ok(convert(from, lengths.0, to, lengths.1, lengths.1 / 3, 1)?)
             });
         }
         let (red, green, blue) = match self.format {

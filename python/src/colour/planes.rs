@@ -101,6 +101,11 @@ impl<'a> Rows<'a> {
         self.payload.get(self.offset..self.offset.checked_add(stride.checked_mul(self.count)?)?)
     }
 
+    /// All rows of so many bytes, if they follow each other.
+    pub(super) fn without_gaps(&self, row: usize) -> Option<&'a [u8]> {
+        self.in_place(row).filter(|all| all.len() == row * self.count)
+    }
+
     pub(super) fn row(&self, number: usize, bytes: usize) -> Result<&'a [u8], NoColours> {
         let number = isize::try_from(number).map_err(|_| outside())?;
         let start = self.stride.checked_mul(number).and_then(|step| self.offset.checked_add_signed(step));

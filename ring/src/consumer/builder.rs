@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::arrival::ArrivalTimer;
 use super::busy_wait::BusyWait;
+use super::filter::Filter;
 use super::place::Placeless;
 use super::pool::Pool;
 use super::selection::Selection;
@@ -46,6 +47,7 @@ pub struct ConsumerBuilder {
     share: (u32, u32),
     max_rate: Option<f64>,
     busy_wait: Duration,
+    filter: Filter,
     max_leases: Option<u32>,
     allow_copies: bool,
     report_no_producer: bool,
@@ -78,6 +80,7 @@ impl ConsumerBuilder {
             share: (0, 1),
             max_rate: None,
             busy_wait: Duration::ZERO,
+            filter: Filter::default(),
             max_leases: None,
             allow_copies: true,
             report_no_producer: false,
@@ -177,6 +180,12 @@ impl ConsumerBuilder {
     /// [`latest`](Self::latest), the newest of these. Default: (0, 1), all.
     pub fn share(mut self, index: u32, of: u32) -> Self {
         self.share = (index, of);
+        self
+    }
+
+    /// Which frames are given out.
+    pub(crate) fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
         self
     }
 
@@ -438,6 +447,7 @@ impl ConsumerBuilder {
             // What it looks for is the newest, even if that is overwritten between two looks.
             on_lapped: if selection.is_latest() { OnLapped::Newest } else { self.on_lapped },
             selection,
+            filter: self.filter,
             max_leases,
             allow_copies: self.allow_copies,
             always_copy: self.always_copy,
@@ -453,6 +463,7 @@ impl ConsumerBuilder {
             room: super::frame::FrameAlloc::default(),
             poll_fd: None,
             placeless,
+            origin: None,
             trace: ConsumerTrace::default(),
         }
     }

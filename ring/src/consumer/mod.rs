@@ -4,6 +4,7 @@ mod arrival;
 mod builder;
 mod busy_wait;
 mod copy_reason;
+mod filter;
 mod frame;
 mod key_frame;
 mod pending;
@@ -18,6 +19,7 @@ mod watchers;
 
 pub use builder::{ConsumerBuilder, OnLapped};
 pub use copy_reason::CopyReason;
+pub(crate) use filter::Filter;
 pub use frame::{Frame, SharedMapping};
 pub use pending::PendingConsumer;
 
@@ -69,6 +71,7 @@ pub struct Consumer {
     lost: u64,
     on_lapped: OnLapped,
     selection: selection::Selection,
+    filter: Filter,
     max_leases: u32,
     allow_copies: bool,
     always_copy: bool,
@@ -87,6 +90,8 @@ pub struct Consumer {
     poll_fd: Option<poll_fd::ReadyFd>,
     /// As long as it has no place among the participants, but would like one.
     placeless: Option<Box<place::Placeless>>,
+    /// What it was before its topic was there, to be that again.
+    origin: Option<Box<PendingConsumer>>,
     room: frame::FrameAlloc,
     /// What was told of copies and losses.
     trace: ConsumerTrace,
@@ -106,6 +111,8 @@ pub struct ConsumerStats {
     pub expected: u64,
     /// Payload bytes received.
     pub bytes: u64,
+    /// Frames received that were not given out, since they were older than [`max_age`](ConsumerBuilder::max_age).
+    pub skipped: u64,
     /// Leases held now.
     pub leases: u32,
 }
@@ -259,6 +266,9 @@ impl Consumer {
     pub fn set_accepted_caps(&mut self, caps: &str) -> Result<()> {
         check_accepted_caps(caps)?;
         self.epoch.member.check_fork()?;
+        if let Some(origin) = &mut self.origin {
+            origin.set_accepted_caps(caps)?;
+        }
         if let Some(id) = self.epoch.member.id() {
             ConsumerInfo::write(&self.epoch.member.peers, id, caps);
         } else if let Some(placeless) = &mut self.placeless {

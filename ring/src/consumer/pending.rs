@@ -89,13 +89,18 @@ impl Source {
     }
 }
 
+/// An epoll instance, as what the program polls.
+pub(super) fn new_epoll() -> std::io::Result<GuardedFd> {
+    GuardedFd::open(|| Ok(epoll::create(epoll::CreateFlags::CLOEXEC)?))
+}
+
 fn add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> std::io::Result<()> {
     Ok(epoll::add(epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?)
 }
 
 impl Polled {
-    fn new(topic: &Topic, cancel_token: &CancelToken) -> std::io::Result<Self> {
-        let epoll = GuardedFd::open(|| Ok(epoll::create(epoll::CreateFlags::CLOEXEC)?))?;
+    /// In an epoll instance that has nothing in it.
+    fn new(epoll: GuardedFd, topic: &Topic, cancel_token: &CancelToken) -> std::io::Result<Self> {
         let this = Self { epoll, source: Source::new(topic)? };
         add(this.epoll.fd()?, cancel_token.event()?)?;
         this.watch()?;
@@ -206,6 +211,7 @@ impl PendingConsumer {
             polled.epoll.fd().and_then(ignore).map_err(io)?;
             consumer.start_poll_fd(Some(polled.epoll))?;
         }
+        consumer.origin = Some(Box::new(Self::new(self.builder.clone(), self.topic.clone())));
         Ok(consumer)
     }
 
@@ -219,9 +225,52 @@ impl PendingConsumer {
     pub fn poll_fd(&mut self) -> Result<BorrowedFd<'_>> {
         let io = |error| Error::io(self.topic.name(), "make a descriptor that can be polled", error);
         if self.polled.is_none() {
-            self.polled = Some(Polled::new(&self.topic, &self.builder.cancel_token).map_err(io)?);
+            let polled =
+                new_epoll().and_then(|epoll| Polled::new(epoll, &self.topic, &self.builder.cancel_token));
+            self.polled = Some(polled.map_err(io)?);
         }
         let polled = self.polled.as_ref().and_then(|polled| polled.epoll.get());
         polled.ok_or_else(|| Error::Forked { topic: self.topic.name().into() })
+    }
+}
+
+impl Consumer {
+    /// Whether the topic was removed and every frame of it was read: then [`recv`](Self::recv) gives [`Error::Removed`].
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        !self.awaited().has_frame() && self.check_removed().is_err()
+    }
+
+    /// Leaves the topic and is pending again, as it was before: with the same settings and cancel token, and with the same
+    /// descriptor, if [`poll_fd`](Self::poll_fd) was called. For topics that are removed and made again.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-again-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let producer = shmflow::Producer::builder("doc/again").dir(&dir).open()?;
+    /// let mut pending = shmflow::Consumer::builder("doc/again").dir(&dir).open_pending()?;
+    /// let mut consumer = pending.open(None)?;
+    /// shmflow::remove("doc/again", Some(&dir), true)?;
+    /// assert!(matches!(consumer.try_recv(), Err(shmflow::Error::Removed { .. })));
+    /// let mut pending = consumer.into_pending()?;
+    /// assert!(pending.try_open()?.is_none());
+    /// # drop((pending, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if it was not opened by a [`PendingConsumer`]; [`Error::Forked`], [`Error::Io`].
+    pub fn into_pending(mut self) -> Result<PendingConsumer> {
+        self.epoch.member.check_fork()?;
+        let Some(mut pending) = self.origin.take() else {
+            let what = "into_pending() of a consumer that was not opened by a pending one".into();
+            return Err(Error::InvalidArgument { what });
+        };
+        if let Some(epoll) = self.poll_fd.take().and_then(super::poll_fd::ReadyFd::into_around) {
+            let polled = Polled::new(epoll, &pending.topic, &pending.builder.cancel_token);
+            pending.polled =
+                Some(polled.map_err(|error| Error::io(pending.topic.name(), "wait for the topic", error))?);
+        }
+        Ok(*pending)
     }
 }

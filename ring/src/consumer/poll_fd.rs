@@ -81,6 +81,16 @@ impl ReadyFd {
         fd.get().ok_or_else(|| Error::Forked { topic: topic.into() })
     }
 
+    /// The descriptor that the program has, if that is one around this: what was in it is in it no more, and it is as good as new.
+    pub(super) fn into_around(mut self) -> Option<GuardedFd> {
+        let around = self.around.take()?;
+        if let (Some(epoll), Some(event)) = (around.get(), self.shared.event.get()) {
+            // It was added at the start. (Closing it would not do where a forked child has it, too.)
+            let _ = epoll::delete(epoll, event);
+        }
+        Some(around)
+    }
+
     /// Whether nothing is watched, as long as the consumer does not want it.
     pub(super) fn rests(&self) -> bool {
         self.shared.word() == IDLE
@@ -186,7 +196,11 @@ impl Consumer {
     pub fn poll_fd(&mut self) -> Result<BorrowedFd<'_>> {
         self.epoch.member.check_fork()?;
         if self.poll_fd.is_none() {
-            self.start_poll_fd(None)?;
+            // One that may be pending again keeps it then.
+            let around = self.origin.is_some().then(super::pending::new_epoll).transpose();
+            let around = around
+                .map_err(|error| Error::io(self.topic(), "make a descriptor that can be polled", error))?;
+            self.start_poll_fd(around)?;
         }
         match &self.poll_fd {
             Some(poll_fd) => poll_fd.fd(self.epoch.member.topic_name()),

@@ -34,8 +34,10 @@ impl Consumer {
         // Each round either returns, loses at least one frame, or goes on to a later epoch. Frames that are lost faster
         // than one can look for them are for the next call.
         for _ in 0..self.epoch.index_len().saturating_mul(2) {
+            let before = self.selection;
             match self.look()? {
-                Look::Frame(frame) => return Ok(Some(frame)),
+                Look::Frame(frame) if self.filter.wants(&frame) => return Ok(Some(frame)),
+                Look::Frame(frame) => self.skip(&frame, before),
                 Look::Nothing => {
                     self.room.prepare();
                     return Ok(None);

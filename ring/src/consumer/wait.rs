@@ -1,5 +1,7 @@
 //! Waiting for the next frame, for the end, or for the topic to go away.
 
+use std::borrow::Cow;
+
 use super::busy_wait::{self, Expected, Looked};
 use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
@@ -45,21 +47,30 @@ impl Consumer {
             }
             self.rearm();
             if deadline.is_some_and(|deadline| deadline.has_passed()) {
-                return Err(Error::Timeout {
-                    topic: self.topic_shared(),
-                    what: if self.stream_status().producers == 0 {
-                        "no frame arrived: it has no producer now; start one"
-                    } else {
-                        "no frame arrived, though it has a producer; check that its frames flow"
-                    }
-                    .into(),
-                });
+                return Err(Error::Timeout { topic: self.topic_shared(), what: self.why_nothing() });
             }
             slept = true;
             match &self.poll_fd {
                 Some(poll_fd) => poll_fd.wait(deadline, self.topic())?,
                 None => self.sleep(deadline)?,
             }
+        }
+    }
+
+    /// Why no frame came in time.
+    fn why_nothing(&self) -> Cow<'static, str> {
+        let due = self.selection.rests_until();
+        if due != 0 {
+            let ms = due.saturating_sub(monotonic_ns()).div_ceil(1_000_000);
+            return format!(
+                "its max_rate allows the next frame in {ms} ms; wait that long, or raise the rate"
+            )
+            .into();
+        }
+        if self.stream_status().producers == 0 {
+            "no frame arrived: it has no producer now; start one".into()
+        } else {
+            "no frame arrived, though it has a producer; check that its frames flow".into()
         }
     }
 

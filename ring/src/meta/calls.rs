@@ -1,7 +1,12 @@
 //! The calls of the ring's types that know what a metadata block says; the ring carries its bytes only.
 
-use super::{EncodedMeta, Meta, MetaError};
-use crate::{Claim, Error, Frame, Producer, PublishPermit, Result};
+use std::time::Duration;
+
+use rustix::time::{ClockId, DynamicClockId, clock_gettime, clock_gettime_dynamic};
+
+use super::{Clock, EncodedMeta, Meta, MetaError, MetaHeader};
+use crate::consumer::Filter;
+use crate::{Claim, ConsumerBuilder, Error, Frame, Producer, PublishPermit, Result};
 
 impl Claim {
     /// Adds metadata, or replaces it.
@@ -65,6 +70,47 @@ impl Frame {
     pub fn meta(&self) -> Result<Option<Meta>, MetaError> {
         let block = self.meta_bytes();
         if block.is_empty() { Ok(None) } else { Meta::decode(&block).map(Some) }
+    }
+
+    /// How long ago it was captured: zero if that is to come. `None` if its metadata do not say when that was, or not on one of
+    /// this machine's clocks.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let block = self.meta_bytes();
+        let times = MetaHeader::parse(&block).ok()?.per_frame().times;
+        let now = match times.clock {
+            Clock::Monotonic => clock_gettime(ClockId::Monotonic),
+            Clock::Realtime => clock_gettime(ClockId::Realtime),
+            Clock::Tai => clock_gettime_dynamic(DynamicClockId::Tai).ok()?,
+            _ => return None,
+        };
+        let seconds = Duration::from_secs(u64::try_from(now.tv_sec).ok()?);
+        let now = seconds.saturating_add(Duration::from_nanos(u64::try_from(now.tv_nsec).ok()?));
+        Some(now.saturating_sub(Duration::from_nanos(times.capture_ns?)))
+    }
+}
+
+impl ConsumerBuilder {
+    /// Skips frames that are [older](Frame::age), such as those that a dead producer left: for whoever must not act on them. They
+    /// count as [skipped](crate::ConsumerStats::skipped), and not as lost. Those that do not say when they were captured are never
+    /// skipped. Default: no limit.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-age-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// use shmflow::meta::{Clock, Kind, Meta, Times};
+    /// # let producer = shmflow::Producer::builder("doc/age").dir(&dir).open()?;
+    /// let of_old = Times::default().capture_ns(1).clock(Clock::Monotonic);
+    /// producer.write_with(b"old", &Meta::new(Kind::Bytes).times(of_old))?;
+    /// producer.write(b"of no age")?;
+    /// let builder = shmflow::Consumer::builder("doc/age").dir(&dir);
+    /// let mut consumer = builder.max_age(std::time::Duration::from_millis(100)).open()?;
+    /// assert_eq!(consumer.recv()?.seq(), 2);
+    /// # drop((consumer, producer)); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn max_age(self, limit: Duration) -> Self {
+        self.filter(Filter::new(move |frame| frame.age().is_none_or(|age| age <= limit)))
     }
 }
 

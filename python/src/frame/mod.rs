@@ -1,25 +1,26 @@
 //! A received frame.
 #![allow(unsafe_code)]
 
+mod picture;
+
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use pyo3::exceptions::{PyBufferError, PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyMemoryError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
-use shmflow::meta::{Crop, MetaError, VideoLayout};
+use shmflow::meta::MetaError;
 
 use crate::arrays;
 use crate::attached::{self, Failure};
 use crate::buffer;
-use crate::caps::Caps;
-use crate::colour::{Colorimetry, Colours, NoColours, Order, Target};
+use crate::colour::Order;
 use crate::described::{Decoded, Known};
 use crate::dlpack;
 use crate::errors::raise;
 use crate::fork::Origin;
-use crate::forms::{NoViews, View, around, is_packed, shape_text, views};
+use crate::forms::View;
 use crate::lease::Lease;
 use crate::mapping::Mapping;
 use crate::metadata;
@@ -78,35 +79,10 @@ impl Frame {
         }
     }
 
-    fn decoded(&self, py: Python<'_>) -> PyResult<&Decoded> {
-        self.decoded
-            .get_or_init(|| self.known.decode(&self.block))
-            .as_ref()
-            .map_err(|error| raise(py, "MetadataError", error.to_string()))
-    }
-
     /// All of its bytes, as an object that exports them.
     pub(crate) fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let view = arrays::FrameView::new(&self.lease(py)?, self.whole.clone());
         Ok(Bound::new(py, view)?.into_any())
-    }
-
-    /// What the frame is as one array. Its shape stays where it is as long as the frame.
-    fn single(&self, py: Python<'_>) -> PyResult<&View> {
-        if let Some(view) = self.single.get() {
-            return Ok(view);
-        }
-        let Some(views) = self.views(py)? else { return Ok(&self.whole) };
-        let format = self.layout(py)?.map_or("", |layout| layout.format.as_str());
-        match views.into_iter().next() {
-            Some(view) if is_packed(format) => Ok(self.single.get_or_init(|| view)),
-            _ => Err(self.refuse(
-                py,
-                &format!(
-                    "{format} has no single array; use frame.planes, frame.payload for its bytes, or frame.bgr() for a converted copy"
-                ),
-            )),
-        }
     }
 
     /// The bytes' owner, to read them.
@@ -116,106 +92,6 @@ impl Frame {
         lease.clone().ok_or_else(|| {
             raise(py, "Closed", format!("frame {} of topic `{}` was released", self.seq, self.topic))
         })
-    }
-
-    /// The frame's layout.
-    fn layout(&self, py: Python<'_>) -> PyResult<Option<&VideoLayout>> {
-        Ok(self.decoded(py)?.described.layout.as_ref())
-    }
-
-    /// Which part of the layout is the picture of the caps.
-    fn visible(&self, py: Python<'_>, layout: &VideoLayout) -> PyResult<Crop> {
-        self.decoded(py)?.described.visible.map_err(|(width, height)| {
-            let text = format!(
-                "its caps have {width}x{height}, but its layout has only {}x{}; use bytes(frame)",
-                layout.width, layout.height
-            );
-            self.refuse(py, &text)
-        })
-    }
-
-    /// Columns and rows of the picture; those of the layout if the caps are impossible.
-    fn size(&self, py: Python<'_>) -> PyResult<Option<(u32, u32)>> {
-        let described = &self.decoded(py)?.described;
-        Ok(described.layout.as_ref().map(|layout| {
-            described.visible.map_or((layout.width, layout.height), |part| (part.width, part.height))
-        }))
-    }
-
-    /// The arrays of a video frame, checked to be within it.
-    pub(crate) fn views(&self, py: Python<'_>) -> PyResult<Option<Vec<View>>> {
-        let Some(layout) = self.layout(py)? else { return Ok(None) };
-        self.views_of(py, layout, self.visible(py, layout)?).map(Some)
-    }
-
-    /// The arrays of a part of it.
-    fn views_of(&self, py: Python<'_>, layout: &VideoLayout, part: Crop) -> PyResult<Vec<View>> {
-        match views(layout, part, self.len) {
-            Ok(views) => Ok(views),
-            Err(NoViews::Cut(part)) => Err(self.refuse(
-                py,
-                &format!(
-                    "its picture begins at column {} of {}, where pixels share bytes; use frame.bgr() or frame.rgb(), or \
-                     put videoconvert in front of the sink",
-                    part.x, layout.format
-                ),
-            )),
-            Err(NoViews::Unknown) => Err(self.refuse(
-                py,
-                &format!("its format {} has no arrays; use bytes(frame)", layout.format),
-            )),
-            Err(NoViews::Bad(why)) => Err(self.refuse(
-                py,
-                &format!(
-                    "it has {} bytes, which do not fit {} of {}x{}: {why}",
-                    self.len, layout.format, layout.width, layout.height
-                ),
-            )),
-        }
-    }
-
-    /// The picture in other colours and of another size.
-    fn converted<'py>(
-        &self,
-        py: Python<'py>,
-        order: Order,
-        out: Option<&Bound<'py, PyAny>>,
-        size: Option<(u32, u32)>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let lease = self.lease(py)?;
-        let Some(layout) = self.layout(py)? else {
-            let why = "it carries no video layout, so that it has no colours; give the consumer caps=, or format=, width= \
-                       and height=";
-            return Err(self.refuse(py, why));
-        };
-        let visible = self.visible(py, layout)?;
-        // A picture may begin within chroma that pixels share: then what is converted begins a little before it.
-        let part = around(layout, visible);
-        let caps = self.decoded(py)?.described.caps.as_deref();
-        let colorimetry = caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry);
-        let colours = Colours {
-            payload: lease.bytes(),
-            format: &layout.format,
-            views: &self.views_of(py, layout, part)?,
-            width: part.width,
-            height: part.height,
-            colorimetry: Colorimetry::of(colorimetry, visible.height),
-        };
-        let (width, height) = (visible.width, visible.height);
-        let before = (visible.x.saturating_sub(part.x), visible.y.saturating_sub(part.y));
-        let target = Target::of(py, out, size.unwrap_or((width, height)))?;
-        match target.fill(py, &colours, order, before) {
-            Ok(()) => Ok(target.array),
-            Err(NoColours::Failed(why)) => Err(self.refuse(py, &why)),
-            Err(NoColours::Unknown) => Err(self.refuse(
-                py,
-                &format!(
-                    "bgr() and rgb() do not know its format {}; put videoconvert in front of the sink, or convert \
-                     frame.planes",
-                    layout.format
-                ),
-            )),
-        }
     }
 
     /// Why what is attached cannot be read.
@@ -301,29 +177,13 @@ impl Frame {
         dtype: Option<Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let array = self.array(py)?;
-        let dtype = match dtype {
-            Some(dtype) => arrays::numpy(py, "dtype")?.call1((dtype,))?,
-            None => array.getattr("dtype")?,
-        };
-        let converts = dtype.ne(array.getattr("dtype")?)?;
-        if converts && copy == Some(false) {
-            return Err(PyValueError::new_err(format!(
-                "a frame of {} as {dtype} is a copy, which copy=False forbids",
-                array.getattr("dtype")?
-            )));
-        }
-        if converts || copy == Some(true) { array.call_method1("astype", (dtype,)) } else { Ok(array) }
+        arrays::converted(&self.array(py)?, dtype, copy)
     }
 
     /// For PIL and others: the array interface of `array`.
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let array = self.array(py)?;
-        let interface = array.getattr("__array_interface__")?;
-        // Stated, so that nobody takes the payload's first bytes for the picture's.
-        interface.set_item("strides", array.getattr("strides")?)?;
-        Ok(interface)
+        arrays::interface(&self.array(py)?)
     }
 
     /// All of the frame's bytes as a flat memoryview, without a copy; of a picture with whatever is between its rows and planes.
@@ -582,25 +442,8 @@ impl Frame {
     }
 
     fn __repr__(&self) -> String {
-        let format = match self.decoded.get_or_init(|| self.known.decode(&self.block)) {
-            Ok(Decoded { described, .. }) => match &described.layout {
-                Some(layout) => {
-                    let (width, height) = described
-                        .visible
-                        .map_or((layout.width, layout.height), |part| (part.width, part.height));
-                    format!("{} {width}x{height}", layout.format)
-                }
-                None => "bytes".into(),
-            },
-            Err(_) => "unusable metadata".into(),
-        };
+        let what = self.what();
         let copied = if self.is_copy { ", copied" } else { "" };
-        let size = shape_text(&self.whole.shape);
-        format!(
-            "<shmflow.Frame {} of {:?}: {format}, {} bytes{copied}>",
-            self.seq,
-            self.topic,
-            size.trim_matches(['(', ')', ','])
-        )
+        format!("<shmflow.Frame {} of {:?}: {what}, {} bytes{copied}>", self.seq, self.topic, self.len)
     }
 }
