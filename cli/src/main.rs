@@ -3,7 +3,6 @@
 
 mod args;
 mod bench;
-mod caps;
 mod closed_output;
 mod completions;
 mod doctor;
@@ -27,13 +26,11 @@ mod rm_gc;
 mod sample;
 mod send;
 mod size;
-mod state;
 mod table;
 mod term;
 mod text;
 mod top;
 mod view;
-mod what;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -9,9 +9,9 @@ use clap::Args;
 use shmflow::meta::{Clock, Flags, Kind, Meta, Plane, Tags, Times, VideoLayout, plane_extents};
 use shmflow::{OverflowPolicy, Producer};
 
-use crate::caps::Structure;
 use crate::outcome::{Failure, Outcome};
 use crate::text;
+use shmflow::meta::Structure;
 
 /// Publish frames from the standard input or a file
 ///
@@ -145,7 +145,7 @@ fn tight(caps: &Structure<'_>) -> Option<(VideoLayout, u64)> {
 
 /// What all frames carry.
 fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, Failure> {
-    let name = args.caps.as_deref().map(|caps| Structure::parse(caps).name);
+    let name = args.caps.as_deref().map(|caps| Structure::parse(caps).name());
     let kind = match name {
         Some(_) if layout.is_some() => Kind::Video,
         Some(name) if name.ends_with("/x-raw") || name.starts_with("application/") => Kind::Bytes,
@@ -165,7 +165,7 @@ fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, F
 }
 
 pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
-    let layout = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name == "video/x-raw");
+    let layout = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name() == "video/x-raw");
     let layout = layout
         .and_then(|caps| tight(&caps))
         .filter(|(_, len)| args.frame_bytes.is_none_or(|bytes| bytes >= *len));
@@ -177,6 +177,9 @@ pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
     builder = builder.meta_capacity(meta.encoded_len().map_err(shmflow::Error::Meta)?.max(512));
     if let Some(dir) = dir {
         builder = builder.dir(dir);
+    }
+    if let Some(description) = &args.description {
+        builder = builder.description(description);
     }
     let producer = builder.open()?;
     if let Some(warning) = producer.directory_warning() {

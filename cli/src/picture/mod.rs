@@ -5,9 +5,9 @@ mod form;
 
 use shmflow::meta::{Crop, MetaView, Plane, plane_extents};
 
-use crate::caps::Structure;
 use colour::Colours;
 pub(crate) use form::{Form, Model};
+use shmflow::meta::Structure;
 
 /// The visible part of a raw picture.
 #[derive(Debug)]

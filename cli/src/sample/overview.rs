@@ -7,8 +7,8 @@ use std::time::Duration;
 use shmflow::{Error, FrameTime, TopicInfo};
 
 use super::stats::Window;
-use crate::state::State;
-use crate::what::What;
+use shmflow::TopicState;
+use shmflow::meta::Content;
 
 /// Looks that a history reaches back.
 pub(crate) const HISTORY: usize = 60;
@@ -26,8 +26,8 @@ pub(crate) struct Overview {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) info: TopicInfo,
-    pub(crate) state: State,
-    pub(crate) what: What,
+    pub(crate) state: TopicState,
+    pub(crate) what: Content,
     /// Frames a second since the look before.
     pub(crate) rate: f64,
     /// Those of the newest looks, the oldest first.
@@ -77,8 +77,8 @@ impl Overview {
 impl Watched {
     fn new(info: TopicInfo) -> Self {
         let mut new = Self {
-            state: State::of(&info),
-            what: What::on(&info).unwrap_or_default(),
+            state: info.state(),
+            what: info.content(),
             rate: 0.0,
             rates: VecDeque::new(),
             last: None,
@@ -103,9 +103,9 @@ impl Watched {
         });
         self.paces = paces.collect();
         let before = self.last;
-        self.state = State::of(&info);
-        if let Some(what) = What::on(&info) {
-            self.what = what;
+        self.state = info.state();
+        if info.newest.is_some() {
+            self.what = info.content();
         }
         self.info = info;
         self.see_frames();
