@@ -15,7 +15,7 @@ pub const SHMFLOW_NO_TIME: u64 = 0xffff_ffff_ffff_ffff;
 
 /// The clock of the capture time is not known.
 pub const SHMFLOW_CLOCK_UNKNOWN: u32 = 0;
-/// CLOCK_MONOTONIC of this machine.
+/// CLOCK_MONOTONIC as this process reads it; times are translated between processes with different time namespaces.
 pub const SHMFLOW_CLOCK_MONOTONIC: u32 = 1;
 /// CLOCK_REALTIME: since 1970, UTC.
 pub const SHMFLOW_CLOCK_REALTIME: u32 = 2;

@@ -85,6 +85,9 @@ pub struct ProducerOptions {
     /// With SHMFLOW_OVERFLOW_LOSSLESS: how many milliseconds the producer waits for a consumer that takes nothing, before it
     /// passes it over until that has caught up; 0: for ever. Default 5000.
     pub stall_timeout_ms: u32,
+    /// What the topic shows, for people: one line of at most 1000 bytes, which shmflow ls and lists of devices have beside the
+    /// topic's name. An empty text removes it. NULL: what is there already. Default NULL.
+    pub description: *const c_char,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
@@ -109,6 +112,7 @@ impl ProducerOptions {
         persistent: 0,
         allow_foreign_owner: 0,
         stall_timeout_ms: 5000,
+        description: std::ptr::null(),
     };
 }
 
@@ -148,13 +152,21 @@ pub(crate) unsafe fn producer(topic: &str, options: *const ProducerOptions) -> R
         builder = builder.history(options.history);
     }
     // SAFETY: texts or NULL, says the caller.
-    let (name, directory) =
-        unsafe { (args::optional_text(options.name, "options.name")?, directory(options.directory)?) };
+    let (name, directory, description) = unsafe {
+        (
+            args::optional_text(options.name, "options.name")?,
+            directory(options.directory)?,
+            args::optional_text(options.description, "options.description")?,
+        )
+    };
     if let Some(name) = name {
         builder = builder.name(name);
     }
     if let Some(directory) = directory {
         builder = builder.dir(directory);
+    }
+    if let Some(description) = description {
+        builder = builder.description(description);
     }
     Ok(builder)
 }

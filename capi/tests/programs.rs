@@ -130,6 +130,8 @@ fn frames_go_from_process_to_process_in_place() {
     for receiver in &mut receivers {
         assert_eq!(receiver.hear(), "ready");
     }
+    let info = ring::inspect("c/frames", Some(place.topics())).unwrap();
+    assert_eq!(info.description.as_deref(), Some("Numbers from C"));
     sender.tell("go");
     for receiver in receivers {
         assert_eq!(receiver.finish(), "100 frames");

@@ -13,7 +13,7 @@ use shmflow::{Consumer, ConsumerBuilder, Delivery, Error, Frame, StartAt};
 use crate::outcome::{Failure, Outcome};
 use crate::picture::{self, Form, Model, Picture, Pixels, Values};
 use crate::text;
-use crate::what::What;
+use shmflow::meta::Content;
 
 /// Save the newest frame as a picture or an array, or as it is
 ///
@@ -308,5 +308,5 @@ fn npy(kind: &str, shape: &[u32], data: &[u8]) -> Vec<u8> {
 pub(crate) fn about(frame: &Frame) -> String {
     let block = frame.meta_bytes();
     MetaView::parse(&block)
-        .map_or_else(|_| "unreadable metadata".to_owned(), |meta| What::told_by(&meta).summary)
+        .map_or_else(|_| "unreadable metadata".to_owned(), |meta| Content::of(&meta).summary)
 }

@@ -9,10 +9,9 @@ use shmflow::{Delivery, FrameInfo, Liveness, ParticipantInfo, Role, TopicInfo};
 
 use crate::outcome::{Failure, Outcome};
 use crate::sample::meter::{Meter, Pace};
-use crate::state::State;
 use crate::table::{Table, left, right};
-use crate::what::{self, What};
 use crate::{json, term, text};
+use shmflow::TopicState;
 
 /// How long a rate is measured by default.
 const SAMPLE: Duration = Duration::from_millis(250);
@@ -74,7 +73,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Info) -> Resul
     let mut meter = Meter::new(topic, dir)?;
     if !style.watch {
         // Without a producer there is no rate to be seen.
-        let live = State::of(meter.info()).has_producer();
+        let live = meter.info().state().has_producer();
         if live {
             meter.measure(dir, SAMPLE, LIMIT, STEP)?;
         }
@@ -125,18 +124,19 @@ fn facts(out: &mut dyn Write, meter: &Meter, measured: bool) -> std::io::Result<
     let mut fact = |name: &str, value: String| writeln!(out, "{name:<12} {value}");
     fact("topic", text::safe(&info.topic))?;
     fact("state", state(info))?;
-    if let Some(what) = What::on(info) {
+    let what = info.content();
+    if info.newest.is_some() {
         let error = what.error.map_or_else(String::new, |error| format!(": {}", text::safe(&error)));
         fact("what", format!("{}{error}", what.summary))?;
-        if let Some(caps) = what.caps {
-            fact("caps", text::safe(&caps))?;
-        }
-        if let Some(nominal) = what.nominal {
-            fact("nominal rate", format!("{} frames/s", what::fraction(nominal)))?;
-        }
-        if let Some(description) = what.description {
-            fact("description", text::safe(&description))?;
-        }
+    }
+    if let Some(caps) = what.caps {
+        fact("caps", text::safe(&caps))?;
+    }
+    if let Some((frames, seconds)) = what.nominal_rate {
+        fact("nominal rate", format!("{} frames/s", text::nominal_rate(frames, seconds)))?;
+    }
+    if let Some(description) = what.description {
+        fact("description", text::safe(&description))?;
     }
     if let Some(frame) = &info.newest {
         fact("newest frame", newest(frame))?;
@@ -184,15 +184,18 @@ fn newest(frame: &FrameInfo) -> String {
 }
 
 fn state(info: &TopicInfo) -> String {
-    let state = match State::of(info) {
-        State::Live => "live",
-        State::Stalled => "stalled: its producer lives, and has published nothing for long",
-        State::Stopped => "stopped: the process of its producer is stopped (SIGSTOP, Ctrl-Z or a debugger)",
-        State::Waiting => "waiting for a producer",
-        State::Idle => "idle: no participants",
-        State::Dead => "dead: all participants died; `shmflow gc` removes it",
-        State::Unfinished => "unfinished: it has no ring (yet)",
-        State::Removed => "removed: its last participants still have it open",
+    let state = match info.state() {
+        TopicState::Live => "live",
+        TopicState::Stalled => "stalled: its producer lives, and has published nothing for long",
+        TopicState::Stopped => {
+            "stopped: the process of its producer is stopped (SIGSTOP, Ctrl-Z or a debugger)"
+        }
+        TopicState::Waiting => "waiting for a producer",
+        TopicState::Idle => "idle: no participants",
+        TopicState::Dead => "dead: all participants died; `shmflow gc` removes it",
+        TopicState::Unfinished => "unfinished: it has no ring (yet)",
+        TopicState::Removed => "removed: its last participants still have it open",
+        other => other.name(),
     };
     let mut state = state.to_owned();
     if info.persistent {

@@ -5,8 +5,6 @@ use shmflow::{Delivery, FrameInfo, GcReport, Liveness, ParticipantInfo, Role, Sk
 
 use crate::sample::meter::{Meter, Pace};
 use crate::sample::overview::Watched;
-use crate::state::State;
-use crate::what::What;
 
 /// `pace` is that of the topic now, and `meter` has measured its participants.
 pub(crate) fn topic(info: &TopicInfo, pace: Option<Pace>, meter: Option<&Meter>) -> Value {
@@ -37,7 +35,7 @@ fn topic_with(
     pace_of: impl Fn(&ParticipantInfo) -> Option<Pace>,
     stalled: impl Fn(&ParticipantInfo) -> Option<bool>,
 ) -> Value {
-    let what = What::on(info).unwrap_or_default();
+    let what = info.content();
     // Of a topic with one producer all frames are that producer's.
     let own =
         |p: &ParticipantInfo| pace.filter(|_| p.role == Role::Producer && info.producers().count() == 1);
@@ -46,7 +44,7 @@ fn topic_with(
     json!({
         "topic": info.topic,
         "directory": info.dir.to_string_lossy(),
-        "state": State::of(info).name(),
+        "state": info.state().name(),
         "published": info.published(),
         "next_seq": info.next_seq,
         "rate": rate(pace),
@@ -56,7 +54,7 @@ fn topic_with(
         "format": what.format,
         "width": what.size.map(|size| size.0),
         "height": what.size.map(|size| size.1),
-        "nominal_rate": what.nominal.map(|(frames, seconds)| json!([frames, seconds])),
+        "nominal_rate": what.nominal_rate.map(|(frames, seconds)| json!([frames, seconds])),
         "sample_rate": what.sound.map(|sound| sound.0),
         "channels": what.sound.map(|sound| sound.1),
         "description": what.description,
@@ -90,6 +88,7 @@ fn newest(frame: &FrameInfo) -> Value {
     json!({
         "seq": frame.seq,
         "bytes": frame.bytes,
+        "published_ns": frame.published_ns,
         "age_seconds": frame.age().as_secs_f64(),
         "latency_seconds": frame.latency().map(|latency| latency.as_secs_f64()),
         "declared_latency_seconds": times.and_then(|times| times.latency_ns).map(|ns| ns as f64 / 1e9),

@@ -14,9 +14,7 @@ use crate::info::cell;
 use crate::outcome::{Failure, Outcome};
 use crate::sample::flow::{Flow, STILL};
 use crate::sample::meter::Pace;
-use crate::state::State;
 use crate::table::{Table, left, right};
-use crate::what::What;
 use crate::{json, term, text};
 
 /// Between two looks at the topics whose rate is not known yet.
@@ -65,7 +63,7 @@ fn look(dir: Option<&Path>, names: &[String]) -> Result<Found, Error> {
 
 /// Looks again until the rates of all topics with a producer are known, for half a second at most.
 fn measure(dir: Option<&Path>, found: &mut Found) -> BTreeMap<String, Flow> {
-    let live = |info: &&TopicInfo| State::of(info).has_producer();
+    let live = |info: &&TopicInfo| info.state().has_producer();
     let infos = found.iter().filter_map(|(topic, info)| Some((topic, info.as_ref().ok().filter(live)?)));
     let mut flows: BTreeMap<_, _> = infos.map(|(topic, info)| (topic.clone(), Flow::of(info))).collect();
     for _ in 0..STILL.as_millis().div_ceil(STEP.as_millis()) {
@@ -146,8 +144,19 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Ls) -> Result<
     }
     table.write(out, width)?;
     out.flush()?;
-    for error in found.iter().filter_map(|(_, result)| result.as_ref().err()) {
+    let errors = found.iter().filter_map(|(_, result)| result.as_ref().err());
+    let (refused, others): (Vec<_>, Vec<_>) =
+        errors.partition(|e| matches!(e, Error::PermissionDenied { .. }));
+    for error in others {
         Failure::tell(error);
+    }
+    match refused.as_slice() {
+        [] => {}
+        [one] => Failure::tell(*one),
+        several => Failure::note(&format!(
+            "permission denied to read {} topics; run as their owner, or have their producers set wider permissions",
+            several.len()
+        )),
     }
     Ok(Outcome::Done)
 }
@@ -175,10 +184,10 @@ fn groups(found: &Found) -> Vec<&str> {
 
 fn row(name: String, info: &TopicInfo, pace: Option<Pace>) -> [String; 12] {
     let alive = |p: &&shmflow::ParticipantInfo| p.liveness != Liveness::Dead;
-    let what = What::on(info).unwrap_or_default();
+    let what = info.content();
     [
         name,
-        State::of(info).name().into(),
+        info.state().name().into(),
         info.producers().filter(alive).count().to_string(),
         info.consumers().filter(alive).count().to_string(),
         text::count(info.published()),

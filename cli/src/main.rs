@@ -3,7 +3,6 @@
 
 mod args;
 mod bench;
-mod caps;
 mod closed_output;
 mod completions;
 mod doctor;
@@ -28,13 +27,11 @@ mod sample;
 mod send;
 mod serve;
 mod size;
-mod state;
 mod table;
 mod term;
 mod text;
 mod top;
 mod view;
-mod what;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -127,7 +127,7 @@ const TOPICS: &[Family] = &[
         "shmflow_topic_live",
         "gauge",
         "1 with a producer that lives and is neither stopped nor stalled.",
-        |it| Some(f64::from(u8::from(it.state == crate::state::State::Live))),
+        |it| Some(f64::from(u8::from(it.state == shmflow::TopicState::Live))),
     ),
     family("shmflow_topic_producers", "gauge", "Producers that live.", |it| {
         Some(living(it.info.producers()))
@@ -154,7 +154,7 @@ const TOPICS: &[Family] = &[
         it.info.newest.as_ref().map(|frame| frame.bytes as f64)
     }),
     family("shmflow_topic_nominal_rate", "gauge", "Frames a second that the stream is said to have.", |it| {
-        it.what.nominal.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds))
+        it.what.nominal_rate.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds))
     }),
 ];
 

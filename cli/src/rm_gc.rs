@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use shmflow::SkipReason;
+use shmflow::{Error, SkipReason};
 
 use crate::outcome::{Failure, Outcome};
 use crate::{json, ls, text};
@@ -46,17 +46,32 @@ pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Resu
     for topic in &collected.removed {
         writeln!(out, "Removed {}.", text::safe(topic))?;
     }
-    let (mut in_use, mut persistent) = (0_u64, 0_u64);
+    let (mut in_use, mut persistent, mut refused) = (0_u64, 0_u64, Vec::new());
     for kept in &collected.skipped {
         match &kept.reason {
             SkipReason::InUse(_) => in_use += 1,
             SkipReason::Persistent => persistent += 1,
+            SkipReason::Failed(Error::PermissionDenied { .. }) => refused.push(kept),
             SkipReason::Failed(error) => {
                 out.flush()?;
                 Failure::tell(error);
             }
             _ => {}
         }
+    }
+    out.flush()?;
+    match refused.as_slice() {
+        [] => {}
+        [kept] => {
+            if let SkipReason::Failed(error) = &kept.reason {
+                Failure::tell(error);
+            }
+        }
+        several => Failure::note(&format!(
+            "permission denied to remove {} topics, `{}` for one; run as the owner of their files, or as root",
+            several.len(),
+            several.first().map_or_else(String::new, |kept| text::safe(&kept.topic))
+        )),
     }
     let mut facts = vec![format!("{} freed", text::bytes(collected.freed_bytes))];
     if collected.temp_files != 0 {

@@ -9,9 +9,9 @@ use clap::Args;
 use shmflow::meta::{Clock, Flags, Kind, Meta, Plane, Tags, Times, VideoLayout, plane_extents};
 use shmflow::{OverflowPolicy, Producer};
 
-use crate::caps::Structure;
 use crate::outcome::{Failure, Outcome};
 use crate::text;
+use shmflow::meta::Structure;
 
 /// Publish frames from the standard input or a file
 ///
@@ -153,7 +153,7 @@ fn padded(caps: &Structure<'_>) -> Option<(VideoLayout, u64)> {
 
 /// What all frames carry.
 fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, Failure> {
-    let name = args.caps.as_deref().map(|caps| Structure::parse(caps).name);
+    let name = args.caps.as_deref().map(|caps| Structure::parse(caps).name());
     let kind = match name {
         Some(_) if layout.is_some() => Kind::Video,
         Some(name) if name.ends_with("/x-raw") || name.starts_with("application/") => Kind::Bytes,
@@ -173,7 +173,7 @@ fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, F
 }
 
 pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
-    let caps = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name == "video/x-raw");
+    let caps = args.caps.as_deref().map(Structure::parse).filter(|caps| caps.name() == "video/x-raw");
     let layout = caps.as_ref().and_then(if args.padded { padded } else { tight });
     if args.padded && layout.is_none() {
         return Err(Failure::Other(
@@ -192,6 +192,9 @@ pub(crate) fn run(dir: Option<&Path>, args: &Send) -> Result<Outcome, Failure> {
     builder = builder.meta_capacity(meta.encoded_len().map_err(shmflow::Error::Meta)?.max(512));
     if let Some(dir) = dir {
         builder = builder.dir(dir);
+    }
+    if let Some(description) = &args.description {
+        builder = builder.description(description);
     }
     let producer = builder.open()?;
     if let Some(warning) = producer.directory_warning() {

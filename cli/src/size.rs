@@ -8,9 +8,9 @@ use serde_json::json;
 use shmflow::Producer;
 use shmflow::meta::VideoLayout;
 
-use crate::caps::Structure;
 use crate::outcome::{Failure, Outcome};
 use crate::{ls, text};
+use shmflow::meta::Structure;
 
 /// Say how much shared memory a topic will take
 ///
@@ -60,7 +60,7 @@ const PACKET_BYTES: u64 = 128 << 20;
 fn slots(args: &Size) -> Result<(u64, u32), String> {
     let chosen = |usual: u32| if args.max_buffers == 0 { usual } else { args.max_buffers };
     let caps = args.caps.as_deref().map(Structure::parse);
-    match caps.as_ref().map(|caps| caps.name) {
+    match caps.as_ref().map(Structure::name) {
         Some("video/x-raw") => {
             let frame = args.frame_bytes.map_or_else(|| picture(caps.as_ref()), Ok)?;
             Ok((frame, chosen(PICTURES)))

@@ -18,6 +18,12 @@ pub(crate) fn rate(rate: f64) -> String {
     if rate < 1.0 { format!("{rate:.2}") } else { format!("{rate:.1}") }
 }
 
+/// Frames a second that a stream is said to have, with at most two digits behind the point.
+pub(crate) fn nominal_rate(frames: u32, seconds: u32) -> String {
+    let text = format!("{:.2}", f64::from(frames) / f64::from(seconds.max(1)));
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A rate that is not reached, rounded so that it stays true.
 pub(crate) fn limit(rate: f64) -> String {
     if rate < 1.0 { format!("{:.2}", (rate * 100.0).ceil() / 100.0) } else { format!("{:.0}", rate.ceil()) }

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! Every box is a process of its own, started by this one. At the end there are a summary, a contact sheet of what was
-//! sent beside what arrived, and a picture of the screen. The exit code is not 0 if any frame arrived changed.
+//! sent beside what arrived, a picture of the screen, and what `shmflow ls` said of the topics. The exit code is not 0 if any frame arrived changed.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to the person in front of it")]
 #![deny(unsafe_code)]
 
 mod child;
+mod command;
 mod frames;
 mod pipeline;
 mod receiver;

@@ -8,7 +8,7 @@ use crate::child::Process;
 use crate::screen::Screen;
 use crate::summary::{Metered, Sent, number};
 use crate::{Options, Result};
-use crate::{receiver, sender, sheet, video};
+use crate::{command, receiver, sender, sheet, video};
 
 /// For what takes a moment after the video's end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let half = Duration::from_secs(u64::from(options.seconds) / 2);
     std::thread::sleep(half);
     viewer.expect(receiver::SHOWING, PATIENCE)?;
+    let listed = command::list(&options.prefix);
     let window = options.out.join("window.png");
     let pictured = screen.picture(&window).unwrap_or_else(|error| {
         println!("The screen could not be pictured: {error}");
@@ -94,6 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if pictured {
         println!("screen        {}", window.display());
     }
+    command::tell(&options.prefix, listed.as_deref());
     std::fs::remove_dir_all(&work)?;
     if sound { Ok(()) } else { Err("frames arrived changed, or none arrived".into()) }
 }

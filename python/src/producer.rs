@@ -1,10 +1,11 @@
 //! Writing frames.
 
+use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use shmflow::meta::{Clock, Kind, Meta, Times};
@@ -96,7 +97,7 @@ impl Producer {
     #[new]
     #[pyo3(signature = (topic, width = None, height = None, format = None, fps = None, *, caps = None, depth = 8,
         history = None, spare_slots = 2, slot_capacity = None, metadata_capacity = 4096, perms = 0o600, persistent = false, overflow_policy = "overwrite",
-        stall_timeout = 5.0, mode = "shared", takeover_timeout = 1.0, name = None, directory = None, allow_foreign_owner = false, prefault = true))]
+        stall_timeout = 5.0, mode = "shared", takeover_timeout = 1.0, name = None, description = None, directory = None, allow_foreign_owner = false, prefault = true))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -118,6 +119,7 @@ impl Producer {
         mode: &str,
         takeover_timeout: f64,
         name: Option<&str>,
+        description: Option<&str>,
         directory: Option<PathBuf>,
         allow_foreign_owner: bool,
         prefault: bool,
@@ -173,11 +175,17 @@ impl Producer {
         if let Some(name) = name {
             builder = builder.name(name);
         }
+        if let Some(description) = description {
+            builder = builder.description(description);
+        }
         if let Some(directory) = directory {
             builder = builder.dir(directory);
         }
         let origin = Origin::here();
         let producer = py.detach(|| builder.open()).or_raise(py)?;
+        if let Some(warning) = producer.directory_warning().and_then(|text| CString::new(text).ok()) {
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &warning, 1)?;
+        }
         let is_video = picture.is_some() || is_raw_video(caps.as_deref());
         let layout = picture.as_ref().map(|picture| picture.layout.clone());
         let times = Times::default()

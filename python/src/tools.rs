@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use shmflow::{Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
+use shmflow::{Delivery, FrameInfo, Liveness, ParticipantInfo, Role, SkipReason, TopicInfo};
 
 use crate::errors::OrRaise;
 
@@ -59,10 +59,26 @@ pub(crate) fn gc(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'
     Ok(dict)
 }
 
+/// With the names of `shmflow info --json`.
 fn topic_dict<'py>(py: Python<'py>, info: &TopicInfo) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("topic", &info.topic)?;
     dict.set_item("directory", &info.dir)?;
+    dict.set_item("state", info.state().name())?;
+    dict.set_item("published", info.published())?;
+    dict.set_item("next_seq", info.next_seq)?;
+    let content = info.content();
+    dict.set_item("what", &content.summary)?;
+    dict.set_item("caps", &content.caps)?;
+    dict.set_item("format", &content.format)?;
+    dict.set_item("width", content.size.map(|size| size.0))?;
+    dict.set_item("height", content.size.map(|size| size.1))?;
+    dict.set_item("nominal_rate", content.nominal_rate)?;
+    dict.set_item("sample_rate", content.sound.map(|sound| sound.0))?;
+    dict.set_item("channels", content.sound.map(|sound| sound.1))?;
+    dict.set_item("description", &content.description)?;
+    dict.set_item("metadata_error", &content.error)?;
+    dict.set_item("newest", info.newest.as_ref().map(|frame| newest_dict(py, frame)).transpose()?)?;
     match &info.geometry {
         None => dict.set_item("geometry", py.None())?,
         Some(geometry) => {
@@ -72,17 +88,22 @@ fn topic_dict<'py>(py: Python<'py>, info: &TopicInfo) -> PyResult<Bound<'py, PyD
             shape.set_item("depth", geometry.depth)?;
             shape.set_item("history", geometry.history)?;
             shape.set_item("slot_capacity", geometry.slot_capacity)?;
+            shape.set_item("metadata_capacity", geometry.meta_capacity)?;
             shape.set_item("reserved_bytes", geometry.reserved_bytes)?;
             dict.set_item("geometry", shape)?;
         }
     }
-    dict.set_item("published", info.published())?;
     dict.set_item("claimed_slots", info.claimed_slots)?;
     dict.set_item("permissions", info.permissions)?;
     dict.set_item("owner_uid", info.owner_uid)?;
+    dict.set_item("owner_gid", info.owner_gid)?;
     dict.set_item("shared_bytes", info.shared_bytes)?;
+    dict.set_item("epochs", info.epochs)?;
     dict.set_item("persistent", info.persistent)?;
     dict.set_item("ended", info.ended)?;
+    dict.set_item("removed", info.removed)?;
+    dict.set_item("lossless", info.lossless)?;
+    dict.set_item("allows_read_only", info.allows_read_only)?;
     let participants = PyList::empty(py);
     for participant in &info.participants {
         participants.append(participant_dict(py, participant)?)?;
@@ -91,18 +112,38 @@ fn topic_dict<'py>(py: Python<'py>, info: &TopicInfo) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
+fn newest_dict<'py>(py: Python<'py>, frame: &FrameInfo) -> PyResult<Bound<'py, PyDict>> {
+    let declared = frame.meta().ok().and_then(|meta| meta.times().latency_ns);
+    let dict = PyDict::new(py);
+    dict.set_item("seq", frame.seq)?;
+    dict.set_item("bytes", frame.bytes)?;
+    dict.set_item("published_ns", frame.published_ns)?;
+    dict.set_item("age_seconds", frame.age().as_secs_f64())?;
+    dict.set_item("latency_seconds", frame.latency().map(|latency| latency.as_secs_f64()))?;
+    dict.set_item("declared_latency_seconds", declared.map(|ns| ns as f64 / 1e9))?;
+    Ok(dict)
+}
+
 fn participant_dict<'py>(py: Python<'py>, participant: &ParticipantInfo) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
+    let (liveness, alive) = match participant.liveness {
+        Liveness::Alive => ("alive", Some(true)),
+        Liveness::Dead => ("dead", Some(false)),
+        _ => ("unknown", None),
+    };
+    let delivery = |delivery| if delivery == Delivery::Latest { "latest" } else { "all" };
     dict.set_item("role", if participant.role == Role::Producer { "producer" } else { "consumer" })?;
+    dict.set_item("id", participant.id.id)?;
+    dict.set_item("generation", participant.id.generation)?;
     dict.set_item("name", &participant.name)?;
     dict.set_item("pid", participant.pid)?;
-    let alive = match participant.liveness {
-        Liveness::Alive => Some(true),
-        Liveness::Dead => Some(false),
-        _ => None,
-    };
+    dict.set_item("liveness", liveness)?;
     dict.set_item("alive", alive)?;
+    dict.set_item("stopped", participant.stopped)?;
     dict.set_item("active", participant.active)?;
+    dict.set_item("age_seconds", participant.age.as_secs_f64())?;
+    dict.set_item("epoch", participant.epoch)?;
+    dict.set_item("cursor", participant.cursor)?;
     dict.set_item("lag", participant.lag)?;
     dict.set_item("frames", participant.frames)?;
     dict.set_item("bytes", participant.bytes)?;
@@ -111,6 +152,10 @@ fn participant_dict<'py>(py: Python<'py>, participant: &ParticipantInfo) -> PyRe
     dict.set_item("held_slots", participant.held_slots)?;
     dict.set_item("claimed_slots", participant.claimed_slots)?;
     dict.set_item("accepted_caps", participant.accepted_caps.as_deref())?;
+    dict.set_item("delivery", participant.delivery.map(delivery))?;
     dict.set_item("waiting", participant.waiting)?;
+    dict.set_item("end_seq", participant.end_seq)?;
+    dict.set_item("primary", participant.primary)?;
+    dict.set_item("exclusive", participant.exclusive)?;
     Ok(dict)
 }

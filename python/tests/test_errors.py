@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+import time
+import warnings
 
 import pytest
 import shmflow
@@ -161,7 +163,7 @@ def test_what_is_no_ring_is_refused(directory):
 
 
 def test_tools(directory):
-    producer = shmflow.Producer("robot/cam0", 64, 48, "BGR", depth=4)
+    producer = shmflow.Producer("robot/cam0", 64, 48, "BGR", 25, depth=4, description="Front door")
     consumer = shmflow.Consumer("robot/cam0", name="me", accepted_caps="video/x-raw")
     producer.write(bytes(64 * 48 * 3))
     held = consumer.recv(30)
@@ -169,6 +171,11 @@ def test_tools(directory):
     info = shmflow.inspect("robot/cam0")
     assert (info["topic"], info["published"], info["geometry"]["depth"], info["ended"]) == ("robot/cam0", 1, 4, False)
     assert info["directory"] == directory and info["geometry"]["slot_capacity"] >= 64 * 48 * 3
+    assert (info["state"], info["what"], info["description"]) == ("live", "BGR 64×48 @ 25", "Front door")
+    assert (info["format"], info["width"], info["height"], info["nominal_rate"]) == ("BGR", 64, 48, (25, 1))
+    assert info["lossless"] is False and info["newest"]["seq"] == 1
+    assert 0 <= time.monotonic_ns() - info["newest"]["published_ns"] < 30e9 and 0 <= info["newest"]["age_seconds"] < 30
+    assert (info["participants"][0]["stopped"], info["participants"][1]["delivery"]) == (False, "all")
     (_, reader) = info["participants"]
     assert (reader["name"], reader["pid"], reader["alive"], reader["held_slots"]) == ("me", os.getpid(), True, 1)
     assert (reader["accepted_caps"], reader["frames"], reader["lost"], reader["lag"]) == ("video/x-raw", 1, 0, 0)
@@ -177,3 +184,17 @@ def test_tools(directory):
     consumer.close()
     producer.close()
     assert shmflow.topics() == [] and shmflow.gc()["removed"] == []
+
+
+def test_a_directory_on_a_disk_is_warned_of(tmp_path):
+    kind = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True).stdout.strip()
+    if kind in ("", "tmpfs"):
+        pytest.skip("there is no directory on a disk")
+    with pytest.warns(UserWarning, match="is on a disk"):
+        producer = shmflow.Producer("t", directory=tmp_path)
+    producer.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning):
+            shmflow.Producer("t", directory=tmp_path)
+        assert shmflow.topics(tmp_path) == []

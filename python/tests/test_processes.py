@@ -1,10 +1,12 @@
 """Claims about processes, with real ones: death, forks, signals, exits, slow readers."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -325,3 +327,22 @@ def test_the_newest_is_had_where_it_is_asked_for(directory):
     frame = lapped.recv(0)
     assert (frame.seq, frame.lost_before) == (30, 23) and lapped.stats["lost"] == 23
     assert os.getpid() == shmflow.inspect("t")["participants"][0]["pid"]
+
+
+@pytest.mark.parametrize("shift", ["1000000", "-20"])
+def test_a_process_with_a_shifted_clock_knows_how_old_frames_are(directory, shift):
+    unshare = ["unshare", "--time", "--fork", "--kill-child", f"--monotonic={shift}"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this user may not make time namespaces")
+    code = """
+import shmflow, time
+frame = shmflow.Consumer("t", max_age=10.0).recv(30)
+print((time.monotonic_ns() - frame.capture_time) / 1e9)
+"""
+    with shmflow.Producer("t", 8, 8, "GRAY8") as producer:
+        child = subprocess.Popen([*unshare, sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        while child.poll() is None:
+            producer.write(bytes(64))
+            time.sleep(0.01)
+        age = float(child.stdout.read())
+    assert child.returncode == 0 and 0 <= age < 10

@@ -109,6 +109,58 @@ fn one_that_left_shows_as_long_as_it_holds_frames() {
 }
 
 #[test]
+fn a_description_stays_until_a_producer_brings_another() {
+    let dir = Dir::new();
+    let builder = || Producer::builder("t").dir(&dir).persistent(true);
+    let described = || look(&dir, "t").content().description;
+    drop(builder().open().unwrap());
+    assert_eq!(described(), None);
+    let first = builder().description("Front door, \u{e4}").open().unwrap();
+    assert_eq!(described().as_deref(), Some("Front door, \u{e4}"), "before there is a frame");
+    drop(first);
+    let second = builder().open().unwrap();
+    assert_eq!(described().as_deref(), Some("Front door, \u{e4}"), "one that says nothing leaves it");
+    let third = builder().description("x".repeat(1000)).open().unwrap();
+    assert_eq!(described(), Some("x".repeat(1000)));
+    let tags = shmflow::meta::Tags::new("taglist, description=(string)film");
+    let meta = shmflow::meta::Meta::default().entry(&tags).unwrap();
+    second.write_with(b"frame", &meta).unwrap();
+    assert_eq!(described(), Some("x".repeat(1000)), "the topic's own comes before the stream's");
+    drop((second, third));
+    drop(builder().description("").open().unwrap());
+    assert_eq!((look(&dir, "t").description, described().as_deref()), (None, Some("film")));
+    for (text, why) in [("x".repeat(1001), "1001"), ("two\nlines".into(), "one line")] {
+        let error = builder().description(text).open().unwrap_err();
+        assert!(matches!(&error, Error::InvalidArgument { what } if what.contains(why)), "{error}");
+    }
+}
+
+#[test]
+fn a_description_of_any_bytes_is_a_line_of_text_or_none() {
+    use std::os::unix::fs::FileExt;
+    let dir = Dir::new();
+    let _producer = Producer::builder("t").dir(&dir).description("door").open().unwrap();
+    let peers = fs::OpenOptions::new().write(true).open(dir.path().join("shmflow.t.peers")).unwrap();
+    // By docs/layout.md: the lock, the length, the text.
+    for (lock, len, text, seen) in [
+        (2, 3, &b"a\x1bb"[..], Some("ab")),
+        (2, 2, b"\xff\xfe", None),
+        (3, 4, b"door", None),
+        (2, 0, b"door", None),
+        (0, 4, b"door", None),
+    ] {
+        peers.write_all_at(&u64::to_le_bytes(lock), 384).unwrap();
+        peers.write_all_at(&u64::to_le_bytes(len), 392).unwrap();
+        peers.write_all_at(text, 448).unwrap();
+        assert_eq!(look(&dir, "t").description.as_deref(), seen, "{lock} {len} {text:?}");
+    }
+    peers.write_all_at(&u64::to_le_bytes(2), 384).unwrap();
+    peers.write_all_at(&u64::to_le_bytes(u64::MAX), 392).unwrap();
+    peers.write_all_at(&[b'x'; 1024], 448).unwrap();
+    assert_eq!(look(&dir, "t").description.map(|text| text.len()), Some(1024));
+}
+
+#[test]
 fn old_epochs_count_as_long_as_somebody_has_to_follow_through_them() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).open().unwrap();

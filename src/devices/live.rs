@@ -49,7 +49,7 @@ impl Live {
             directory: info.dir.clone(),
             caps,
             caps_are_implied,
-            description: description(&meta),
+            description: description(info, &meta),
             producers: u32::try_from(producers).unwrap_or(u32::MAX),
             owner: info.owner_uid,
             read_only: info.allows_read_only && !is_writable(info),
@@ -113,13 +113,14 @@ fn implied(meta: &MetaView<'_>) -> Option<gst::Caps> {
     Some(caps)
 }
 
-/// What the stream's tags say of it.
-fn description(meta: &MetaView<'_>) -> Option<String> {
+/// What the topic is described as, or else what the stream's tags say of it.
+fn description(info: &TopicInfo, meta: &MetaView<'_>) -> Option<String> {
     let lists: Vec<gst::TagList> =
         meta.entries::<Tags>().filter_map(Result::ok).filter_map(|text| tags::of_text(&text).ok()).collect();
     let text = |list: &gst::TagList| list.get::<gst::tags::Description>().map(|tag| tag.get().to_owned());
     let title = |list: &gst::TagList| list.get::<gst::tags::Title>().map(|tag| tag.get().to_owned());
-    let found = lists.iter().find_map(text).or_else(|| lists.iter().find_map(title))?;
+    let of_tags = || lists.iter().find_map(text).or_else(|| lists.iter().find_map(title));
+    let found = info.description.clone().or_else(of_tags)?;
     let short: String = found.chars().filter(|char| !char.is_control()).take(MAX_DESCRIPTION).collect();
     Some(short).filter(|text| !text.trim().is_empty())
 }

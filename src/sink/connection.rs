@@ -134,6 +134,9 @@ impl Connection {
         if let Some(directory) = &settings.directory {
             builder = builder.dir(Path::new(directory));
         }
+        if let Some(description) = &settings.description {
+            builder = builder.description(description);
+        }
         Ok(Self {
             settings: settings.clone(),
             producer: builder.open()?,

@@ -24,6 +24,9 @@ impl ShmflowSink {
         settings.check().map_err(|why| gst::error_msg!(gst::ResourceError::Settings, ("{why}")))?;
         self.stats.clear();
         let connection = self.attach(&settings)?;
+        if let Some(warning) = connection.producer.directory_warning() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}."));
+        }
         drop(self.connection.replace(Some(Arc::clone(&connection))));
         clients::refresh(self, &connection);
         self.watch(&connection)

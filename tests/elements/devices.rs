@@ -240,3 +240,12 @@ fn the_description_travels_as_a_tag_in_the_place_of_the_streams_own() {
     assert_eq!(tags.size_by_name("description"), 1);
     assert_eq!(tags.get::<gst::tags::Title>().expect("titled").get(), "x");
 }
+
+#[test]
+fn the_description_is_the_topics_before_there_is_a_frame() {
+    let topic = Topic::new();
+    let producer = Running::new(&format!("appsrc name=in ! {}", topic.sink("description=Door")));
+    producer.set_state(gst::State::Ready);
+    let info = shmflow::inspect("video", Some(topic.dir())).expect("it is there");
+    assert_eq!(info.description.as_deref(), Some("Door"));
+}

@@ -39,6 +39,7 @@ static void send_frames(const char *topic, long count) {
     OK(shmflow_producer_options_init(&options, sizeof options));
     options.depth = 200;
     options.slot_capacity = 4096;
+    options.description = "Numbers from C";
     shmflow_producer *producer;
     OK(shmflow_producer_open(topic, &options, &producer));
     say("ready");

@@ -149,7 +149,6 @@ pub(super) fn limits() -> Vec<Finding> {
 pub(super) fn system() -> Vec<Finding> {
     let mut found = vec![kernel()];
     found.extend(remove_ipc());
-    found.extend(time_namespace());
     found
 }
 
@@ -208,16 +207,4 @@ fn drop_ins(dir: &str) -> Vec<std::path::PathBuf> {
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     files
-}
-
-fn time_namespace() -> Option<Finding> {
-    let offsets = fs::read_to_string("/proc/self/timens_offsets").ok()?;
-    let shifted = offsets.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some("monotonic") && words.any(|number| number != "0")
-    });
-    shifted.then(|| {
-        let what = "this process has a time namespace whose CLOCK_MONOTONIC is shifted: ages and capture times are wrong by that";
-        Finding::problem("time", what, "run producers and consumers in the same time namespace (no unshare --time)")
-    })
 }

@@ -16,7 +16,7 @@ use crate::{ls, text};
 /// Find out what is wrong, and say what to do
 ///
 /// Looks at the directory of the topics (its file system, room and permissions), the
-/// limits of this process, the kernel, logind's RemoveIPC, time namespaces, the plugin that
+/// limits of this process, the kernel, logind's RemoveIPC, the plugin that
 /// GStreamer finds, and at each topic: what killed programs left, participants that are
 /// stopped, files that cannot be read, libraries that were replaced while they are used.
 ///

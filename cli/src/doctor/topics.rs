@@ -7,8 +7,8 @@ use std::path::Path;
 use shmflow::{Error, Liveness, TopicInfo};
 
 use super::Finding;
-use crate::state::State;
 use crate::text;
+use shmflow::TopicState;
 
 pub(super) fn all(dir: Option<&Path>) -> Vec<Finding> {
     let all = match shmflow::inspect_all(dir) {
@@ -21,7 +21,12 @@ pub(super) fn all(dir: Option<&Path>) -> Vec<Finding> {
     let mut sound = 0_u64;
     for (name, info) in &all {
         match info {
-            Ok(info) if matches!(State::of(info), State::Dead | State::Unfinished | State::Removed) => {
+            Ok(info)
+                if matches!(
+                    info.state(),
+                    TopicState::Dead | TopicState::Unfinished | TopicState::Removed
+                ) =>
+            {
                 left.push(name.as_str())
             }
             Ok(info) => {
@@ -74,7 +79,7 @@ fn of_topic(info: &TopicInfo) -> Vec<Finding> {
             "nothing: the next that opens it, or needs a slot, cleans up",
         ));
     }
-    if State::of(info) == State::Stalled {
+    if info.state() == TopicState::Stalled {
         let what =
             format!("the producer of topic `{}` lives, and has published nothing for long", info.topic);
         found.push(Finding::note("topics", what, "see what it waits for: its source, or a paused pipeline"));

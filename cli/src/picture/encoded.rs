@@ -3,7 +3,7 @@
 use shmflow::meta::{Kind, MetaView};
 
 use super::{Form, Pixels, Values};
-use crate::caps::Structure;
+use shmflow::meta::Structure;
 
 /// The pixels as a JPEG file.
 pub(crate) fn jpeg(pixels: &Pixels, quality: u8) -> Result<Vec<u8>, String> {
@@ -23,7 +23,7 @@ pub(crate) fn jpeg(pixels: &Pixels, quality: u8) -> Result<Vec<u8>, String> {
 
 /// Whether frames are JPEG files already.
 pub(crate) fn is_jpeg(meta: &MetaView<'_>) -> bool {
-    meta.caps().is_some_and(|caps| Structure::parse(caps).name == "image/jpeg")
+    meta.caps().is_some_and(|caps| Structure::parse(caps).name() == "image/jpeg")
 }
 
 /// Why there is no picture in such frames, in one line; `None` if there is one.
@@ -38,7 +38,7 @@ pub(crate) fn missing(meta: &MetaView<'_>) -> Option<String> {
             .then(|| format!("pictures of format {format} cannot be converted here"));
     }
     let caps = meta.caps().map(Structure::parse);
-    Some(match caps.map(|caps| caps.name) {
+    Some(match caps.map(|caps| caps.name()) {
         _ if meta.kind() == Kind::Audio => "it is sound".to_owned(),
         Some(name) if name.starts_with("audio/") => "it is sound".to_owned(),
         Some(name) if name.starts_with("video/") || name.starts_with("image/") => {

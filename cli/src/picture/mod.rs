@@ -6,10 +6,10 @@ mod form;
 
 use shmflow::meta::{Crop, MetaView, Plane, plane_extents};
 
-use crate::caps::Structure;
 use colour::Colours;
 pub(crate) use encoded::{is_jpeg, jpeg, missing};
 pub(crate) use form::{Form, Model};
+use shmflow::meta::Structure;
 
 /// The visible part of a raw picture.
 #[derive(Debug)]

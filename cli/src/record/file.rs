@@ -12,6 +12,7 @@ use std::io::{self, Cursor, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use binrw::BinWrite;
+use crc32fast::Hasher;
 use mcap::records::{
     Channel, ChunkHeader, ChunkIndex, DataEnd, Footer, Header, MessageHeader, MessageIndex,
     MessageIndexEntry, Metadata, MetadataIndex, SchemaHeader, Statistics, SummaryOffset, op,
@@ -42,6 +43,8 @@ struct Chunk {
     start: u64,
     len: u64,
     times: (u64, u64),
+    /// Of its records, where that is wanted.
+    crc: Option<Hasher>,
     indexes: BTreeMap<u16, Vec<MessageIndexEntry>>,
 }
 
@@ -51,6 +54,8 @@ pub(super) struct Mcap {
     file: File,
     /// Behind what is whole.
     end: u64,
+    /// Each chunk has a checksum.
+    checksums: bool,
     schemas: Vec<Schema>,
     channels: Vec<Channel>,
     ids: HashMap<(String, Schema), u16>,
@@ -62,10 +67,11 @@ pub(super) struct Mcap {
 
 impl Mcap {
     /// Begins a recording in an empty file.
-    pub(super) fn new(file: File) -> io::Result<Self> {
+    pub(super) fn new(file: File, checksums: bool) -> io::Result<Self> {
         let mut mcap = Self {
             file,
             end: 0,
+            checksums,
             schemas: Vec::new(),
             channels: Vec::new(),
             ids: HashMap::new(),
@@ -123,9 +129,17 @@ impl Mcap {
         let times = (chunk.times.0.min(stamp.log_time), chunk.times.1.max(stamp.log_time));
         let end = self.end + (front.len() + payload.len()) as u64;
         let len = end.saturating_sub(chunk.start + CHUNK_HEADER);
+        let mut crc = chunk.crc.clone();
+        if let Some(crc) = &mut crc {
+            // Without the header of a chunk that begins here.
+            let begins =
+                usize::try_from((chunk.start + CHUNK_HEADER).saturating_sub(self.end)).unwrap_or(usize::MAX);
+            crc.update(front.get(begins..).unwrap_or_default());
+            crc.update(payload);
+        }
         let written = self
             .append(&front, payload)
-            .and_then(|()| self.file.write_all_at(&chunk_header(times, len), chunk.start));
+            .and_then(|()| self.file.write_all_at(&chunk_header(times, len, crc.as_ref()), chunk.start));
         if let Err(error) = written {
             // What the file has of it is taken away, and what was said of it forgotten. A chunk that was only begun is gone, too.
             self.schemas.truncate(before.0);
@@ -135,13 +149,14 @@ impl Mcap {
             self.end = self.end.min(whole);
             if chunk.len != 0 {
                 // Where only the header could not be written it may say more than there is.
-                let _ = self.file.write_all_at(&chunk_header(chunk.times, chunk.len), chunk.start);
+                let header = chunk_header(chunk.times, chunk.len, chunk.crc.as_ref());
+                let _ = self.file.write_all_at(&header, chunk.start);
                 self.chunk = Some(chunk);
             }
             self.cut();
             return Err(error);
         }
-        (chunk.times, chunk.len) = (times, len);
+        (chunk.times, chunk.len, chunk.crc) = (times, len, crc);
         chunk
             .indexes
             .entry(channel_id)
@@ -172,8 +187,9 @@ impl Mcap {
         }
         let start = self.end + front.len() as u64;
         let times = (log_time, log_time);
-        front.extend(chunk_header(times, 0));
-        Chunk { start, len: 0, times, indexes: BTreeMap::new() }
+        let crc = self.checksums.then(Hasher::new);
+        front.extend(chunk_header(times, 0, crc.as_ref()));
+        Chunk { start, len: 0, times, crc, indexes: BTreeMap::new() }
     }
 
     /// The channel of a topic's messages of one kind, announced before its first.
@@ -319,15 +335,19 @@ fn put_schema(bytes: &mut Vec<u8>, schema: Schema) {
     bytes.extend(data);
 }
 
-fn chunk_header((message_start_time, message_end_time): (u64, u64), len: u64) -> Vec<u8> {
+fn chunk_header(
+    (message_start_time, message_end_time): (u64, u64),
+    len: u64,
+    crc: Option<&Hasher>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     begin(&mut bytes, op::CHUNK, CHUNK_HEADER - 9 + len);
     bytes.extend(encoded(&ChunkHeader {
         message_start_time,
         message_end_time,
         uncompressed_size: len,
-        // Not checked: it would take as long as to copy each frame.
-        uncompressed_crc: 0,
+        // 0: not checked.
+        uncompressed_crc: crc.map_or(0, |crc| crc.clone().finalize()),
         compression: String::new(),
         compressed_size: len,
     }));

@@ -66,6 +66,10 @@ pub(crate) struct Record {
     /// Not waited for by producers that are lossless
     #[arg(long)]
     latest: bool,
+    /// Store a checksum of each chunk, which replay looks at: it takes about as long as to copy
+    /// each frame once more
+    #[arg(long)]
+    checksums: bool,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -117,6 +121,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
         overwrite: args.overwrite,
         split_size: args.split_size,
         split_time: args.split_time,
+        checksums: args.checksums,
     };
     let recorder = Arc::new(Mutex::new(Recorder::new(target, &topics).map_err(Failure::Other)?));
     let start = Instant::now();

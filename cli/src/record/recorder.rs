@@ -17,6 +17,7 @@ pub(super) struct Target {
     pub(super) overwrite: bool,
     pub(super) split_size: Option<u64>,
     pub(super) split_time: Option<Duration>,
+    pub(super) checksums: bool,
 }
 
 impl Target {
@@ -81,7 +82,7 @@ impl Target {
         } else {
             options.create_new(true)
         };
-        match options.open(path).and_then(Mcap::new) {
+        match options.open(path).and_then(|file| Mcap::new(file, self.checksums)) {
             Ok(mcap) => Ok(mcap),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
             Err(error) => Err(format!("cannot write {}: {error}", path.display())),
@@ -103,6 +104,8 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) lost: u64,
     pub(super) schema: &'static str,
+    /// Log time of the last frame.
+    logged: u64,
     /// When the first and the last frame were published.
     pub(super) times: Option<(u64, u64)>,
 }
@@ -153,7 +156,9 @@ impl Recorder {
         let shift = self.shift;
         let since_1970 = |time: u64| time.saturating_add_signed(shift);
         let head = Head::new(about, payload.len(), since_1970);
-        let log_time = since_1970(about.published_ns);
+        // Two producers may take the time in another order than their frames have.
+        let before = self.tallies.get(about.topic).map_or(0, |tally| tally.logged);
+        let log_time = since_1970(about.published_ns).max(before);
         let stamp = Stamp { log_time, publish_time: head.taken, sequence: about.seq as u32 };
         let written = self.divide(&head, payload.len(), log_time).and_then(|()| {
             let written = self.file.write(about.topic, head.schema, stamp, &head.bytes, payload);
@@ -164,6 +169,7 @@ impl Recorder {
             return Err(error);
         }
         let tally = self.tallies.entry(about.topic.to_owned()).or_default();
+        tally.logged = log_time;
         tally.frames += 1;
         tally.bytes += payload.len() as u64;
         tally.schema = head.schema.name();

@@ -5,7 +5,7 @@
 use shmflow::meta::{MetaView, VideoView};
 
 use super::proto::Message;
-use crate::caps::Structure;
+use shmflow::meta::Structure;
 
 /// Which message a frame becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -201,7 +201,7 @@ fn described(caps: &Structure<'_>, len: usize) -> Option<Shape> {
     let is = |field: &str, value: &str| caps.text(field).as_deref() == Some(value);
     // One frame in each message, and what a decoder needs in front of key frames.
     let annex_b = || is("stream-format", "byte-stream") && is("alignment", "au");
-    match caps.name {
+    match caps.name() {
         "image/jpeg" => Some(Shape::Image("jpeg")),
         "image/png" => Some(Shape::Image("png")),
         "image/webp" => Some(Shape::Image("webp")),

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use mcap::records::{Record, op};
+use mcap::sans_io::indexed_reader::{IndexedReadEvent, IndexedReader, IndexedReaderOptions, ReadOrder};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use mcap::sans_io::summary_reader::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 use mcap::{McapError, Summary};
@@ -115,26 +117,101 @@ impl Recording {
         topics
     }
 
-    /// Where to begin to find all frames logged at `time` and later.
-    fn place(&self, time: u64) -> Option<u64> {
-        let chunks = self.summary.as_ref()?.chunk_indexes.iter();
-        chunks.filter(|chunk| chunk.message_end_time >= time).map(|chunk| chunk.chunk_start_offset).min()
+    /// Hands over the frames in the order in which they were logged, from those logged at `from` on if a time is given. Of a file
+    /// without an index they come in the order in which they were written.
+    pub(super) fn read<B>(
+        &mut self,
+        from: Option<u64>,
+        take: impl FnMut(&Message<'_>) -> ControlFlow<B>,
+    ) -> Result<(End, Option<B>), String> {
+        match self.summary.take_if(|summary| !summary.chunk_indexes.is_empty()) {
+            None => self.read_as_written(from, take),
+            Some(summary) => {
+                let result = self.read_as_logged(&summary, from, take);
+                self.summary = Some(summary);
+                result
+            }
+        }
     }
 
-    /// Hands over the frames in the order of the file, from those logged at `time` on if one is given.
-    pub(super) fn read<B>(
+    fn read_as_logged<B>(
+        &mut self,
+        summary: &Summary,
+        from: Option<u64>,
+        mut take: impl FnMut(&Message<'_>) -> ControlFlow<B>,
+    ) -> Result<(End, Option<B>), String> {
+        let limit = usize::try_from(LONGEST).unwrap_or(usize::MAX);
+        let mut options =
+            IndexedReaderOptions::new().with_order(ReadOrder::LogTime).with_record_length_limit(limit);
+        if let Some(from) = from {
+            options = options.starting_at(from);
+        }
+        let mut reader = IndexedReader::new_with_options(summary, options)
+            .map_err(|error| format!("the index of {} is damaged: {error}", self.name))?;
+        let channels = channels_of(summary);
+        let (mut chunk, mut read) = (Vec::new(), 0);
+        while let Some(event) = reader.next_event() {
+            match event.map_err(|error| self.damaged(&error, read))? {
+                IndexedReadEvent::ReadChunkRequest { offset, length } => {
+                    // Before memory is taken for it.
+                    let end = offset.checked_add(length as u64).filter(|end| *end <= self.len);
+                    if end.is_none() {
+                        return Err(format!(
+                            "the index of {} is damaged: it is longer than the file",
+                            self.name
+                        ));
+                    }
+                    chunk.resize(length, 0);
+                    self.file.read_exact_at(&mut chunk, offset).map_err(|error| self.cannot(&error))?;
+                    read = (read + length as u64).min(self.len);
+                    if !self.is_sound(&chunk, offset)? {
+                        return Err(format!(
+                            "{} is damaged near byte {offset}: a checksum is wrong",
+                            self.name
+                        ));
+                    }
+                    let inserted = reader.insert_chunk_record_data(offset, &chunk);
+                    inserted.map_err(|error| self.damaged(&error, offset))?;
+                }
+                IndexedReadEvent::Message { header, data } => {
+                    let Some(Channel::Frames { topic, schema }) = channels.get(&header.channel_id) else {
+                        continue;
+                    };
+                    // What another program wrote in this schema has no metadata of ours.
+                    let Some(frame) = Recorded::read(*schema, data) else { continue };
+                    let message = Message { topic, log_time: header.log_time, frame, read };
+                    if let ControlFlow::Break(result) = take(&message) {
+                        return Ok((End::Stopped, Some(result)));
+                    }
+                }
+            }
+        }
+        Ok((End::Whole, None))
+    }
+
+    /// Whether the records of a chunk, which begin here, have the checksum of its header, if that has one.
+    fn is_sound(&self, records: &[u8], at: u64) -> Result<bool, String> {
+        // Checksum, length of the compression's name, length of the records: see `CHUNK_HEADER` of `record::file`.
+        let mut header = [0; 16];
+        let place = at.saturating_sub(header.len() as u64);
+        self.file.read_exact_at(&mut header, place).map_err(|error| self.cannot(&error))?;
+        let [a, b, c, d, compression @ ..] = header;
+        let (wanted, is_plain) = (u32::from_le_bytes([a, b, c, d]), compression.starts_with(&[0; 4]));
+        Ok(wanted == 0 || !is_plain || crc32fast::hash(records) == wanted)
+    }
+
+    fn read_as_written<B>(
         &mut self,
         from: Option<u64>,
         mut take: impl FnMut(&Message<'_>) -> ControlFlow<B>,
     ) -> Result<(End, Option<B>), String> {
-        let place = from.and_then(|time| self.place(time)).unwrap_or(0);
         // Longer than the file is a record that was cut off. No memory is taken for more than there is.
         let limit = usize::try_from(LONGEST).unwrap_or(usize::MAX);
         let options =
             LinearReaderOptions::default().with_record_length_limit(limit).with_validate_chunk_crcs(true);
-        let mut reader = LinearReader::new_with_options(options.with_skip_start_magic(place != 0));
-        let (mut schemas, mut channels) = self.known(place != 0);
-        let mut read = self.file.seek(SeekFrom::Start(place)).map_err(|error| self.cannot(&error))?;
+        let mut reader = LinearReader::new_with_options(options);
+        let (mut schemas, mut channels) = (HashMap::new(), HashMap::new());
+        let mut read = self.file.seek(SeekFrom::Start(0)).map_err(|error| self.cannot(&error))?;
         while let Some(event) = reader.next_event() {
             let record = match event {
                 Ok(LinearReadEvent::ReadRequest(wanted)) => {
@@ -156,7 +233,8 @@ impl Recording {
                     schemas.insert(header.id, header.name);
                 }
                 Record::Channel(channel) => {
-                    let schema = schemas.get(&channel.schema_id).and_then(|name| Schema::named(name));
+                    let schema =
+                        schemas.get(&channel.schema_id).and_then(|name: &String| Schema::named(name));
                     let ours = schema.filter(|_| channel.message_encoding == "protobuf");
                     let topic = channel.topic;
                     let found = ours.map_or(Channel::Foreign, |schema| Channel::Frames { topic, schema });
@@ -182,24 +260,6 @@ impl Recording {
         Ok((End::Whole, None))
     }
 
-    /// Schemas and channels of the index, for those who begin in the middle.
-    fn known(&self, in_the_middle: bool) -> (HashMap<u16, String>, HashMap<u16, Channel>) {
-        let (mut schemas, mut channels) = (HashMap::new(), HashMap::new());
-        for channel in
-            self.summary.iter().filter(|_| in_the_middle).flat_map(|summary| summary.channels.values())
-        {
-            let Some(schema) = &channel.schema else { continue };
-            schemas.insert(schema.id, schema.name.clone());
-            let topic = channel.topic.clone();
-            let ours = Schema::named(&schema.name).filter(|_| channel.message_encoding == "protobuf");
-            channels.insert(
-                channel.id,
-                ours.map_or(Channel::Foreign, |schema| Channel::Frames { topic, schema }),
-            );
-        }
-        (schemas, channels)
-    }
-
     fn ended(&self, error: &McapError, read: u64) -> Result<End, String> {
         match error {
             McapError::UnexpectedEof | McapError::UnexpectedEoc if read >= self.len => Ok(End::CutOff),
@@ -215,4 +275,15 @@ impl Recording {
     fn damaged(&self, error: &McapError, read: u64) -> String {
         format!("{} is damaged near byte {read}: {error}", self.name)
     }
+}
+
+/// The channels of an index.
+fn channels_of(summary: &Summary) -> HashMap<u16, Channel> {
+    let channel = |channel: &mcap::Channel<'_>| {
+        let schema = channel.schema.as_ref().and_then(|schema| Schema::named(&schema.name));
+        let ours = schema.filter(|_| channel.message_encoding == "protobuf");
+        let topic = channel.topic.clone();
+        ours.map_or(Channel::Foreign, |schema| Channel::Frames { topic, schema })
+    };
+    summary.channels.values().map(|one| (one.id, channel(one))).collect()
 }

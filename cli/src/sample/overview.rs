@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use shmflow::{Delivery, Error, FrameTime, ParticipantInfo, Rate, Role, TopicInfo};
 
 use super::stats::Window;
-use crate::state::State;
-use crate::what::What;
+use shmflow::TopicState;
+use shmflow::meta::Content;
 
 /// Looks that a history reaches back.
 pub(crate) const HISTORY: usize = 120;
@@ -38,8 +38,8 @@ pub(crate) struct Moment {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) info: TopicInfo,
-    pub(crate) state: State,
-    pub(crate) what: What,
+    pub(crate) state: TopicState,
+    pub(crate) what: Content,
     /// Frames a second since the look before.
     pub(crate) rate: f64,
     /// The newest looks, the oldest first.
@@ -96,8 +96,8 @@ impl Overview {
 impl Watched {
     fn new(info: TopicInfo) -> Self {
         let mut new = Self {
-            state: State::of(&info),
-            what: What::on(&info).unwrap_or_default(),
+            state: info.state(),
+            what: info.content(),
             rate: 0.0,
             history: VecDeque::new(),
             looked_at: Instant::now(),
@@ -127,9 +127,9 @@ impl Watched {
         let lost = lost_since(&info, &self.info) as f64 / span.max(1e-3);
         self.looked_at = now;
         let before = self.last;
-        self.state = State::of(&info);
-        if let Some(what) = What::on(&info) {
-            self.what = what;
+        self.state = info.state();
+        if info.newest.is_some() {
+            self.what = info.content();
         }
         self.info = info;
         self.see_frames();

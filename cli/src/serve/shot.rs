@@ -7,7 +7,7 @@ use shmflow::meta::MetaView;
 
 use crate::meta_json;
 use crate::picture::{self, Picture};
-use crate::what::What;
+use shmflow::meta::Content;
 
 /// How large a picture is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Copied {
             if !self.bytes.starts_with(&[0xff, 0xd8]) {
                 return Err("its caps say JPEG, and its frames are none".into());
             }
-            (self.bytes.clone(), What::told_by(&meta).size)
+            (self.bytes.clone(), Content::of(&meta).size)
         } else {
             let picture = Picture::new(&meta, &self.bytes)?;
             let (width, height) = picture.size();

@@ -12,8 +12,8 @@ use shmflow::{ParticipantInfo, Role};
 use super::view::{Line, View};
 use crate::info::condition;
 use crate::sample::overview::{Overview, Watched};
-use crate::state::State;
 use crate::text;
+use shmflow::TopicState;
 
 /// Columns of the table behind the name: title, width.
 const COLUMNS: [(&str, u16); 9] = [
@@ -124,8 +124,8 @@ fn cell(text: String, right: bool) -> Cell<'static> {
 
 fn row(name: String, topic: &Watched, history: u16) -> Row<'static> {
     let colour = match topic.state {
-        State::Live => Color::Green,
-        State::Stalled | State::Stopped | State::Dead => Color::Red,
+        TopicState::Live => Color::Green,
+        TopicState::Stalled | TopicState::Stopped | TopicState::Dead => Color::Red,
         _ => Color::Yellow,
     };
     let time = |time: Option<Duration>| time.map_or_else(String::new, brief);

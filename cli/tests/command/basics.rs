@@ -339,3 +339,39 @@ fn help_explains_with_examples() {
     assert_eq!(dir.run(&[]).status(), 2);
     assert_eq!(dir.run(&["info", "t", "--interval", "0"]).status(), 2);
 }
+
+#[test]
+fn topics_of_another_user_are_told_in_one_line_with_advice_that_fits() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return println!("skipped, because only root can become another user");
+    }
+    let dir = Dir::new();
+    let _producers = ["a", "b", "c"].map(|topic| dir.producer(topic));
+    std::fs::set_permissions(&dir.0, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let as_nobody = |args: &[&str]| {
+        let mut command = dir.command(args);
+        std::os::unix::process::CommandExt::uid(&mut command, 65534);
+        std::os::unix::process::CommandExt::gid(&mut command, 65534);
+        command.output().map(Ran)
+    };
+    let Ok(all) = as_nobody(&["ls"]) else {
+        return println!("skipped, because that user may not run the command");
+    };
+    assert_eq!(all.out().lines().count(), 4, "{}", all.out());
+    assert!(
+        all.err().contains("permission denied to read 3 topics") && all.err().lines().count() == 1,
+        "{}",
+        all.err()
+    );
+    let one = as_nobody(&["ls", "a"]).unwrap();
+    assert!(one.err().contains("(mode 0600, owner uid 0); run as its owner, or have"), "{}", one.err());
+    let rm = as_nobody(&["rm", "a"]).unwrap();
+    assert!(rm.status() == 1 && rm.err().contains("cannot remove it for topic `a`"), "{}", rm.err());
+    assert!(rm.err().ends_with("; run as the owner of the files, or as root\n"), "{}", rm.err());
+    let gc = as_nobody(&["gc"]).unwrap();
+    assert!(
+        gc.err().contains("permission denied to remove 3 topics") && gc.err().lines().count() == 1,
+        "{}",
+        gc.err()
+    );
+}

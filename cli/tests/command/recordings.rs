@@ -202,6 +202,71 @@ fn frames_are_replayed_as_they_were_to_the_bit() {
 }
 
 #[test]
+fn frames_of_all_topics_are_played_in_the_order_in_which_they_were_published() {
+    let dir = Dir::new();
+    let topics: [Topic; 2] = [("one", picture), ("two", odd)];
+    assert_eq!(recording(&dir, &topics, 20, &["-o", "run.mcap"]).0, Some(0));
+    // The same messages in the order of their topics, as a recorder writes them whose threads are held up.
+    let bytes = std::fs::read(dir.0.join("run.mcap")).unwrap();
+    let mut messages: Vec<_> = mcap::MessageStream::new(&bytes).unwrap().collect::<Result<_, _>>().unwrap();
+    messages.sort_by(|one, other| {
+        (&other.channel.topic, one.log_time).cmp(&(&one.channel.topic, other.log_time))
+    });
+    let file = std::fs::File::create(dir.0.join("turned.mcap")).unwrap();
+    let options = mcap::WriteOptions::new().compression(None).chunk_size(Some(2_000));
+    let mut writer = options.create(std::io::BufWriter::new(file)).unwrap();
+    messages.iter().for_each(|message| writer.write(message).unwrap());
+    writer.finish().unwrap();
+    drop(writer);
+
+    let moments = ["one", "two"].map(|topic| {
+        let builder = Consumer::builder(topic).dir(&dir.0).connect_timeout(LONG);
+        std::thread::spawn(move || {
+            let mut consumer = builder.open().unwrap();
+            let mut moments = Vec::new();
+            while let Ok(frame) = consumer.recv_timeout(LONG) {
+                moments.push((frame.published_ns(), topic));
+            }
+            moments
+        })
+    });
+    let args = ["replay", "turned.mcap", "--wait", "--lossless", "--rate", "max"];
+    let ran = Ran(dir.command(&args).current_dir(&dir.0).output().unwrap());
+    assert_eq!((ran.status(), ran.err()), (0, ""));
+    let mut played: Vec<_> = moments.into_iter().flat_map(|moments| moments.join().unwrap()).collect();
+    played.sort_unstable();
+    let played: Vec<_> = played.into_iter().map(|(_, topic)| topic).collect();
+    messages.sort_by_key(|message| message.log_time);
+    let published: Vec<_> = messages.iter().map(|message| message.channel.topic.as_str()).collect();
+    assert_eq!(played, published);
+    assert_eq!(played[..4], ["one", "two", "one", "two"]);
+}
+
+#[test]
+fn a_byte_that_has_changed_is_found_where_there_are_checksums() {
+    let dir = Dir::new();
+    let topics: [Topic; 2] = [("one", picture), ("two", packet)];
+    assert_eq!(recording(&dir, &topics, 20, &["-o", "run.mcap", "--checksums"]).0, Some(0));
+    let whole = std::fs::read(dir.0.join("run.mcap")).unwrap();
+    let replay = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.0.join(name), bytes).unwrap();
+        let args = ["replay", name, "--rate", "max"];
+        Ran(dir.command(&args).current_dir(&dir.0).output().unwrap())
+    };
+    assert_eq!(replay("same.mcap", &whole).status(), 0);
+    let at = whole.windows(9).position(|bytes| bytes == b"packet 11").unwrap();
+    let mut changed = whole.clone();
+    changed[at] ^= 1;
+    let ran = replay("changed.mcap", &changed);
+    assert!(ran.status() == 1 && ran.err().contains("changed.mcap is damaged near byte"), "{}", ran.err());
+    // Without an index, too: it ends in the middle of the last record.
+    let cut = changed.len() - 20;
+    let ran = replay("cut.mcap", &changed[..cut]);
+    assert!(ran.status() == 1 && ran.err().contains("cut.mcap is damaged near byte"), "{}", ran.err());
+    assert!(replay("uncut.mcap", &whole[..cut]).err().contains("was cut off"));
+}
+
+#[test]
 fn a_recording_is_an_indexed_mcap_file_that_foxglove_can_show() {
     let dir = Dir::new();
     let (status, _, err) = recording(&dir, &[("cam", picture), ("video", packet)], 25, &["-o", "run.mcap"]);

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use shmflow::meta::{Clock, Kind, Meta, Plane, Tags, Times, VideoLayout};
 use shmflow::{Consumer, Producer};
 
-use crate::support::{Dir, Ran};
+use crate::support::{Dir, Ran, at_a_steady_rate};
 
 /// A frame of 64×48 grey pixels at 30 frames a second, taken a while ago, with a description.
 pub(crate) fn grey(ago: Duration) -> Meta {
@@ -67,6 +67,78 @@ fn what_is_on_a_topic_is_the_first_thing_told() {
         assert!((0.02..0.04).contains(&newest["latency_seconds"].as_f64().unwrap()), "{newest}");
         assert_eq!(newest["declared_latency_seconds"], 0.04);
         assert!(newest["age_seconds"].as_f64().unwrap() < 20.0);
+    }
+}
+
+#[test]
+fn a_topic_is_described_before_it_has_a_frame() {
+    let dir = Dir::new();
+    let _producer = Producer::builder("cam").dir(&dir.0).description("Front door").open().unwrap();
+    assert!(dir.run(&["ls"]).out().contains("Front door"));
+    let info = dir.run(&["info", "cam"]);
+    assert!(
+        info.out().contains("description  Front door\n") && !info.out().contains("\nwhat"),
+        "{}",
+        info.out()
+    );
+    assert_eq!(dir.run(&["info", "cam", "--json"]).json()["description"], "Front door");
+}
+
+#[test]
+fn the_rate_of_a_topic_is_that_of_all_its_producers() {
+    let dir = Dir::new();
+    let producers = [dir.producer("t"), dir.producer("t")];
+    let run = |args: &[&str]| {
+        at_a_steady_rate(&producers[0], 20.0, || {
+            at_a_steady_rate(&producers[1], 30.0, || dir.run(args).json())
+        })
+    };
+    let near = |value: &serde_json::Value, wanted: f64| {
+        let value = value.as_f64().unwrap_or_default();
+        assert!((value / wanted - 1.0).abs() < 0.15, "{value} instead of {wanted}");
+    };
+    let listed = run(&["ls", "--json"]);
+    near(&listed[0]["rate"]["frames_per_second"], 50.0);
+    near(&listed[0]["rate"]["bytes_per_second"], 50_000.0);
+    let info = run(&["info", "t", "--json"]);
+    near(&info["rate"]["frames_per_second"], 50.0);
+    let own: Vec<_> = info["participants"].as_array().unwrap().iter().map(|p| &p["rate"]).collect();
+    near(&own[0]["frames_per_second"], 20.0);
+    near(&own[1]["frames_per_second"], 30.0);
+    near(&own[1]["bytes_per_second"], 30_000.0);
+}
+
+#[test]
+fn ages_and_delays_are_right_in_another_time_namespace() {
+    for shift in ["--monotonic=1000000", "--monotonic=-20"] {
+        let unshare = ["--time", "--fork", "--kill-child", shift];
+        let may = Command::new("unshare").args(unshare).arg("true").stderr(Stdio::null()).status();
+        if !may.is_ok_and(|status| status.success()) {
+            return println!(
+                "skipped, because this user may not make time namespaces, or there is no unshare"
+            );
+        }
+        let dir = Dir::new();
+        let producer = described(&dir, "cam");
+        let run = |args: &[&str]| {
+            let inner = dir.command(args);
+            let mut command = Command::new("unshare");
+            command.args(unshare).arg(inner.get_program()).args(inner.get_args()).env("SHMFLOW_DIR", &dir.0);
+            Ran(command.output().unwrap())
+        };
+        publish(&producer, &grey(Duration::from_millis(25)));
+        let info = run(&["info", "cam", "--json"]).json();
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        assert!((0.0..15.0).contains(&number(&info["newest"]["age_seconds"])), "{shift}: {info}");
+        assert!((0.02..0.04).contains(&number(&info["newest"]["latency_seconds"])), "{shift}: {info}");
+        assert!((0.0..15.0).contains(&number(&info["participants"][0]["age_seconds"])), "{shift}: {info}");
+        let echoed = run(&["echo", "cam", "-n", "1", "--json"]).json();
+        let (published, captured) = (number(&echoed["published_ns"]), number(&echoed["meta"]["capture_ns"]));
+        assert!((0.02e9..0.04e9).contains(&(published - captured)), "{shift}: {echoed}");
+        // And the other way round.
+        assert_eq!(run(&["send", "theirs", "/proc/version", "--whole", "--persistent"]).status(), 0);
+        let theirs = dir.run(&["info", "theirs", "--json"]).json();
+        assert!((0.0..15.0).contains(&number(&theirs["newest"]["age_seconds"])), "{shift}: {theirs}");
     }
 }
 

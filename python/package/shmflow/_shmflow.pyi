@@ -228,6 +228,7 @@ class Producer:
         mode: Literal["shared", "primary", "exclusive"] = "shared",
         takeover_timeout: float = 1.0,
         name: str | None = None,
+        description: str | None = None,
         directory: str | PathLike[str] | None = None,
         allow_foreign_owner: bool = False,
         prefault: bool = True,

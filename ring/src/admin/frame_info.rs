@@ -5,8 +5,9 @@ use std::time::Duration;
 use nix::time::ClockId;
 
 use super::ring_snapshot::Stamp;
+use super::types::TopicInfo;
 use crate::info::ParticipantId;
-use crate::meta::{Clock, MetaError, MetaView, Times};
+use crate::meta::{Clock, Content, MetaError, MetaView, Times};
 use crate::sys::clock::monotonic_ns;
 
 /// A frame that a ring holds, as far as it can be told without a lease: all but its payload. Of
@@ -20,7 +21,8 @@ pub struct FrameInfo {
     pub bytes: u64,
     /// The producer that wrote it.
     pub producer: ParticipantId,
-    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as its producer sees it.
+    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as this process reads it, in whichever time namespace the
+    /// producer is.
     pub published_ns: u64,
     /// The metadata block as it was written; empty if there is none.
     pub meta_bytes: Vec<u8>,
@@ -34,7 +36,8 @@ pub struct FrameTime {
     pub seq: u64,
     /// Bytes of its payload.
     pub bytes: u64,
-    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as its producer sees it.
+    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as this process reads it, in whichever time namespace the
+    /// producer is.
     pub published_ns: u64,
 }
 
@@ -57,7 +60,17 @@ impl FrameInfo {
         MetaView::parse(&self.meta_bytes)
     }
 
-    /// How long ago it was published. Wrong by the shift between the clocks if its producer has a time namespace.
+    /// What it is: format, size, rate.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        match self.meta() {
+            Ok(_) if self.meta_bytes.is_empty() => Content::bytes(),
+            Ok(meta) => Content::of(&meta),
+            Err(error) => Content::unreadable(&error),
+        }
+    }
+
+    /// How long ago it was published.
     #[must_use]
     pub fn age(&self) -> Duration {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.published_ns))
@@ -70,6 +83,18 @@ impl FrameInfo {
         let captured = capture_on_monotonic(&self.meta().ok()?.times())?;
         let ns = i128::from(self.published_ns) - captured;
         u64::try_from(ns).ok().map(Duration::from_nanos)
+    }
+}
+
+impl TopicInfo {
+    /// What is on the topic: format, size and rate of its newest frame; with an empty summary if it holds none.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        let mut content = self.newest.as_ref().map(FrameInfo::content).unwrap_or_default();
+        if self.description.is_some() {
+            content.description.clone_from(&self.description);
+        }
+        content
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::frame_info::{FrameInfo, FrameTime};
 use super::ring_snapshot::RingSnapshot;
 use super::scan;
-use super::snapshot::{File, ParticipantSnapshot, PeersSnapshot, accepted_caps};
+use super::snapshot::{File, ParticipantSnapshot, PeersSnapshot, accepted_caps, description};
 use super::stopped::is_stopped;
 use super::types::{Liveness, ParticipantInfo, TopicInfo};
 use crate::error::{Error, Result};
@@ -148,6 +148,7 @@ fn inspect_topic(topic: &Topic, listed: Option<Files>) -> Result<TopicInfo> {
         persistent: peers.flags() & flags::PERSISTENT != 0,
         removed: peers.removed() != 0,
         lossless: peers.flags() & flags::LOSSLESS != 0,
+        description: description(&file, &peers)?,
         allows_read_only: newest.is_some_and(|ring| ring.ring.geometry.allows_read_only()),
         taken: now,
         identity: (file.status.st_dev, file.status.st_ino),

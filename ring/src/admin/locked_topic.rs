@@ -20,7 +20,7 @@ use crate::layout::words::PARTICIPANTS;
 use crate::lifecycle::open::create_peers;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::sys::files::{files_of, may_unlink, open_existing, refused, same_file, unlink};
+use crate::sys::files::{READ_ONLY_MOUNT, files_of, may_unlink, open_existing, refused, same_file, unlink};
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
 use crate::sys::lock::{self, Probe};
@@ -43,6 +43,17 @@ pub(super) struct Removal {
     pub(super) bytes: u64,
 }
 
+/// A refusal to open a topic as one to remove it: who removes a topic has no use for advice on how to take part.
+fn not_ours(error: Error) -> Error {
+    let Error::PermissionDenied { topic, path, what, mode, owner_uid } = error else { return error };
+    let what = if what.ends_with(READ_ONLY_MOUNT) {
+        format!("remove files {READ_ONLY_MOUNT}")
+    } else {
+        "remove it".into()
+    };
+    Error::PermissionDenied { topic, path, what, mode, owner_uid }
+}
+
 impl LockedTopic {
     /// Takes the lock of a topic, waiting at most so long ([`Error::Busy`]).
     ///
@@ -54,6 +65,7 @@ impl LockedTopic {
         for _ in 0..ATTEMPTS {
             let fd = match open_existing(topic, &path, true, true) {
                 Ok(fd) => fd,
+                Err(error @ Error::PermissionDenied { .. }) => return Err(not_ours(error)),
                 Err(error @ Error::TopicNotFound { .. }) => {
                     let files = files_of(topic).map_err(|error| listing(topic, error))?;
                     if files.iter().all(|(kind, _)| matches!(kind, FileKind::Temp(_))) {

@@ -11,6 +11,7 @@ mod remove;
 mod ring_snapshot;
 mod similar;
 mod snapshot;
+mod state;
 mod stopped;
 mod types;
 
@@ -22,6 +23,7 @@ pub use monitor::{Monitor, MonitorLook};
 pub use remove::remove;
 pub use similar::similar_topics;
 pub(crate) use similar::{suggest, with_similar};
+pub use state::TopicState;
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use crate::layout::ring::{
 };
 use crate::layout::words::{Entry, PARTICIPANTS, State};
 use crate::protocol::lease::follow_index;
+use crate::sys::machine_time::from_machine;
 use crate::topic::{FileKind, Topic};
 
 /// An open `ring` that was checked.
@@ -31,6 +32,7 @@ pub(super) struct Stamp {
     pub(super) generation: u64,
     pub(super) len: u64,
     pub(super) meta_len: u64,
+    /// On this process's `CLOCK_MONOTONIC`.
     pub(super) published: u64,
 }
 
@@ -111,7 +113,7 @@ impl RingFile {
                     generation: word(offset_of!(Slot, generation)),
                     len: word(offset_of!(Slot, len)).min(self.geometry.slot_capacity),
                     meta_len: word(offset_of!(Slot, meta_len)),
-                    published: word(offset_of!(Slot, published)),
+                    published: from_machine(word(offset_of!(Slot, published))),
                 });
             }
         }

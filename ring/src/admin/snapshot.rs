@@ -15,12 +15,13 @@ use rustix::fs::{Stat, fstat};
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
 use crate::layout::peers::{
-    CAPS_AT, CAPS_BYTES, FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE, PARTICIPANTS_AT,
-    Participant,
+    CAPS_AT, CAPS_BYTES, DESCRIPTION_BYTES, FILE_LEN, Header, MAGIC, NAME_BYTES, PARTICIPANT_STRIDE,
+    PARTICIPANTS_AT, Participant,
 };
 use crate::protocol::accepted_caps;
 use crate::sys::files::open_existing;
 use crate::sys::fork::GuardedFd;
+use crate::sys::machine_time::from_machine;
 use crate::topic::Topic;
 
 /// A part of a file, as private bytes.
@@ -115,6 +116,7 @@ pub(super) struct PeersSnapshot {
 pub(super) struct ParticipantSnapshot {
     pub(super) generation: u64,
     pub(super) pid: u64,
+    /// On this process's `CLOCK_MONOTONIC`.
     pub(super) joined: u64,
     pub(super) name: String,
     pub(super) cursor: u64,
@@ -153,6 +155,8 @@ header_words! {
     latest,
     /// See [`Header::waiters`].
     waiters,
+    /// See [`Header::description_lock`].
+    description_lock,
 }
 
 impl PeersSnapshot {
@@ -180,7 +184,7 @@ impl PeersSnapshot {
         ParticipantSnapshot {
             generation: word(offset_of!(Participant, generation)),
             pid: word(offset_of!(Participant, pid)),
-            joined: word(offset_of!(Participant, joined)),
+            joined: from_machine(word(offset_of!(Participant, joined))),
             name: String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect(),
             cursor: word(offset_of!(Participant, cursor)),
             frames: word(offset_of!(Participant, frames)),
@@ -193,9 +197,11 @@ impl PeersSnapshot {
     }
 }
 
+/// How often a text that is being written is looked at.
+const TRIES: usize = 10;
+
 /// A participant's accepted caps; `None` without any, or while it keeps changing.
 pub(super) fn accepted_caps(file: &File, id: u8) -> Result<Option<String>> {
-    const TRIES: usize = 10;
     let at = PARTICIPANTS_AT + usize::from(id) * PARTICIPANT_STRIDE;
     let entry = || file.part(at, size_of::<Participant>());
     let look = || {
@@ -208,6 +214,27 @@ pub(super) fn accepted_caps(file: &File, id: u8) -> Result<Option<String>> {
     };
     let text = accepted_caps::stable(TRIES, look, std::thread::yield_now)?;
     Ok(text.filter(|text| !text.is_empty()).and_then(|text| String::from_utf8(text).ok()))
+}
+
+/// What the topic was described as; `None` if it was not, or while that keeps changing.
+pub(super) fn description(file: &File, peers: &PeersSnapshot) -> Result<Option<String>> {
+    const AT: usize = offset_of!(Header, description_lock);
+    const LEN: usize = offset_of!(Header, description_len) - AT;
+    const TEXT: usize = offset_of!(Header, description) - AT;
+    if peers.description_lock() == 0 {
+        // As a rule; it saves the looks.
+        return Ok(None);
+    }
+    let look = || {
+        let found = file.part(AT, TEXT + DESCRIPTION_BYTES)?;
+        let len = usize::try_from(found.word(LEN)).unwrap_or(DESCRIPTION_BYTES).min(DESCRIPTION_BYTES);
+        let text = found.0.get(TEXT..TEXT + len).unwrap_or_default().to_vec();
+        Ok::<_, Error>((found.word(0), text, file.part(AT, size_of::<u64>())?.word(0)))
+    };
+    let text = accepted_caps::stable(TRIES, look, std::thread::yield_now)?;
+    let text = text.and_then(|text| String::from_utf8(text).ok());
+    let line: Option<String> = text.map(|text| text.chars().filter(|c| !c.is_control()).collect());
+    Ok(line.filter(|line| !line.is_empty()))
 }
 
 #[cfg(test)]

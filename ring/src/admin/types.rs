@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::frame_info::{FrameInfo, FrameTime};
+use super::state::TopicState;
 use crate::info::{Geometry, ParticipantId};
 use crate::lifecycle::open::Delivery;
 use crate::shm::registration::Role;
@@ -62,6 +63,9 @@ pub struct TopicInfo {
     pub lossless: bool,
     /// Its permissions allow read-only consumers.
     pub allows_read_only: bool,
+    /// What the topic shows, for people: what a producer [described it as](crate::ProducerBuilder::description). What its frames say
+    /// of themselves is in [`content`](Self::content).
+    pub description: Option<String>,
     /// When this was read, CLOCK_MONOTONIC in nanoseconds.
     pub(super) taken: u64,
     /// Device and inode of `peers`: another topic of the same name has others.
@@ -133,6 +137,12 @@ pub struct Rate {
 }
 
 impl TopicInfo {
+    /// Its state, in one word.
+    #[must_use]
+    pub fn state(&self) -> TopicState {
+        TopicState::of(self)
+    }
+
     /// Frames that were ever published.
     #[must_use]
     pub fn published(&self) -> u64 {

@@ -347,6 +347,7 @@ impl ConsumerBuilder {
             copy_on_write: self.copy_on_write && !self.always_copy,
             perms: 0,
             persistent: false,
+            description: None,
             delivery: if selection.is_latest() { Delivery::Latest } else { self.delivery },
         };
         let attempt = || {

@@ -14,6 +14,7 @@ use super::receive::Unreadable;
 use crate::info::ParticipantId;
 use crate::protocol::{backlog, lease};
 use crate::shm::epoch::Epoch;
+use crate::sys::machine_time::from_machine;
 use crate::sys::map::Mapping;
 
 /// A frame. Dereferences to its bytes; clones are the same frame.
@@ -140,7 +141,7 @@ impl Leased {
     }
 
     fn published_ns(&self) -> u64 {
-        self.epoch.slot(self.slot).published.load(Relaxed)
+        from_machine(self.epoch.slot(self.slot).published.load(Relaxed))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -214,8 +215,8 @@ impl Frame {
         self.inner.producer
     }
 
-    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as its producer sees it. For those who measure or record: the
-    /// ring itself does not depend on it.
+    /// When it was published: CLOCK_MONOTONIC in nanoseconds, as this process reads it, in whichever time namespace the producer
+    /// is. For those who measure or record: the ring itself does not depend on it.
     #[must_use]
     pub fn published_ns(&self) -> u64 {
         match &self.inner.body {

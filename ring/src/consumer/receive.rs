@@ -17,6 +17,7 @@ use crate::protocol::{FailPoint, Memory};
 use crate::shm::backing::give_up;
 use crate::shm::epoch::Epoch;
 use crate::sys::clock::monotonic_ns;
+use crate::sys::machine_time::from_machine;
 
 /// Old epochs that leases of one consumer may keep in memory; beyond it, it receives copies.
 const PINNED_EPOCHS: usize = 2;
@@ -325,5 +326,5 @@ fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, 
     if !copied {
         return Err(Unreadable::Lengths);
     }
-    Ok((payload, meta, header.generation.load(Relaxed), header.published.load(Relaxed)))
+    Ok((payload, meta, header.generation.load(Relaxed), from_machine(header.published.load(Relaxed))))
 }

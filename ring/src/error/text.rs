@@ -55,10 +55,14 @@ impl fmt::Display for ShmSize {
 
 /// What to do when permission was denied to do `what`.
 fn advice(what: &str) -> &'static str {
-    if what.ends_with(READ_ONLY_MOUNT) {
+    if what.ends_with(READ_ONLY_MOUNT) && what.starts_with("remove") {
+        "mount it for writing (docker run -v without `:ro`)"
+    } else if what.ends_with(READ_ONLY_MOUNT) {
         "mount it for writing (docker run -v without `:ro`), or open the topic read-only"
     } else if what.starts_with("remove") || what.starts_with("list") || what.starts_with("collect") {
         "run as the owner of the files, or as root"
+    } else if what.starts_with("open for reading") {
+        "run as its owner, or have the producer set wider permissions"
     } else {
         "run as its owner, have the producer set wider permissions, or open the topic read-only"
     }

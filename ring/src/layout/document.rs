@@ -41,7 +41,7 @@ fn the_document_gives_the_offsets_of_the_code() {
         (
             "peers: Header at 0",
             offsets!(peers::Header: magic, version, flags, removed, epoch, generation, active, latest, sleepers, events,
-                watchers, key_requests, ended, primary, exclusive, last_producer, freed, waiters),
+                watchers, key_requests, ended, primary, exclusive, last_producer, freed, waiters, description_lock, description_len, description),
         ),
         (
             "peers: Participant at 4096 + 192 × id",

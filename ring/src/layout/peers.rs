@@ -70,6 +70,14 @@ pub(crate) struct Header {
     /// One bit per producer that waits, or is about to.
     pub(crate) waiters: AtomicU64,
     _pad7: [AtomicU64; 6],
+
+    /// Sequence lock of the description: odd while it is being written.
+    pub(crate) description_lock: AtomicU64,
+    /// Bytes of the description.
+    pub(crate) description_len: AtomicU64,
+    _pad8: [AtomicU64; 6],
+    /// What the topic shows, for people: UTF-8.
+    pub(crate) description: [AtomicU64; DESCRIPTION_BYTES / 8],
 }
 
 /// The sequence in [`Header::ended`]; 0 if the last producer to go did not end the stream, or one came.
@@ -90,7 +98,7 @@ pub(crate) struct Participant {
     pub(crate) generation: AtomicU64,
     /// Process id in its own PID namespace: for display, never for liveness.
     pub(crate) pid: AtomicU64,
-    /// When it joined, CLOCK_MONOTONIC in nanoseconds.
+    /// When it joined, the machine's CLOCK_MONOTONIC in nanoseconds.
     pub(crate) joined: AtomicU64,
     /// Sequence lock of the accepted caps: odd while it is being written.
     pub(crate) caps_lock: AtomicU64,
@@ -119,6 +127,8 @@ pub(crate) struct Participant {
     pub(crate) waits: AtomicU64,
 }
 
+/// Longest description of a topic.
+pub(crate) const DESCRIPTION_BYTES: usize = 1024;
 /// Longest name of a participant.
 pub(crate) const NAME_BYTES: usize = 64;
 /// Longest accepted caps (text) of a consumer.
@@ -134,7 +144,7 @@ pub(crate) const CAPS_AT: usize = PARTICIPANTS_AT + PARTICIPANTS as usize * PART
 pub(crate) const FILE_LEN: usize = CAPS_AT + PARTICIPANTS as usize * CAPS_BYTES;
 
 const _: () = {
-    assert!(size_of::<Header>() == 384 && size_of::<Header>() <= PARTICIPANTS_AT);
+    assert!(size_of::<Header>() == 1472 && size_of::<Header>() <= PARTICIPANTS_AT);
     assert!(offset_of!(Header, removed) == 24);
     assert!(offset_of!(Header, generation) == 40);
     assert!(offset_of!(Header, active) == 64);
@@ -146,6 +156,8 @@ const _: () = {
     assert!(offset_of!(Header, exclusive) == 256 + 16);
     assert!(offset_of!(Header, freed) == 320);
     assert!(offset_of!(Header, waiters) == 328);
+    assert!(offset_of!(Header, description_lock) == 384);
+    assert!(offset_of!(Header, description) == 448);
     assert!(size_of::<Participant>() == 192);
     assert!(offset_of!(Participant, name) == 64);
     assert!(offset_of!(Participant, cursor) == 128);

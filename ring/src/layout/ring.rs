@@ -78,7 +78,7 @@ pub(crate) struct Slot {
     pub(crate) meta_len: AtomicU64,
     /// Generation of the producer that wrote the frame.
     pub(crate) generation: AtomicU64,
-    /// When it was published, CLOCK_MONOTONIC of the producer in nanoseconds: for those who measure, never for the protocol.
+    /// When it was published, the machine's CLOCK_MONOTONIC in nanoseconds: for those who measure, never for the protocol.
     pub(crate) published: AtomicU64,
     _pad: [AtomicU64; 3],
 }

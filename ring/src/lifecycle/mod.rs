@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) accepted_caps: String,
     pub(crate) allow_foreign: bool,
     pub(crate) prefault: bool,
+    /// Of a producer: what the topic shows; `None` leaves what is there.
+    pub(crate) description: Option<String>,
     /// Of a consumer: see [`files::Mode`].
     pub(crate) copy_on_write: bool,
     pub(crate) perms: u32,

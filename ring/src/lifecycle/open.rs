@@ -17,10 +17,11 @@ use crate::layout::view::LoadAcquire;
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::lease::{next_seq, start_of_history};
-use crate::protocol::{FailPoint, Memory};
+use crate::protocol::{FailPoint, Memory, accepted_caps};
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::{End, ParticipantTable};
 use crate::shm::registration::{Registration, Role, owner_id, owner_word};
+use crate::shm::shared::DescriptionOf;
 use crate::sys::files::{create_temp, may_unlink, random, same_file, unlink};
 use crate::sys::map::Access;
 use crate::topic::{FileKind, Topic};
@@ -174,6 +175,9 @@ fn join_as_producer(
     }
     if options.persistent {
         member.peers.header().flags.fetch_or(flags::PERSISTENT, SeqCst);
+    }
+    if let Some(description) = &options.description {
+        accepted_caps::write(&DescriptionOf(&member.peers), description.as_bytes());
     }
     member.activate(&options.name, &options.accepted_caps, epoch.geometry.epoch, 0, false);
     if exclusive {

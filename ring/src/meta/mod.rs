@@ -19,6 +19,7 @@
 mod attached;
 mod audio;
 mod calls;
+mod content;
 mod detections;
 mod encoded;
 mod entry;
@@ -28,6 +29,7 @@ mod format;
 mod header;
 mod setters;
 mod standard;
+mod structure;
 mod types;
 mod video;
 mod view;
@@ -37,6 +39,7 @@ pub use attached::{
     ActiveFormat, AudioLevel, Caption, CustomMeta, ReferenceTimestamp, Region, SerializedMeta, Tags, TimeCode,
 };
 pub use audio::{AudioLayout, AudioView};
+pub use content::Content;
 pub use detections::{Detections, Finding, Object, Relation, Track};
 pub use encoded::EncodedMeta;
 pub use entry::{Entries, MetaEntry, is_of_frame};
@@ -44,6 +47,7 @@ pub use error::MetaError;
 pub use flags::Flags;
 pub use format::{PlaneExtent, plane_extents};
 pub use header::MetaHeader;
+pub use structure::Structure;
 pub use types::{Clock, Crop, Extension, Kind, PerFrame, Times};
 pub use video::{Plane, VideoLayout, VideoView};
 pub use view::MetaView;

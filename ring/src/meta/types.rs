@@ -53,8 +53,9 @@ pub enum Clock {
     /// Not said.
     #[default]
     Unknown,
-    /// `CLOCK_MONOTONIC` of this machine (of this boot), as the process that wrote the time sees it: in a time namespace it
-    /// is shifted, and a reader in another one finds the frame so much older, or newer.
+    /// `CLOCK_MONOTONIC` of this machine (of this boot), as this process reads it. A block has the machine's own, without the
+    /// shift of a time namespace: [`Times`] are translated when they are written and read, so that producer and consumer may be in
+    /// different ones.
     Monotonic,
     /// `CLOCK_REALTIME`: nanoseconds since 1970, UTC.
     Realtime,

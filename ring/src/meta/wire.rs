@@ -2,6 +2,7 @@
 
 use super::error::MetaError;
 use super::types::{Clock, Kind, PerFrame, Times};
+use crate::sys::machine_time::{from_machine, to_machine};
 
 /// The first four bytes of every block: `SFMD`.
 pub const MAGIC: [u8; 4] = *b"SFMD";
@@ -150,7 +151,7 @@ pub(super) fn put_header(header: &mut [u8; HEADER_LEN], total_len: u32, kind: Ki
     put_per_frame(header, frame);
 }
 
-/// Writes what changes from frame to frame.
+/// Writes what changes from frame to frame. In a block, times of `CLOCK_MONOTONIC` are the machine's.
 #[inline]
 pub(super) fn put_per_frame(header: &mut [u8; HEADER_LEN], frame: &PerFrame) {
     let mut present = 0;
@@ -161,7 +162,8 @@ pub(super) fn put_per_frame(header: &mut [u8; HEADER_LEN], frame: &PerFrame) {
         put(header, at, value.unwrap_or(0).to_le_bytes());
     };
     let times = &frame.times;
-    number(AT_CAPTURE, HAS_CAPTURE, times.capture_ns);
+    let of_machine = |ns| if times.clock == Clock::Monotonic { to_machine(ns) } else { ns };
+    number(AT_CAPTURE, HAS_CAPTURE, times.capture_ns.map(of_machine));
     number(AT_PTS, HAS_PTS, times.pts);
     number(AT_DTS, HAS_DTS, times.dts);
     number(AT_DURATION, HAS_DURATION, times.duration);
@@ -178,11 +180,13 @@ pub(super) fn put_per_frame(header: &mut [u8; HEADER_LEN], frame: &PerFrame) {
 pub(super) fn get_per_frame(header: &[u8; HEADER_LEN]) -> PerFrame {
     let present = get_u32(header, AT_PRESENT).unwrap_or(0);
     let number = |at, bit| if present & bit != 0 { get_u64(header, at) } else { None };
+    let clock = Clock::from_raw(get_u16(header, AT_CLOCK).unwrap_or(0));
+    let of_process = |ns| if clock == Clock::Monotonic { from_machine(ns) } else { ns };
     PerFrame {
         flags: super::Flags::from_bits(get_u32(header, AT_FLAGS).unwrap_or(0)),
         times: Times {
-            capture_ns: number(AT_CAPTURE, HAS_CAPTURE),
-            clock: Clock::from_raw(get_u16(header, AT_CLOCK).unwrap_or(0)),
+            capture_ns: number(AT_CAPTURE, HAS_CAPTURE).map(of_process),
+            clock,
             pts: number(AT_PTS, HAS_PTS),
             dts: number(AT_DTS, HAS_DTS),
             duration: number(AT_DURATION, HAS_DURATION),

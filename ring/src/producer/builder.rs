@@ -10,7 +10,7 @@ use super::inner::{Inner, Policy};
 use crate::admin;
 use crate::error::{Error, Result};
 use crate::info::Geometry;
-use crate::layout::peers::{FILE_LEN, flags};
+use crate::layout::peers::{DESCRIPTION_BYTES, FILE_LEN, flags};
 use crate::lifecycle::open::{self, Delivery};
 use crate::lifecycle::{GeometryRequest, Options};
 use crate::sys::cancel::CancelToken;
@@ -70,6 +70,7 @@ pub struct ProducerBuilder {
     meta_capacity: usize,
     perms: u32,
     persistent: bool,
+    description: Option<String>,
     allow_foreign: bool,
     prefault: bool,
     overflow_policy: OverflowPolicy,
@@ -93,6 +94,7 @@ impl ProducerBuilder {
             meta_capacity: 4096,
             perms: 0o600,
             persistent: false,
+            description: None,
             allow_foreign: false,
             prefault: true,
             overflow_policy: OverflowPolicy::default(),
@@ -150,6 +152,24 @@ impl ProducerBuilder {
     /// A name for display; at most 64 bytes. Default: the name of the process.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// What the topic shows, for people: `shmflow ls` and lists of devices have it beside the topic's name. One line of at most 1000
+    /// bytes. It stays when this producer leaves, as long as the topic does; another producer that has one replaces it, and an
+    /// empty one removes it. Default: what is there already.
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-description-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// let producer = shmflow::Producer::builder("doc/description").dir(&dir).description("Front door").open()?;
+    /// let info = shmflow::inspect("doc/description", Some(&dir))?;
+    /// assert_eq!(info.description.as_deref(), Some("Front door"));
+    /// # drop(producer); std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), shmflow::Error>(())
+    /// ```
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
         self
     }
 
@@ -246,6 +266,7 @@ impl ProducerBuilder {
             let what = format!("permissions of {:#o} (at most 0o777; was it meant to be octal?)", self.perms);
             return Err(Error::InvalidArgument { what });
         }
+        check_description(self.description.as_deref())?;
         let topic = Topic::new(&self.topic, self.dir.as_deref())?;
         let wanted = self.geometry();
         let options = Options {
@@ -256,6 +277,7 @@ impl ProducerBuilder {
             copy_on_write: false,
             perms: self.perms,
             persistent: self.persistent,
+            description: self.description,
             delivery: Delivery::default(),
         };
         let open = || open::producer(&topic, &options, &wanted, self.mode == ProducerMode::Exclusive);
@@ -280,6 +302,27 @@ impl ProducerBuilder {
         // What other participants left that died while the topic had no producer.
         inner.reap();
         trace::event(Level::Debug, "producer attached", topic.name(), Fields::of(Some(inner.id)));
-        Ok(Producer { inner })
+        let producer = Producer { inner };
+        if cfg!(feature = "tracing") && producer.directory_warning().is_some() {
+            let reason =
+                "the system writes every frame to the disk; use a directory on tmpfs, as /dev/shm is";
+            trace::event(Level::Warn, "topic directory is on a disk", topic.name(), Fields::because(reason));
+        }
+        Ok(producer)
     }
+}
+
+/// One line, short enough.
+fn check_description(text: Option<&str>) -> Result<()> {
+    const MAX: usize = 1000;
+    const _: () = assert!(MAX <= DESCRIPTION_BYTES);
+    let text = text.unwrap_or_default();
+    let what = if text.len() > MAX {
+        format!("a description of {} bytes (at most {MAX})", text.len())
+    } else if text.chars().any(char::is_control) {
+        "a description with a control character; it should be one line of text".into()
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidArgument { what })
 }

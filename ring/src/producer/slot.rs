@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::protocol::publish::{Published, publish};
 use crate::protocol::{FailPoint, Memory, backlog, claim};
 use crate::shm::epoch::Epoch;
-use crate::sys::clock::monotonic_ns;
+use crate::sys::machine_time::machine_ns;
 
 /// The slot's bit is ours as long as this lives: no other participant writes into it, published or not.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ impl OwnSlot {
         header.len.store(len.min(epoch.geometry.slot_capacity), Relaxed);
         header.meta_len.store(self.meta_len.load(Relaxed), Relaxed);
         header.generation.store(self.inner.member.generation(), Relaxed);
-        header.published.store(monotonic_ns(), Relaxed);
+        header.published.store(machine_ns(), Relaxed);
         epoch.at(FailPoint::PublishMeta);
         let published =
             publish(epoch, self.inner.id, self.slot).map_err(|corruption| epoch.corrupt(corruption))?;

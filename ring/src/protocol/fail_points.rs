@@ -111,6 +111,10 @@ steps! {
     EndNoted,
     /// A standby producer has made itself the primary.
     PrimaryTaken,
+    /// The topic's description is marked as being written.
+    DescriptionBegun,
+    /// The topic's description is written.
+    DescriptionWritten,
     /// A consumer's accepted caps are marked as being written.
     CapsBegun,
     /// A consumer's accepted caps are written; producers are not notified yet.

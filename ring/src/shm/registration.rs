@@ -117,7 +117,7 @@ impl Registration {
         let caps = CapsOf { peers: &self.peers, id, stops: !accepted_caps.is_empty() };
         accepted_caps::write(&caps, accepted_caps.as_bytes());
         entry.pid.store(std::process::id().into(), Relaxed);
-        entry.joined.store(crate::sys::clock::monotonic_ns(), Relaxed);
+        entry.joined.store(crate::sys::machine_time::machine_ns(), Relaxed);
         self.peers.set_name(id, name);
         entry.epoch.store(epoch, Relaxed);
         entry.generation.store(generation, SeqCst);

@@ -142,3 +142,36 @@ impl AcceptedCaps for CapsOf<'_> {
         std::thread::yield_now();
     }
 }
+
+/// The description of the topic, which is written as accepted caps are.
+pub(crate) struct DescriptionOf<'a>(pub(crate) &'a ParticipantTable);
+
+impl Shared for DescriptionOf<'_> {
+    type Word = AtomicU64;
+
+    fn at(&self, step: FailPoint) {
+        fail_point(match step {
+            FailPoint::CapsBegun => FailPoint::DescriptionBegun,
+            FailPoint::CapsWritten => FailPoint::DescriptionWritten,
+            other => other,
+        });
+    }
+}
+
+impl AcceptedCaps for DescriptionOf<'_> {
+    fn lock(&self) -> &AtomicU64 {
+        &self.0.header().description_lock
+    }
+    fn len(&self) -> &AtomicU64 {
+        &self.0.header().description_len
+    }
+    fn text(&self, i: usize) -> Option<&AtomicU64> {
+        self.0.header().description.get(i)
+    }
+    fn generation(&self) -> &AtomicU64 {
+        &self.0.header().generation
+    }
+    fn pause(&self) {
+        std::thread::yield_now();
+    }
+}

@@ -7,7 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// Nanoseconds of `CLOCK_MONOTONIC`, the same in every process of the machine.
+/// Nanoseconds of `CLOCK_MONOTONIC`, the same in every process of the machine that has this time namespace: see
+/// [`machine_time`](super::machine_time).
 pub(crate) fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }

@@ -13,6 +13,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod holes;
 pub(crate) mod lock;
+pub(crate) mod machine_time;
 pub(crate) mod map;
 mod private;
 pub(crate) mod space;

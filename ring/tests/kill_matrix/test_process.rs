@@ -161,6 +161,10 @@ impl Performer {
                 arm(*step, number(2), action);
             }
             "producer" => self.producer = Some(producer_builder(&self.dir).open().map_err(said)?),
+            "described" => {
+                let builder = producer_builder(&self.dir).description("what the topic shows");
+                self.producer = Some(builder.open().map_err(said)?);
+            }
             // It passes those over who rest, or waits for ever.
             "lossless" | "patient" => {
                 let ms = if words[0] == "patient" { 0 } else { 200 };

@@ -18,4 +18,5 @@ mod modes;
 mod permissions;
 mod signals;
 mod space;
+mod time_namespaces;
 mod waiting;

@@ -52,3 +52,27 @@ fn wrong_settings_are_told_before_anything_starts_with_what_to_type_instead() {
         assert!(!vague.iter().any(|text| first.contains(text)), "{text}: {first}");
     }
 }
+
+#[test]
+fn a_directory_on_a_disk_is_warned_of_once() {
+    let disk = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("disk-{}", std::process::id()));
+    std::fs::create_dir_all(&disk).expect("a folder in target/tmp");
+    let kind = nix::sys::statfs::statfs(&disk).expect("it is there").filesystem_type();
+    let text = format!(
+        "videotestsrc num-buffers=2 ! video/x-raw,width=64,height=48 ! shmflowsink topic=video sync=false directory={}",
+        disk.display()
+    );
+    let running = Running::playing(&text);
+    running.wait_eos();
+    let bus = running.pipeline.bus().expect("a pipeline has a bus");
+    let warnings: Vec<_> = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning])).collect();
+    drop(running);
+    std::fs::remove_dir_all(&disk).expect("its topic is closed");
+    if kind == nix::sys::statfs::TMPFS_MAGIC {
+        eprintln!("left out: {} is on no disk", disk.display());
+        return assert!(warnings.is_empty(), "{warnings:?}");
+    }
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    let gst::MessageView::Warning(warning) = warning.view() else { unreachable!("filtered") };
+    assert!(warning.error().to_string().contains("is on a disk"), "{}", warning.error());
+}

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod latency;
+mod namespaces;
 mod producers;
 
 use std::sync::{Arc, Mutex};

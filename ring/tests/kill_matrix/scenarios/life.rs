@@ -40,6 +40,10 @@ pub const OPENING_A_TOPIC: &[Scenario] = &[
         .does("producer; write 3")
         .at(&[1], &[CrowdClear])
         .locked(&[&[CrowdClear]]),
+    Scenario::producer("a producer describes the topic")
+        .does("described; write 3")
+        .at(&[1], &[DescriptionBegun, DescriptionWritten])
+        .locked(&[&[DescriptionBegun, DescriptionWritten]]),
     Scenario::producer("a producer takes the place of a dead one")
         .others(Others::Resting)
         .before(&[Before::Dies(1, "producer; write 1; arm ClaimHold 1 kill; write 1")])

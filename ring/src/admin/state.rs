@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use shmflow::{Liveness, ParticipantInfo, TopicInfo};
+use super::types::{Liveness, ParticipantInfo, TopicInfo};
 
-use crate::what::What;
-
-/// The state of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+/// The state of a topic at one moment. From [`TopicInfo::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TopicState {
     /// A producer is alive.
     Live,
     /// One is, but its newest frame is much older than its frame rate has it.
@@ -17,13 +16,13 @@ pub(crate) enum State {
     Stopped,
     /// Only consumers are.
     Waiting,
-    /// Nobody takes part, and it stays.
+    /// No process takes part, and it stays.
     Idle,
-    /// All who took part died.
+    /// All participants died.
     Dead,
     /// It has no ring yet, or its maker died before.
     Unfinished,
-    /// Somebody removed it.
+    /// It was removed while it was in use.
     Removed,
 }
 
@@ -32,8 +31,8 @@ const LEAST: Duration = Duration::from_secs(1);
 /// And after so many intervals of its frame rate.
 const INTERVALS: u32 = 10;
 
-impl State {
-    pub(crate) fn of(info: &TopicInfo) -> Self {
+impl TopicState {
+    pub(super) fn of(info: &TopicInfo) -> Self {
         let living = |p: &&ParticipantInfo| p.liveness != Liveness::Dead;
         if info.removed {
             Self::Removed
@@ -57,11 +56,14 @@ impl State {
     }
 
     /// Whether a producer lives.
-    pub(crate) fn has_producer(self) -> bool {
+    #[must_use]
+    pub fn has_producer(self) -> bool {
         matches!(self, Self::Live | Self::Stalled | Self::Stopped)
     }
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// Its name, as `shmflow ls` has it: `live`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::Stalled => "stalled",
@@ -77,7 +79,7 @@ impl State {
 
 /// For how long a stream that says its frame rate has been silent, if that is too long and it has not ended.
 fn stalled_for(info: &TopicInfo) -> Option<Duration> {
-    let interval = What::on(info)?.interval()?;
+    let interval = info.content().interval()?;
     let age = info.newest.as_ref()?.age();
     (!info.ended && age > LEAST.max(interval.saturating_mul(INTERVALS))).then_some(age)
 }

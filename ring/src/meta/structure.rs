@@ -1,14 +1,26 @@
-//! Fields of caps and of tag lists, in the text that GStreamer writes. It comes from another process: any text is read.
+//! Fields of caps and of tag lists, in the text that GStreamer writes.
 
-/// The media type and the fields of the first structure: `video/x-raw, format=(string)I420, width=(int)640`.
+/// The first structure of caps, or of a tag list, in GStreamer's text: a name, and fields with values. Any text is read, since it
+/// comes from another process.
+///
+/// ```
+/// use shmflow::meta::Structure;
+///
+/// let caps = Structure::parse("video/x-raw, format=(string)I420, width=(int)640, framerate=(fraction)30/1");
+/// assert_eq!((caps.name(), caps.get("format")), ("video/x-raw", Some("I420")));
+/// assert_eq!((caps.number("width"), caps.fraction("framerate")), (Some(640), Some((30, 1))));
+/// assert_eq!(caps.get("height"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Structure<'a> {
-    pub(crate) name: &'a str,
+pub struct Structure<'a> {
+    name: &'a str,
     fields: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Structure<'a> {
-    pub(crate) fn parse(text: &'a str) -> Self {
+    /// Reads a text.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
         let mut parts = split(text);
         // Features of the memory are no part of the name.
         let name = parts.next().unwrap_or_default();
@@ -20,24 +32,35 @@ impl<'a> Structure<'a> {
         Self { name, fields: parts.filter_map(field).collect() }
     }
 
-    /// The text of a value.
-    pub(crate) fn get(&self, field: &str) -> Option<&'a str> {
+    /// The media type, or `taglist`, without features of the memory.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The text of a value, without its type.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&'a str> {
         self.fields.iter().find(|(name, _)| *name == field).map(|(_, value)| *value)
     }
 
-    pub(crate) fn number(&self, field: &str) -> Option<u32> {
+    /// A value that is a number.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<u32> {
         self.get(field)?.parse().ok()
     }
 
     /// Numerator and denominator; a denominator of 0 is no fraction.
-    pub(crate) fn fraction(&self, field: &str) -> Option<(u32, u32)> {
+    #[must_use]
+    pub fn fraction(&self, field: &str) -> Option<(u32, u32)> {
         let (numerator, denominator) = self.get(field)?.split_once('/')?;
         Some((numerator.parse().ok()?, denominator.parse().ok()?))
             .filter(|(_, denominator)| *denominator != 0)
     }
 
-    /// A text without its quotes.
-    pub(crate) fn text(&self, field: &str) -> Option<String> {
+    /// A value that is text, without its quotes.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<String> {
         self.get(field).map(unquoted)
     }
 }

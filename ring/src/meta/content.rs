@@ -1,52 +1,49 @@
-//! What is on a topic, from its newest frame.
+//! What a frame is, for people and programs that choose among topics.
 
 use std::time::Duration;
 
-use shmflow::meta::{Crop, Kind, MetaView, Tags};
-use shmflow::{FrameInfo, TopicInfo};
+use super::structure::Structure;
+use super::{Crop, Kind, MetaError, MetaView, Tags};
 
-use crate::caps::Structure;
-use crate::text;
-
-/// What is on a topic.
+/// What the frames of a topic are, as their metadata say: format, size, rate. From
+/// [`TopicInfo::content`](crate::TopicInfo::content) and [`FrameInfo::content`](crate::FrameInfo::content).
+///
+/// ```
+/// use shmflow::meta::{Content, Kind, Meta, MetaView, Plane, VideoLayout};
+///
+/// let layout = VideoLayout::new("GRAY8", 640, 480, [Plane { offset: 0, stride: 640 }]).fps(30, 1);
+/// let block = Meta::new(Kind::Video).video(layout).to_vec()?;
+/// let content = Content::of(&MetaView::parse(&block)?);
+/// assert_eq!(content.summary, "GRAY8 640×480 @ 30");
+/// assert_eq!((content.size, content.nominal_rate), (Some((640, 480)), Some((30, 1))));
+/// # Ok::<(), shmflow::meta::MetaError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct What {
-    /// In a few words: `I420 640×480 @ 30`.
-    pub(crate) summary: String,
-    pub(crate) caps: Option<String>,
-    /// Pixels of the visible part of a picture.
-    pub(crate) size: Option<(u32, u32)>,
+#[non_exhaustive]
+pub struct Content {
+    /// In a few words, without characters that steer a terminal: `I420 640×480 @ 30`, `h264`, `F32LE 48 kHz, 2 ch`, `bytes`.
+    pub summary: String,
+    /// The caps as they were written.
+    pub caps: Option<String>,
     /// Pixel or sample format.
-    pub(crate) format: Option<String>,
-    /// Frames a second that the stream is said to have: numerator and denominator.
-    pub(crate) nominal: Option<(u32, u32)>,
+    pub format: Option<String>,
+    /// Columns and rows of the visible part of a picture.
+    pub size: Option<(u32, u32)>,
+    /// Frames a second that the stream is said to have: numerator and denominator, neither of them 0.
+    pub nominal_rate: Option<(u32, u32)>,
     /// Samples a second, and channels, of sound.
-    pub(crate) sound: Option<(u32, u32)>,
-    /// What the stream's tags say: its description, or else its title.
-    pub(crate) description: Option<String>,
+    pub sound: Option<(u32, u32)>,
+    /// For people: what the topic was [described as](crate::ProducerBuilder::description), or else what the stream's tags say, its
+    /// description or title.
+    pub description: Option<String>,
     /// What is wrong with the metadata.
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
-impl What {
-    /// Of a topic, `None` if nothing is known: it has no frame.
-    pub(crate) fn on(info: &TopicInfo) -> Option<Self> {
-        info.newest.as_ref().map(Self::of)
-    }
-
-    pub(crate) fn of(frame: &FrameInfo) -> Self {
-        match frame.meta() {
-            Ok(_) if frame.meta_bytes.is_empty() => Self { summary: "bytes".into(), ..Self::default() },
-            Ok(meta) => Self::told_by(&meta),
-            Err(error) => Self {
-                summary: "unreadable metadata".into(),
-                error: Some(error.to_string()),
-                ..Self::default()
-            },
-        }
-    }
-
-    pub(crate) fn told_by(meta: &MetaView<'_>) -> Self {
+impl Content {
+    /// Of a frame with this metadata.
+    #[must_use]
+    pub fn of(meta: &MetaView<'_>) -> Self {
         let caps = meta.caps().map(Structure::parse);
         let field = |name| caps.as_ref().and_then(|caps| caps.number(name));
         let said = field("width").zip(field("height")).map(|(width, height)| match &caps {
@@ -63,8 +60,8 @@ impl What {
             None => said,
         };
         let rate = caps.as_ref().and_then(|caps| caps.fraction("framerate"));
-        let nominal =
-            video.map(|video| video.fps()).filter(|fps| fps.0 != 0).or(rate).filter(|fps| fps.0 != 0);
+        let is_known = |fps: &(u32, u32)| fps.0 != 0 && fps.1 != 0;
+        let nominal = video.map(|video| video.fps()).filter(is_known).or(rate.filter(is_known));
         let audio = meta.audio();
         let sound = audio
             .map(|audio| (audio.rate(), audio.channels()))
@@ -76,7 +73,7 @@ impl What {
         let mut words = Vec::new();
         match (format, &caps) {
             (Some(format), _) => words.push(format.to_owned()),
-            (None, Some(caps)) => words.push(short(caps.name)),
+            (None, Some(caps)) => words.push(short(caps.name())),
             (None, None) => words.push(kind(meta.kind())),
         }
         if let Some((width, height)) = size {
@@ -89,20 +86,32 @@ impl What {
             words.push(format!("{} kHz, {channels} ch", f64::from(rate) / 1000.0));
         }
         Self {
-            summary: text::safe(&words.join(" ")),
+            summary: words.join(" ").chars().filter(|c| !steers(*c)).collect(),
             caps: meta.caps().map(str::to_owned),
             size,
             format: format.map(str::to_owned),
-            nominal,
+            nominal_rate: nominal,
             sound: sound.filter(|_| size.is_none()),
             description: description(meta),
             error: None,
         }
     }
 
+    /// Of a frame without metadata.
+    pub(crate) fn bytes() -> Self {
+        Self { summary: "bytes".into(), ..Self::default() }
+    }
+
+    /// Of a frame whose metadata are wrong.
+    pub(crate) fn unreadable(error: &MetaError) -> Self {
+        Self { summary: "unreadable metadata".into(), error: Some(error.to_string()), ..Self::default() }
+    }
+
     /// The time between two frames, if the stream says how many come in a second.
-    pub(crate) fn interval(&self) -> Option<Duration> {
-        self.nominal.map(|(frames, seconds)| Duration::from_secs_f64(f64::from(seconds) / f64::from(frames)))
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        self.nominal_rate
+            .map(|(frames, seconds)| Duration::from_secs_f64(f64::from(seconds) / f64::from(frames)))
     }
 }
 
@@ -118,6 +127,11 @@ fn short(name: &str) -> String {
     short.or_else(|| name.strip_prefix("image/")).unwrap_or(name).to_owned()
 }
 
+/// A character that could steer a terminal, or turn the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn kind(kind: Kind) -> String {
     match kind {
         Kind::Video => "video".into(),
@@ -129,7 +143,7 @@ fn kind(kind: Kind) -> String {
 }
 
 /// Frames a second, with at most two digits behind the point.
-pub(crate) fn fraction((numerator, denominator): (u32, u32)) -> String {
+fn fraction((numerator, denominator): (u32, u32)) -> String {
     let value = f64::from(numerator) / f64::from(denominator.max(1));
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -138,11 +152,11 @@ pub(crate) fn fraction((numerator, denominator): (u32, u32)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shmflow::meta::{AudioLayout, Meta, Plane, VideoLayout};
+    use crate::meta::{AudioLayout, Meta, Plane, VideoLayout};
 
-    fn what(meta: &Meta) -> What {
+    fn what(meta: &Meta) -> Content {
         let block = meta.to_vec().unwrap();
-        What::told_by(&MetaView::parse(&block).unwrap())
+        Content::of(&MetaView::parse(&block).unwrap())
     }
 
     #[test]
@@ -153,7 +167,7 @@ mod tests {
         let cropped = Meta::new(Kind::Video)
             .caps("video/x-raw, format=GRAY8, width=640, height=480, framerate=0/1")
             .video(layout(488));
-        assert_eq!((what(&cropped).summary.as_str(), what(&cropped).nominal), ("GRAY8 640×480", None));
+        assert_eq!((what(&cropped).summary.as_str(), what(&cropped).nominal_rate), ("GRAY8 640×480", None));
         let audio = Meta::new(Kind::Audio).audio(AudioLayout::new("F32LE", 44_100, 2, 10));
         assert_eq!(what(&audio).summary, "F32LE 44.1 kHz, 2 ch");
         let packet = Meta::new(Kind::Packet)
