@@ -181,6 +181,20 @@ fn metadata_without_memory_behind_it_takes_none() {
 }
 
 #[test]
+fn no_more_old_rings_are_read_than_a_topic_can_have() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).depth(2).slot_capacity(64).open().unwrap();
+    producer.write(b"x").unwrap();
+    let mut ring = std::fs::read(dir.path().join("shmflow.t.ring")).unwrap();
+    for epoch in 1_000..1_100_u64 {
+        ring[16..24].copy_from_slice(&epoch.to_le_bytes());
+        std::fs::write(dir.path().join(format!("shmflow.t.ring.{epoch:016x}")), &ring).unwrap();
+    }
+    let info = inspect("t", Some(dir.path())).unwrap();
+    assert!(info.recent.len() < 10, "one frame of each, and {} of them", info.recent.len());
+}
+
+#[test]
 fn all_topics_are_inspected_at_once() {
     let dir = Dir::new();
     assert!(inspect_all(Some(dir.path())).unwrap().is_empty());
