@@ -128,6 +128,20 @@ fn the_frames_just_before_a_removal_are_seen() {
 }
 
 #[test]
+fn frames_of_rings_that_are_kept_for_consumers_are_seen() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).slot_capacity(4096).open().unwrap();
+    let mut monitor = Monitor::open("t", Some(dir.path())).unwrap();
+    let _behind = Consumer::builder("t").dir(&dir).open().unwrap();
+    for pages in 1..=4 {
+        producer.write(&vec![1; pages * 10_000]).unwrap();
+    }
+    let look = monitor.look().unwrap();
+    let seqs: Vec<_> = look.frames.iter().map(|frame| frame.seq).collect();
+    assert_eq!((seqs, look.missed), (vec![1, 2, 3, 4], 0));
+}
+
+#[test]
 fn no_content_of_the_files_does_more_than_an_error() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).depth(2).slot_capacity(64).open().unwrap();
