@@ -13,7 +13,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use common::Dir;
+use common::{Dir, wait_until};
+use nix::fcntl::FallocateFlags;
 use shmflow::meta::{Clock, Kind, Meta, Times};
 use shmflow::{Consumer, Error, Monitor, Producer, inspect, inspect_all, remove};
 
@@ -127,6 +128,20 @@ fn the_frames_just_before_a_removal_are_seen() {
 }
 
 #[test]
+fn frames_of_rings_that_are_kept_for_consumers_are_seen() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).slot_capacity(4096).open().unwrap();
+    let mut monitor = Monitor::open("t", Some(dir.path())).unwrap();
+    let _behind = Consumer::builder("t").dir(&dir).open().unwrap();
+    for pages in 1..=4 {
+        producer.write(&vec![1; pages * 10_000]).unwrap();
+    }
+    let look = monitor.look().unwrap();
+    let seqs: Vec<_> = look.frames.iter().map(|frame| frame.seq).collect();
+    assert_eq!((seqs, look.missed), (vec![1, 2, 3, 4], 0));
+}
+
+#[test]
 fn no_content_of_the_files_does_more_than_an_error() {
     let dir = Dir::new();
     let producer = Producer::builder("t").dir(&dir).depth(2).slot_capacity(64).open().unwrap();
@@ -149,6 +164,48 @@ fn no_content_of_the_files_does_more_than_an_error() {
         ring.write_all_at(&whole[at..at + 8], at as u64).unwrap();
     }
     assert_eq!(inspect("t", Some(dir.path())).unwrap().newest.unwrap().seq, 3);
+}
+
+#[test]
+fn metadata_without_memory_behind_it_takes_none() {
+    const META: u64 = 1 << 20;
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).depth(2).meta_capacity(META as usize).open().unwrap();
+    let mut monitor = Monitor::open("t", Some(dir.path())).unwrap();
+    for _ in 0..2 {
+        publish(&producer, b"1", &Meta::new(Kind::Bytes).caps("a/b"));
+    }
+    let ring = OpenOptions::new().read(true).write(true).open(dir.path().join("shmflow.t.ring")).unwrap();
+    let word = |at: u64| {
+        let mut word = [0; 8];
+        ring.read_exact_at(&mut word, at).unwrap();
+        u64::from_le_bytes(word)
+    };
+    wait_until("the ring has its memory", || word(136) != 0);
+    let (slots, slots_at, meta_at) = (word(32), word(96), word(104));
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    nix::fcntl::fallocate(&ring, hole, meta_at as i64, (slots * META) as i64).unwrap();
+    for slot in 0..slots {
+        ring.write_all_at(&META.to_le_bytes(), slots_at + 64 * slot + 16).unwrap();
+    }
+    let look = monitor.look().unwrap();
+    let lens: Vec<_> = look.frames.iter().map(|frame| frame.meta_bytes.len()).collect();
+    assert_eq!(lens, [0, 0]);
+    assert!(inspect("t", Some(dir.path())).unwrap().newest.unwrap().meta_bytes.is_empty());
+}
+
+#[test]
+fn no_more_old_rings_are_read_than_a_topic_can_have() {
+    let dir = Dir::new();
+    let producer = Producer::builder("t").dir(&dir).depth(2).slot_capacity(64).open().unwrap();
+    producer.write(b"x").unwrap();
+    let mut ring = std::fs::read(dir.path().join("shmflow.t.ring")).unwrap();
+    for epoch in 1_000..1_100_u64 {
+        ring[16..24].copy_from_slice(&epoch.to_le_bytes());
+        std::fs::write(dir.path().join(format!("shmflow.t.ring.{epoch:016x}")), &ring).unwrap();
+    }
+    let info = inspect("t", Some(dir.path())).unwrap();
+    assert!(info.recent.len() < 10, "one frame of each, and {} of them", info.recent.len());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::info::{Geometry, ParticipantId};
 use crate::layout::peers::{end_of, flags};
 use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::lifecycle::open::Delivery;
+use crate::lifecycle::recovery;
 use crate::shm::registration::{Role, owner_id};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::files::files_of;
@@ -86,6 +87,9 @@ pub fn inspect_all(dir: Option<&Path>) -> Result<Vec<(String, Result<TopicInfo>)
 
 /// How often an inspection starts again because the topic changed its ring meanwhile.
 const ATTEMPTS: usize = 5;
+
+/// Names of old rings that are read, the newest of them. No topic has more; anybody may make files of such names.
+const MOST_OLD: usize = recovery::KEPT_EPOCHS as usize + 2;
 
 /// The files of a topic.
 type Files = Vec<(FileKind, PathBuf)>;
@@ -164,11 +168,12 @@ fn read_rings(topic: &Topic, files: &Files) -> Result<Vec<RingSnapshot>> {
         Err(Error::TopicNotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    for (kind, path) in files {
-        if matches!(kind, FileKind::OldRing(_))
-            // One that cannot be read, or is gone by now, is not listed.
-            && let Ok(ring) = RingSnapshot::read(topic, path)
-        {
+    let epoch = |kind: &FileKind| if let FileKind::OldRing(epoch) = *kind { Some(epoch) } else { None };
+    let mut old: Vec<_> = files.iter().filter_map(|(kind, path)| Some((epoch(kind)?, path))).collect();
+    old.sort_unstable_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
+    for (_, path) in old.into_iter().take(MOST_OLD) {
+        // One that cannot be read, or is gone by now, is not listed.
+        if let Ok(ring) = RingSnapshot::read(topic, path) {
             rings.entry(ring.ring.geometry.epoch).or_insert(ring);
         }
     }

@@ -9,6 +9,7 @@ use super::snapshot::File;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
 use crate::layout::peers::{Header, MAGIC};
+use crate::lifecycle::recovery::KEPT_EPOCHS;
 use crate::topic::{FileKind, Topic};
 
 /// Follows the frames of a topic without taking part: it registers nowhere, holds no slot, writes nothing, and neither
@@ -106,7 +107,15 @@ impl Monitor {
         let epoch = words.word(offset_of!(Header, epoch));
         let current = self.ring.as_ref().map_or(0, |ring| ring.geometry.epoch);
         if current < epoch || self.ring.is_none() {
-            // A ring is replaced once it is sealed: what came before was read above, or is lost.
+            // A ring is replaced once it is sealed: what came before was read above, is in a ring that is kept for consumers, or
+            // is lost.
+            for between in epoch.saturating_sub(KEPT_EPOCHS).max(current.saturating_add(1))..epoch {
+                let path = self.topic.path(FileKind::OldRing(between));
+                if let Ok(ring) = RingFile::open(&self.topic, &path) {
+                    self.ring = Some(ring);
+                    self.read_frames(&mut found)?;
+                }
+            }
             if let Some(ring) = open_ring(&self.topic)? {
                 self.ring = Some(ring);
                 self.read_frames(&mut found)?;

@@ -141,13 +141,11 @@ impl RingFile {
 
     /// The metadata of a frame; `None` if it was overwritten meanwhile.
     pub(super) fn meta(&self, stamp: &Stamp) -> Result<Option<Vec<u8>>> {
-        let capacity = self.geometry.meta_capacity;
-        let block = if stamp.meta_len == 0 || stamp.meta_len > capacity {
-            Vec::new()
-        } else {
-            let at = self.offsets.meta_at + u64::from(stamp.slot) * capacity;
-            self.part(at, stamp.meta_len)?.0
-        };
+        let (len, capacity) = (stamp.meta_len, self.geometry.meta_capacity);
+        let at = self.offsets.meta_at + u64::from(stamp.slot) * capacity;
+        // Who makes a ring of holes, which takes no memory, is to cost others none.
+        let is_none = len == 0 || len > capacity || (len > PAGE && self.file.has_hole(at, len)?);
+        let block = if is_none { Vec::new() } else { self.part(at, len)?.0 };
         let state_at = self.offsets.slots_at + u64::from(stamp.slot) * LINE as u64;
         let state = self.part(state_at, 8)?.word(offset_of!(Slot, state));
         Ok(State::unpack(state).is_published(stamp.seq).then_some(block))

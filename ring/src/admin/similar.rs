@@ -8,6 +8,8 @@ use crate::topic::Topic;
 
 /// More would not help.
 const MOST: usize = 3;
+/// Names that are compared. Anybody may fill the directory.
+const COMPARED: usize = 4096;
 
 /// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, or if the
 /// directory cannot be read.
@@ -25,7 +27,7 @@ const MOST: usize = 3;
 pub fn similar_topics(topic: &str, dir: Option<&Path>) -> Vec<String> {
     let there = topics(dir).unwrap_or_default();
     let mut near: Vec<_> =
-        there.into_iter().filter_map(|name| Some((distance(topic, &name)?, name))).collect();
+        there.into_iter().take(COMPARED).filter_map(|name| Some((distance(topic, &name)?, name))).collect();
     near.sort();
     near.into_iter().map(|(_, name)| name).take(MOST).collect()
 }
@@ -37,10 +39,16 @@ fn distance(wanted: &str, name: &str) -> Option<usize> {
     if last == wanted {
         return Some(0);
     }
-    let limit = wanted.chars().count().div_ceil(3);
-    let far = strsim::damerau_levenshtein(&wanted, &name).min(strsim::damerau_levenshtein(&wanted, last));
+    let length = wanted.chars().count();
+    let limit = length.div_ceil(3);
+    // It takes long for long names, of which anybody can make many: what is much longer or shorter is not compared.
+    let far = |name: &str| {
+        let least = name.chars().count().abs_diff(length);
+        if least > limit { least } else { strsim::damerau_levenshtein(&wanted, name) }
+    };
+    let far = far(&name).min(far(last));
     // Nearly every name has a part of a letter or two.
-    let is_long = wanted.chars().count().min(name.chars().count()) >= 3;
+    let is_long = length.min(name.chars().count()) >= 3;
     let part = is_long && (name.contains(&wanted) || wanted.contains(&name));
     if far <= limit { Some(far) } else { part.then_some(limit + 1) }
 }

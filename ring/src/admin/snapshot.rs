@@ -21,6 +21,7 @@ use crate::layout::peers::{
 use crate::protocol::accepted_caps;
 use crate::sys::files::open_existing;
 use crate::sys::fork::GuardedFd;
+use crate::sys::holes;
 use crate::sys::machine_time::from_machine;
 use crate::topic::Topic;
 
@@ -91,6 +92,11 @@ impl File {
     pub(super) fn part(&self, at: usize, len: usize) -> Result<Part> {
         Part::read(self.fd()?.as_fd(), at, len)
             .map_err(|error| Error::io(self.topic.name(), format!("read {}", self.path.display()), error))
+    }
+
+    /// Whether part of a range has no memory.
+    pub(super) fn has_hole(&self, at: u64, len: u64) -> Result<bool> {
+        Ok(holes::has_hole(self.fd()?, at, len))
     }
 
     /// Whether the file was removed, or replaced by another.

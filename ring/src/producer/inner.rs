@@ -189,7 +189,9 @@ impl Inner {
         self.member.check_fork()?;
         let attempt = |current: &mut Current| self.take_slot(current, len);
         let result = if may_wait { self.with_room(attempt) } else { self.try_now(attempt) };
+        // Who may not wait has the frame still.
         if result.is_err()
+            && may_wait
             && let Some(entry) = self.member.entry()
         {
             entry.lost.fetch_add(1, Relaxed);

@@ -136,7 +136,7 @@ impl Producer {
     }
 
     /// As [`claim`](Self::claim), for threads that must not wait: where a [lossless](OverflowPolicy::Lossless) producer would,
-    /// this gives [`Error::Full`] or [`Error::NoSlot`].
+    /// this gives [`Error::Full`] or [`Error::NoSlot`]. Nothing counts as dropped: the program still has the frame.
     ///
     /// # Errors
     /// As said, and as [`claim`](Self::claim).

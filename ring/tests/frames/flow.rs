@@ -171,3 +171,25 @@ fn drop_new_keeps_what_consumers_have_not_read() {
     assert_eq!(producer.write(b"z").unwrap(), 27);
     assert!(producer.stats().dropped >= 2);
 }
+
+#[test]
+fn whoever_may_not_wait_for_a_slot_still_has_its_frame() {
+    for overflow_policy in [OverflowPolicy::Lossless, OverflowPolicy::DropNew] {
+        let dir = Dir::new();
+        let builder = Producer::builder("t").dir(&dir).depth(1).overflow_policy(overflow_policy);
+        let producer = builder.open().unwrap();
+        let mut consumer = Consumer::builder("t").dir(&dir).open().unwrap();
+        let mut written = 0;
+        while let Ok(mut claim) = producer.try_claim(1) {
+            claim.fill(1);
+            claim.publish().unwrap();
+            written += 1;
+        }
+        assert!(matches!(producer.try_claim(1), Err(Error::Full { .. })));
+        assert_eq!(consumer.recv().unwrap().seq(), 1);
+        producer.write(b"2").unwrap();
+        let info = shmflow::inspect("t", Some(dir.path())).unwrap();
+        let told = info.producers().next().unwrap();
+        assert_eq!((told.frames, told.lost, producer.stats().dropped), (written + 1, 0, 0));
+    }
+}
