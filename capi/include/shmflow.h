@@ -804,9 +804,34 @@ typedef struct {
      */
     int32_t allow_missing;
     /**
-     * Zero.
+     * Non-zero: each receiving call takes the newest frame, and skips those before it, which do not count as lost: for what acts
+     * on what it sees, a robot or a preview. No lossless producer waits for this consumer. Default 0: every frame.
      */
-    int32_t reserved;
+    int32_t latest;
+    /**
+     * With share_count: which share of the stream this is, counted from 0. Default 0.
+     */
+    uint32_t share_index;
+    /**
+     * For several consumers that share a stream: into how many shares it is cut. This one receives the frames whose sequence
+     * number, divided by share_count, leaves share_index. 0 or 1: all frames. Default 0.
+     */
+    uint32_t share_count;
+    /**
+     * At most so many frames a second, the newest each time; in between a waiting consumer sleeps, and no frame wakes it. 0: no
+     * limit. Default 0.
+     */
+    double max_rate;
+    /**
+     * Frames that were captured more milliseconds ago are skipped, such as those that a dead producer left; they do not count as
+     * lost. Those that do not say when they were captured are not skipped. 0: no limit. Default 0.
+     */
+    uint32_t max_age_ms;
+    /**
+     * Non-zero: foreign code of this process may write where a frame's bytes are (shmflow_frame_private_data): nobody else sees
+     * that, and it is gone with the frame. Otherwise such a write ends the process. Costs 0.6 microseconds a frame. Default 0.
+     */
+    int32_t copy_on_write;
 } shmflow_consumer_options;
 
 /**
@@ -915,6 +940,10 @@ typedef struct {
      * 1 if the stream has ended.
      */
     int32_t ended;
+    /**
+     * Of the frames received, those that were not returned, since they were older than max_age_ms.
+     */
+    uint64_t skipped;
 } shmflow_consumer_stats;
 
 /**
@@ -1763,12 +1792,22 @@ void shmflow_frame_release(shmflow_frame *frame);
 
 /**
  * The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
- * them ends the process. They stay the same if every process that may write the topic keeps to the protocol; a program that
+ * them ends the process (but see shmflow_frame_private_data). They stay the same if every process that may write the topic keeps to the protocol; a program that
  * does not trust those processes takes shmflow_frame_copy. NULL if frame is NULL.
  *
  * Safety: frame is NULL or a frame.
  */
 const void *shmflow_frame_data(const shmflow_frame *frame);
+
+/**
+ * The bytes, if this process may write them: those of a copy, and of a consumer with copy_on_write. What is written there is
+ * seen by this process alone, and is gone with the frame; shmflow_frame_copy still gives what the producer wrote, unless the frame
+ * is a copy. For libraries that write where they should not, or draw in place. NULL for any other frame, where writing ends the
+ * process.
+ *
+ * Safety: frame is NULL or a frame. No other thread reads the bytes while they are written.
+ */
+void *shmflow_frame_private_data(const shmflow_frame *frame);
 
 /**
  * The number of bytes of the frame.

@@ -353,6 +353,11 @@ public:
     span<const std::byte> data() const noexcept {
         return {static_cast<const std::byte *>(shmflow_frame_data(get())), size()};
     }
+    /* The bytes, to write: nobody else sees that. Empty unless it is a copy, or of a consumer with copy_on_write. */
+    span<std::byte> private_data() const noexcept {
+        auto *bytes = static_cast<std::byte *>(shmflow_frame_private_data(get()));
+        return {bytes, bytes == nullptr ? 0 : size()};
+    }
     std::size_t size() const noexcept { return shmflow_frame_length(get()); }
     /* The bytes as values of T, as many as are whole. */
     template <class T>

@@ -176,7 +176,7 @@ pub(crate) fn check_len(len: usize, what: &str) -> Result<()> {
 /// size in bytes.
 ///
 /// # Safety
-/// `repr(C)`, without padding that matters, of integers and pointers only; a `usize` first if [`read`] is used.
+/// `repr(C)`, without padding that matters, of numbers and pointers only; a `usize` first if [`read`] is used.
 pub(crate) unsafe trait Versioned: Copy {
     /// Bytes that the first version had.
     const LEAST: usize;

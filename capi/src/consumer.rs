@@ -55,6 +55,8 @@ pub struct ConsumerStats {
     pub producers: u32,
     /// 1 if the stream has ended.
     pub ended: i32,
+    /// Of the frames received, those that were not returned, since they were older than max_age_ms.
+    pub skipped: u64,
 }
 
 // SAFETY: integers, no padding.
@@ -356,5 +358,6 @@ fn stats_of(ring: &ring::Consumer) -> ConsumerStats {
         leases: done.leases,
         producers: stream_status.producers,
         ended: stream_status.ended.into(),
+        skipped: done.skipped,
     }
 }

@@ -122,7 +122,7 @@ unsafe fn of<T>(frame: *const Frame, otherwise: T, get: impl FnOnce(&Frame) -> R
 }
 
 /// The bytes: shmflow_frame_length of them, in shared memory unless shmflow_frame_is_copy. They are read-only: writing to
-/// them ends the process. They stay the same if every process that may write the topic keeps to the protocol; a program that
+/// them ends the process (but see shmflow_frame_private_data). They stay the same if every process that may write the topic keeps to the protocol; a program that
 /// does not trust those processes takes shmflow_frame_copy. NULL if frame is NULL.
 ///
 /// # Safety
@@ -131,6 +131,21 @@ unsafe fn of<T>(frame: *const Frame, otherwise: T, get: impl FnOnce(&Frame) -> R
 pub unsafe extern "C" fn shmflow_frame_data(frame: *const Frame) -> *const c_void {
     // SAFETY: the caller's.
     unsafe { of(frame, std::ptr::null(), |frame| Ok(frame.ring.as_ptr().cast())) }
+}
+
+/// The bytes, if this process may write them: those of a copy, and of a consumer with copy_on_write. What is written there is
+/// seen by this process alone, and is gone with the frame; shmflow_frame_copy still gives what the producer wrote, unless the frame
+/// is a copy. For libraries that write where they should not, or draw in place. NULL for any other frame, where writing ends the
+/// process.
+///
+/// # Safety
+/// frame is NULL or a frame. No other thread reads the bytes while they are written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_private_data(frame: *const Frame) -> *mut c_void {
+    let start =
+        |frame: &Frame| frame.ring.private_ptr().map_or(std::ptr::null_mut(), |start| start.as_ptr().cast());
+    // SAFETY: the caller's.
+    unsafe { of(frame, std::ptr::null_mut(), |frame| Ok(start(frame))) }
 }
 
 /// The number of bytes of the frame.

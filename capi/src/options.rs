@@ -210,11 +210,26 @@ pub struct ConsumerOptions {
     /// Non-zero: open at once although the topic does not exist yet. The consumer joins it when it comes, and its descriptor
     /// becomes readable then; until then receiving gives SHMFLOW_TIMEOUT. connect_timeout_ms does not count. Default 0.
     pub allow_missing: i32,
-    /// Zero.
-    pub reserved: i32,
+    /// Non-zero: each receiving call takes the newest frame, and skips those before it, which do not count as lost: for what acts
+    /// on what it sees, a robot or a preview. No lossless producer waits for this consumer. Default 0: every frame.
+    pub latest: i32,
+    /// With share_count: which share of the stream this is, counted from 0. Default 0.
+    pub share_index: u32,
+    /// For several consumers that share a stream: into how many shares it is cut. This one receives the frames whose sequence
+    /// number, divided by share_count, leaves share_index. 0 or 1: all frames. Default 0.
+    pub share_count: u32,
+    /// At most so many frames a second, the newest each time; in between a waiting consumer sleeps, and no frame wakes it. 0: no
+    /// limit. Default 0.
+    pub max_rate: f64,
+    /// Frames that were captured more milliseconds ago are skipped, such as those that a dead producer left; they do not count as
+    /// lost. Those that do not say when they were captured are not skipped. 0: no limit. Default 0.
+    pub max_age_ms: u32,
+    /// Non-zero: foreign code of this process may write where a frame's bytes are (shmflow_frame_private_data): nobody else sees
+    /// that, and it is gone with the frame. Otherwise such a write ends the process. Costs 0.6 microseconds a frame. Default 0.
+    pub copy_on_write: i32,
 }
 
-// SAFETY: integers and pointers, the size first, no padding (a test counts).
+// SAFETY: numbers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for ConsumerOptions {
     const LEAST: usize = 80;
 }
@@ -235,7 +250,12 @@ impl ConsumerOptions {
         report_no_producer: 0,
         delivery: SHMFLOW_DELIVERY_ALL,
         allow_missing: 0,
-        reserved: 0,
+        latest: 0,
+        share_index: 0,
+        share_count: 0,
+        max_rate: 0.0,
+        max_age_ms: 0,
+        copy_on_write: 0,
     };
 }
 
@@ -272,7 +292,19 @@ pub(crate) unsafe fn consumer(
         .read_only(options.read_only != 0)
         .allow_copies(options.no_copies == 0)
         .report_no_producer(options.report_no_producer != 0)
+        .latest(options.latest != 0)
+        .copy_on_write(options.copy_on_write != 0)
         .allow_foreign_owner(options.allow_foreign_owner != 0);
+    if (options.share_index, options.share_count) != (0, 0) {
+        builder = builder.share(options.share_index, options.share_count);
+    }
+    // Not a number is none either: the ring refuses it.
+    if options.max_rate != 0.0 {
+        builder = builder.max_rate(options.max_rate);
+    }
+    if options.max_age_ms != 0 {
+        builder = builder.max_age(Duration::from_millis(options.max_age_ms.into()));
+    }
     if options.max_leases != 0 {
         builder = builder.max_leases(options.max_leases);
     }
@@ -350,14 +382,16 @@ pub unsafe extern "C" fn shmflow_consumer_options_init(options: *mut ConsumerOpt
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
 
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
         assert_eq!(size_of::<ProducerOptions>(), 5 * 8 + 10 * 4);
-        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 10 * 4);
+        assert_eq!(size_of::<ConsumerOptions>(), 5 * 8 + 12 * 4 + 8 + 2 * 4);
         assert_eq!(ProducerOptions::LEAST, size_of::<ProducerOptions>());
-        assert_eq!(ConsumerOptions::LEAST, size_of::<ConsumerOptions>());
+        assert_eq!(ConsumerOptions::LEAST, offset_of!(ConsumerOptions, share_index));
     }
 }

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::process::Output;
 
-use support::{Place, c, succeeded, wait_until};
+use support::{Place, Running, c, succeeded, wait_until};
 
 #[test]
 fn every_function_does_what_it_says() {
@@ -174,6 +174,83 @@ fn a_killed_consumer_that_held_frames_leaves_nothing_behind() {
     drop(claims);
     drop(producer);
     assert!(place.left().is_empty(), "{:?}", place.left());
+}
+
+/// A process that reads `topic` with these options, ready.
+fn selecting(place: &Place, program: &Path, options: &[&str]) -> Running {
+    let mut running = place.start(program, &[&["topic"], options].concat());
+    assert_eq!(running.hear(), "ready");
+    running
+}
+
+fn answer(running: &mut Running, line: &str) -> String {
+    running.tell(line);
+    running.hear()
+}
+
+#[test]
+fn consumers_take_the_newest_or_their_share_or_what_is_next_or_so_many_a_second() {
+    let place = Place::new();
+    let program = place.program("selecting");
+    let producer = ring::Producer::builder("topic").dir(place.topics()).depth(32).open().unwrap();
+    let write = |count| {
+        for _ in 0..count {
+            producer.write(b"x").unwrap();
+        }
+    };
+    write(3);
+    let mut all = selecting(&place, &program, &[]);
+    let mut next = selecting(&place, &program, &["next"]);
+    let mut latest = selecting(&place, &program, &["latest"]);
+    let mut seldom = selecting(&place, &program, &["rate=0.001"]);
+    let mut shares = [0, 1, 2].map(|index| selecting(&place, &program, &[&format!("share={index}/3")]));
+    assert_eq!(answer(&mut next, "take"), "took, skipped 0");
+    assert_eq!(answer(&mut seldom, "take"), "took 3, skipped 0");
+    write(4);
+    assert_eq!(answer(&mut all, "take"), "took 1 2 3 4 5 6 7, skipped 0");
+    assert_eq!(answer(&mut next, "take"), "took 4 5 6 7, skipped 0");
+    assert_eq!(answer(&mut latest, "take"), "took 7, skipped 0");
+    assert_eq!(answer(&mut seldom, "take"), "took, skipped 0");
+    let said: Vec<_> = shares.iter_mut().map(|share| answer(share, "take")).collect();
+    assert_eq!(said, ["took 3 6, skipped 0", "took 1 4 7, skipped 0", "took 2 5, skipped 0"]);
+    for running in [all, next, latest, seldom].into_iter().chain(shares) {
+        assert_eq!(running.finish(), "");
+    }
+}
+
+#[test]
+fn a_consumer_does_not_take_what_is_too_old() {
+    use ring::meta::{Clock, Kind, Meta, Times};
+    let place = Place::new();
+    let producer = ring::Producer::builder("topic").dir(place.topics()).open().unwrap();
+    let now =
+        std::time::Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap());
+    for captured in [now - now / 2, now] {
+        let times = Times::default().capture_ns(captured.as_nanos() as u64).clock(Clock::Monotonic);
+        producer.write_with(b"x", &Meta::new(Kind::Bytes).times(times)).unwrap();
+    }
+    let limit = format!("age={}", (now / 4).as_millis());
+    let mut fresh = selecting(&place, &place.program("selecting"), &[&limit]);
+    assert_eq!(answer(&mut fresh, "take"), "took 2, skipped 1");
+    fresh.finish();
+}
+
+#[test]
+fn what_a_consumer_writes_onto_a_frame_is_its_own() {
+    let place = Place::new();
+    let program = place.program("selecting");
+    let producer = ring::Producer::builder("topic").dir(place.topics()).open().unwrap();
+    let mut reader = ring::Consumer::builder("topic").dir(place.topics()).open().unwrap();
+    let mut writing = selecting(&place, &program, &["private"]);
+    let mut other = selecting(&place, &program, &[]);
+    for _ in 0..10 {
+        producer.write(&[b'x'; 10_000]).unwrap();
+        assert_eq!(answer(&mut writing, "scribble"), "reads !, others x");
+        assert_eq!(answer(&mut other, "scribble"), "not to be written");
+        assert_eq!(*reader.recv().unwrap(), [b'x'; 10_000]);
+    }
+    writing.finish();
+    other.finish();
 }
 
 #[test]

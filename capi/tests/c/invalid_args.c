@@ -1,5 +1,6 @@
 /* NULL and nonsense, to every function: an error each time, and the process goes on. */
 #include <limits.h>
+#include <math.h>
 
 #include "check.h"
 
@@ -64,7 +65,15 @@ static void options(void) {
     WITH(name, "\xc3");
     WITH(accepted_caps, "\x80");
     WITH(directory, "");
+    WITH(share_index, 1);
+    WITH(max_rate, -1);
+    WITH(max_rate, NAN);
+    WITH(max_rate, 1e-300);
 #undef WITH
+    OK(shmflow_consumer_options_init(&reading, sizeof reading));
+    reading.share_index = reading.share_count = 3;
+    BAD(shmflow_consumer_open("invalid_args", &reading, &consumer));
+    CHECK(strstr(shmflow_last_error_message(), "share 3 of 3") != NULL);
     /* A newer program's options, with something in them that this library does not have. */
     struct {
         shmflow_consumer_options known;

@@ -121,6 +121,20 @@ static void without_exceptions() {
     CHECK(frame.tags().find("film") != std::string_view::npos && frame.tags(true).empty());
     CHECK(frame.entry(SHMFLOW_ENTRY_PRIVATE).size() == 2 && frame.entry(SHMFLOW_ENTRY_PRIVATE, 1).empty());
 
+    // A frame that may be written, by a consumer that takes the newest; this one may not.
+    CHECK(frame.private_data().empty());
+    shmflow::ConsumerOptions choosing;
+    choosing.latest = choosing.copy_on_write = 1;
+    choosing.max_rate = 1000;
+    choosing.max_age_ms = 3600000;
+    auto newest = take(shmflow::Consumer::try_open("cxx/try", choosing));
+    auto drawn = take(newest.try_receive(10s));
+    CHECK(drawn.sequence() == 1 && drawn.private_data().size() == drawn.size());
+    drawn.private_data()[0] = std::byte{255};
+    CHECK(drawn.data()[0] == std::byte{255} && frame.data()[0] == std::byte{0} && newest.stats().skipped == 0);
+    drawn.reset();
+    newest = shmflow::Consumer();
+
     // Its metadata go on to another frame; one more owner; a slot that is given back.
     slot = take(producer.try_claim(96));
     CHECK(slot.try_set(frame) && slot.try_publish());
