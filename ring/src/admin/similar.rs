@@ -9,8 +9,8 @@ use crate::topic::Topic;
 /// More would not help.
 const MOST: usize = 3;
 
-/// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, or if the
-/// directory cannot be read.
+/// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, if this one
+/// is there itself, or if the directory cannot be read.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-similar-{}", std::process::id()));
@@ -24,6 +24,9 @@ const MOST: usize = 3;
 #[must_use]
 pub fn similar_topics(topic: &str, dir: Option<&Path>) -> Vec<String> {
     let there = topics(dir).unwrap_or_default();
+    if there.iter().any(|name| name == topic) {
+        return Vec::new();
+    }
     let mut near: Vec<_> =
         there.into_iter().filter_map(|name| Some((distance(topic, &name)?, name))).collect();
     near.sort();
