@@ -59,6 +59,10 @@ fn advice(what: &str) -> &'static str {
         "mount it for writing (docker run -v without `:ro`), or open the topic read-only"
     } else if what.starts_with("remove") || what.starts_with("list") || what.starts_with("collect") {
         "run as the owner of the files, or as root"
+    } else if what.starts_with("make") {
+        "run as the owner of the directory, or set SHMFLOW_DIR to one of your own"
+    } else if what.contains("for reading") {
+        "run as its owner, or have the producer set wider permissions, such as 0644"
     } else {
         "run as its owner, have the producer set wider permissions, or open the topic read-only"
     }
@@ -281,6 +285,21 @@ mod tests {
         let text = failed.to_string();
         assert!(text.contains("could not open the ring for topic `cam`"), "{text}");
         assert!(std::error::Error::source(&failed).is_some());
+    }
+
+    #[test]
+    fn who_is_refused_is_told_what_would_help() {
+        let text = |what: &str| {
+            let topic = "cam".into();
+            let path = "/x".into();
+            Error::PermissionDenied { topic, path, what: what.into(), mode: None, owner_uid: None }
+                .to_string()
+        };
+        assert!(text("open for writing").contains("read-only"));
+        // Neither a producer, nor one that wanted to read only.
+        for (what, remedy) in [("make a file", "SHMFLOW_DIR"), ("open for reading", "0644")] {
+            assert!(text(what).contains(remedy) && !text(what).contains("read-only"), "{}", text(what));
+        }
     }
 
     #[test]
