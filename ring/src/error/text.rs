@@ -53,6 +53,19 @@ impl fmt::Display for ShmSize {
     }
 }
 
+/// What is mounted again to make a directory's file system larger: only mount points are.
+struct MountOf<'a>(&'a Path);
+
+impl fmt::Display for MountOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Path::new("/dev/shm") {
+            f.write_str("/dev/shm")
+        } else {
+            write!(f, "and the mount point that `df {}` shows", self.0.display())
+        }
+    }
+}
+
 /// What to do when permission was denied to do `what`.
 fn advice(what: &str) -> &'static str {
     if what.ends_with(READ_ONLY_MOUNT) {
@@ -229,7 +242,7 @@ fn write_no_space(
             "use fewer slots or smaller frames, remove unused topics, or make it larger (in a container: docker run \
              --shm-size={}; elsewhere: mount -o remount,size=… {})",
             ShmSize(needed),
-            dir.display()
+            MountOf(dir)
         ),
         SpaceLimit::ControlGroup { group } => write!(
             f,
@@ -264,6 +277,17 @@ mod tests {
         {
             assert!(text.contains(part), "`{part}` is missing in: {text}");
         }
+    }
+
+    #[test]
+    fn a_folder_below_a_mount_point_is_not_to_be_mounted_again() {
+        let no_space = |dir: &str| {
+            let limit = SpaceLimit::FileSystem;
+            Error::NoSpace { topic: "cam".into(), dir: dir.into(), needed: 2, free: 1, limit }.to_string()
+        };
+        assert!(no_space("/dev/shm").contains("remount,size=… /dev/shm)"));
+        let below = no_space("/dev/shm/cams");
+        assert!(below.contains("`df /dev/shm/cams`") && !below.contains("… /dev/shm/cams"), "{below}");
     }
 
     #[test]
