@@ -18,8 +18,7 @@ pub(crate) struct Caps<'a> {
     pub(crate) height: Option<u32>,
     pub(crate) fps: Option<(u32, u32)>,
     pub(crate) colorimetry: Option<&'a str>,
-    /// A frame is one field of the picture.
-    fields: bool,
+    interlace_mode: Option<&'a str>,
 }
 
 impl<'a> Caps<'a> {
@@ -43,7 +42,7 @@ impl<'a> Caps<'a> {
                 "height" => caps.height = value.parse().ok(),
                 "framerate" => caps.fps = fraction(value),
                 "colorimetry" => caps.colorimetry = Some(value),
-                "interlace-mode" => caps.fields = value == "alternate",
+                "interlace-mode" => caps.interlace_mode = Some(value),
                 _ => {}
             }
         }
@@ -53,7 +52,16 @@ impl<'a> Caps<'a> {
     /// Columns and rows that a frame shows, which is one field where fields come on their own.
     pub(crate) fn size(&self) -> Option<(u32, u32)> {
         let (width, height) = (self.width?, self.height?);
-        Some((width, if self.fields { height.div_ceil(2) } else { height }))
+        Some((width, if self.interlace_mode == Some("alternate") { height.div_ceil(2) } else { height }))
+    }
+
+    /// Whether a frame with this flag, or without, has two fields, every other row each.
+    pub(crate) fn has_two_fields(&self, flagged: bool) -> bool {
+        match self.interlace_mode {
+            Some("interleaved" | "fields") => true,
+            None | Some("mixed") => flagged,
+            Some(_) => false,
+        }
     }
 
     /// How GStreamer lays out such a frame, and its size; `None` if it is not raw video, or something is left open.

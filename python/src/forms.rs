@@ -200,14 +200,17 @@ pub(crate) fn whole(layout: &VideoLayout) -> Crop {
 }
 
 /// The part of a picture whose arrays hold `part`, and begin where all samples of their first pixel do: chroma of several
-/// pixels is not cut through.
-pub(crate) fn around(layout: &VideoLayout, part: Crop) -> Crop {
+/// pixels is not cut through, nor, if the picture is interlaced, that of a field.
+pub(crate) fn around(layout: &VideoLayout, part: Crop, interlaced: bool) -> Crop {
+    /// No format has chroma that more than four rows of each of two fields share.
+    const ROWS: u32 = 8;
     let begins = |x: u32, y: u32| {
         let Some(mut starts) = starts(layout, x, y) else { return true };
         starts.all(|start| start.is_exact)
     };
     let x = (0..=part.x).rev().find(|x| begins(*x, 0)).unwrap_or(0);
     let y = (0..=part.y).rev().find(|y| begins(0, *y)).unwrap_or(0);
+    let y = if interlaced { y - y % ROWS } else { y };
     let (left, above) = (part.x - x, part.y - y);
     Crop { x, y, width: part.width.saturating_add(left), height: part.height.saturating_add(above) }
 }

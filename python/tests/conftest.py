@@ -7,6 +7,7 @@ import os
 import queue
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,24 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SHMFLOW_DIR", str(path))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+def overwrite_metadata(ring: Path, block: bytes) -> None:
+    """What a producer of another library may write: this package's writes no such block. As docs/layout.md has the file."""
+    with open(ring, "r+b") as file:
+        header = file.read(128)
+        (slots,), (capacity,) = struct.unpack_from("<Q", header, 32), struct.unpack_from("<Q", header, 64)
+        slots_at, metadata_at = struct.unpack_from("<QQ", header, 96)
+        assert len(block) <= capacity
+        for slot in range(slots):
+            file.seek(slots_at + 64 * slot + 16)
+            if struct.unpack("<Q", file.read(8)) != (0,):
+                file.seek(slots_at + 64 * slot + 16)
+                file.write(struct.pack("<Q", len(block)))
+                file.seek(metadata_at + capacity * slot)
+                file.write(block)
+                return
+    raise AssertionError("no frame has metadata")
 
 
 class Child:

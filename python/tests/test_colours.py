@@ -28,18 +28,19 @@ SHARED = {
 MATRICES = {"": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593), "1:4:0:0": (0.299, 0.114)}
 
 
-def made(format, width, height, colorimetry=""):
+def made(format, width, height, colorimetry="", interlace_mode="", **settings):
     """A frame of random samples."""
     more = f", colorimetry=(string){colorimetry}" if colorimetry else ""
+    more += f", interlace-mode=(string){interlace_mode}" if interlace_mode else ""
     text = f"video/x-raw, format={format}, width={width}, height={height}{more}"
     with shmflow.Producer(f"{format}-{width}-{height}", caps=text) as producer:
         consumer = shmflow.Consumer(producer.topic)
-        producer.write(np.random.default_rng(1).integers(16, 236, producer.frame_size, np.uint8))
+        producer.write(np.random.default_rng(1).integers(16, 236, producer.frame_size, np.uint8), **settings)
         return consumer.recv(30)
 
 
-def samples(frame):
-    """Y, U and V of each pixel."""
+def samples(frame, fields=1):
+    """Y, U and V of each pixel. Rows of several fields take turns."""
     planes, (across, down) = frame.planes, SHARED[frame.format]
     if "pixels" in planes and across == 2:
         order = frame.format.replace("YUY2", "YUYV")
@@ -57,12 +58,14 @@ def samples(frame):
         pair = planes.get("uv", planes.get("vu"))
         y, u, v = planes.y, pair[..., 0], pair[..., 1]
         u, v = (u, v) if "uv" in planes else (v, u)
-    full = [np.repeat(np.repeat(one, down, 0), across, 1)[: frame.height, : frame.width] for one in (u, v)]
+    row = np.arange(frame.height)
+    rows = np.minimum(row // (fields * down) * fields + row % fields, len(u) - 1)
+    full = [np.repeat(one[rows], across, 1)[:, : frame.width] for one in (u, v)]
     return [one.astype(float) for one in (y, *full)]
 
 
-def expected(frame, colorimetry):
-    y, u, v = samples(frame)
+def expected(frame, colorimetry, fields=1):
+    y, u, v = samples(frame, fields)
     (kr, kb), limited = MATRICES[colorimetry], not colorimetry.startswith("1:")
     y = (y - 16) * 255 / 219 if limited else y
     u, v = ((one - 128) * (255 / 224 if limited else 1) for one in (u, v))
@@ -84,6 +87,44 @@ def test_every_pixel_has_the_colour_of_its_samples(directory, format):
 def test_the_matrix_and_range_are_those_of_the_caps(directory, format, colorimetry):
     frame = made(format, 64, 48, colorimetry)
     assert np.abs(frame.bgr() - expected(frame, colorimetry)).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["NV12", "NV21", "I420", "YV12", "NV16", "YUV9", "YUY2"])
+def test_rows_of_an_interlaced_picture_share_chroma_with_rows_of_their_field(directory, format):
+    flagged = {"metadata": {"flags": ["interlaced"]}}
+    for mode, settings, fields in (
+        ("interleaved", {}, 2),
+        ("mixed", flagged, 2),
+        ("mixed", {}, 1),
+        ("", flagged, 2),
+        ("progressive", flagged, 1),
+    ):
+        for width, height in ((64, 48), (63, 46), (4, 1)):
+            frame = made(format, width, height, interlace_mode=mode, **settings)
+            away = np.abs(frame.bgr() - expected(frame, "", fields)).max()
+            assert away <= 1, (mode, width, height, away)
+
+
+def test_a_part_of_an_interlaced_picture_has_its_colours(directory):
+    whole = made("NV12", 64, 48, interlace_mode="interleaved")
+    crop = {"x": 3, "y": 6, "width": 40, "height": 21}
+    caps = "video/x-raw, format=NV12, width=40, height=21, interlace-mode=interleaved"
+    with shmflow.Producer("part") as producer, shmflow.Consumer("part") as consumer:
+        producer.write(
+            bytes(whole), metadata={"kind": "video", "caps": caps, "video": whole.metadata["video"], "crop": crop}
+        )
+        assert np.array_equal(consumer.recv(30).bgr(), whole.bgr()[6:27, 3:43])
+
+
+def test_a_field_has_the_matrix_of_its_whole_picture(directory):
+    # GStreamer takes BT.709 for more than 576 rows, of which a field has half.
+    field = made("Y444", 64, 540, "bt709")
+    caps = "video/x-raw(format:Interlaced), format=Y444, width=64, height=1080, interlace-mode=alternate"
+    with shmflow.Producer("field") as producer, shmflow.Consumer("field") as consumer:
+        producer.write(bytes(field), metadata={"kind": "video", "caps": caps, "video": field.metadata["video"]})
+        frame = consumer.recv(30)
+        assert frame.height == 540
+        assert np.array_equal(frame.bgr(), field.bgr())
 
 
 @pytest.mark.parametrize("format", ["RGB", "BGR", "RGBx", "BGRA", "xRGB", "ABGR", "RBGA"])

@@ -1,11 +1,11 @@
 """The golden files that pin the metadata, read through this package."""
 
 import json
-import struct
 from pathlib import Path
 
 import pytest
 import shmflow
+from conftest import overwrite_metadata
 
 GOLDEN = Path(__file__).resolve().parents[2] / "ring/tests/golden/meta"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.bin"))
@@ -22,24 +22,6 @@ BAD = [name for name in NAMES if name.startswith("bad_")]
 
 def golden(name):
     return (GOLDEN / f"{name}.bin").read_bytes(), json.loads((GOLDEN / f"{name}.json").read_text())
-
-
-def overwrite_metadata(ring, block):
-    """What a producer of another library may write: this package's writes no such block. As docs/layout.md has the file."""
-    with open(ring, "r+b") as file:
-        header = file.read(128)
-        (slots,), (capacity,) = struct.unpack_from("<Q", header, 32), struct.unpack_from("<Q", header, 64)
-        slots_at, metadata_at = struct.unpack_from("<QQ", header, 96)
-        assert len(block) <= capacity
-        for slot in range(slots):
-            file.seek(slots_at + 64 * slot + 16)
-            if struct.unpack("<Q", file.read(8)) != (0,):
-                file.seek(slots_at + 64 * slot + 16)
-                file.write(struct.pack("<Q", len(block)))
-                file.seek(metadata_at + capacity * slot)
-                file.write(block)
-                return
-    raise AssertionError("no frame has metadata")
 
 
 @pytest.mark.parametrize("name", BAD)

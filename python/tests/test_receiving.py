@@ -419,6 +419,16 @@ def test_frames_that_were_taken_at_the_same_moment_come_together(directory):
         next(shmflow.synchronized({"l": "left", "r": "right"}, timeout=0.01, start="next"))
 
 
+def test_frames_of_different_clocks_are_refused_and_not_waited_for_in_vain(directory):
+    left, right = (shmflow.Producer(name, 4, 4, "GRAY8") for name in ("left", "right"))
+    picture = np.zeros((4, 4), np.uint8)
+    sets = shmflow.synchronized({"l": "left", "r": "right"}, timeout=PATIENCE)
+    left.write(picture, capture_time=33_000_000)
+    right.write(picture, metadata={"capture_ns": 1_700_000_000_000_000_000, "clock": "realtime"})
+    with pytest.raises(shmflow.FormatError, match="'realtime'.*`left` on 'monotonic'"):
+        next(sets)
+
+
 def test_one_reads_only_ones_own_topic(directory):
     for perms in (0o600, 0o660):
         producer = shmflow.Producer(f"t{perms}", perms=perms)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shmflow
-from conftest import PATIENCE, opencv, wait_until
+from conftest import PATIENCE, opencv, overwrite_metadata, wait_until
 
 # What the worker does is in the first pixel of each frame.
 MARK, CRASH, HANG, RAISE, WRONG, LEAVE, FIND, BOTH, BAD = range(1, 10)
@@ -283,6 +283,34 @@ def test_bytes_are_transformed_too_and_a_token_ends_it(directory):
 
 def upper(frame):
     return bytes(frame).upper()
+
+
+@pytest.mark.parametrize("bad", ["metadata", "format"])
+def test_a_frame_that_nobody_can_read_is_left_out_and_ends_nothing(directory, caplog, bad):
+    if bad == "metadata":
+        producer = shmflow.Producer("in", 4, 4, "BGR")
+        producer.write(np.zeros((4, 4, 3), np.uint8))
+        overwrite_metadata(directory / "shmflow.in.ring", b"no block")
+    else:
+        # Of 10 bits packed into words: not for bgr().
+        first = shmflow.Producer("in", 48, 4, "v210")
+        first.write(bytes(first.frame_size))
+        producer = shmflow.Producer("in", 4, 4, "BGR")
+    token, done = shmflow.CancelToken(), []
+    arguments = {"deadline": 0.01, "format": "BGR", "cancel_token": token, "start_method": "fork"}
+    running = threading.Thread(target=lambda: done.append(shmflow.transform("in", "out", leave_it, **arguments)))
+    running.start()
+    wait_until("it is told", lambda: "cannot be passed on" in caplog.text)
+    producer.write(np.full((4, 4, 3), 7, np.uint8))
+    frame = shmflow.Consumer("out", connect_timeout=PATIENCE).recv(PATIENCE)
+    assert (frame.array == 7).all()
+    token.cancel()
+    running.join(PATIENCE)
+    assert done[0]["passed"] + done[0]["transformed"] == 1, done
+
+
+def leave_it(frame):
+    return None
 
 
 def test_settings_that_cannot_be_meant_are_refused(directory):

@@ -75,12 +75,13 @@ impl ShmflowSrc {
         let place = shmflow::Topic::new(topic, settings.directory.as_deref().map(Path::new))
             .map(|topic| format!(" in {}", topic.dir().display()))
             .unwrap_or_default();
+        let meant = settings.topics_meant();
         gst::element_imp_info!(
             self,
             gst::ResourceError::NotFound,
-            ("Waiting for a producer of topic '{topic}'{place}."),
+            ("Waiting for a producer of topic '{topic}'{place}{meant}."),
             // All that gst-launch-1.0 prints of such a message.
-            ["Waiting for a producer of topic '{topic}'{place}."]
+            ["Waiting for a producer of topic '{topic}'{place}{meant}."]
         );
     }
 
@@ -403,10 +404,11 @@ impl ShmflowSrc {
                 return Err(self.fail(gst::error_msg!(
                     gst::ResourceError::NotFound,
                     (
-                        "No producer joined topic '{}' within {} ms (connection-timeout). Check that it is running, \
+                        "No producer joined topic '{}' within {} ms (connection-timeout){}. Check that it is running, \
                          with the same topic and directory.",
                         stream.settings.topic.as_deref().unwrap_or_default(),
-                        stream.settings.connection_timeout
+                        stream.settings.connection_timeout,
+                        stream.settings.topics_meant()
                     )
                 )));
             }

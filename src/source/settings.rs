@@ -87,6 +87,16 @@ impl Settings {
         }
         Ok(())
     }
+
+    /// Topics that may have been meant, where there is none of this name; empty if none is like it.
+    pub(super) fn topics_meant(&self) -> String {
+        let topic = self.topic.as_deref().unwrap_or_default();
+        let directory = self.directory.as_deref().map(std::path::Path::new);
+        match shmflow::similar_topics(topic, directory).as_slice() {
+            [] => String::new(),
+            names => format!(" (did you mean '{}'?)", names.join("' or '")),
+        }
+    }
 }
 
 /// All properties of the source.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statfs, statvfs};
 use rustix::process::{Resource, getrlimit};
@@ -88,13 +88,14 @@ fn room(dir: &Path) -> Finding {
     }
     let (all, free) = (fs.f_blocks.saturating_mul(fs.f_frsize), fs.f_bavail.saturating_mul(fs.f_frsize));
     let what = format!("{} of {} free in {name}", text::bytes(free), text::bytes(all));
-    let remedy = "mount -o remount,size=4g /dev/shm; in a container: docker run --shm-size=4g; what is left over: shmflow gc";
+    let mount = mount_point(dir);
+    let mount = mount.display();
+    let remedy = format!(
+        "mount -o remount,size=4g {mount}; in a container: docker run --shm-size=4g; what is left over: shmflow gc"
+    );
     if fs.f_files != 0 && fs.f_favail == 0 {
-        Finding::problem(
-            "room",
-            format!("{name} has no room for another file"),
-            "mount -o remount,nr_inodes=0 /dev/shm",
-        )
+        let what = format!("{name} has no room for another file");
+        Finding::problem("room", what, format!("mount -o remount,nr_inodes=0 {mount}"))
     } else if all <= TINY || free < TINY / 4 {
         Finding::problem("room", what, remedy)
     } else if free < ROOMY {
@@ -102,6 +103,14 @@ fn room(dir: &Path) -> Finding {
     } else {
         Finding::ok("room", what)
     }
+}
+
+/// Where the file system is mounted that a directory is on.
+fn mount_point(dir: &Path) -> PathBuf {
+    let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let device = |path: &Path| fs::metadata(path).map(|status| status.dev()).ok();
+    let here = device(&dir);
+    dir.ancestors().take_while(|path| device(path) == here).last().unwrap_or(&dir).to_path_buf()
 }
 
 pub(super) fn limits() -> Vec<Finding> {
@@ -207,4 +216,19 @@ fn drop_ins(dir: &str) -> Vec<std::path::PathBuf> {
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_mounted_again_is_a_mount_point() {
+        let dir = Path::new("/dev/shm").join(format!("shmflow-doctor-test-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let found = mount_point(&dir);
+        fs::remove_dir(&dir).unwrap();
+        assert_eq!(found, Path::new("/dev/shm"));
+        assert_eq!(mount_point(Path::new("/")), Path::new("/"));
+    }
 }

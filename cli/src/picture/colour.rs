@@ -20,7 +20,7 @@ const BT2020: (f32, f32) = (0.2627, 0.0593);
 
 impl Colours {
     /// Those that the caps name, as GStreamer writes them: `bt709`, or `range:matrix:transfer:primaries`. Without: those of
-    /// standard definition up to 576 rows, of high definition beyond.
+    /// standard definition up to 576 rows, of high definition beyond. `height` is that of the caps, of both fields.
     pub(crate) fn of(colorimetry: Option<&str>, height: u32) -> Self {
         let usual = if height > 576 { BT709 } else { BT601 };
         let mut numbers = colorimetry.unwrap_or_default().split(':');

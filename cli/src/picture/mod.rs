@@ -4,7 +4,7 @@ mod colour;
 mod encoded;
 mod form;
 
-use shmflow::meta::{Crop, MetaView, Plane, plane_extents};
+use shmflow::meta::{Crop, Flags, MetaView, Plane, plane_extents};
 
 use colour::Colours;
 pub(crate) use encoded::{is_jpeg, jpeg, missing};
@@ -17,7 +17,11 @@ pub(crate) struct Picture<'a> {
     pub(crate) format: String,
     bytes: &'a [u8],
     planes: Vec<Plane>,
+    /// Rows of the whole layout.
+    height: u32,
     part: Crop,
+    /// Two fields, every other row each.
+    interlaced: bool,
     colours: Colours,
 }
 
@@ -43,20 +47,29 @@ impl<'a> Picture<'a> {
         let video = meta.video().ok_or("it holds no raw picture")?;
         video.fits(bytes.len()).map_err(|error| format!("its picture does not fit: {error}"))?;
         let caps = meta.caps().map(Structure::parse);
+        let mode = caps.as_ref().and_then(|caps| caps.get("interlace-mode"));
         let said = caps.as_ref().and_then(|caps| {
             let (width, height) = (caps.number("width")?, caps.number("height")?);
-            let fields = caps.get("interlace-mode") == Some("alternate");
-            Some((width, if fields { height.div_ceil(2) } else { height }))
+            Some((width, if mode == Some("alternate") { height.div_ceil(2) } else { height }))
         });
         let part = Crop::visible((video.width(), video.height()), meta.crop(), said)
             .ok_or("its layout is smaller than its caps say")?;
         let colorimetry = caps.as_ref().and_then(|caps| caps.text("colorimetry"));
+        // Of the whole picture, also where a frame is one field.
+        let height = caps.as_ref().and_then(|caps| caps.number("height")).unwrap_or(part.height);
+        let interlaced = match mode {
+            Some("interleaved" | "fields") => true,
+            None | Some("mixed") => meta.flags().contains(Flags::INTERLACED),
+            Some(_) => false,
+        };
         Ok(Self {
             format: video.format().to_owned(),
             bytes,
             planes: video.planes().to_vec(),
+            height: video.height(),
             part,
-            colours: Colours::of(colorimetry.as_deref(), part.height),
+            interlaced,
+            colours: Colours::of(colorimetry.as_deref(), height),
         })
     }
 
@@ -73,27 +86,53 @@ impl<'a> Picture<'a> {
         self.bytes.get(at..).unwrap_or_default()
     }
 
-    /// The visible rows of all planes one after the other, as they are, without padding.
+    /// The visible rows of all planes one after the other, as they are, without padding. Where it begins within chroma that pixels
+    /// share, the planes of chroma begin with that, as `videocrop` cuts them.
     pub(crate) fn raw(&self) -> Result<Vec<u8>, String> {
         let Crop { x, y, width, height } = self.part;
-        let unknown = || format!("the rows of format {} are not known", self.format);
-        let extents = plane_extents(&self.format, width, height).ok_or_else(unknown)?;
-        let before = plane_extents(&self.format, x, y).ok_or_else(unknown)?;
+        let extents = |width, height| {
+            let known = plane_extents(&self.format, width, height);
+            known.ok_or_else(|| format!("the rows of format {} are not known", self.format))
+        };
+        // The sample of a pixel is the last one that a picture up to it has.
+        let (one, to_first) = (extents(1, 1)?, extents(x.saturating_add(1), y.saturating_add(1))?);
+        let before = extents(x, y)?;
         let mut raw = Vec::new();
-        for (number, (extent, before)) in extents.zip(before).enumerate() {
+        for (number, (((extent, one), first), before)) in
+            extents(width, height)?.zip(one).zip(to_first).zip(before).enumerate()
+        {
+            if number == 0 && x != 0 && first.row_bytes == before.row_bytes {
+                return Err(format!(
+                    "it begins at column {x} of {}, where pixels share bytes; a .png can have it",
+                    self.format
+                ));
+            }
             let len = usize::try_from(extent.row_bytes).unwrap_or(usize::MAX);
-            let skip = usize::try_from(before.row_bytes).unwrap_or(usize::MAX);
+            let skip = first.row_bytes.saturating_sub(one.row_bytes);
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
             for row in 0..extent.rows {
-                let bytes = self.row(number, before.rows.saturating_add(row), skip);
+                let bytes = self.row(number, first.rows.saturating_sub(1).saturating_add(row), skip);
                 raw.extend_from_slice(bytes.get(..len).ok_or("its picture does not fit")?);
             }
         }
         Ok(raw)
     }
 
+    /// Of a component whose samples stand for `1 << shift` rows each: which row of its plane has those of a row of the picture.
+    fn row_of(&self, row: u32, shift: u32) -> u32 {
+        if !self.interlaced || shift == 0 {
+            return row >> shift;
+        }
+        // Those of a field are shared by rows of that field.
+        let shared = (row >> (shift + 1) << 1) + (row & 1);
+        // Of an odd number of rows the last one serves both fields.
+        shared.min(self.height.saturating_sub(1) >> shift)
+    }
+
     /// The samples of one component in one row: each `step`th pixel's, from the `first` on.
     fn samples(&self, form: &Form, component: &form::Component, row: u32, columns: Every, out: &mut [u16]) {
-        let bytes = self.row(component.plane, (self.part.y + row) >> component.shift_y, 0);
+        let row = self.row_of(self.part.y.saturating_add(row), component.shift_y);
+        let bytes = self.row(component.plane, row, 0);
         let last = self.part.width.saturating_sub(1);
         let pixels = (columns.first..).step_by(columns.step.max(1) as usize);
         for (value, x) in out.iter_mut().zip(pixels) {
@@ -283,6 +322,49 @@ mod tests {
         assert_eq!((small.width, small.height), (4, 3));
         let row = [[200, 100, 0], [200, 100, 0], [0, 0, 80], [0, 0, 80]].concat();
         assert_eq!(small.values, Values::Bytes(row.repeat(3)));
+    }
+
+    #[test]
+    fn a_part_that_begins_within_shared_chroma_has_that_chroma() {
+        let crop = Crop { x: 1, y: 3, width: 4, height: 2 };
+        let caps = |format: &str| format!("video/x-raw, format={format}, width=4, height=2");
+        let (meta, len) = block("NV12", 8, 8, &caps("NV12"), Some(crop));
+        let frame: Vec<u8> = (0..len).map(|at| at as u8).collect();
+        let raw = Picture::new(&MetaView::parse(&meta).unwrap(), &frame).unwrap().raw().unwrap();
+        // Pixels from column 1 of rows 3 and 4; chroma of the block of columns 0 and 1, rows 2 and 3.
+        assert_eq!(raw, [25, 26, 27, 28, 33, 34, 35, 36, 72, 73, 74, 75]);
+        // Where they are in the same plane as brightness there are no such bytes.
+        let (meta, len) = block("YUY2", 8, 8, &caps("YUY2"), Some(crop));
+        let frame = vec![0; len];
+        let why = Picture::new(&MetaView::parse(&meta).unwrap(), &frame).unwrap().raw().unwrap_err();
+        assert!(why.contains("column 1"), "{why}");
+    }
+
+    #[test]
+    fn colours_of_interlaced_pictures_are_shared_within_a_field() {
+        // The chroma of even rows, the top field, is red, that of odd ones blue.
+        let (red, blue) = ([81_u8, 90, 240], [41_u8, 240, 110]);
+        for (mode, flags, expected) in [
+            ("progressive", Flags::EMPTY, [true, true, false, false]),
+            ("interleaved", Flags::EMPTY, [true, false, true, false]),
+            ("mixed", Flags::EMPTY, [true, true, false, false]),
+            ("mixed", Flags::INTERLACED, [true, false, true, false]),
+        ] {
+            let (layout, len) = VideoLayout::standard("I420", 4, 6).unwrap();
+            let mut frame = vec![100; len as usize];
+            for (plane, component) in layout.planes.iter().zip(0..).skip(1) {
+                for row in 0..3 {
+                    let at = plane.offset as usize + row * plane.stride as usize;
+                    frame[at..at + 2].fill(if row % 2 == 0 { red[component] } else { blue[component] });
+                }
+            }
+            let caps = format!("video/x-raw, format=I420, width=4, height=6, interlace-mode={mode}");
+            let meta = Meta::new(Kind::Video).video(layout).caps(caps).flags(flags).to_vec().unwrap();
+            let picture = Picture::new(&MetaView::parse(&meta).unwrap(), &frame).unwrap();
+            let Values::Bytes(values) = picture.pixels().unwrap().values else { panic!("of 8 bits") };
+            let is_red: Vec<bool> = values.chunks(12).map(|row| row[0] > row[2]).collect();
+            assert_eq!(is_red[..4], expected, "{mode}");
+        }
     }
 
     #[test]

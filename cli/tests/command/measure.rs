@@ -102,6 +102,20 @@ fn echo_tells_the_metadata_as_lines_and_as_json() {
 }
 
 #[test]
+fn a_name_that_was_mistyped_is_told_with_those_like_it() {
+    let dir = Dir::new();
+    let _producer = dir.producer("camera");
+    for command in ["echo", "hz", "delay", "bw"] {
+        let ran = dir.run(&[command, "camrea"]);
+        assert!(
+            ran.status() == 3 && ran.err().contains("did you mean `camera`?"),
+            "{command}: {}",
+            ran.err()
+        );
+    }
+}
+
+#[test]
 fn metrics_are_those_of_all_topics_and_participants() {
     let dir = Dir::new();
     let producer = dir.producer("quo\"te");

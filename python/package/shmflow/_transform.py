@@ -24,7 +24,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._shmflow import CancelToken, Consumer, Producer
 from ._wait import wait
-from .errors import Cancelled, Closed, Ended, InvalidArgument, Removed, ShmflowError, Timeout, TopicNotFound
+from .errors import (
+    Cancelled,
+    Closed,
+    Ended,
+    InvalidArgument,
+    MetadataError,
+    Removed,
+    ShmflowError,
+    Timeout,
+    TopicNotFound,
+)
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -75,7 +85,10 @@ class _Note(NamedTuple):
 
 def _name(frame: Frame) -> tuple[int, int | None, int | None]:
     """A frame among those of a topic, and of one that was made again under its name."""
-    return frame.seq, frame.capture_time, frame.pts
+    try:
+        return frame.seq, frame.capture_time, frame.pts
+    except MetadataError:
+        return frame.seq, None, None
 
 
 def transform(
@@ -232,9 +245,7 @@ class _Relay:
     def _pass(self, count: int) -> None:
         """The oldest frames go on as they came."""
         for _ in range(count):
-            frame = self._pending.popleft().frame
-            self._publish(frame, self._original(frame), frame.metadata)
-            self.counts["passed"] += 1
+            self._pass_on(self._pending.popleft().frame)
 
     def _take_results(self) -> None:
         while True:
@@ -251,8 +262,7 @@ class _Relay:
             self._pass(position)
             frame = self._pending.popleft().frame
             if note.error is not None:
-                self._publish(frame, self._original(frame), frame.metadata)
-                self.counts["passed"] += 1
+                self._pass_on(frame)
             else:
                 self._publish_result(frame, note, made)
 
@@ -269,8 +279,8 @@ class _Relay:
             self._take(frame)
 
     def _publish_result(self, frame: Frame, note: _Note, made: Frame) -> None:
-        metadata = frame.metadata
         try:
+            metadata = frame.metadata
             if note.adds:
                 metadata = _merged(metadata, made.metadata)
             if note.shape is None:
@@ -286,17 +296,18 @@ class _Relay:
         except (ShmflowError, TypeError, ValueError) as error:
             # What does not fit is the function's mistake, and costs nobody the picture.
             self._tell(f"what the function made of frame {frame.seq} cannot be published: {error}")
-            self._publish(frame, self._original(frame), frame.metadata)
-            self.counts["passed"] += 1
+            self._pass_on(frame)
 
     def _original(self, frame: Frame) -> Any:
         if self._format is None or self._format == frame.format or frame.format is None:
             return frame
         return frame.bgr() if self._format == "BGR" else frame.rgb()
 
-    def _publish(self, frame: Frame, data: Any, metadata: dict[str, Any] | None) -> None:
+    def _pass_on(self, frame: Frame) -> None:
+        """As it came. What cannot be read, or not be converted, is told and left out: others follow."""
         try:
-            self._write(frame, data, metadata)
+            self._write(frame, self._original(frame), frame.metadata)
+            self.counts["passed"] += 1
         except ShmflowError as error:
             self._tell(f"frame {frame.seq} of topic `{self._consumer.topic}` cannot be passed on: {error}")
 

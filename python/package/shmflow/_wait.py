@@ -56,6 +56,8 @@ class Synchronized:
         self._consumers: dict[str, Consumer] = {}
         self._waiting: dict[str, deque[Frame]] = {name: deque() for name in topics}
         self._ended: set[str] = set()
+        # Topic and clock of the first frame.
+        self._clock: tuple[str, str] | None = None
         self.lost: dict[str, int] = dict.fromkeys(topics, 0)
         try:
             for name, topic in topics.items():
@@ -109,9 +111,16 @@ class Synchronized:
         except Ended:
             self._ended.add(name)
             return
+        topic = self._consumers[name].topic
         if frame.capture_time is None:
+            raise FormatError(f"frame {frame.seq} of topic `{topic}` does not say when it was captured")
+        if self._clock is None:
+            self._clock = topic, frame.clock
+        if frame.clock != self._clock[1]:
+            # They would never meet.
             raise FormatError(
-                f"frame {frame.seq} of topic `{self._consumers[name].topic}` does not say when it was captured"
+                f"topic `{topic}` has capture times on the clock {frame.clock!r}, and topic `{self._clock[0]}` on "
+                f"{self._clock[1]!r}; have both producers use the same clock"
             )
         self.lost[name] += frame.lost_before
         self._waiting[name].append(frame)

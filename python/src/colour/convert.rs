@@ -18,6 +18,8 @@ pub(crate) struct Colours<'a> {
     /// In pixels.
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// Two fields, every other row each, have chroma of their own.
+    pub(crate) interlaced: bool,
     pub(crate) colorimetry: Colorimetry,
 }
 
@@ -185,13 +187,13 @@ impl Colours<'_> {
         let (luma, chroma_plane) =
             (Plane::of(self.payload, y, bits)?, Plane::of(self.payload, chroma, bits)?);
         let convert: [TwoPlanes; 2] = match (self.shared(chroma)?, is_uv) {
-            ((2, 2), true) => [yuv::yuv_nv12_to_bgr, yuv::yuv_nv12_to_rgb],
-            ((2, 2), false) => [yuv::yuv_nv21_to_bgr, yuv::yuv_nv21_to_rgb],
+            ((2, 2), true) if !self.interlaced => [yuv::yuv_nv12_to_bgr, yuv::yuv_nv12_to_rgb],
+            ((2, 2), false) if !self.interlaced => [yuv::yuv_nv21_to_bgr, yuv::yuv_nv21_to_rgb],
             ((2, 1), true) => [yuv::yuv_nv16_to_bgr, yuv::yuv_nv16_to_rgb],
             ((2, 1), false) => [yuv::yuv_nv61_to_bgr, yuv::yuv_nv61_to_rgb],
             ((1, 1), true) => [yuv::yuv_nv24_to_bgr, yuv::yuv_nv24_to_rgb],
             ((1, 1), false) => [yuv::yuv_nv42_to_bgr, yuv::yuv_nv42_to_rgb],
-            // Pictures of one row or column.
+            // Pictures of one row or column, and interlaced ones.
             (shared, _) => {
                 let [u, v] = if is_uv { [0, 1] } else { [1, 0] };
                 let columns = chroma.shape.get(1).copied().unwrap_or(0).unsigned_abs();
@@ -217,7 +219,7 @@ impl Colours<'_> {
         let plane = |view| Plane::of(self.payload, view, bits);
         let planes = [plane(y)?, plane(u)?, plane(v)?];
         let convert: [Planar; 2] = match self.shared(u)? {
-            (2, 2) => [yuv::yuv420_to_bgr, yuv::yuv420_to_rgb],
+            (2, 2) if !self.interlaced => [yuv::yuv420_to_bgr, yuv::yuv420_to_rgb],
             (2, 1) => [yuv::yuv422_to_bgr, yuv::yuv422_to_rgb],
             (1, 1) => return self.full(&planes, out, order),
             shared => return self.spread(&planes[0], [&planes[1], &planes[2]], shared, out, order),
@@ -226,7 +228,7 @@ impl Colours<'_> {
         Ok(pick(convert, order)(&self.image(&planes), out, self.row_bytes()?, range, matrix)?)
     }
 
-    /// Chroma that more pixels share than the library has conversions for.
+    /// Chroma that is shared by pixels that the library has no conversion for.
     fn spread(
         &self,
         luma: &Plane<'_>,
@@ -235,8 +237,9 @@ impl Colours<'_> {
         out: &mut [u8],
         order: Order,
     ) -> Result<(), NoColours> {
-        let repeated =
-            |plane: &Plane<'_>| plane.repeated(across, down, self.width as usize, self.height as usize);
+        let (size, fields) =
+            ((self.width as usize, self.height as usize), if self.interlaced { 2 } else { 1 });
+        let repeated = |plane: &Plane<'_>| plane.repeated((across, down), fields, size);
         let luma = Plane { bytes: luma.bytes.as_ref().into(), stride: luma.stride };
         self.full(&[luma, repeated(chroma[0])?, repeated(chroma[1])?], out, order)
     }

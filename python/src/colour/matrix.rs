@@ -10,7 +10,7 @@ pub(crate) struct Colorimetry {
 }
 
 impl Colorimetry {
-    /// That of the caps, or GStreamer's default for a picture of `height` rows. Another process wrote the text.
+    /// That of the caps, or GStreamer's default for a picture of `height` rows, both fields. Another process wrote the text.
     pub(crate) fn of(text: Option<&str>, height: u32) -> Self {
         let standard = if height > 576 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 };
         let limited = |matrix| Self { range: YuvRange::Limited, matrix };

@@ -49,25 +49,23 @@ impl<'a> Plane<'a> {
         Ok(Plane { bytes: Cow::Owned(bytes), stride: number(columns)? })
     }
 
-    /// Each sample as often as pixels share it, across and down, for a picture of this size.
+    /// Each sample as often as pixels share it, across and down, for a picture of this width and height. Rows of several fields
+    /// take turns, and share samples with rows of their own field.
     pub(super) fn repeated(
         &self,
-        across: usize,
-        down: usize,
-        width: usize,
-        height: usize,
+        (across, down): (usize, usize),
+        fields: usize,
+        (width, height): (usize, usize),
     ) -> Result<Plane<'static>, NoColours> {
         let mut bytes = Vec::with_capacity(width * height);
-        let samples = width.div_ceil(across);
-        for row in self.bytes.chunks(self.stride.max(1) as usize) {
-            let row = row.get(..samples).ok_or_else(outside)?;
-            let start = bytes.len();
+        let rows: Vec<&[u8]> = self.bytes.chunks(self.stride.max(1) as usize).collect();
+        for row in 0..height {
+            let shared = row / (fields * down) * fields + row % fields;
+            // Of an odd number of rows the last one serves each field.
+            let row = rows.get(shared).or(rows.last()).copied().unwrap_or_default();
+            let row = row.get(..width.div_ceil(across)).ok_or_else(outside)?;
             bytes.extend(row.iter().flat_map(|sample| std::iter::repeat_n(*sample, across)).take(width));
-            for _ in 1..down {
-                bytes.extend_from_within(start..start + width);
-            }
         }
-        bytes.truncate(width * height);
         Ok(Plane { bytes: Cow::Owned(bytes), stride: number(width)? })
     }
 }

@@ -1,7 +1,7 @@
 //! What of a frame is its picture: the arrays over its bytes, and the picture in other colours.
 
 use pyo3::prelude::*;
-use shmflow::meta::{Crop, VideoLayout};
+use shmflow::meta::{Crop, Flags, VideoLayout};
 
 use super::Frame;
 use crate::caps::Caps;
@@ -123,17 +123,20 @@ impl Frame {
             return Err(self.refuse(py, why));
         };
         let visible = self.visible(py, layout)?;
+        let decoded = self.decoded(py)?;
+        let caps = decoded.described.caps.as_deref().and_then(Caps::parse).unwrap_or_default();
+        let interlaced = caps.has_two_fields(decoded.frame.flags.contains(Flags::INTERLACED));
         // A picture may begin within chroma that pixels share: then what is converted begins a little before it.
-        let part = around(layout, visible);
-        let caps = self.decoded(py)?.described.caps.as_deref();
-        let colorimetry = caps.and_then(Caps::parse).and_then(|caps| caps.colorimetry);
+        let part = around(layout, visible, interlaced);
         let colours = Colours {
             payload: lease.bytes(),
             format: &layout.format,
             views: &self.views_of(py, layout, part)?,
             width: part.width,
             height: part.height,
-            colorimetry: Colorimetry::of(colorimetry, visible.height),
+            interlaced,
+            // By the rows of the whole picture, also where a frame is one field.
+            colorimetry: Colorimetry::of(caps.colorimetry, caps.height.unwrap_or(visible.height)),
         };
         let (width, height) = (visible.width, visible.height);
         let before = (visible.x.saturating_sub(part.x), visible.y.saturating_sub(part.y));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::frame_info::FrameInfo;
 use super::ring_snapshot::RingFile;
+use super::similar::suggest;
 use super::snapshot::File;
 use crate::error::{Error, Result};
 use crate::layout::VERSION;
@@ -59,7 +60,8 @@ impl Monitor {
     /// # Errors
     /// As [`inspect`](super::inspect).
     pub fn open(topic: &str, dir: Option<&Path>) -> Result<Self> {
-        let mut monitor = Self::attach(Topic::new(topic, dir)?)?;
+        let topic = Topic::new(topic, dir)?;
+        let mut monitor = suggest(&topic, Self::attach(topic.clone()))?;
         if let Some(ring) = &monitor.ring {
             monitor.next = ring.frames(u64::MAX)?.0;
         }

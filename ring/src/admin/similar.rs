@@ -11,8 +11,8 @@ const MOST: usize = 3;
 /// Names that are compared. Anybody may fill the directory.
 const COMPARED: usize = 4096;
 
-/// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, or if the
-/// directory cannot be read.
+/// Names of topics in `dir` that resemble this one, the most similar first; at most three. Empty if there are none, if this one
+/// is there itself, or if the directory cannot be read.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("shmflow-doc-similar-{}", std::process::id()));
@@ -26,6 +26,9 @@ const COMPARED: usize = 4096;
 #[must_use]
 pub fn similar_topics(topic: &str, dir: Option<&Path>) -> Vec<String> {
     let there = topics(dir).unwrap_or_default();
+    if there.iter().any(|name| name == topic) {
+        return Vec::new();
+    }
     let mut near: Vec<_> =
         there.into_iter().take(COMPARED).filter_map(|name| Some((distance(topic, &name)?, name))).collect();
     near.sort();

@@ -53,6 +53,19 @@ impl fmt::Display for ShmSize {
     }
 }
 
+/// What is mounted again to make a directory's file system larger: only mount points are.
+struct MountOf<'a>(&'a Path);
+
+impl fmt::Display for MountOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Path::new("/dev/shm") {
+            f.write_str("/dev/shm")
+        } else {
+            write!(f, "and the mount point that `df {}` shows", self.0.display())
+        }
+    }
+}
+
 /// What to do when permission was denied to do `what`.
 fn advice(what: &str) -> &'static str {
     if what.ends_with(READ_ONLY_MOUNT) && what.starts_with("remove") {
@@ -61,8 +74,10 @@ fn advice(what: &str) -> &'static str {
         "mount it for writing (docker run -v without `:ro`), or open the topic read-only"
     } else if what.starts_with("remove") || what.starts_with("list") || what.starts_with("collect") {
         "run as the owner of the files, or as root"
-    } else if what.starts_with("open for reading") {
-        "run as its owner, or have the producer set wider permissions"
+    } else if what.starts_with("make") {
+        "run as the owner of the directory, or set SHMFLOW_DIR to one of your own"
+    } else if what.contains("for reading") {
+        "run as its owner, or have the producer set wider permissions, such as 0644"
     } else {
         "run as its owner, have the producer set wider permissions, or open the topic read-only"
     }
@@ -229,7 +244,7 @@ fn write_no_space(
             "use fewer slots or smaller frames, remove unused topics, or make it larger (in a container: docker run \
              --shm-size={}; elsewhere: mount -o remount,size=… {})",
             ShmSize(needed),
-            dir.display()
+            MountOf(dir)
         ),
         SpaceLimit::ControlGroup { group } => write!(
             f,
@@ -267,6 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_below_a_mount_point_is_not_to_be_mounted_again() {
+        let no_space = |dir: &str| {
+            let limit = SpaceLimit::FileSystem;
+            Error::NoSpace { topic: "cam".into(), dir: dir.into(), needed: 2, free: 1, limit }.to_string()
+        };
+        assert!(no_space("/dev/shm").contains("remount,size=… /dev/shm)"));
+        let below = no_space("/dev/shm/cams");
+        assert!(below.contains("`df /dev/shm/cams`") && !below.contains("… /dev/shm/cams"), "{below}");
+    }
+
+    #[test]
     fn no_space_of_a_control_group_names_it() {
         let limit = SpaceLimit::ControlGroup { group: "/sys/fs/cgroup/box".into() };
         let error = Error::NoSpace { topic: "cam".into(), dir: "/x".into(), needed: 2, free: 1, limit };
@@ -285,6 +311,21 @@ mod tests {
         let text = failed.to_string();
         assert!(text.contains("could not open the ring for topic `cam`"), "{text}");
         assert!(std::error::Error::source(&failed).is_some());
+    }
+
+    #[test]
+    fn who_is_refused_is_told_what_would_help() {
+        let text = |what: &str| {
+            let topic = "cam".into();
+            let path = "/x".into();
+            Error::PermissionDenied { topic, path, what: what.into(), mode: None, owner_uid: None }
+                .to_string()
+        };
+        assert!(text("open for writing").contains("read-only"));
+        // Neither a producer, nor one that wanted to read only.
+        for (what, remedy) in [("make a file", "SHMFLOW_DIR"), ("open for reading", "0644")] {
+            assert!(text(what).contains(remedy) && !text(what).contains("read-only"), "{}", text(what));
+        }
     }
 
     #[test]

@@ -144,6 +144,17 @@ fn a_topic_that_is_not_permitted_is_told_from_one_that_is_not_there() {
 }
 
 #[test]
+fn a_topic_that_was_mistyped_is_told_with_those_like_it() {
+    let topic = Topic::new();
+    let _producer = Running::playing(&camera(&topic, 64, ""));
+    Child::launch(&format!("{} ! fakesink", topic.src("connection-timeout=100").replace("=video", "=vidoe")))
+        .wait()
+        .badly("(did you mean 'video'?)");
+    let mut viewer = Child::listen(&topic.src("").replace("=video", "=vidoe"));
+    viewer.wait_for("(did you mean 'video'?)");
+}
+
+#[test]
 fn a_frame_that_is_too_small_for_its_caps_is_an_error_that_says_so() {
     let topic = Topic::new();
     let _consumer = viewer(&topic, "is-live=false");
