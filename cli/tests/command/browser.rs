@@ -186,6 +186,7 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     let log = Producer::builder("log").dir(&dir.0).name("logger").open().unwrap();
     log.write(b"a line").unwrap();
     let _hostile = picture(&dir, "<b onclick=x>&amp;", [10, 120, 10]);
+    std::fs::write(dir.0.join("shmflow.broken.peers"), "junk").unwrap();
     let server = Server::start(&dir, &[]);
     let mut browser = Browser::open(1200, 900, false);
     let url = server.url.clone();
@@ -193,7 +194,9 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     browser.wait("document.querySelectorAll('.card .shown').length === 3");
     let text = browser.text();
     for part in [
-        "4 topics, 4 live",
+        "5 topics, 4 live",
+        "unreadable",
+        "is not a ring",
         "robot/",
         "front",
         "rear",
