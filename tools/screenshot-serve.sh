@@ -7,7 +7,7 @@ out=${1:-$here/docs/pictures}
 command -v chromium >/dev/null || { echo "screenshot: there is no chromium; make deps installs it" >&2; exit 1; }
 env=$("$here/tools/install-python.sh")
 work=$(mktemp -d)
-SHMFLOW_DIR=$(mktemp -d /dev/shm/screenshot-XXXXXX)
+SHMFLOW_DIR=$(mktemp -d /dev/shm/demo-XXX)
 export SHMFLOW_DIR
 trap 'rm -rf "$work" "$SHMFLOW_DIR"' EXIT
 "$env/bin/python" "$here/tools/screenshot_serve.py" "$env/bin/shmflow" "$work"

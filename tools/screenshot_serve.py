@@ -16,7 +16,7 @@ import numpy as np
 import shmflow
 
 # Of all topics, and of one.
-SIZES = ((1280, 470), (1280, 925))
+SIZES = ((1280, 470), (1280, 965))
 # So long the lines over time grow before the picture is taken.
 SECONDS = 60
 

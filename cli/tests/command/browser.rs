@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use shmflow::Producer;
 use shmflow::meta::{Detections, Finding, Meta, Object};
 
-use crate::serve::{Server, builder, coloured, picture};
 use crate::support::{Dir, LONG};
+use crate::web::{Server, builder, coloured, picture};
 
 /// A browser with one page, steered by the DevTools protocol through its pipes.
 struct Browser {
