@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shmflow::Producer;
@@ -105,7 +105,7 @@ impl Browser {
         let start = Instant::now();
         while self.eval(expression) != true {
             assert!(start.elapsed() < LONG, "{expression}\n{}\n{:?}", self.text(), self.complaints);
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -143,7 +143,14 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.profile);
+        // Its own children end a moment later, and write until then.
+        let start = Instant::now();
+        while std::fs::remove_dir_all(&self.profile).is_err()
+            && self.profile.exists()
+            && start.elapsed() < LONG
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
