@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use futures_util::future::{Either, select};
 use shmflow::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -128,6 +130,23 @@ impl Live {
         has: Option<&str>,
         patience: Duration,
     ) -> Result<Option<Arc<Shot>>, Refusal> {
+        match select(pin!(self.stopped()), pin!(self.newest(topic, size, has, patience))).await {
+            Either::Left(_) => Err(Self::ends()),
+            Either::Right((result, _)) => result,
+        }
+    }
+
+    fn ends() -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shmflow serve ends")
+    }
+
+    async fn newest(
+        self: &Arc<Self>,
+        topic: &str,
+        size: Size,
+        has: Option<&str>,
+        patience: Duration,
+    ) -> Result<Option<Arc<Shot>>, Refusal> {
         let waiting = loop {
             // One that is about to end takes nobody any more.
             if let Some(waiting) = Waiting::begin(&self.channel(topic)?, size) {
@@ -175,7 +194,7 @@ impl Live {
         }
         let unavailable = |text| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text);
         if self.is_stopped() {
-            return Err(unavailable("shmflow serve ends".to_owned()));
+            return Err(Self::ends());
         }
         if topics.watched.len() >= MOST {
             return Err(unavailable(format!("{MOST} topics are watched already, and no more at a time")));

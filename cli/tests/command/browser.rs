@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shmflow::Producer;
 use shmflow::meta::{Detections, Finding, Meta, Object};
 
-use crate::serve::{Server, builder, coloured, picture};
 use crate::support::{Dir, LONG};
+use crate::web::{Server, builder, coloured, picture};
 
 /// A browser with one page, steered by the DevTools protocol through its pipes.
 struct Browser {
@@ -105,7 +105,7 @@ impl Browser {
         let start = Instant::now();
         while self.eval(expression) != true {
             assert!(start.elapsed() < LONG, "{expression}\n{}\n{:?}", self.text(), self.complaints);
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -143,7 +143,14 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.profile);
+        // Its own children end a moment later, and write until then.
+        let start = Instant::now();
+        while std::fs::remove_dir_all(&self.profile).is_err()
+            && self.profile.exists()
+            && start.elapsed() < LONG
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -186,6 +193,7 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     let log = Producer::builder("log").dir(&dir.0).name("logger").open().unwrap();
     log.write(b"a line").unwrap();
     let _hostile = picture(&dir, "<b onclick=x>&amp;", [10, 120, 10]);
+    std::fs::write(dir.0.join("shmflow.broken.peers"), "junk").unwrap();
     let server = Server::start(&dir, &[]);
     let mut browser = Browser::open(1200, 900, false);
     let url = server.url.clone();
@@ -193,7 +201,9 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     browser.wait("document.querySelectorAll('.card .shown').length === 3");
     let text = browser.text();
     for part in [
-        "4 topics, 4 live",
+        "5 topics, 4 live",
+        "unreadable",
+        "is not a ring",
         "robot/",
         "front",
         "rear",

@@ -18,4 +18,6 @@ mod recordings;
 mod screen;
 mod serve;
 mod support;
+mod viewers;
+mod web;
 mod what;

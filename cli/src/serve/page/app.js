@@ -80,12 +80,14 @@ function remember() {
   }
 }
 
-// What is before the last slash of names that have it in common with others.
+// What is before a slash of names that have it in common with others, the longest: as `shmflow ls` groups them.
 function groupOf(names) {
-  const counts = new Map();
   const prefix = (name) => name.slice(0, name.lastIndexOf("/") + 1);
+  const counts = new Map();
   for (const name of names) counts.set(prefix(name), (counts.get(prefix(name)) ?? 0) + 1);
-  return (name) => (counts.get(prefix(name)) > 1 ? prefix(name) : "");
+  const groups = [...counts].filter(([group, count]) => group && count > 1).map(([group]) => group);
+  groups.sort((one, other) => other.length - one.length);
+  return (name) => groups.find((group) => name.startsWith(group)) ?? "";
 }
 
 function show() {
