@@ -56,7 +56,9 @@ def grab(place):
     frame = place / "frame.raw"
     # Slopes, and what a camera's sensor adds to them.
     noise = os.urandom(1920)
-    rows = (bytes((x // 10 + y // 10 + noise[(x * 7 + y * 13) % 1920] % 4) % 256 for x in range(1920)) for y in range(1080))
+    rows = (
+        bytes((x // 10 + y // 10 + noise[(x * 7 + y * 13) % 1920] % 4) % 256 for x in range(1920)) for y in range(1080)
+    )
     frame.write_bytes(b"".join(rows) + bytes([128]) * (HD_BYTES - 1920 * 1080))
     subprocess.run([SHMFLOW, "send", "hd", frame, "--caps", HD, "--persistent"], check=True, stderr=subprocess.DEVNULL)
     for ending in ["raw", "npy", "jpg", "png"]:
@@ -137,13 +139,24 @@ def top(_place):
 def producer(place):
     program = place / "publish"
     subprocess.run(
-        ["cc", "-O2", ROOT / "benches/cli/publish.c", f"-I{ROOT}/capi/include", f"-L{BUILD}", "-lshmflow", "-o", program],
+        [
+            "cc",
+            "-O2",
+            ROOT / "benches/cli/publish.c",
+            f"-I{ROOT}/capi/include",
+            f"-L{BUILD}",
+            "-lshmflow",
+            "-o",
+            program,
+        ],
         check=True,
     )
     # Under the name that programs look for once it is installed.
     (place / "libshmflow.so.0").symlink_to(BUILD / "libshmflow.so")
     environment = {**os.environ, "LD_LIBRARY_PATH": str(place)}
-    process = subprocess.Popen([program, "publish"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(
+        [program, "publish"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    )
 
     def measured():
         process.stdin.write("\n")
@@ -161,7 +174,7 @@ def producer(place):
     process.wait()
     row("publishing 64 bytes, alone", spread(alone, "ns"), "processor time, means of a second, 20 times")
     row("publishing 64 bytes, `top` watches", spread(watched, "ns"), "in turns with the row above")
-    ratios = [there / here for here, there in zip(alone, watched)]
+    ratios = [there / here for here, there in zip(alone, watched, strict=True)]
     row("ratio of the two", spread(ratios, "", 3))
 
 
