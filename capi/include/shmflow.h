@@ -80,7 +80,7 @@
 #define SHMFLOW_CLOCK_UNKNOWN 0
 
 /**
- * CLOCK_MONOTONIC of this machine.
+ * CLOCK_MONOTONIC as this process reads it; times are translated between processes with different time namespaces.
  */
 #define SHMFLOW_CLOCK_MONOTONIC 1
 
@@ -734,6 +734,11 @@ typedef struct {
      * passes it over until that has caught up; 0: for ever. Default 5000.
      */
     uint32_t stall_timeout_ms;
+    /**
+     * What the topic shows, for people: one line of at most 1000 bytes, which shmflow ls and lists of devices have beside the
+     * topic's name. An empty text removes it. NULL: what is there already. Default NULL.
+     */
+    const char *description;
 } shmflow_producer_options;
 
 /**

@@ -288,3 +288,18 @@ fn a_subscriber_may_use_the_topic_since_no_lock_is_held() {
         assert!(messages(&told).contains(&message), "{message}: {told:#?}");
     }
 }
+
+#[test]
+fn a_topic_directory_on_a_disk_is_warned_of() {
+    let collector = Collector::new();
+    let disk =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("on-disk-{}", std::process::id()));
+    std::fs::create_dir_all(&disk).unwrap();
+    let (producer, told) = collector.during(|| Producer::builder("t").dir(&disk).open().unwrap());
+    let warned = producer.directory_warning().is_some();
+    drop(producer);
+    std::fs::remove_dir_all(&disk).unwrap();
+    let found =
+        told.iter().any(|told| told.level == "WARN" && told.message == "topic directory is on a disk");
+    assert_eq!(found, warned, "{told:?}");
+}

@@ -115,8 +115,8 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecString::builder("description")
                 .nick("Description")
                 .blurb(
-                    "What the topic shows, for people: in shmflow ls and lists of devices. It travels as a tag, and replaces the \
-                     stream's own description",
+                    "What the topic shows, for people: in shmflow ls and lists of devices. It also travels as a tag, and replaces \
+                     the stream's own description",
                 )
                 .mutable_ready()
                 .build(),
