@@ -50,7 +50,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist python-bench bench compare loom miri soak fuzz doc lint check-32 lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -82,6 +82,10 @@ lint: deps ## formatting and clippy, warnings denied
 	$(if $(has_points),$(CARGO) clippy -p shmflow --all-targets --features failpoints --locked -- -D warnings)
 	$(CARGO) clippy -p shmflow --all-targets --features $(ring_features) --locked -- -D warnings
 
+deny: rust ## licences, advisories and sources of what is built in (installs cargo-deny; needs a network)
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "deny: installing cargo-deny (minutes)"; $(CARGO) install --locked cargo-deny; }
+	$(CARGO) deny check
+
 check-32: rust ## the ring, the command and the C library for 32-bit processors (needs rustup, to get their standard library)
 	@rustup target add $(targets_32) || { echo "check-32: this needs rustup, and a network at the first time"; exit 1; }
 	$(CARGO) check $(addprefix --target ,$(targets_32)) -p shmflow -p shmflow-cli -p shmflow-capi --locked
@@ -99,6 +103,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
+	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
@@ -136,6 +141,15 @@ test-wheel-13: wheel ## install the wheel in a Debian 13 of its own, below targe
 
 test-sdist: wheel ## install the sources by pip into an empty environment, and use what was built (minutes)
 	tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*.tar.gz "$(target_dir)/sdist-test"
+
+deb: wheel build ## Debian packages of all parts, in target/debs (built on Debian 12 they fit 12 and newer)
+	@tools/deps.sh debs
+	tools/build-debs.sh "$(target_dir)/release" "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/debs"
+
+test-deb: deb ## install the packages in a bare Debian 12 and 13, below target/, use and remove them (needs root rights)
+	@tools/deps.sh roots
+	tools/test-debs.sh bookworm "$(target_dir)/debs"
+	tools/test-debs.sh trixie "$(target_dir)/debs"
 
 python-bench: deps build ## what receiving a frame costs in Python (a table)
 	@tools/check-shm.sh 512
@@ -179,6 +193,8 @@ install: $(if $(shell command -v $(CARGO)),build,built) ## the plugin, the comma
 	$(as_installed) capi/cmake/shmflow-config.cmake.in > "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config.cmake"
 	$(as_installed) capi/cmake/shmflow-config-version.cmake.in \
 	  > "$(DESTDIR)$(LIBDIR)/cmake/shmflow/shmflow-config-version.cmake"
+	$(if $(PREFIX),install -D -m 0644 -t "$(DESTDIR)$(prefix)/lib/systemd/system" packaging/systemd/shmflow@.service)
+	$(if $(PREFIX),install -D -m 0644 -t "$(DESTDIR)$(prefix)/lib/sysusers.d" packaging/systemd/shmflow.conf)
 	install -D -m 0644 -t "$(DESTDIR)$(prefix)/share/doc/shmflow" LICENSE-MIT LICENSE-APACHE
 	@test -n "$(DESTDIR)" || tools/after-install.sh "$(plugin_dir)" "$(LIBDIR)" "$(prefix)/bin"
 
@@ -196,6 +212,7 @@ uninstall: ## remove these copies (with the same PREFIX= and DESTDIR=)
 	  "$(DESTDIR)$(prefix)/share/man/man1/shmflow.1" "$(DESTDIR)$(prefix)/share/man/man1/shmflow-"*.1 \
 	  "$(DESTDIR)$(prefix)/share/bash-completion/completions/shmflow" "$(DESTDIR)$(prefix)/share/zsh/site-functions/_shmflow" \
 	  "$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/shmflow.fish" \
+	  "$(DESTDIR)$(prefix)/lib/systemd/system/shmflow@.service" "$(DESTDIR)$(prefix)/lib/sysusers.d/shmflow.conf" \
 	  "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-MIT" "$(DESTDIR)$(prefix)/share/doc/shmflow/LICENSE-APACHE"
 	@for dir in "$(prefix)/include/shmflow" "$(prefix)/share/doc/shmflow" "$(LIBDIR)/cmake/shmflow"; do \
 	  test ! -d "$(DESTDIR)$$dir" || rmdir "$(DESTDIR)$$dir"; done
