@@ -309,7 +309,7 @@ def main() -> None:
             show(f"CPU for each of 1000 frames that wait, {way} for", waiting(directory, way), "µs", "")
         found = paced(directory, seconds)
         plainly = statistics.median(percent for percent, _ in found["for frame in Consumer"])
-        targets = {"async": "< 120 %", "for frame in Consumer(": "< 20 %"}
+        targets = {"async for": "< 120 %", "for frame in Consumer(": "< 20 %"}
         for way, measured in found.items():
             percents, times = zip(*measured, strict=True)
             percent = statistics.median(percents)

@@ -136,9 +136,12 @@ def write_topic(directory: str, seconds: float) -> None:
 def write_shmsink(directory: str, seconds: float) -> None:
     pipeline = (
         f"videotestsrc pattern=black is-live=true num-buffers={int(seconds * FPS)} ! {CAPS} ! "
-        f"shmsink socket-path={directory}/socket wait-for-connection=true shm-size={SLOTS * SIZE}"
+        # Room for what comes before the reader plays: shmsink stops for good when its area was full once.
+        f"shmsink socket-path={directory}/socket wait-for-connection=true shm-size={8 * SLOTS * SIZE}"
     )
-    subprocess.run(["gst-launch-1.0", "-q", *pipeline.split()], check=True, stdout=subprocess.DEVNULL)
+    # It ends with an error of its own, when the reader has left.
+    command = ["gst-launch-1.0", "-q", *pipeline.split()]
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def write_ring_by_hand(directory: str, seconds: float) -> None:

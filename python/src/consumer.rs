@@ -281,7 +281,7 @@ impl Consumer {
         self.topic_name()
     }
 
-    /// The sequence number of the next frame to be received.
+    /// The sequence number of the next frame to be received; 0 while a topic that was removed is not there again.
     #[getter]
     fn position(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |reader| Ok(reader.position()))
