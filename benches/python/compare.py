@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import signal
 import statistics
 import subprocess
 import sys
@@ -140,8 +139,10 @@ def write_shmsink(directory: str, seconds: float) -> None:
         f"shmsink socket-path={directory}/socket wait-for-connection=true shm-size={8 * SLOTS * SIZE}"
     )
     # It ends with an error of its own, when the reader has left.
-    command = ["gst-launch-1.0", "-q", *pipeline.split()]
-    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.execvp("gst-launch-1.0", ["gst-launch-1.0", "-q", *pipeline.split()])
 
 
 def write_ring_by_hand(directory: str, seconds: float) -> None:
@@ -182,8 +183,7 @@ def once(name: str, directory: Path, seconds: float) -> list[tuple[int, float]]:
     """Frames received, and milliseconds of CPU for each; nothing if none came."""
     environment = os.environ | {"SHMFLOW_DIR": str(directory)}
     command = [sys.executable, __file__, name, str(directory), str(seconds)]
-    # With what it starts itself.
-    writer = subprocess.Popen([*command, "write"], env=environment, start_new_session=True)
+    writer = subprocess.Popen([*command, "write"], env=environment)
     try:
         reader = subprocess.run(
             [*command, "read"], env=environment, capture_output=True, text=True, timeout=seconds + 30
@@ -195,9 +195,11 @@ def once(name: str, directory: Path, seconds: float) -> list[tuple[int, float]]:
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):
             writer.wait(5)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(writer.pid, signal.SIGKILL)
+        writer.kill()
         writer.wait()
+        # shmsink leaves its memory behind.
+        for left in Path("/dev/shm").glob(f"shmpipe.{writer.pid:5}.*"):
+            left.unlink()
 
 
 def main() -> None:
