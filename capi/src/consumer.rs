@@ -57,6 +57,8 @@ pub struct ConsumerStats {
     pub ended: i32,
     /// Of the frames received, those that were not returned, since they were older than max_age_ms.
     pub skipped: u64,
+    /// Frames that were looked for when they were due, and found (busy_wait_us).
+    pub expected: u64,
 }
 
 // SAFETY: integers, no padding.
@@ -359,5 +361,6 @@ fn stats_of(ring: &ring::Consumer) -> ConsumerStats {
         producers: stream_status.producers,
         ended: stream_status.ended.into(),
         skipped: done.skipped,
+        expected: done.expected,
     }
 }

@@ -219,6 +219,27 @@ fn consumers_take_the_newest_or_their_share_or_what_is_next_or_so_many_a_second(
 }
 
 #[test]
+fn a_consumer_looks_for_frames_that_are_due() {
+    let place = Place::new();
+    let producer = ring::Producer::builder("topic").dir(place.topics()).open().unwrap();
+    let mut busy = selecting(&place, &place.program("selecting"), &["busy=2000"]);
+    busy.tell("expect");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                producer.write(b"x").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(4));
+            }
+        });
+        let said = busy.hear();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(said, "expected");
+    });
+    busy.finish();
+}
+
+#[test]
 fn a_consumer_does_not_take_what_is_too_old() {
     use ring::meta::{Clock, Kind, Meta, Times};
     let place = Place::new();

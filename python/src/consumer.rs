@@ -139,7 +139,7 @@ impl Consumer {
 impl Consumer {
     #[new]
     #[pyo3(signature = (topic, *, connect_timeout = None, timeout = None, latest = false, start = "oldest", max_age = None,
-        max_rate = None, share = None, reconnect = false, cancel_token = None, on_lapped = "oldest", delivery = "all",
+        max_rate = None, busy_wait = None, share = None, reconnect = false, cancel_token = None, on_lapped = "oldest", delivery = "all",
         max_leases = None, allow_copies = true, report_no_producer = false, read_only = false, caps = None, format = None, width = None, height = None, accepted_caps = "",
         name = None, directory = None, allow_foreign_owner = false, prefault = true, copy = false))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
@@ -152,6 +152,7 @@ impl Consumer {
         start: &str,
         max_age: Option<f64>,
         max_rate: Option<f64>,
+        busy_wait: Option<f64>,
         share: Option<(u32, u32)>,
         reconnect: bool,
         cancel_token: Option<&CancelToken>,
@@ -211,6 +212,9 @@ impl Consumer {
             builder = builder.dir(directory);
         }
         let timeout = settings::duration(py, "timeout", timeout)?;
+        if let Some(at_most) = settings::duration(py, "busy_wait", busy_wait)? {
+            builder = builder.busy_wait(at_most);
+        }
         if let Some(limit) = settings::duration(py, "max_age", max_age)? {
             builder = builder.max_age(limit);
         }
@@ -300,13 +304,13 @@ impl Consumer {
     }
 
     /// Statistics as a dictionary: `received`, `lost` and `copied` frames, `bytes`, those `skipped` as older than `max_age`
-    /// (which are received, too), and the frames that this consumer holds in shared memory now (`leases`).
+    /// (which are received, too), those `expected` by `busy_wait`, and the frames that this consumer holds in shared memory now (`leases`).
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.check_fork(py)?;
         let sums = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let dict = PyDict::new(py);
-        for (name, sum) in ["received", "lost", "copied", "bytes", "skipped"].iter().zip(sums) {
+        for (name, sum) in ["received", "lost", "copied", "bytes", "skipped", "expected"].iter().zip(sums) {
             dict.set_item(name, sum)?;
         }
         dict.set_item("leases", self.leases.load(SeqCst))?;

@@ -52,8 +52,8 @@ impl<T> Received<T> {
     }
 }
 
-/// Received, lost, copied, bytes, skipped.
-pub(crate) type Sums = [u64; 5];
+/// Received, lost, copied, bytes, skipped, expected.
+pub(crate) type Sums = [u64; 6];
 
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -168,7 +168,7 @@ impl Reader {
 
     pub(crate) fn sums(&self) -> Sums {
         let now = self.open.as_ref().map(|open| open.stats()).unwrap_or_default();
-        let now = [now.received, now.lost, now.copied, now.bytes, now.skipped];
+        let now = [now.received, now.lost, now.copied, now.bytes, now.skipped, now.expected];
         std::array::from_fn(|i| self.before[i].saturating_add(now[i]))
     }
 }

@@ -444,3 +444,27 @@ def test_more_leases_than_there_can_be_are_told_of(directory, caplog):
         assert not caplog.records
         shmflow.Consumer("u", max_leases=64)
     assert "max_leases=64" in caplog.text and "depth of 4" in caplog.text
+
+
+def test_a_consumer_looks_for_frames_that_are_due(directory):
+    producer = shmflow.Producer("t")
+    consumer = shmflow.Consumer("t", busy_wait=0.002, timeout=30)
+    stop = threading.Event()
+
+    def publish():
+        while not stop.wait(0.004):
+            producer.write(b"x")
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        # On a busy machine it looks less often.
+        for frame in consumer:
+            assert frame.lost_before == 0
+            if consumer.stats["expected"] >= 3:
+                break
+    finally:
+        stop.set()
+        thread.join()
+    with pytest.raises(ValueError, match="busy_wait"):
+        shmflow.Consumer("t", busy_wait=-1)

@@ -1,5 +1,6 @@
 /* A consumer that does not take every frame: selecting TOPIC [OPTION ...]. For each line "take" it says the sequence numbers of
- * what is there; for a line "scribble" it writes over the next frame, and says what it and others see of that. */
+ * what is there; for a line "scribble" it writes over the next frame, and says what it and others see of that; for a line
+ * "expect" it receives until it has looked for three frames that were due, and found them. */
 #include "check.h"
 
 static void option(shmflow_consumer_options *options, const char *word) {
@@ -11,6 +12,7 @@ static void option(shmflow_consumer_options *options, const char *word) {
         options->copy_on_write = 1;
     } else if (sscanf(word, "share=%u/%u", &options->share_index, &options->share_count) != 2
                && sscanf(word, "rate=%lf", &options->max_rate) != 1
+               && sscanf(word, "busy=%u", &options->busy_wait_us) != 1
                && sscanf(word, "age=%u", &options->max_age_ms) != 1) {
         fprintf(stderr, "no option %s\n", word);
         exit(2);
@@ -52,6 +54,17 @@ static void scribble(shmflow_consumer *consumer) {
     shmflow_frame_release(frame);
 }
 
+static void expect(shmflow_consumer *consumer) {
+    shmflow_consumer_stats stats;
+    do {
+        shmflow_frame *frame;
+        OK(shmflow_consumer_receive(consumer, 30000, &frame));
+        shmflow_frame_release(frame);
+        OK(shmflow_consumer_get_stats(consumer, &stats, sizeof stats));
+    } while (stats.expected < 3);
+    printf("expected\n");
+}
+
 int main(int count, char **words) {
     CHECK(count >= 2);
     shmflow_consumer_options options;
@@ -67,6 +80,8 @@ int main(int count, char **words) {
     while (fgets(line, sizeof line, stdin) != NULL) {
         if (strcmp(line, "scribble\n") == 0) {
             scribble(consumer);
+        } else if (strcmp(line, "expect\n") == 0) {
+            expect(consumer);
         } else {
             take(consumer);
         }

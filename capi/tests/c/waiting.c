@@ -190,7 +190,14 @@ static void many(void) {
     }
     size_t index;
     GIVES(SHMFLOW_TIMEOUT, shmflow_wait_any(consumers, MANY, 0, &index));
-    printf("%u threads for %d consumers\n", watchers(), MANY);
+    /* A thread gives itself its name once it runs: until all that were started have. */
+    unsigned before = 0, count = watchers();
+    while (count != before || count < (MANY + 62) / 63) {
+        poll(NULL, 0, 20);
+        before = count;
+        count = watchers();
+    }
+    printf("%u threads for %d consumers\n", count, MANY);
     for (size_t i = 0; i < 10; i++) {
         OK(shmflow_producer_write(producers[i], "x", 1, NULL, NULL));
         for (int received = 0; received < MANY / 10; received++) {

@@ -55,6 +55,7 @@ class Consumer:
         start: Literal["oldest", "newest", "next"] = "oldest",
         max_age: float | None = None,
         max_rate: float | None = None,
+        busy_wait: float | None = None,
         share: tuple[int, int] | None = None,
         reconnect: bool = False,
         cancel_token: CancelToken | None = None,
