@@ -127,7 +127,11 @@ impl Framing {
                 if input.take(LONGEST_LINE).read_until(b'\n', frame)? == 0 {
                     return Ok(false);
                 }
-                frame.pop_if(|last| *last == b'\n');
+                if frame.pop_if(|last| *last == b'\n').is_none() && frame.len() as u64 == LONGEST_LINE {
+                    return Err(io::Error::other(
+                        "a line has more than 256 MiB; --whole or --frame-bytes take any bytes",
+                    ));
+                }
                 return Ok(true);
             }
         }
@@ -279,4 +283,23 @@ fn publish_all(
         *published += 1;
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_an_error_and_not_two_lines() {
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        let error = Framing::Lines.next(&mut endless, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("256 MiB"), "{error}");
+        let mut last = io::Cursor::new(b"one\ntwo");
+        let mut line = Vec::new();
+        for expected in ["one", "two"] {
+            assert!(Framing::Lines.next(&mut last, &mut line).unwrap());
+            assert_eq!(line, expected.as_bytes());
+        }
+        assert!(!Framing::Lines.next(&mut last, &mut line).unwrap());
+    }
 }
