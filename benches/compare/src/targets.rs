@@ -53,6 +53,16 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         median("little", Peer::Floor, |cell| &cell.p50_us),
         |r| r <= 1.5,
     );
+    for (promise, pick) in [
+        (
+            "expecting its frames (busy-wait): p50 at most 0.6 × shmsink's",
+            (|cell| &cell.p50_us) as fn(&Cell) -> &Spread,
+        ),
+        ("expecting its frames (busy-wait): p99 at most 0.6 × shmsink's", |cell| &cell.p99_us),
+    ] {
+        let (ours, theirs) = (median("little", Peer::ShmflowBusy, pick), median("little", Peer::Shm, pick));
+        ratio(&mut all, promise, ours, theirs, |r| r <= 0.6);
+    }
     ratio(&mut all, "p50 at most 2 × a bare futex wake-up", p50, results.futex_p50_us.median(), |r| {
         r <= 2.0
     });

@@ -21,6 +21,9 @@ const STALE_NS: u64 = 1_000_000_000;
 const SHARED_ROUND_NS: u64 = 5_000;
 /// After so many of those in one wait there are more who look than processors.
 const SHARED_ROUNDS: u32 = 8;
+/// One that took longer was the turn of somebody who computes. Whoever gives the processor away waits for the end of that, while
+/// one that sleeps and is woken comes before it: on a busy machine sleeping is faster.
+const FOREIGN_TURN_NS: u64 = 1_000_000;
 /// After so many waits in vain in a row, some frames are waited for asleep.
 const VAIN: u32 = 4;
 const SHORTEST_PAUSE: u32 = 16;
@@ -48,6 +51,8 @@ pub(super) struct BusyWait {
     overslept: u64,
     /// Waits in vain in a row, or among too many others.
     vain: u32,
+    /// Frames found since then, and since the next pause was made shorter.
+    good: u32,
     /// Frames for which it does not look.
     pause: u32,
     next_pause: u32,
@@ -66,11 +71,10 @@ pub(super) enum Expected {
 
 /// How looking for a frame came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looked {
-    Found,
-    InVain,
-    /// Somebody else wants the processor.
-    Crowded,
+pub(super) struct Looked {
+    pub(super) found: bool,
+    /// Others want the processor.
+    pub(super) crowded: bool,
 }
 
 impl BusyWait {
@@ -157,21 +161,26 @@ impl BusyWait {
     }
 
     pub(super) fn looked(&mut self, outcome: Looked) {
-        match outcome {
-            Looked::Found => {
-                self.vain = 0;
-                self.next_pause = SHORTEST_PAUSE;
+        let Looked { found, crowded } = outcome;
+        if found && !crowded {
+            self.vain = 0;
+            self.good = self.good.saturating_add(1);
+            if self.good >= self.next_pause {
+                // For as long as it paused last nothing was wrong.
+                self.good = 0;
+                self.next_pause = (self.next_pause / 2).max(SHORTEST_PAUSE);
             }
-            Looked::InVain | Looked::Crowded => {
-                self.vain = if outcome == Looked::Crowded { VAIN } else { self.vain.saturating_add(1) };
-                if self.vain >= VAIN {
-                    self.vain = 0;
-                    self.pause = self.next_pause;
-                    self.next_pause = self.next_pause.saturating_mul(2).min(LONGEST_PAUSE);
-                }
-                // Not again before the next frame: it may never come.
-                self.in_step = self.in_step.min(LEARNED).saturating_sub(1);
-            }
+            return;
+        }
+        self.vain = if crowded { VAIN } else { self.vain.saturating_add(1) };
+        if self.vain >= VAIN {
+            (self.vain, self.good) = (0, 0);
+            self.pause = self.next_pause;
+            self.next_pause = self.next_pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+        if !found {
+            // Not again before the next frame: it may never come.
+            self.in_step = self.in_step.min(LEARNED).saturating_sub(1);
         }
     }
 }
@@ -179,21 +188,18 @@ impl BusyWait {
 /// Looks until it is there, or until then.
 pub(super) fn look(is_there: impl Fn() -> bool, until: u64) -> Looked {
     let mut last = monotonic_ns();
-    let mut shared = 0;
+    let (mut shared, mut longest) = (0, 0);
     loop {
-        if is_there() {
-            return Looked::Found;
-        }
         // Its producer may share this processor: without giving it away, the frame that is looked for does not come.
         std::thread::yield_now();
+        let found = is_there();
         let now = monotonic_ns();
-        if now.saturating_sub(last) > SHARED_ROUND_NS {
-            shared += 1;
-        }
-        last = now;
-        if now >= until || shared >= SHARED_ROUNDS {
-            let outcome = if now >= until { Looked::InVain } else { Looked::Crowded };
-            return if is_there() { Looked::Found } else { outcome };
+        let round = now.saturating_sub(last);
+        (last, longest) = (now, round.max(longest));
+        shared += u32::from(round > SHARED_ROUND_NS);
+        let crowded = longest > FOREIGN_TURN_NS || (!found && shared >= SHARED_ROUNDS);
+        if found || crowded || now >= until {
+            return Looked { found, crowded };
         }
     }
 }

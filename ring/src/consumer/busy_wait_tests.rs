@@ -4,6 +4,8 @@ use super::*;
 
 const MS: u64 = 1_000_000;
 const BUDGET: u64 = 150_000;
+const IN_VAIN: Looked = Looked { found: false, crowded: false };
+const CROWDED: Looked = Looked { found: false, crowded: true };
 const START: u64 = 1_000 * MS;
 
 fn busy() -> BusyWait {
@@ -103,7 +105,7 @@ fn after_frames_have_stopped_nothing_is_looked_for() {
     let (next, last) = feed(&mut busy, beat(START, 16 * MS, 60));
     let due = last + 16 * MS;
     assert!(matches!(busy.expected(next, due), Expected::Now(_)));
-    busy.looked(Looked::InVain);
+    busy.looked(IN_VAIN);
     assert_eq!(busy.expected(next, due), Expected::Unknown);
     for later in [1, 10, 1_000, 1_000_000] {
         assert_eq!(busy.expected(next, due + later * MS), Expected::Unknown);
@@ -112,7 +114,7 @@ fn after_frames_have_stopped_nothing_is_looked_for() {
 
 #[test]
 fn who_looks_in_vain_or_in_a_crowd_looks_less_and_less() {
-    for outcome in [Looked::InVain, Looked::Crowded] {
+    for outcome in [IN_VAIN, CROWDED, Looked { found: true, crowded: true }] {
         let mut busy = busy();
         let (mut looked, mut time) = (0, START);
         for _ in 0..5_000 {
@@ -166,12 +168,13 @@ fn an_unknown_time_of_publication_or_another_clock_is_not_learned() {
 
 #[test]
 fn looking_ends_when_it_is_there_or_in_time() {
-    assert_eq!(look(|| true, 0), Looked::Found);
-    assert_ne!(look(|| false, monotonic_ns() + 100_000), Looked::Found);
+    assert!(look(|| true, 0).found);
+    assert!(!look(|| false, monotonic_ns() + 100_000).found);
     let rounds = Cell::new(0);
     let third = || {
         rounds.set(rounds.get() + 1);
-        rounds.get() == 3
+        rounds.get() >= 3
     };
-    assert_eq!(look(third, u64::MAX), Looked::Found);
+    // Unless it is crowded here.
+    while !look(third, u64::MAX).found {}
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::busy_wait::{self, Expected, Looked};
+use super::busy_wait::{self, Expected};
 use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
 use super::{Consumer, Frame};
@@ -118,7 +118,7 @@ impl Consumer {
                 let until = deadline.map_or(until, |deadline| until.min(deadline.ns()));
                 let awaited = self.awaited();
                 let outcome = busy_wait::look(|| awaited.is_ready(), until);
-                self.stats.expected += u64::from(outcome == Looked::Found);
+                self.stats.expected += u64::from(outcome.found);
                 self.busy_wait.looked(outcome);
                 Ok(true)
             }
