@@ -1,6 +1,6 @@
-"""Figures of docs/cli.md: what `grab`, `top` and `record` cost.
+"""Figures of docs/cli.md: what `grab`, `top`, `serve` and `record` cost.
 
-    make build && python3 benches/cli/bench.py [grab] [top] [producer] [record]
+    make build && python3 benches/cli/bench.py [grab] [top] [serve] [producer] [record]
 
 Takes the command and the C library of target/release (or the folder in SHMFLOW_BUILD), a C compiler, and 2 GB of /dev/shm. Processor
 times are the kernel's (user and system); what is compared takes turns.
@@ -20,6 +20,7 @@ import tempfile
 import termios
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,15 +126,49 @@ def watching(*more):
         os.close(master)
 
 
+@contextlib.contextmanager
+def serving():
+    """`serve`, asked for all topics once a second, as its page does."""
+    process = subprocess.Popen([SHMFLOW, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    lines = iter(process.stdout.readline, "")
+    address = next(word for line in lines for word in line.split() if word.startswith("http://"))
+    stop = threading.Event()
+
+    def ask():
+        while not stop.wait(1):
+            with urllib.request.urlopen(address + "api/topics") as answer:
+                answer.read()
+
+    reader = threading.Thread(target=ask)
+    reader.start()
+    try:
+        yield process.pid
+    finally:
+        stop.set()
+        reader.join()
+        process.kill()
+        process.wait()
+
+
+def shares_of(pid):
+    """Percent of a core that a process takes, five times."""
+    time.sleep(3)
+    for _ in range(5):
+        before, start = cpu_now(pid), time.monotonic()
+        time.sleep(6)
+        yield (cpu_now(pid) - before) / (time.monotonic() - start) * 100
+
+
 def top(_place):
     with topics(100, 30), watching() as pid:
-        time.sleep(3)
-        shares = []
-        for _ in range(5):
-            before, start = cpu_now(pid), time.monotonic()
-            time.sleep(6)
-            shares.append((cpu_now(pid) - before) / (time.monotonic() - start) * 100)
-        row("`top` on 100 topics of 30 frames a second", spread(shares, "% of a core"), "a look each second")
+        shares = spread(list(shares_of(pid)), "% of a core")
+        row("`top` on 100 topics of 30 frames a second", shares, "a look each second")
+
+
+def serve(_place):
+    with topics(100, 30), serving() as pid:
+        shares = spread(list(shares_of(pid)), "% of a core")
+        row("`serve`, asked for 100 topics of 30 frames a second", shares, "each second, without pictures")
 
 
 def producer(place):
@@ -163,19 +198,21 @@ def producer(place):
         process.stdin.flush()
         return float(process.stdout.readline())
 
-    alone, watched = [], []
+    alone, beside = [], {"top": [], "serve": []}
     measured()
     for _ in range(20):
         alone.append(statistics.mean(measured() for _ in range(10)))
-        # It looks once a second, and so at least once in the time of ten windows.
-        with watching():
-            watched.append(statistics.mean(measured() for _ in range(10)))
+        # They look once a second, and so at least once in the time of ten windows.
+        for name, watcher in (("top", watching), ("serve", serving)):
+            with watcher():
+                beside[name].append(statistics.mean(measured() for _ in range(10)))
     process.stdin.close()
     process.wait()
     row("publishing 64 bytes, alone", spread(alone, "ns"), "processor time, means of a second, 20 times")
-    row("publishing 64 bytes, `top` watches", spread(watched, "ns"), "in turns with the row above")
-    ratios = [there / here for here, there in zip(alone, watched, strict=True)]
-    row("ratio of the two", spread(ratios, "", 3))
+    for name, watched in beside.items():
+        row(f"publishing 64 bytes, `{name}` watches", spread(watched, "ns"), "in turns with the row above")
+        ratios = [there / here for here, there in zip(alone, watched, strict=True)]
+        row("times as much as alone", spread(ratios, "", 3))
 
 
 def plain(path, frames):
@@ -225,7 +262,7 @@ def record(place):
 def main():
     if sys.argv[1:2] == ["plain"]:
         return plain(sys.argv[2], int(sys.argv[3]))
-    all_parts = {"grab": grab, "top": top, "producer": producer, "record": record}
+    all_parts = {"grab": grab, "top": top, "serve": serve, "producer": producer, "record": record}
     wanted = sys.argv[1:] or list(all_parts)
     for name in wanted:
         if name not in all_parts:
