@@ -118,7 +118,8 @@ impl Consumer {
                 let until = deadline.map_or(until, |deadline| until.min(deadline.ns()));
                 let awaited = self.awaited();
                 let outcome = busy_wait::look(|| awaited.is_ready(), until);
-                self.stats.expected += u64::from(outcome.found);
+                // An end, or a cancelled wait, is no frame.
+                self.stats.expected += u64::from(outcome.found && awaited.has_frame());
                 self.busy_wait.looked(outcome);
                 Ok(true)
             }
