@@ -169,8 +169,11 @@ fn players_show(topic: &Topic, caps: &str) {
         let mut child = Child::run(program("gst-launch-1.0").arg("-v").args(player));
         child.wait_frames(5);
         let printed = child.printed();
-        let shown =
-            printed.lines().any(|line| line.contains("out.GstPad:sink: caps = ") && line.contains(caps));
+        // What the sink got, as it says itself: of the pads' notifications some pass unseen while a player is still put together.
+        let shown = printed.lines().any(|line| {
+            let line = line.replace('\\', "");
+            line.contains("(out:sink) E (type: caps") && caps.split(", ").all(|part| line.contains(part))
+        });
         assert!(shown, "{player:?} does not show {caps}:\n{printed}");
         assert!(!printed.contains("ERROR"), "{printed}");
     }
@@ -204,7 +207,7 @@ fn players_play_sound() {
         "audiotestsrc is-live=true samplesperbuffer=480 ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! {}",
         topic.sink("")
     ));
-    players_show(&topic, "audio/x-raw, ");
+    players_show(&topic, "audio/x-raw");
 }
 
 #[test]
