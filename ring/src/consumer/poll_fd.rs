@@ -9,17 +9,23 @@
 //!
 //! - `IDLE`: the eventfd is readable; the watcher does nothing for it until it is given something to do.
 //! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
+//! - `KEPT`: the eventfd is readable; the watcher sleeps as in `ARMED`, with its sleeper bit set. This is what it makes of `ARMED`
+//!   when there is news. If it is woken once more before the consumer has found nothing, it makes `IDLE` of it.
 //! - `QUIT`: the watcher is to forget it; then it stores `LEFT`.
 //!
-//! **The descriptor is readable exactly in `IDLE`** as seen by the thread that holds the mutex: the change of the word and the write
-//! or read of the eventfd are made together under it. From this follows:
+//! **The descriptor is readable exactly in `IDLE` and `KEPT`** as seen by the thread that holds the mutex: the change of the word and
+//! the write or read of the eventfd are made together under it. From this follows:
 //!
-//! - *No wake-up is lost.* The consumer goes from `IDLE` to `ARMED` only after it has looked and found nothing, and gives
-//!   the watcher the cursor at which it found nothing. The watcher's first look comes after that (it takes the order under
-//!   the mutex) and after its sleeper bit is set. What was published before that look is seen by it; what is published later
-//!   wakes it, as it does every sleeper (`protocol/sleep.rs`). In both cases it goes to `IDLE`.
-//! - *The level holds.* While frames are fetched the word is `IDLE`, readable, or it is `ARMED` with a cursor that is not
-//!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `IDLE`.
+//! - *No wake-up is lost.* The consumer goes to `ARMED` only after it has looked and found nothing, and gives the watcher the cursor
+//!   at which it found nothing. From `IDLE` the watcher's first look comes after that (it takes the order under the mutex) and
+//!   after its sleeper bit is set. What was published before that look is seen by it; what is published later wakes it, as it
+//!   does every sleeper (`protocol/sleep.rs`). In both cases it goes to `KEPT`. From `KEPT` the watcher is not told, and need not be:
+//!   it sleeps with its bit set, on the value that the futex word had before its last look. What was published before that look
+//!   is seen by the consumer, which looks once more after it has taken the mutex; what is published later wakes the watcher,
+//!   which then finds `ARMED` and the cursor.
+//! - *The level holds.* While frames are fetched the word is `IDLE` or `KEPT`, readable, or it is `ARMED` with a cursor that is not
+//!   beyond the consumer's own (it only rises): then the watcher has news too, and is on its way to `KEPT`.
+//! - *A frame costs a consumer that keeps up one wake-up of the watcher*, and one that is behind none: `KEPT` ends with the next frame.
 //! - *No false level stays.* Readable without a frame costs the consumer one look, and that look makes it `ARMED`. A consumer that
 //!   takes a frame looks whether there is another: an event loop wakes once for each frame, and not once more for nothing.
 //!
@@ -27,6 +33,7 @@
 //! consumer itself then waits on the eventfd.
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -51,6 +58,8 @@ pub(super) struct ReadyFd {
     shared: Arc<Shared>,
     /// The descriptor that the program has, if that is another: one around it, from before there was a topic.
     around: Option<GuardedFd>,
+    /// Where the epoch lies that the watcher was last told to watch: no other one does, as long as it does that.
+    watches: AtomicUsize,
     /// Taken when it is dropped.
     seat: Option<Seat>,
 }
@@ -73,7 +82,8 @@ impl ReadyFd {
             around.fd().and_then(|around| Ok(add(around, event.fd()?)?)).map_err(io)?;
         }
         let seat = Seat::take().map_err(io)?;
-        Ok(Self { shared: seat.watch(event, cancel_token.clone(), pace), around, seat: Some(seat) })
+        let shared = seat.watch(event, cancel_token.clone(), pace);
+        Ok(Self { shared, around, watches: AtomicUsize::new(0), seat: Some(seat) })
     }
 
     fn fd(&self, topic: &str) -> Result<BorrowedFd<'_>> {
@@ -91,7 +101,12 @@ impl ReadyFd {
         Some(around)
     }
 
-    /// Whether nothing is watched, as long as the consumer does not want it.
+    /// Whether the consumer is to fetch what there is.
+    pub(super) fn is_readable(&self) -> bool {
+        poll_fd::is_readable(&*self.shared)
+    }
+
+    /// Whether no watcher sleeps in its place.
     pub(super) fn rests(&self) -> bool {
         self.shared.word() == IDLE
     }
@@ -102,9 +117,11 @@ impl ReadyFd {
     }
 
     /// The consumer found nothing: makes the descriptor unreadable until there is something. No system call if it is so
-    /// already.
-    fn rearm(&self, order: impl FnOnce() -> WatchRequest) {
-        poll_fd::rearm(&*self.shared, order);
+    /// already, and none that wakes if the watcher watches the same epoch still.
+    fn rearm(&self, order: WatchRequest, is_ready: impl FnOnce() -> bool) {
+        let epoch = Arc::as_ptr(&order.epoch).addr();
+        let stays = self.watches.swap(epoch, Relaxed) == epoch && order.rests_until == 0;
+        poll_fd::rearm(&*self.shared, stays, order, is_ready);
     }
 
     /// Waits until the descriptor is readable, a signal arrives or the deadline passes.
@@ -236,21 +253,25 @@ impl Consumer {
 
     /// A frame was taken. If it was the last one, the descriptor need not wake an event loop again to find that out.
     pub(super) fn rearm_after_frame(&self) {
-        if self.poll_fd.as_ref().is_some_and(ReadyFd::rests) && !self.awaited().is_ready() {
+        if self.poll_fd.as_ref().is_some_and(ReadyFd::is_readable) && !self.awaited().is_ready() {
             self.rearm();
         }
     }
 
     /// Nothing was found: the descriptor is to become readable when there is something.
     pub(super) fn rearm(&self) {
-        let Some(poll_fd) = &self.poll_fd else { return };
-        poll_fd.rearm(|| WatchRequest {
+        let Some(poll_fd) = self.poll_fd.as_ref().filter(|poll_fd| poll_fd.is_readable()) else {
+            // The cursor given then is not beyond the present one: whatever is news now was, or will be, to the watcher.
+            return;
+        };
+        let request = WatchRequest {
             epoch: Arc::clone(&self.epoch),
             cursor: self.cursor,
             known_end: self.known_end,
             known_absence: self.known_absence,
             rests_until: self.selection.rests_until(),
-        });
+        };
+        poll_fd.rearm(request, || self.awaited().is_ready());
     }
 }
 

@@ -35,7 +35,11 @@ impl WaitCondition<'_> {
         // One futex instead of two, if nothing else is waited for: a tenth of what a frame costs a consumer that sleeps for
         // each, and all that kernels before 5.16 can do without checking all the time.
         let alone = self.cancel_token.register_waiter(word);
-        let Some(value) = self.announce() else { return Ok(Woken::Changed) };
+        let (value, is_ready) = self.announce();
+        if is_ready {
+            self.retract();
+            return Ok(Woken::Changed);
+        }
         let woken = match alone {
             Some(_) => futex::wait_until(word, value, Some(Deadline::after(limit))),
             None => futex::wait_any(&[(word, value)], &[(self.cancel_token.word(), 0)], Some(limit)),
@@ -45,15 +49,16 @@ impl WaitCondition<'_> {
         woken
     }
 
-    /// Says that somebody sleeps from now on, unless there is a reason not to. The value of the futex word while there is none.
-    pub(super) fn announce(&self) -> Option<u32> {
+    /// Says that somebody sleeps from now on, until that is [taken back](Self::retract). The value of the futex word to sleep on, and
+    /// whether there is a reason not to.
+    pub(super) fn announce(&self) -> (u32, bool) {
         match self.epoch.member.id() {
             Some(id) => sleep::prepare(self.epoch, id, || self.is_ready()),
             // Without a bit: the producers wake in any case.
             None => {
                 let value = self.epoch.wake_value();
                 self.epoch.fence(Fence::Sleep);
-                (!self.is_ready()).then_some(value)
+                (value, self.is_ready())
             }
         }
     }

@@ -18,7 +18,9 @@ use super::arrival::ArrivalTimer;
 use super::selection::LONGEST_REST;
 use super::wait_condition::WaitCondition;
 use crate::error::Error;
-use crate::protocol::poll_fd::{self, IDLE, Level, QUIT, Turn};
+use crate::protocol::Memory;
+use crate::protocol::poll_fd::{self, IDLE, Level, QUIT, Turn, Watch};
+use crate::shm::backing;
 use crate::shm::epoch::Epoch;
 use crate::shm::participants::End;
 use crate::sys::cancel::CancelToken;
@@ -31,7 +33,7 @@ use crate::sys::thread::{self, Scheduling};
 const MOST: usize = (futex::MOST_WORDS - 1) / 2;
 
 /// A consumer's word after `QUIT`: its watcher has forgotten it.
-const LEFT: u32 = 3;
+const LEFT: u32 = 4;
 
 /// How long the watcher sleeps if the kernel refuses to let it wait; nothing else can be done.
 const REFUSED: Duration = Duration::from_millis(20);
@@ -44,7 +46,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Shared {
     /// What the watcher is to do.
     word: AtomicU32,
-    /// Readable in `IDLE`.
+    /// Readable in `IDLE` and `KEPT`.
     pub(super) event: GuardedFd,
     /// Held while `word` and `event` change; what the watcher is to take up next.
     order: Mutex<Option<WatchRequest>>,
@@ -201,16 +203,21 @@ impl Seat {
             event,
             order: Mutex::default(),
             gone: AtomicBool::new(false),
-            cancel_token,
+            cancel_token: cancel_token.clone(),
             bell: Arc::clone(&self.group.bell),
         });
         lock(&self.group.state).new.push(Watched {
             shared: Arc::clone(&shared),
             request: None,
-            value: 0,
-            pace,
-            due: Deadline::after(Duration::ZERO),
-            rests: false,
+            sleep: Sleep {
+                cancel_token,
+                value: 0,
+                pace,
+                is_new: true,
+                now: Deadline::after(Duration::ZERO),
+                due: Deadline::after(Duration::ZERO),
+                rests: false,
+            },
         });
         self.group.bell.ring();
         shared
@@ -287,12 +294,12 @@ impl Group {
 
 /// Until something has changed, or the next of them is due.
 fn sleep(all: &[Watched], bell: Expected<'_>) {
-    let awake = || all.iter().filter_map(|one| Some((one, one.request.as_ref()?)));
-    let watched = awake().filter(|(one, _)| !one.rests);
-    let topics: Vec<_> = watched.map(|(one, request)| (request.epoch.wake_word(), one.value)).collect();
-    let tokens = awake().map(|(one, _)| (one.shared.cancel_token.word(), 0));
+    let awake = || all.iter().filter_map(|one| Some((&one.sleep, one.request.as_ref()?)));
+    let watched = awake().filter(|(sleep, _)| !sleep.rests);
+    let topics: Vec<_> = watched.map(|(sleep, request)| (request.epoch.wake_word(), sleep.value)).collect();
+    let tokens = awake().map(|(sleep, _)| (sleep.cancel_token.word(), 0));
     let private: Vec<_> = std::iter::once(bell).chain(tokens).collect();
-    let due = awake().map(|(one, _)| one.due).min();
+    let due = awake().map(|(sleep, _)| sleep.due).min();
     if futex::wait_any(&topics, &private, due.map(Deadline::remaining)).is_err() {
         std::thread::sleep(REFUSED);
     }
@@ -302,54 +309,83 @@ fn sleep(all: &[Watched], bell: Expected<'_>) {
 #[derive(Debug)]
 struct Watched {
     shared: Arc<Shared>,
-    /// What is watched, with the sleeper bit set.
+    /// What is watched.
     request: Option<WatchRequest>,
+    sleep: Sleep,
+}
+
+impl Watched {
+    /// What there is to do before the next sleep.
+    fn look(&mut self, now: Deadline) -> Turn {
+        let Self { shared, request, sleep } = self;
+        sleep.now = now;
+        poll_fd::look(&**shared, request, &mut Sleeper { sleep, gone: &shared.gone })
+    }
+}
+
+/// How the watcher sleeps for a consumer.
+#[derive(Debug)]
+struct Sleep {
+    cancel_token: CancelToken,
     /// The value of the topic's futex word before the last look.
     value: u32,
     pace: ArrivalTimer,
+    /// It has not slept for this request yet.
+    is_new: bool,
+    now: Deadline,
     /// When to look whether peers are alive, or that it rests no more.
     due: Deadline,
     /// It takes no frame yet: the topic's word does not count.
     rests: bool,
 }
 
-impl Watched {
-    /// What there is to do before the next sleep.
-    fn look(&mut self, now: Deadline) -> Turn {
-        let Self { shared, request, value, pace, due, rests } = self;
-        let was_watched = request.is_some();
-        let overdue = was_watched && !*rests && *due <= now;
-        let mut found = false;
-        let turn = poll_fd::look(&**shared, request, |request| {
-            let condition = request.condition(&shared.cancel_token);
-            let end = Deadline::at(request.rests_until);
-            let goes_on_resting = end > now && !shared.cancel_token.is_cancelled() && !condition.is_over();
-            let rested = std::mem::replace(rests, goes_on_resting);
-            if *rests {
-                *due = end.min(Deadline::after(LONGEST_REST));
-                return false;
-            }
-            if overdue && is_bad(&condition, pace, &shared.gone) {
-                condition.retract();
-                return true;
-            }
-            if !was_watched || overdue || rested {
-                *due = Deadline::after(pace.tick());
-            }
-            let announced = condition.announce();
-            found = announced.is_none();
-            *value = announced.unwrap_or(0);
-            found
-        });
-        if found && was_watched {
+struct Sleeper<'a> {
+    sleep: &'a mut Sleep,
+    gone: &'a AtomicBool,
+}
+
+impl Watch<WatchRequest> for Sleeper<'_> {
+    fn is_ready(&mut self, request: &WatchRequest) -> bool {
+        let Sleep { cancel_token, value, pace, is_new, now, due, rests } = &mut *self.sleep;
+        let was_new = std::mem::take(is_new);
+        let overdue = !was_new && !*rests && *due <= *now;
+        let condition = request.condition(cancel_token);
+        let end = Deadline::at(request.rests_until);
+        let goes_on_resting = end > *now && !cancel_token.is_cancelled() && !condition.is_over();
+        let rested = std::mem::replace(rests, goes_on_resting);
+        if *rests {
+            *due = end.min(Deadline::after(LONGEST_REST));
+            return false;
+        }
+        if overdue && is_bad(&condition, pace, self.gone) {
+            return true;
+        }
+        if was_new || overdue || rested {
+            *due = Deadline::after(pace.tick());
+        }
+        let found;
+        (*value, found) = condition.announce();
+        if found && !was_new {
             pace.arrived();
         }
-        if turn == Turn::Quit
-            && let Some(request) = request.take()
-        {
-            request.condition(&shared.cancel_token).retract();
-        }
-        turn
+        found
+    }
+
+    /// Only with a bit: one that gets its place later must not be watched for at that moment.
+    fn may_stay(&self, request: &WatchRequest) -> bool {
+        request.epoch.member.id().is_some()
+    }
+
+    fn is_stirred(&mut self, request: &WatchRequest) -> bool {
+        let Sleep { cancel_token, value, now, due, .. } = &*self.sleep;
+        request.epoch.wake_value() != *value || cancel_token.is_cancelled() || due <= now
+    }
+
+    fn forget(&mut self, request: WatchRequest) {
+        request.condition(&self.sleep.cancel_token).retract();
+        self.sleep.is_new = true;
+        // If it was the last one to use the mapping: the others are not to wait until that is gone.
+        backing::give_up(request.epoch);
     }
 }
 

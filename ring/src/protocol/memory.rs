@@ -123,6 +123,8 @@ pub(crate) enum Mutant {
     RegistersLate,
     /// The word and the level of a poll descriptor are not changed under one lock.
     LevelUnlocked,
+    /// A consumer whose watcher sleeps on does not look once more.
+    KeptLooksOnce,
 }
 
 /// The control words of one topic at one epoch, as one participant sees them.

@@ -7,8 +7,10 @@ use super::Mutant;
 pub(crate) const IDLE: u32 = 0;
 /// The descriptor is not readable; the watcher watches for news at the cursor that it was given.
 pub(crate) const ARMED: u32 = 1;
+/// The descriptor is readable, and the watcher sleeps as if it were not: who has taken what there is need not wake it.
+pub(crate) const KEPT: u32 = 2;
 /// The watcher is to forget it.
-pub(crate) const QUIT: u32 = 2;
+pub(crate) const QUIT: u32 = 3;
 
 /// What consumer and watcher share.
 pub(crate) trait Level {
@@ -35,24 +37,54 @@ pub(crate) trait Level {
     }
 }
 
-/// The consumer has looked, and found nothing: the descriptor is to become readable when there is something.
-pub(crate) fn rearm<P: Level>(p: &P, order: impl FnOnce() -> P::WatchRequest) {
-    if p.word() != IDLE {
-        // The cursor given then is not beyond the present one: whatever is news now was, or will be, to the watcher.
-        return;
-    }
-    p.locked(|next| {
-        *next = Some(order());
-        // Nobody but us leaves `IDLE`, so it still is.
+/// What the watcher does for a request.
+pub(crate) trait Watch<R> {
+    /// Whether there is something to fetch. It says before that somebody sleeps, and does not take that back.
+    fn is_ready(&mut self, request: &R) -> bool;
+    /// Whether it may go on sleeping although there is something.
+    fn may_stay(&self, request: &R) -> bool;
+    /// Whether anything has happened since then, of which a sleeper would have been told.
+    fn is_stirred(&mut self, request: &R) -> bool;
+    /// Nobody sleeps for it any more.
+    fn forget(&mut self, request: R);
+}
+
+/// Whether the descriptor is readable.
+pub(crate) fn is_readable<P: Level>(p: &P) -> bool {
+    matches!(p.word(), IDLE | KEPT)
+}
+
+/// The consumer has looked, and found nothing: the descriptor, [readable](is_readable) until now, is to become readable when there is
+/// something. With `stays`, the order is for what the last one was for, and the watcher need not be woken to take it up; then
+/// `is_ready` looks once more.
+pub(crate) fn rearm<P: Level>(p: &P, stays: bool, order: P::WatchRequest, is_ready: impl FnOnce() -> bool) {
+    let sleeps_on = p.locked(|next| {
+        // Nobody but us leaves `IDLE`; from `KEPT` the watcher goes there.
+        let sleeps_on = stays && p.word() == KEPT;
+        *next = Some(order);
         p.lower();
         p.set_word(ARMED);
+        sleeps_on
     });
-    p.ring();
+    if !sleeps_on {
+        p.ring();
+        return;
+    }
+    // What the watcher woke for may have come between our look and its own, and then it will not wake for it again.
+    if !p.mutant(Mutant::KeptLooksOnce) && is_ready() {
+        p.locked(|next| {
+            if p.word() == ARMED {
+                *next = None;
+                p.set_word(KEPT);
+                p.raise();
+            }
+        });
+    }
 }
 
 /// The consumer goes.
 pub(crate) fn quit<P: Level>(p: &P) {
-    // Under the mutex, since the watcher could be about to store `IDLE` over it.
+    // Under the mutex, since the watcher could be about to store `KEPT` over it.
     p.locked(|_| p.set_word(QUIT));
     p.ring();
 }
@@ -69,38 +101,69 @@ pub(crate) enum Turn {
 }
 
 /// The watcher looks at a descriptor, each time before it sleeps: after it has taken note of the value of what [`Level::ring`]
-/// changes, and of the topic's futex word. `watched` is what it watches; it is dropped before the consumer is told, which counts
-/// the epochs that are still in use.
+/// changes. `watched` is what it watches.
 pub(crate) fn look<P: Level>(
     p: &P,
     watched: &mut Option<P::WatchRequest>,
-    is_ready: impl FnOnce(&P::WatchRequest) -> bool,
+    watch: &mut impl Watch<P::WatchRequest>,
 ) -> Turn {
-    match p.word() {
-        QUIT => Turn::Quit,
-        ARMED => {
-            if let Some(order) = p.locked(Option::take) {
-                *watched = Some(order);
+    loop {
+        match p.word() {
+            QUIT => {
+                if let Some(request) = watched.take() {
+                    watch.forget(request);
+                }
+                return Turn::Quit;
             }
-            if watched.as_ref().is_some_and(|order| !is_ready(order)) {
-                return Turn::Watch;
+            ARMED => {
+                if let Some(next) = p.locked(Option::take)
+                    && let Some(before) = watched.replace(next)
+                {
+                    watch.forget(before);
+                }
+                let Some(request) = watched.as_ref().filter(|request| watch.is_ready(request)) else {
+                    return Turn::Watch;
+                };
+                if p.mutant(Mutant::LevelUnlocked) {
+                    keep(p);
+                } else {
+                    p.locked(|_| keep(p));
+                }
+                if watch.may_stay(request) {
+                    return Turn::Watch;
+                }
             }
-            *watched = None;
-            if p.mutant(Mutant::LevelUnlocked) {
-                go_to_rest(p);
-            } else {
-                p.locked(|_| go_to_rest(p));
+            KEPT => {
+                if watched
+                    .as_ref()
+                    .is_some_and(|request| watch.may_stay(request) && !watch.is_stirred(request))
+                {
+                    return Turn::Watch;
+                }
+                // The consumer is behind: no more wake-ups until it has found nothing.
+                let rests = p.locked(|_| {
+                    let rests = p.word() == KEPT;
+                    if rests {
+                        p.set_word(IDLE);
+                    }
+                    rests
+                });
+                if rests {
+                    if let Some(request) = watched.take() {
+                        watch.forget(request);
+                    }
+                    return Turn::Rest;
+                }
             }
-            Turn::Rest
+            _ => return Turn::Rest,
         }
-        _ => Turn::Rest,
     }
 }
 
-/// There is something to fetch, unless the consumer goes.
-fn go_to_rest<P: Level>(p: &P) {
+/// There is something to fetch, unless the consumer goes, or has seen it.
+fn keep<P: Level>(p: &P) {
     if p.word() == ARMED {
-        p.set_word(IDLE);
+        p.set_word(KEPT);
         p.raise();
     }
 }

@@ -5,21 +5,17 @@ use std::sync::atomic::Ordering::AcqRel;
 use super::{FailPoint, Fence, Memory, Word};
 use crate::layout::words::bit;
 
-/// Announces that `me` is about to sleep. `Some(value)`: sleep on the futex word as long as it has this value.
-/// `None`: `ready` said that there is something to do; the bit is cleared again.
+/// Announces that `me` is about to sleep. The value of the futex word, and what `ready` said: if there is nothing to do, sleep as
+/// long as the word has this value. The announcement stands until it is [taken back](awake).
 ///
 /// Only the sleeper, or a participant that reaps it, clears the bit: a producer that wakes it does not.
-pub(crate) fn prepare<M: Memory>(m: &M, me: u8, ready: impl FnOnce() -> bool) -> Option<u32> {
+pub(crate) fn prepare<M: Memory>(m: &M, me: u8, ready: impl FnOnce() -> bool) -> (u32, bool) {
     let value = m.wake_value();
     m.sleepers().or(bit(me), AcqRel);
     m.at(FailPoint::SleepBit);
     // Pairs with the fence in `publish::wake`.
     m.fence(Fence::Sleep);
-    if ready() {
-        awake(m, me);
-        return None;
-    }
-    Some(value)
+    (value, ready())
 }
 
 /// Takes back the announcement.

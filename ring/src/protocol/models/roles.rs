@@ -117,12 +117,13 @@ impl Seat {
             if lease != Lease::NotYet || !awaited {
                 return (lease != Lease::NotYet).then_some(lease);
             }
-            if let Some(value) = sleep::prepare(self, self.id(), || self.is_there(n)) {
+            let (value, is_there) = sleep::prepare(self, self.id(), || self.is_there(n));
+            if !is_there {
                 awaited = self.sleep(value);
-                sleep::awake(self, self.id());
-                if !awaited {
-                    self.world.oracle.note(self.role(), "overslept", n);
-                }
+            }
+            sleep::awake(self, self.id());
+            if !awaited {
+                self.world.oracle.note(self.role(), "overslept", n);
             }
         }
     }
