@@ -6,6 +6,7 @@ user and system, is divided by the frames that it received.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -13,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def by_shmflow(directory: str) -> Iterator[object]:
         yield frame.bgr(out)
 
 
+async def by_shmflow_in_asyncio(directory: str) -> AsyncIterator[object]:
+    import numpy as np
+    import shmflow
+
+    out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    async for frame in shmflow.Consumer("compare", directory=directory):
+        yield frame.bgr(out)
+
+
 def by_capture(pipeline: str) -> Iterator[object]:
     import cv2
 
@@ -149,8 +159,10 @@ def write_ring_by_hand(directory: str, seconds: float) -> None:
     write_by_hand(by_hand_name(directory), seconds)
 
 
-WAYS: dict[str, tuple[str, Callable[[str, float], None], Callable[[str], Iterator[object]]]] = {
+Reader = Callable[[str], Iterator[object] | AsyncIterator[object]]
+WAYS: dict[str, tuple[str, Callable[[str, float], None], Reader]] = {
     "shmflow": ("shmflow, frame.bgr(out)", write_topic, by_shmflow),
+    "async": ("the same in an async for", write_topic, by_shmflow_in_asyncio),
     "hand": ("a ring by hand, multiprocessing.shared_memory, and cv2.cvtColor", write_ring_by_hand, by_hand),
     "shmsrc": ("cv2.VideoCapture of shmsrc", write_shmsink, by_shmsrc),
     "capture": ("cv2.VideoCapture of shmflowsrc", write_topic, by_capture_of_a_topic),
@@ -169,6 +181,7 @@ def rows(directory: str, seconds: float) -> Iterator[str]:
             place = Path(directory, f"{name}-{number}")
             place.mkdir()
             found.extend(once(name, place, seconds / 2))
+    plainly = statistics.median(milliseconds for _, milliseconds in results["shmflow"] or [(0, 1.0)])
     for name, found in results.items():
         what = f"{WAYS[name][0]}, 1080p NV12 at {FPS} fps"
         if len(found) < ROUNDS:
@@ -176,7 +189,8 @@ def rows(directory: str, seconds: float) -> Iterator[str]:
             continue
         times = [milliseconds for _, milliseconds in found]
         spread = f"{min(times):.2f} to {max(times):.2f} ms, {min(count for count, _ in found)} frames or more each time"
-        yield f"| {what} | {statistics.median(times):.2f} ms of CPU a frame | {spread} | |"
+        target = f"{statistics.median(times) / plainly:.2f} of the plain loop, < 1.2" if name == "async" else ""
+        yield f"| {what} | {statistics.median(times):.2f} ms of CPU a frame | {spread} | {target} |"
 
 
 def once(name: str, directory: Path, seconds: float) -> list[tuple[int, float]]:
@@ -209,12 +223,25 @@ def main() -> None:
         write(directory, float(seconds))
         return
     frames = read(directory)
-    # What is loaded for the first frame is not counted.
+    received, seconds = asyncio.run(spent(frames)) if isinstance(frames, AsyncIterator) else spend(frames)
+    print(received, f"{1000 * seconds / received:.3f}")
+
+
+# What is loaded for the first frame is not counted.
+def spend(frames: Iterator[object]) -> tuple[int, float]:
     next(frames)
     before, received = cpu(), 0
     for _ in frames:
         received += 1
-    print(received, f"{1000 * (cpu() - before) / received:.2f}")
+    return received, cpu() - before
+
+
+async def spent(frames: AsyncIterator[object]) -> tuple[int, float]:
+    await anext(frames)
+    before, received = cpu(), 0
+    async for _ in frames:
+        received += 1
+    return received, cpu() - before
 
 
 def cpu() -> float:
