@@ -80,11 +80,15 @@ pub(crate) fn end<V: Votes>(v: &V) -> Option<End> {
             let seq = end_of(last);
             (seq != 0).then(|| End { seq, generation: v.last_producer().load(Acquire) })?
         } else {
+            // What every look of a consumer comes to while the stream goes on.
+            if ids(producers).all(|id| v.vote(id).load(Acquire) == 0) {
+                return None;
+            }
             let votes = votes(v, producers);
             let cast = votes.iter().filter(|vote| vote.end != 0).fold(0, |ids, vote| ids | bit(vote.id));
             // One that was killed before it could vote will not; nobody may have reaped it yet.
             let missing = producers & !cast;
-            if cast == 0 || (0..PRODUCERS).any(|id| missing & bit(id) != 0 && v.is_alive(id)) {
+            if cast == 0 || ids(missing).any(|id| v.is_alive(id)) {
                 return None;
             }
             let again = v.mutant(Mutant::VotesReadOnce) || self::votes(v, producers) == votes;
@@ -128,6 +132,15 @@ fn votes<V: Votes>(v: &V, producers: u64) -> [Vote; PRODUCERS as usize] {
         *vote = Vote { id, end: v.vote(id).load(Acquire), generation: v.generation(id).load(Acquire) };
     }
     votes
+}
+
+/// Whose bits are set.
+fn ids(mut bits: u64) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let id = u8::try_from(bits.trailing_zeros()).ok().filter(|_| bits != 0)?;
+        bits &= bits - 1;
+        Some(id)
+    })
 }
 
 /// Makes `word` at least `value`.
