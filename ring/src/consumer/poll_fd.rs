@@ -10,7 +10,8 @@
 //! - `IDLE`: the eventfd is readable; the watcher does nothing for it until it is given something to do.
 //! - `ARMED`: the eventfd is not readable; the watcher sleeps until there is news at the cursor that it was given.
 //! - `KEPT`: the eventfd is readable; the watcher sleeps as in `ARMED`, with its sleeper bit set. This is what it makes of `ARMED`
-//!   when there is news. If it is woken once more before the consumer has found nothing, it makes `IDLE` of it.
+//!   when there is news. If it is woken once more before the consumer has found nothing, it makes `IDLE` of it; so does the consumer
+//!   when it goes on to another epoch, in which its watcher's sleep would cost producers calls in vain.
 //! - `QUIT`: the watcher is to forget it; then it stores `LEFT`.
 //!
 //! **The descriptor is readable exactly in `IDLE` and `KEPT`** as seen by the thread that holds the mutex: the change of the word and
@@ -122,6 +123,11 @@ impl ReadyFd {
         let epoch = Arc::as_ptr(&order.epoch).addr();
         let stays = self.watches.swap(epoch, Relaxed) == epoch && order.rests_until == 0;
         poll_fd::rearm(&*self.shared, stays, order, is_ready);
+    }
+
+    /// The consumer goes on in another epoch, before it has found nothing in it.
+    pub(super) fn leave_epoch(&self) {
+        poll_fd::rest(&*self.shared);
     }
 
     /// Waits until the descriptor is readable, a signal arrives or the deadline passes.

@@ -67,3 +67,38 @@ fn nor_for_those_who_only_read() {
 fn nor_in_recv_once_there_is_a_watcher() {
     ping(false, 3000, |consumer| Some(consumer.recv().unwrap()));
 }
+
+fn rings(consumer: &Consumer) -> u32 {
+    consumer.poll_fd.as_ref().unwrap().shared.rings.load(Relaxed)
+}
+
+#[test]
+fn a_consumer_that_keeps_up_does_not_wake_its_watcher() {
+    let dir = TempDir::new();
+    let producer = Producer::builder("t").dir(dir.path()).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(dir.path()).open().unwrap();
+    consumer.pace = ArrivalTimer::without_ticks();
+    consumer.poll_fd().unwrap();
+    assert!(consumer.try_recv().unwrap().is_none());
+    for i in 1..=1000u64 {
+        producer.write(&i.to_le_bytes()).unwrap();
+        assert_eq!(polled(&mut consumer).unwrap().seq(), i);
+        assert_eq!(rings(&consumer), 1, "at frame {i}: it was woken when it began, and need not be again");
+    }
+}
+
+#[test]
+fn one_that_goes_on_in_a_larger_ring_is_told_of_its_frames() {
+    let dir = TempDir::new();
+    let producer = Producer::builder("t").dir(dir.path()).slot_capacity(64).open().unwrap();
+    let mut consumer = Consumer::builder("t").dir(dir.path()).open().unwrap();
+    consumer.pace = ArrivalTimer::without_ticks();
+    consumer.poll_fd().unwrap();
+    assert!(consumer.try_recv().unwrap().is_none());
+    for i in 1..=8u32 {
+        producer.write(&vec![0; 64 << i]).unwrap();
+        assert_eq!(polled(&mut consumer).unwrap().len(), 64 << i);
+        producer.write(b"again").unwrap();
+        assert_eq!(&*polled(&mut consumer).unwrap(), b"again");
+    }
+}

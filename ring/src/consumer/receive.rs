@@ -275,6 +275,9 @@ impl Consumer {
     /// Goes on in a later epoch.
     pub(super) fn enter(&mut self, new: Arc<Epoch>) {
         follow::enter(&new, self.mode);
+        if let Some(poll_fd) = &self.poll_fd {
+            poll_fd.leave_epoch();
+        }
         self.old.retain(|epoch| epoch.strong_count() != 0);
         let left = std::mem::replace(&mut self.epoch, new);
         self.old.push(Arc::downgrade(&left));

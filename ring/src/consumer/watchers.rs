@@ -54,6 +54,9 @@ pub(super) struct Shared {
     gone: AtomicBool,
     pub(super) cancel_token: CancelToken,
     bell: Arc<Bell>,
+    /// How often this consumer rang it.
+    #[cfg(test)]
+    pub(super) rings: AtomicU32,
 }
 
 /// Where the consumer stood when it found nothing.
@@ -95,6 +98,8 @@ impl Level for Shared {
         self.word.store(word, Release);
     }
     fn ring(&self) {
+        #[cfg(test)]
+        self.rings.fetch_add(1, Relaxed);
         self.bell.ring();
     }
     fn locked<R>(&self, change: impl FnOnce(&mut Option<WatchRequest>) -> R) -> R {
@@ -205,6 +210,8 @@ impl Seat {
             gone: AtomicBool::new(false),
             cancel_token: cancel_token.clone(),
             bell: Arc::clone(&self.group.bell),
+            #[cfg(test)]
+            rings: AtomicU32::new(0),
         });
         lock(&self.group.state).new.push(Watched {
             shared: Arc::clone(&shared),
@@ -360,25 +367,35 @@ impl Watch<WatchRequest> for Sleeper<'_> {
         if overdue && is_bad(&condition, pace, self.gone) {
             return true;
         }
-        if was_new || overdue || rested {
-            *due = Deadline::after(pace.tick());
-        }
         let found;
         (*value, found) = condition.announce();
         if found && !was_new {
             pace.arrived();
         }
+        if was_new || overdue || rested || found {
+            *due = Deadline::after(pace.tick());
+        }
         found
     }
 
-    /// Only with a bit: one that gets its place later must not be watched for at that moment.
+    /// Only with a bit: one that gets its place later must not be watched for at that moment. And only in the newest epoch: in others
+    /// nothing wakes, and producers would try in vain.
     fn may_stay(&self, request: &WatchRequest) -> bool {
-        request.epoch.member.id().is_some()
+        let member = &request.epoch.member;
+        let newest = member.peers.header().epoch.load(Acquire);
+        member.id().is_some() && newest <= request.epoch.geometry.epoch
     }
 
     fn is_stirred(&mut self, request: &WatchRequest) -> bool {
         let Sleep { cancel_token, value, now, due, .. } = &*self.sleep;
         request.epoch.wake_value() != *value || cancel_token.is_cancelled() || due <= now
+    }
+
+    fn replaced(&mut self, before: WatchRequest, after: &WatchRequest) {
+        // Else it sleeps on as it does. (While it rests nobody is to wake it.)
+        if !Arc::ptr_eq(&before.epoch, &after.epoch) || after.rests_until != 0 {
+            self.forget(before);
+        }
     }
 
     fn forget(&mut self, request: WatchRequest) {

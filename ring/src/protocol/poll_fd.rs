@@ -45,6 +45,8 @@ pub(crate) trait Watch<R> {
     fn may_stay(&self, request: &R) -> bool;
     /// Whether anything has happened since then, of which a sleeper would have been told.
     fn is_stirred(&mut self, request: &R) -> bool;
+    /// Another request takes the place of this one.
+    fn replaced(&mut self, before: R, after: &R);
     /// Nobody sleeps for it any more.
     fn forget(&mut self, request: R);
 }
@@ -82,10 +84,28 @@ pub(crate) fn rearm<P: Level>(p: &P, stays: bool, order: P::WatchRequest, is_rea
     }
 }
 
+/// What was watched is of no interest any more: the watcher is to forget it.
+pub(crate) fn rest<P: Level>(p: &P) {
+    let was_kept = p.locked(|next| {
+        let is_kept = p.word() == KEPT;
+        if is_kept {
+            *next = None;
+            p.set_word(IDLE);
+        }
+        is_kept
+    });
+    if was_kept {
+        p.ring();
+    }
+}
+
 /// The consumer goes.
 pub(crate) fn quit<P: Level>(p: &P) {
-    // Under the mutex, since the watcher could be about to store `KEPT` over it.
-    p.locked(|_| p.set_word(QUIT));
+    // Under the mutex, since the watcher could be about to store `KEPT` over it. What it was to take up goes with the consumer.
+    p.locked(|next| {
+        *next = None;
+        p.set_word(QUIT);
+    });
     p.ring();
 }
 
@@ -110,60 +130,60 @@ pub(crate) fn look<P: Level>(
     loop {
         match p.word() {
             QUIT => {
-                if let Some(request) = watched.take() {
-                    watch.forget(request);
-                }
+                forget(watched, watch);
                 return Turn::Quit;
             }
             ARMED => {
-                if let Some(next) = p.locked(Option::take)
-                    && let Some(before) = watched.replace(next)
-                {
-                    watch.forget(before);
+                if let Some(next) = p.locked(Option::take) {
+                    let before = watched.take();
+                    let after = watched.insert(next);
+                    if let Some(before) = before {
+                        watch.replaced(before, after);
+                    }
                 }
                 let Some(request) = watched.as_ref().filter(|request| watch.is_ready(request)) else {
                     return Turn::Watch;
                 };
+                let word = if watch.may_stay(request) { KEPT } else { IDLE };
                 if p.mutant(Mutant::LevelUnlocked) {
-                    keep(p);
+                    raise(p, word);
                 } else {
-                    p.locked(|_| keep(p));
+                    p.locked(|_| raise(p, word));
                 }
-                if watch.may_stay(request) {
+                if word == KEPT {
                     return Turn::Watch;
                 }
             }
             KEPT => {
-                if watched
-                    .as_ref()
-                    .is_some_and(|request| watch.may_stay(request) && !watch.is_stirred(request))
-                {
+                if watched.as_ref().is_some_and(|request| !watch.is_stirred(request)) {
                     return Turn::Watch;
                 }
-                // The consumer is behind: no more wake-ups until it has found nothing.
-                let rests = p.locked(|_| {
-                    let rests = p.word() == KEPT;
-                    if rests {
+                // The consumer is behind: no more wake-ups until it has found nothing. (If it just has, it is `ARMED` now.)
+                p.locked(|next| {
+                    if p.word() == KEPT {
+                        *next = None;
                         p.set_word(IDLE);
                     }
-                    rests
                 });
-                if rests {
-                    if let Some(request) = watched.take() {
-                        watch.forget(request);
-                    }
-                    return Turn::Rest;
-                }
             }
-            _ => return Turn::Rest,
+            _ => {
+                forget(watched, watch);
+                return Turn::Rest;
+            }
         }
     }
 }
 
+fn forget<R>(watched: &mut Option<R>, watch: &mut impl Watch<R>) {
+    if let Some(request) = watched.take() {
+        watch.forget(request);
+    }
+}
+
 /// There is something to fetch, unless the consumer goes, or has seen it.
-fn keep<P: Level>(p: &P) {
+fn raise<P: Level>(p: &P, word: u32) {
     if p.word() == ARMED {
-        p.set_word(KEPT);
+        p.set_word(word);
         p.raise();
     }
 }

@@ -49,6 +49,7 @@ impl Scene for Consumer {
 
     fn verdict(&self, _: Option<End>) {
         assert!(!self.overslept.get(), "there is something to fetch, and the descriptor is not readable");
+        assert!(self.order.lock().unwrap().is_none(), "the consumer has gone, and its epoch is kept for it");
     }
 }
 
@@ -148,6 +149,7 @@ impl Watch<u64> for Sleep<'_> {
     fn is_stirred(&mut self, _: &u64) -> bool {
         self.watcher.topic.word.load(Acquire) != self.value
     }
+    fn replaced(&mut self, _: u64, _: &u64) {}
     fn forget(&mut self, _: u64) {
         self.watcher.sleeper.fetch_and(0, AcqRel);
     }
