@@ -104,6 +104,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
 	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
+	$(if $(has_python),tools/test-conformance.sh "$(target_dir)/release" "$(target_dir)/python-test/bin/python")
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
