@@ -48,7 +48,9 @@ def payload(length: int, seed: int) -> bytes:
 
 
 def pixels(format: str, width: int, height: int, fps: int = 25) -> str:
-    return f"video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}, framerate=(fraction){fps}/1"
+    return (
+        f"video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}, framerate=(fraction){fps}/1"
+    )
 
 
 def beside(n: int, *, dts: bool = False) -> list[Word]:
@@ -83,7 +85,7 @@ def picture(
     if crop:
         told.append(("crop", ":".join(map(str, crop))))
     data, said = payload(length, n), []
-    for (at, stride), (size_of, across, down) in zip(planes, SHAPES[format]):
+    for (at, stride), (size_of, across, down) in zip(planes, SHAPES[format], strict=True):
         columns, rows = -(-seen[2] >> across), -(-seen[3] >> down)
         start = at + (seen[1] >> down) * stride + (seen[0] >> across) * size_of
         sum_of = 0
@@ -133,9 +135,13 @@ def data(n: int, length: int, caps: str | None, kind: str, words: list[Word]) ->
 
 def packets() -> list[Frame]:
     """A group of pictures in the order of decoding, with one that is shown before those that were decoded before it."""
-    caps = 'video/x-h264, stream-format=(string)byte-stream, alignment=(string)au, title=(string)"Gr\\303\\266\\303\\237e"'
     caps = "video/x-h264, stream-format=(string)byte-stream, alignment=(string)au"
-    order = [(1, 0, "discont,header"), (3, 1, "delta-unit"), (2, 2, "delta-unit,droppable"), (4, 3, "marker,delta-unit")]
+    order = [
+        (1, 0, "discont,header"),
+        (3, 1, "delta-unit"),
+        (2, 2, "delta-unit,droppable"),
+        (4, 3, "marker,delta-unit"),
+    ]
     frames = []
     for n, (shown, decoded, flags) in enumerate(order):
         words: list[Word] = [("flags", flags), ("pts", shown * STEP), ("dts", decoded * STEP), ("duration", STEP)]
@@ -177,7 +183,12 @@ def cases() -> list[Case]:
             [
                 picture(n, "GRAY8", (32, 16), [(0, 32)], 512, flags=flags)
                 for n, flags in enumerate(
-                    ["discont,interlaced,tff", "gap,marker,resync", "corrupted,droppable,live,interlaced", "non-droppable"]
+                    [
+                        "discont,interlaced,tff",
+                        "gap,marker,resync",
+                        "corrupted,droppable,live,interlaced",
+                        "non-droppable",
+                    ]
                 )
             ],
         ),

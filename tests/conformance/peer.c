@@ -44,10 +44,12 @@ static void describe(const line *line, shmflow_metadata *metadata, shmflow_audio
     metadata->caps = word(line, "caps");
     metadata->flags = flags_of(word(line, "flags"));
     metadata->pts = number(line, "pts", SHMFLOW_NO_TIME);
-    metadata->dts = number(line, "dts", SHMFLOW_NO_TIME);
     metadata->duration = number(line, "duration", SHMFLOW_NO_TIME);
+#ifdef SHMFLOW_NO_OFFSET /* Builds before it could not write these. */
+    metadata->dts = number(line, "dts", SHMFLOW_NO_TIME);
     metadata->offset = number(line, "offset", SHMFLOW_NO_OFFSET);
     metadata->offset_end = number(line, "offset_end", SHMFLOW_NO_OFFSET);
+#endif
     if (metadata->pts != SHMFLOW_NO_TIME)
         metadata->capture_time = started + metadata->pts;
     int64_t some[16];
@@ -273,8 +275,10 @@ static void print_frame(const shmflow_frame *frame) {
     print_time("dts", shmflow_frame_dts(frame), first_pts);
     print_time("capture", capture, first_capture);
     print_number("duration", shmflow_frame_duration(frame));
+#ifdef SHMFLOW_NO_OFFSET
     print_number("offset", shmflow_frame_offset(frame));
     print_number("offset_end", shmflow_frame_offset_end(frame));
+#endif
     shmflow_audio audio;
     if (shmflow_frame_format(frame) != NULL)
         print_picture(frame);

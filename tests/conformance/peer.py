@@ -26,10 +26,12 @@ def attached(words: dict[str, list[str]]) -> dict[str, object]:
         metadata["tags"] = [{"text": words["tags"][0]}]
     keys = ["x", "y", "width", "height", "id", "parent_id"]
     regions = [text.split(":", 1) for text in words.get("region", [])]
-    metadata["regions"] = [{"kind": kind, **dict(zip(keys, numbers(rest)))} for kind, rest in regions]
+    metadata["regions"] = [{"kind": kind, **dict(zip(keys, numbers(rest), strict=True))} for kind, rest in regions]
     keys = ["hours", "minutes", "seconds", "frames"]
     codes = [numbers(text) for text in words.get("timecode", [])]
-    metadata["time_codes"] = [{"fps": code[:2], "flags": code[2], **dict(zip(keys, code[3:]))} for code in codes]
+    metadata["time_codes"] = [
+        {"fps": code[:2], "flags": code[2], **dict(zip(keys, code[3:], strict=True))} for code in codes
+    ]
     captions = [text.split(":") for text in words.get("caption", [])]
     metadata["captions"] = [{"kind": int(kind), "data": bytes.fromhex(data)} for kind, data in captions]
     clocks = [text.split(":") for text in words.get("reference", [])]
@@ -41,7 +43,8 @@ def attached(words: dict[str, list[str]]) -> dict[str, object]:
     keys = ["x", "y", "width", "height"]
     found = [text.split(":", 2) for text in words.get("detection", [])]
     metadata["detections"] = [
-        {"label": label, "score": float(score), **dict(zip(keys, numbers(box)))} for label, score, box in found
+        {"label": label, "score": float(score), **dict(zip(keys, numbers(box), strict=True))}
+        for label, score, box in found
     ]
     private = [text.split(":") for text in words.get("private", [])]
     metadata["extensions"] = [(int(kind), bytes.fromhex(data)) for kind, data in private]
@@ -95,10 +98,12 @@ class Peer:
                 "width": int(one["width"]),
                 "height": int(one["height"]),
                 "fps": [int(one["fps"]), 1],
-                "planes": [{"offset": at, "stride": stride} for at, stride in zip(planes[::2], planes[1::2])],
+                "planes": [
+                    {"offset": at, "stride": stride} for at, stride in zip(planes[::2], planes[1::2], strict=True)
+                ],
             }
             if "crop" in one:
-                metadata["crop"] = dict(zip(["x", "y", "width", "height"], numbers(one["crop"])))
+                metadata["crop"] = dict(zip(["x", "y", "width", "height"], numbers(one["crop"]), strict=True))
         elif "sample" in one:
             metadata["audio"] = {
                 "format": one["sample"],

@@ -85,3 +85,36 @@ def refused(peers, directory: Path) -> int:
         print(what)
     print(f"refusals: layouts {mine - 1} and {mine + 1} beside {mine}: {len(wrong)} that do not say so")
     return 1 if wrong else 0
+
+
+def each_refuses(peers, directory: Path) -> int:
+    """Builds of different layouts: whoever comes second, to read or to write, says so."""
+    wrong, pairs = [], 0
+    versions: dict[str, int] = {}
+    frame = [("seed", 0), ("length", 8), ("bare", 1)]
+    for writer in peers:
+        topic = f"of/{writer.name}"
+        writer.ask("open", [("topic", topic), ("persistent", 1)])
+        writer.ask("frame", frame)
+        writer.ask("close")
+        versions[writer.build] = ours(directory, topic.replace("/", "%2F").replace("@", "%40"))
+    for writer in peers:
+        topic = f"of/{writer.name}"
+        for other in peers:
+            if other.build == writer.build:
+                continue
+            theirs, mine = versions[writer.build], versions[other.build]
+            for who, text in {
+                "reading": asked(other, "join", [("topic", topic)], "take", [("count", 1)]),
+                "writing": asked(other, "open", [("topic", topic)], "frame", frame),
+            }.items():
+                pairs += 1
+                lacking = says(text, topic, theirs, mine)
+                if lacking:
+                    wrong.append(f"{other.name}, {who} a topic of {writer.name}: no {', '.join(lacking)} in: {text}")
+    for peer in peers:
+        peer.quit()
+    for what in wrong:
+        print(what)
+    print(f"refusals: layouts {sorted(versions.values())}: {pairs} asked, {len(wrong)} that do not say so")
+    return 1 if wrong else 0

@@ -1,9 +1,10 @@
 """Runs the conformance programs, each with each, and holds what they say against what was written.
 
-Usage: run.py [--refused] NAME=COMMAND...   for example: rust=target/debug/examples/conformance 'c=build/peer'
+Usage: run.py [--refused | --each-refuses] NAME=COMMAND...   for example: rust=target/debug/examples/conformance 'c=build/peer'
 
 Names begin with a language (rust, c, python, gst); what is after an @ names a build, as in `c@old`. With builds, only programs of
-different builds are paired. With --refused, a topic of another layout version is made, and every program has to say so.
+different builds are paired. With --refused, a topic of another layout version is made, and every program has to say so; with --each-refuses, the builds are of
+different layouts, and each has to refuse the topics of the other.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Peer:
     """A conformance program."""
 
     def __init__(self, name: str, command: str) -> None:
-        self.name, self.language = name, name.split("@")[0].split("-")[0]
-        self.build = name.partition("@")[2]
+        self.name, self.build = name, name.partition("@")[2]
+        self.language = name.partition("@")[0].partition("-")[0]
         self.process = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell(self, verb: str, words: list[Word] = ()) -> None:
@@ -39,8 +40,8 @@ class Peer:
     def hear(self) -> tuple[list[str], str | None]:
         """The lines up to `ok`, or to an error, and that."""
         lines = []
-        for line in self.process.stdout:
-            line = line.rstrip("\n")
+        for text in self.process.stdout:
+            line = text.rstrip("\n")
             if line == "ok":
                 return lines, None
             if line.startswith("error\t"):
@@ -97,7 +98,7 @@ def held_against(case: Case, producer: Peer, consumer: Peer, lines: list[str]) -
     if len(lines) != len(frames):
         return [f"{len(frames)} frames were written, {len(lines)} read"]
     wrong = []
-    for number, (frame, line) in enumerate(zip(frames, lines)):
+    for number, (frame, line) in enumerate(zip(frames, lines, strict=True)):
         wrong += [f"frame {number}: {what}" for what in differences(frame, line, without, first)]
     numbers = [int(word[4:]) for line in lines for word in line.split("\t") if word.startswith("seq=")]
     if numbers and numbers != list(range(case.missed + 1, len(case.frames) + 1)):
@@ -181,6 +182,10 @@ def main() -> int:
             from refused import refused
 
             return refused(start(arguments[1:]), directory)
+        if arguments[:1] == ["--each-refuses"]:
+            from refused import each_refuses
+
+            return each_refuses(start(arguments[1:]), directory)
         return matrix(arguments, directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
