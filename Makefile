@@ -50,7 +50,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -104,10 +104,24 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
 	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
+	$(if $(has_python),tools/test-conformance.sh "$(target_dir)/release" "$(target_dir)/python-test/bin/python")
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
 	$(CARGO) test --locked --no-fail-fast -p shmflow --features $(ring_features) $(ring_feature_tests)
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
 	$(CARGO) test $(members) --locked --no-fail-fast
+
+test-old: deps build ## this build beside that of OLD=<tag or commit>: the conformance programs of one with those of the other
+	@test -n "$(OLD)" || { echo "test-old: say which: make test-old OLD=<tag or commit>"; exit 1; }
+	old=$$(tools/build-old.sh "$(OLD)" "$(target_dir)/old") && python=$$(tools/install-python.sh) && \
+	    tools/test-conformance.sh "$(target_dir)/release" "$$python/bin/python" "$$old"
+
+minimal-versions: build-deps ## what is built, with the oldest versions of its dependencies that Cargo.toml names (minutes, a network)
+	tools/minimal-versions.sh "$(target_dir)/minimal-versions"
+
+semver: rust ## whether the crate's interface has changed since the last tag, as its version says (installs cargo-semver-checks)
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "semver: there is no tag yet to compare with"; exit 0; }; \
+	  $(CARGO) semver-checks --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-semver-checks; \
+	  $(CARGO) semver-checks -p shmflow --baseline-rev "$$tag"
 
 test-fast: deps ## the tests alone, without lint, doc and models
 	$(CARGO) test --locked

@@ -23,15 +23,7 @@ files() {
         -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg \) -prune -o -print | LC_ALL=C sort
 }
 quietly() { "$@" >/tmp/log 2>&1 </dev/null || { tail -n 30 /tmp/log >&2; fail "$*"; }; }
-await() {
-    what=$1
-    shift
-    for _ in $(seq 600); do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    fail "in vain: $what"
-}
+. "$here/tools/await.sh"
 export SHMFLOW_DIR=/dev/shm GST_REGISTRY=/tmp/registry
 cd /root/debs
 quietly apt-get update -q

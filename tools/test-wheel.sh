@@ -24,16 +24,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 
 cd "$HOME"
 fail() { echo "wheel: $*" >&2; exit 1; }
-# Waits until something is so.
-await() {
-    what=$1
-    shift
-    for _ in $(seq 600); do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    fail "in vain: $what"
-}
+. "$here/tools/await.sh"
 plugin_in_use() {
     gst-inspect-1.0 shmflow >inspected 2>warnings || fail "GStreamer does not find the plugin: $(cat warnings)"
     ! grep -q WARNING warnings || fail "GStreamer warns: $(cat warnings)"

@@ -75,6 +75,11 @@
 #define SHMFLOW_NO_TIME 18446744073709551615ull
 
 /**
+ * An offset that is not known.
+ */
+#define SHMFLOW_NO_OFFSET 18446744073709551615ull
+
+/**
  * The clock of the capture time is not known.
  */
 #define SHMFLOW_CLOCK_UNKNOWN 0
@@ -424,6 +429,23 @@ typedef struct {
      * The layout of raw audio. NULL (default): not audio.
      */
     const shmflow_audio *audio;
+    /**
+     * Decoding time in this producer's stream, in nanoseconds, or SHMFLOW_NO_TIME (default). Of packets whose order of decoding is
+     * not that of showing.
+     */
+    uint64_t dts;
+    /**
+     * How long after capture this producer publishes a frame at the latest, in nanoseconds, or SHMFLOW_NO_TIME (default).
+     */
+    uint64_t latency;
+    /**
+     * First unit of the frame in this producer's stream (frame number, byte, sample), or SHMFLOW_NO_OFFSET (default).
+     */
+    uint64_t offset;
+    /**
+     * Unit after the last one, or SHMFLOW_NO_OFFSET (default).
+     */
+    uint64_t offset_end;
 } shmflow_metadata;
 
 /**
@@ -1928,6 +1950,20 @@ uint64_t shmflow_frame_duration(const shmflow_frame *frame);
  * Safety: frame is NULL or a frame.
  */
 uint64_t shmflow_frame_latency(const shmflow_frame *frame);
+
+/**
+ * Its first unit in its producer's stream (frame number, byte, sample); SHMFLOW_NO_OFFSET if that is not known.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+uint64_t shmflow_frame_offset(const shmflow_frame *frame);
+
+/**
+ * The unit after its last one; SHMFLOW_NO_OFFSET if that is not known.
+ *
+ * Safety: frame is NULL or a frame.
+ */
+uint64_t shmflow_frame_offset_end(const shmflow_frame *frame);
 
 /**
  * Its flags: SHMFLOW_FLAG_..., combined by OR, and others that docs/metadata.md lists.

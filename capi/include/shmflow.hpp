@@ -271,6 +271,10 @@ inline std::optional<std::chrono::nanoseconds> time(std::uint64_t ns) noexcept {
     return std::chrono::nanoseconds(static_cast<std::chrono::nanoseconds::rep>(ns));
 }
 
+inline std::optional<std::uint64_t> offset(std::uint64_t units) noexcept {
+    return units == SHMFLOW_NO_OFFSET ? std::nullopt : std::optional<std::uint64_t>(units);
+}
+
 inline std::string_view text(const char *text) noexcept { return text == nullptr ? std::string_view() : text; }
 
 } // namespace detail
@@ -409,6 +413,8 @@ public:
     std::optional<std::chrono::nanoseconds> duration() const noexcept {
         return detail::time(shmflow_frame_duration(get()));
     }
+    std::optional<std::uint64_t> offset() const noexcept { return detail::offset(shmflow_frame_offset(get())); }
+    std::optional<std::uint64_t> offset_end() const noexcept { return detail::offset(shmflow_frame_offset_end(get())); }
     std::uint32_t flags() const noexcept { return shmflow_frame_flags(get()); }
 
     Regions regions() const noexcept { return Regions(get()); }

@@ -9,7 +9,7 @@ use ring::meta::{Meta, MetaError};
 use crate::args;
 use crate::attached::Attached;
 use crate::fail::{Failure, Result, guard, guard_or};
-use crate::metadata::SHMFLOW_NO_TIME;
+use crate::metadata::{SHMFLOW_NO_OFFSET, SHMFLOW_NO_TIME};
 use crate::status::{SHMFLOW_NO_METADATA, Status};
 
 /// A received frame: a lease, so that its bytes do not change until it is released. Any threads may use and release it,
@@ -293,6 +293,26 @@ pub unsafe extern "C" fn shmflow_frame_duration(frame: *const Frame) -> u64 {
 pub unsafe extern "C" fn shmflow_frame_latency(frame: *const Frame) -> u64 {
     // SAFETY: the caller's.
     unsafe { time(frame, |meta| meta.times.latency_ns) }
+}
+
+/// Its first unit in its producer's stream (frame number, byte, sample); SHMFLOW_NO_OFFSET if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_offset(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, SHMFLOW_NO_OFFSET, |frame| Ok(frame.meta()?.offset.unwrap_or(SHMFLOW_NO_OFFSET))) }
+}
+
+/// The unit after its last one; SHMFLOW_NO_OFFSET if that is not known.
+///
+/// # Safety
+/// frame is NULL or a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmflow_frame_offset_end(frame: *const Frame) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { of(frame, SHMFLOW_NO_OFFSET, |frame| Ok(frame.meta()?.offset_end.unwrap_or(SHMFLOW_NO_OFFSET))) }
 }
 
 /// # Safety

@@ -12,6 +12,8 @@ use crate::status::{SHMFLOW_INVALID_METADATA, SHMFLOW_UNKNOWN_FORMAT, Status};
 
 /// A time that is not known.
 pub const SHMFLOW_NO_TIME: u64 = 0xffff_ffff_ffff_ffff;
+/// An offset that is not known.
+pub const SHMFLOW_NO_OFFSET: u64 = 0xffff_ffff_ffff_ffff;
 
 /// The clock of the capture time is not known.
 pub const SHMFLOW_CLOCK_UNKNOWN: u32 = 0;
@@ -97,11 +99,20 @@ pub struct Metadata {
     pub reserved: u32,
     /// The layout of raw audio. NULL (default): not audio.
     pub audio: *const Audio,
+    /// Decoding time in this producer's stream, in nanoseconds, or SHMFLOW_NO_TIME (default). Of packets whose order of decoding is
+    /// not that of showing.
+    pub dts: u64,
+    /// How long after capture this producer publishes a frame at the latest, in nanoseconds, or SHMFLOW_NO_TIME (default).
+    pub latency: u64,
+    /// First unit of the frame in this producer's stream (frame number, byte, sample), or SHMFLOW_NO_OFFSET (default).
+    pub offset: u64,
+    /// Unit after the last one, or SHMFLOW_NO_OFFSET (default).
+    pub offset_end: u64,
 }
 
 // SAFETY: integers and pointers, the size first, no padding (a test counts).
 unsafe impl Versioned for Metadata {
-    const LEAST: usize = if size_of::<usize>() == 8 { 168 } else { size_of::<Self>() };
+    const LEAST: usize = if size_of::<usize>() == 8 { 168 } else { size_of::<Self>() - 4 * 8 };
 }
 
 impl Metadata {
@@ -126,6 +137,10 @@ impl Metadata {
         crop_height: 0,
         reserved: 0,
         audio: std::ptr::null(),
+        dts: SHMFLOW_NO_TIME,
+        latency: SHMFLOW_NO_TIME,
+        offset: SHMFLOW_NO_OFFSET,
+        offset_end: SHMFLOW_NO_OFFSET,
     };
 
     /// # Safety
@@ -141,7 +156,7 @@ impl Metadata {
             (Some(_), Some(_)) => return Err(Failure::argument("a frame is either video (format) or audio")),
             (Some(video), None) => (Kind::Video, Some(caps_of(video))),
             (None, Some(audio)) => (Kind::Audio, Some(audio::caps_of(audio))),
-            (None, None) => (Kind::Bytes, None),
+            (None, None) => (caps.map_or(Kind::Bytes, Kind::of_caps), None),
         };
         let caps = caps.map(str::to_owned).or(caps_of_it);
         let time = |time: u64| (time != SHMFLOW_NO_TIME).then_some(time);
@@ -153,10 +168,15 @@ impl Metadata {
             .capture_ns(capture_ns)
             .clock(if capture_ns.is_some() { Clock::from_raw(clock) } else { Clock::Unknown })
             .pts(time(self.pts))
-            .duration(time(self.duration));
+            .dts(time(self.dts))
+            .duration(time(self.duration))
+            .latency_ns(time(self.latency));
+        let offset = |offset: u64| (offset != SHMFLOW_NO_OFFSET).then_some(offset);
         let mut meta = Meta::new(kind)
             .flags(Flags::from_bits(self.flags))
             .times(times)
+            .offset(offset(self.offset))
+            .offset_end(offset(self.offset_end))
             .crop(self.crop(video.as_ref())?)
             .video(video)
             .audio(audio);
@@ -291,8 +311,9 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn the_first_version_is_what_it_was() {
-        assert_eq!(size_of::<Metadata>(), 7 * 8 + 4 * 16 + 12 * 4);
-        assert_eq!(Metadata::LEAST, size_of::<Metadata>());
+        assert_eq!(Metadata::LEAST, 7 * 8 + 4 * 16 + 12 * 4);
+        assert_eq!(Metadata::LEAST, std::mem::offset_of!(Metadata, dts));
+        assert_eq!(size_of::<Metadata>(), Metadata::LEAST + 4 * 8);
     }
 
     #[test]

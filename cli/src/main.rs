@@ -24,6 +24,7 @@ mod recv;
 mod replay;
 mod rm_gc;
 mod sample;
+mod screen;
 mod send;
 mod serve;
 mod size;

@@ -157,11 +157,9 @@ fn padded(caps: &Structure<'_>) -> Option<(VideoLayout, u64)> {
 
 /// What all frames carry.
 fn described(args: &Send, layout: Option<&(VideoLayout, u64)>) -> Result<Meta, Failure> {
-    let name = args.caps.as_deref().map(|caps| Structure::parse(caps).name());
-    let kind = match name {
+    let kind = match &args.caps {
         Some(_) if layout.is_some() => Kind::Video,
-        Some(name) if name.ends_with("/x-raw") || name.starts_with("application/") => Kind::Bytes,
-        Some(_) => Kind::Packet,
+        Some(caps) => Kind::of_caps(caps),
         None => Kind::Bytes,
     };
     let mut meta = Meta::new(kind).video(layout.map(|(layout, _)| layout.clone()));

@@ -112,6 +112,13 @@ pub(crate) fn apply(meta: &mut Meta, dict: &Bound<'_, PyDict>, typed: bool) -> P
         set(meta, &key, &value, typed)
             .map_err(|error| PyTypeError::new_err(format!("metadata[\"{key}\"]: {error}")))?;
     }
+    if !typed && !dict.contains("kind")? && !dict.contains("kind_number")? {
+        meta.kind = match &*meta {
+            Meta { video: Some(_), .. } => Kind::Video,
+            Meta { audio: Some(_), .. } => Kind::Audio,
+            Meta { caps, .. } => caps.as_deref().map_or(Kind::Bytes, Kind::of_caps),
+        };
+    }
     // After the extensions, of which they take the place.
     attached::apply(meta, dict)
 }

@@ -191,7 +191,8 @@ impl Producer {
         let times = Times::default()
             .duration(layout.as_ref().and_then(|layout| frame_duration(layout.fps)))
             .latency_ns(layout.is_some().then_some(0));
-        let mut base = Meta::new(if is_video { Kind::Video } else { Kind::Bytes }).video(layout).times(times);
+        let kind = if is_video { Kind::Video } else { caps.as_deref().map_or(Kind::Bytes, Kind::of_caps) };
+        let mut base = Meta::new(kind).video(layout).times(times);
         base.caps = caps;
         let shared = Shared {
             inner: Mutex::new(Some(Arc::new(producer))),

@@ -116,3 +116,38 @@ def test_room_is_made_for_sixteen_mebibytes(pair):
         with producer.frame(1, metadata={"extensions": [(0x8000, bytes(size))]}) as array:
             array[:] = 7
         assert len(consumer.recv(30).metadata["extensions"][0][1]) == size
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kind"),
+    [
+        ({"caps": "video/x-h264, stream-format=byte-stream"}, "packet"),
+        ({"caps": "application/x-rtp, media=video"}, "packet"),
+        ({"caps": "application/x-robot-state"}, "bytes"),
+        ({"caps": "audio/x-raw"}, "bytes"),
+        ({"caps": "image/jpeg", "kind": "bytes"}, "bytes"),
+        ({"pts": 1}, "bytes"),
+        (
+            {
+                "audio": {
+                    "format": "S16LE",
+                    "rate": 8000,
+                    "channels": 1,
+                    "channel_mask": 0,
+                    "samples": 2,
+                    "planes": [],
+                }
+            },
+            "audio",
+        ),
+    ],
+)
+def test_the_kind_of_a_frame_follows_from_what_it_says_of_itself(directory, metadata, kind):
+    producer = shmflow.Producer("t")
+    consumer = shmflow.Consumer("t")
+    producer.write(b"four", metadata=metadata)
+    assert consumer.recv(30).metadata["kind"] == kind
+    caps = metadata.get("caps")
+    if caps and "kind" not in metadata:
+        shmflow.Producer("t", caps=caps).write(b"four")
+        assert consumer.recv(30).metadata["kind"] == kind

@@ -22,20 +22,6 @@ pub(crate) enum Content {
     Bytes,
 }
 
-/// What media types of encoded media begin with.
-const ENCODED: [&str; 10] = [
-    "video/",
-    "audio/",
-    "image/",
-    "text/",
-    "subtitle/",
-    "subpicture/",
-    "closedcaption/",
-    "application/x-rtp",
-    "application/x-srtp",
-    "application/x-rtcp",
-];
-
 impl Content {
     /// What buffers with these caps hold.
     ///
@@ -53,8 +39,8 @@ impl Content {
         }
         let name = structure.name();
         if name != "video/x-raw" && name != "audio/x-raw" {
-            let encoded = ENCODED.iter().any(|start| name.starts_with(start));
-            return Ok(if encoded { Self::Packets } else { Self::Bytes });
+            let kind = Kind::of_caps(name);
+            return Ok(if kind == Kind::Packet { Self::Packets } else { Self::Bytes });
         }
         // Raw media that do not say how they lie in memory are bytes to everybody.
         if !structure.has_field("format") {

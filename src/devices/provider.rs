@@ -44,12 +44,15 @@ enum News {
 }
 
 impl ShmflowDeviceProvider {
-    /// Tells what has changed about the topics since the last look.
-    fn follow(&self, found: Vec<Live>) {
+    /// Tells what has changed about the topics since the last look, until it is stopped.
+    fn follow(&self, found: Vec<Live>, is_stopped: impl Fn() -> bool) {
         let news = self.compare(found);
         // Under no lock: whoever hears of it may stop the provider.
         let provider = self.obj();
         for one in news {
+            if is_stopped() {
+                break;
+            }
             match one {
                 News::Added(device) => provider.device_add(&device),
                 News::Removed(device) => provider.device_remove(&device),
@@ -124,13 +127,14 @@ impl DeviceProviderImpl for ShmflowDeviceProvider {
         let mut watch = Watch::new(directory).map_err(|error| failed(&error))?;
         let stop = watch.stopper();
         // Those that are there are known when this returns.
-        self.follow(live::topics(watch.directory()));
+        self.follow(live::topics(watch.directory()), || stop.is_stopped());
         let weak = self.obj().downgrade();
+        let stopped = stop.clone();
         let thread = thread::Builder::new().name("shmflowdevices".into()).spawn(move || {
             while watch.wait() {
                 let found = live::topics(watch.directory());
                 let Some(provider) = weak.upgrade() else { break };
-                provider.imp().follow(found);
+                provider.imp().follow(found, || stopped.is_stopped());
             }
         });
         let thread = thread.map_err(|error| {
@@ -164,4 +168,38 @@ impl Drop for Follower {
 /// Where topics are: `SHMFLOW_DIR`, or else `/dev/shm`.
 fn directory() -> Option<std::path::PathBuf> {
     shmflow::Topic::new("any", None).ok().map(|topic| topic.dir().to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_told_once_it_is_stopped() {
+        gst::init().expect("GStreamer starts");
+        let provider: super::super::ShmflowDeviceProvider = glib::Object::new();
+        let live = |topic: &str| Live {
+            topic: topic.to_owned(),
+            directory: "/dev/shm".into(),
+            caps: gst::Caps::new_empty_simple("image/jpeg"),
+            caps_are_implied: false,
+            description: None,
+            producers: 1,
+            owner: 0,
+            read_only: false,
+        };
+        // Started, as far as its messages are concerned.
+        let bus = provider.bus();
+        bus.set_flushing(false);
+        let told = || std::iter::from_fn(|| bus.pop()).count();
+        provider.imp().follow(vec![live("a"), live("b")], || false);
+        assert_eq!(told(), 2);
+        // Whoever hears of the first of three stops it.
+        let asked = Rc::new(Cell::new(0));
+        provider.imp().follow(vec![live("c"), live("d"), live("e")], || asked.replace(asked.get() + 1) > 0);
+        assert_eq!(told(), 1);
+    }
 }

@@ -7,6 +7,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,12 +21,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends the waiting of a [`Watch`].
 #[derive(Debug, Clone)]
-pub(super) struct Stop(Arc<EventFd>);
+pub(super) struct Stop {
+    wakes: Arc<EventFd>,
+    stopped: Arc<AtomicBool>,
+}
 
 impl Stop {
+    fn new() -> nix::Result<Self> {
+        let wakes = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { wakes: Arc::new(wakes), stopped: Arc::default() })
+    }
+
     pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
         // Fails when the counter is full, and then it is set.
-        let _ = self.0.write(1);
+        let _ = self.wakes.write(1);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 }
 
@@ -35,15 +49,14 @@ pub(super) struct Watch {
     directory: PathBuf,
     /// None while there is no directory, or no watch to be had: then there are looks alone.
     inotify: Option<Inotify>,
-    stop: Arc<EventFd>,
+    stop: Stop,
 }
 
 impl Watch {
     /// # Errors
     /// Without a descriptor for stopping it.
     pub(super) fn new(directory: PathBuf) -> nix::Result<Self> {
-        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-        let mut watch = Self { directory, inotify: None, stop };
+        let mut watch = Self { directory, inotify: None, stop: Stop::new()? };
         watch.attach();
         Ok(watch)
     }
@@ -53,7 +66,7 @@ impl Watch {
     }
 
     pub(super) fn stopper(&self) -> Stop {
-        Stop(Arc::clone(&self.stop))
+        self.stop.clone()
     }
 
     fn attach(&mut self) {
@@ -90,7 +103,7 @@ impl Watch {
             // In whole milliseconds, rounded up: else the last one is a busy loop.
             let left = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::ZERO);
             let inotify = self.inotify.as_ref().filter(|_| with_events);
-            let mut fds = vec![PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![PollFd::new(self.stop.wakes.as_fd(), PollFlags::POLLIN)];
             fds.extend(inotify.map(|inotify| PollFd::new(inotify.as_fd(), PollFlags::POLLIN)));
             match poll(&mut fds, left) {
                 Err(nix::Error::EINTR) => continue,

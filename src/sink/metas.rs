@@ -13,6 +13,7 @@ use shmflow::meta::{
     Region, SerializedMeta, TimeCode,
 };
 
+use crate::common::metas::structure::to_text;
 use crate::common::metas::{analytics, is_of_memory, late};
 
 /// Metas that were left out since they were last reported.
@@ -134,7 +135,7 @@ fn push_one(
     }
     if let Some(custom) = meta.try_as_custom_meta() {
         let structure = custom.structure();
-        return Ok(encoded.push_entry(&CustomMeta::new(structure.name().as_str(), structure.to_string()))?);
+        return Ok(encoded.push_entry(&CustomMeta::new(structure.name().as_str(), to_text(&structure)))?);
     }
     if is_of_memory(meta.api()) {
         return Err(Unsaid::OfMemory);
@@ -169,7 +170,7 @@ fn region_of(
     let (y, height) = shifted(raw.y, raw.h, origin.1)?;
     // A region may be of no type, of which there is no text.
     let kind = if raw.roi_type == 0 { "" } else { meta.roi_type() };
-    let params: Vec<String> = meta.params().map(ToString::to_string).collect();
+    let params: Vec<String> = meta.params().map(to_text).collect();
     Some(Region::new(kind, x, y, width, height).id(raw.id).parent_id(raw.parent_id).params(params))
 }
 

@@ -128,10 +128,10 @@ impl ShmflowSrc {
         if expected > 0 {
             self.stats.expected.add(expected);
         }
+        let last = stream.last_seq.replace(frame.seq());
         if stream.reader.has_max_rate() {
             // Left out on request: counted, and no reason for a warning.
-            let before =
-                stream.last_seq.replace(frame.seq()).map_or(frame.seq(), |last| last.saturating_add(1));
+            let before = last.map_or(frame.seq(), |last| last.saturating_add(1));
             self.stats.skipped.add(frame.seq().saturating_sub(before).saturating_sub(lost));
         }
         if stream.producer.replace(frame.producer()).is_some_and(|before| before != frame.producer()) {
@@ -178,6 +178,9 @@ impl ShmflowSrc {
                 _ => {
                     let caps = FrameCaps::of(&view, stream.settings.caps.as_ref())?;
                     let downstream = self.set_format(stream, &caps)?;
+                    if !(is_packet || header.kind() == Kind::Audio) {
+                        stream.reader.restore_max_rate();
+                    }
                     stream.format.insert(Format::new(caps, downstream))
                 }
             };

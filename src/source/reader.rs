@@ -55,6 +55,8 @@ pub(super) struct Reader {
     cancel_token: CancelToken,
     accepted_caps: String,
     consumer: Option<Consumer>,
+    /// This stream has no use for a limit to the rate of frames.
+    max_rate_lifted: bool,
     /// Of its frames, those that were looked for and found, as last seen.
     expected: u64,
     /// A producer was seen, and its departure is not yet reported.
@@ -77,6 +79,7 @@ impl Reader {
             cancel_token,
             accepted_caps: String::new(),
             consumer: None,
+            max_rate_lifted: false,
             expected: 0,
             connected: false,
             stalled: false,
@@ -134,14 +137,24 @@ impl Reader {
 
     /// Whether there is a limit to the rate of frames.
     pub(super) fn has_max_rate(&self) -> bool {
-        self.settings.max_rate > 0.0
+        self.settings.max_rate > 0.0 && !self.max_rate_lifted
     }
 
     /// From now on, every frame is read.
     pub(super) fn lift_max_rate(&mut self) {
-        self.settings.max_rate = 0.0;
+        self.max_rate_lifted = true;
         if let Some(consumer) = &mut self.consumer {
             consumer.lift_max_rate();
+        }
+    }
+
+    /// Another stream begins: the limit applies again.
+    pub(super) fn restore_max_rate(&mut self) {
+        if std::mem::take(&mut self.max_rate_lifted)
+            && let Some(consumer) = &mut self.consumer
+        {
+            // It was accepted when the consumer was opened.
+            let _ = consumer.set_max_rate(self.settings.max_rate);
         }
     }
 
@@ -312,7 +325,7 @@ impl Reader {
         if settings.max_leases > 0 {
             builder = builder.max_leases(settings.max_leases);
         }
-        if settings.max_rate > 0.0 {
+        if self.has_max_rate() {
             builder = builder.max_rate(settings.max_rate);
         }
         if let Some(directory) = &settings.directory {

@@ -51,6 +51,9 @@ static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
     said.clock = SHMFLOW_CLOCK_TAI;
     said.pts = 5;
     said.duration = 7;
+    said.latency = 9;
+    said.offset = 3;
+    said.offset_end = 4;
     said.flags = SHMFLOW_FLAG_DISCONT | SHMFLOW_FLAG_LIVE;
     said.crop_x = 4;
     said.crop_y = 2;
@@ -81,7 +84,8 @@ static void video(shmflow_producer *producer, shmflow_consumer *consumer) {
     OK(shmflow_frame_metadata_status(frame));
     CHECK(shmflow_frame_capture_time(frame) == 123456789 && shmflow_frame_clock(frame) == SHMFLOW_CLOCK_TAI);
     CHECK(shmflow_frame_pts(frame) == 5 && shmflow_frame_duration(frame) == 7);
-    CHECK(shmflow_frame_dts(frame) == SHMFLOW_NO_TIME && shmflow_frame_latency(frame) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_dts(frame) == SHMFLOW_NO_TIME && shmflow_frame_latency(frame) == 9);
+    CHECK(shmflow_frame_offset(frame) == 3 && shmflow_frame_offset_end(frame) == 4);
     CHECK(shmflow_frame_flags(frame) == (SHMFLOW_FLAG_DISCONT | SHMFLOW_FLAG_LIVE));
     CHECK(strcmp(shmflow_frame_format(frame), "BGR") == 0);
     CHECK(shmflow_frame_width(frame) == WIDTH && shmflow_frame_height(frame) == HEIGHT);

@@ -203,6 +203,7 @@ static void nothing(void) {
     CHECK(shmflow_frame_capture_time(NULL) == SHMFLOW_NO_TIME && shmflow_frame_pts(NULL) == SHMFLOW_NO_TIME);
     CHECK(shmflow_frame_dts(NULL) == SHMFLOW_NO_TIME && shmflow_frame_duration(NULL) == SHMFLOW_NO_TIME);
     CHECK(shmflow_frame_latency(NULL) == SHMFLOW_NO_TIME);
+    CHECK(shmflow_frame_offset(NULL) == SHMFLOW_NO_OFFSET && shmflow_frame_offset_end(NULL) == SHMFLOW_NO_OFFSET);
     CHECK(shmflow_frame_caps(NULL) == NULL && shmflow_frame_format(NULL) == NULL);
     CHECK(shmflow_frame_width(NULL) == 0 && shmflow_frame_height(NULL) == 0 && shmflow_frame_plane_count(NULL) == 0);
     CHECK(shmflow_frame_metadata_block(NULL, &size) == NULL && size == 0);

@@ -68,6 +68,7 @@ static void without_exceptions() {
     }
     auto metadata = shmflow::video("BGR", 8, 4, 30);
     metadata.pts = 5;
+    metadata.offset = 7;
     CHECK(slot.try_set(metadata));
     shmflow::Region region;
     region.kind = "face";
@@ -106,6 +107,7 @@ static void without_exceptions() {
     CHECK(frame.format() == "BGR" && frame.width() == 8 && frame.height() == 4 && frame.plane_count() == 1);
     CHECK(frame.caps().find("video/x-raw") == 0 && frame.metadata_status());
     CHECK(frame.pts() == 5ns && !frame.dts() && !frame.duration() && !frame.capture_time());
+    CHECK(frame.offset() == 7u && !frame.offset_end());
     auto plane = take(frame.try_plane(0));
     CHECK(plane.row(1).size() == 24 && plane.row(1)[0] == std::byte{24} && frame.as<unsigned char>()[95] == 95);
     CHECK(frame.try_plane(1).status() == SHMFLOW_INVALID_ARGUMENT);

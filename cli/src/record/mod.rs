@@ -106,7 +106,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
     topics.dedup();
     let cancels: Vec<_> = topics.iter().map(|_| CancelToken::new()).collect();
     let all = cancels.clone();
-    interrupt::on_signal(move || all.iter().for_each(CancelToken::cancel))?;
+    interrupt::on_signal(move |_| all.iter().for_each(CancelToken::cancel))?;
     // Before the file: a wrong name leaves none.
     let mut consumers = Vec::new();
     for (topic, cancel) in topics.iter().zip(&cancels) {

@@ -65,7 +65,7 @@ impl<'a> Player<'a> {
     ) -> Result<Self, Failure> {
         let (cancel, (stop, stopped)) = (CancelToken::new(), channel::<()>());
         let cancelled = cancel.clone();
-        interrupt::on_signal(move || {
+        interrupt::on_signal(move |_| {
             cancelled.cancel();
             // From now on there is no pause any more.
             drop(stop);

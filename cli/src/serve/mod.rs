@@ -94,7 +94,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Serve) -> Resu
     };
     let (stop, stopped) = watch::channel(false);
     // Before there is any other thread.
-    crate::interrupt::on_signal(move || {
+    crate::interrupt::on_signal(move |_| {
         // Nobody listens any more only when it ends already.
         let _ = stop.send(true);
     })?;

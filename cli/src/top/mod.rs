@@ -12,14 +12,13 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
 use serde_json::Value;
 
 use crate::json;
 use crate::outcome::{Failure, Outcome};
 use crate::sample::overview::Overview;
+use crate::screen::Screen;
 use view::View;
 
 /// Show all topics and their participants, live
@@ -70,38 +69,21 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Top) -> Result
             "top needs a terminal; for files and pipes there are `shmflow ls` and `shmflow top --json`";
         return Err(Failure::Other(what.into()));
     }
+    // The whole screen, whose keys are read one by one, is given back, and the cursor is shown again.
+    let screen = Screen::remember(b"\x1b[?1049l\x1b[?25h")?;
     overview.look()?;
     let mut view = View::new(args.sort, args.filter.clone(), &crate::ls::place(dir));
-    let screen = Screen::enter()?;
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen)?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-    let result = watch(&mut terminal, &mut overview, &mut view, args);
+    let result = watch((&mut terminal, &screen), &mut overview, &mut view, args);
     drop(terminal);
     drop(screen);
     result.map(|()| Outcome::Done)
 }
 
-/// The terminal as a whole screen whose keys are read one by one; as it was when this is dropped.
-struct Screen;
-
-impl Screen {
-    fn enter() -> io::Result<Self> {
-        enable_raw_mode()?;
-        let screen = Self;
-        execute!(io::stdout(), EnterAlternateScreen)?;
-        Ok(screen)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing of it.
-        let _ = execute!(io::stdout(), LeaveAlternateScreen);
-        let _ = disable_raw_mode();
-    }
-}
-
 fn watch(
-    terminal: &mut Terminal<CrosstermBackend<io::Stdout>>,
+    (terminal, screen): (&mut Terminal<CrosstermBackend<io::Stdout>>, &Screen),
     overview: &mut Overview,
     view: &mut View,
     args: &Top,
@@ -110,7 +92,9 @@ fn watch(
     let mut looks = 1;
     loop {
         view.update(overview);
+        let drawing = screen.drawing();
         terminal.draw(|frame| draw::draw(frame, overview, view))?;
+        drop(drawing);
         if args.count.is_some_and(|count| looks >= count) {
             return Ok(());
         }

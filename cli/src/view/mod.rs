@@ -16,6 +16,7 @@ use shmflow::{Consumer, Error};
 
 use crate::outcome::{Failure, Outcome};
 use crate::picture::Picture;
+use crate::screen::Screen;
 use crate::{grab, table, text};
 use scale::{Image, fit};
 use terminal::{Key, Terminal};
@@ -69,6 +70,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
     if !io::stdout().is_terminal() {
         return Err(Failure::Other("view needs a terminal; for files there is `shmflow grab`".into()));
     }
+    let screen = Screen::remember(b"\x1b[?25h\n")?;
     let mut consumer = grab::consumer(&args.topic, dir, "shmflow view")?;
     let mut terminal = Terminal::enter()?;
     let protocol = match args.protocol {
@@ -76,14 +78,12 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
         chosen => chosen,
     };
     write!(out, "\x1b[?25l\x1b[2J")?;
-    // However it ends, the cursor is shown again.
-    let result = watch(out, &mut consumer, &mut terminal, protocol, args);
+    let result = watch(out, &mut consumer, (&mut terminal, &screen), protocol, args);
     if protocol == Protocol::Kitty && args.count.is_none() {
         kitty::clear(out)?;
     }
-    writeln!(out, "\x1b[?25h")?;
     out.flush()?;
-    drop(terminal);
+    drop(screen);
     result.map(|()| Outcome::Done)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
 fn watch(
     out: &mut dyn Write,
     consumer: &mut Consumer,
-    terminal: &mut Terminal,
+    (terminal, screen): (&mut Terminal, &Screen),
     protocol: Protocol,
     args: &View,
 ) -> Result<(), Failure> {
@@ -116,7 +116,10 @@ fn watch(
         let pixels = picture.and_then(|meta| Picture::new(&meta, &bytes)?.pixels());
         let pixels =
             pixels.map_err(|why| Failure::Other(format!("topic `{}`: {why}", text::safe(&args.topic))))?;
-        draw(out, protocol, &Image::of(&pixels), &about)?;
+        let image = Image::of(&pixels);
+        let drawing = screen.drawing();
+        draw(out, protocol, &image, &about)?;
+        drop(drawing);
         left = left.saturating_sub(1);
         due = Instant::now() + Duration::from_secs_f64(1.0 / args.fps);
     }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetwinsize, tcsetattr};
 
 use super::Protocol;
 
@@ -36,10 +36,10 @@ pub(super) fn size() -> Size {
     Size { columns, rows, cell: if cell.0 == 0 || cell.1 == 0 { usual.cell } else { cell } }
 }
 
-/// The keyboard, key by key, without echo; as it was when this is dropped.
+/// The keyboard, key by key, without echo. Afterwards it is as it was by [`Screen`](crate::screen::Screen).
 #[derive(Debug)]
 pub(super) struct Terminal {
-    before: Option<Termios>,
+    has_keys: bool,
 }
 
 /// A terminal that does not answer by then cannot.
@@ -49,19 +49,18 @@ impl Terminal {
     pub(super) fn enter() -> io::Result<Self> {
         let input = io::stdin();
         if !input.is_terminal() {
-            return Ok(Self { before: None });
+            return Ok(Self { has_keys: false });
         }
-        let before = tcgetattr(&input)?;
-        let mut now = before.clone();
+        let mut now = tcgetattr(&input)?;
         // Ctrl-C comes as a key, so that the cursor is shown again.
         now.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
         tcsetattr(&input, OptionalActions::Now, &now)?;
-        Ok(Self { before: Some(before) })
+        Ok(Self { has_keys: true })
     }
 
     /// Waits at most so long for a key.
     pub(super) fn key(&mut self, wait: Duration) -> io::Result<Option<Key>> {
-        if self.before.is_none() {
+        if !self.has_keys {
             std::thread::sleep(wait);
             return Ok(None);
         }
@@ -74,7 +73,7 @@ impl Terminal {
 
     /// What the terminal can draw: it is asked for kitty's protocol, and then for its attributes, which each terminal tells.
     pub(super) fn best_protocol(&mut self, out: &mut dyn Write) -> io::Result<Protocol> {
-        if self.before.is_none() {
+        if !self.has_keys {
             return Ok(Protocol::Blocks);
         }
         out.write_all(b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c")?;
@@ -88,15 +87,6 @@ impl Terminal {
             answer.extend(read(left)?);
         }
         Ok(judge(&answer))
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            // A terminal that is gone needs nothing of it.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-        }
     }
 }
 

@@ -138,6 +138,25 @@ fn view_shows_the_cursor_again_when_the_topic_is_removed() {
 }
 
 #[test]
+fn a_terminal_is_given_back_by_who_is_told_to_end() {
+    let dir = Dir::new();
+    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
+    publish(&producer, &grey(Duration::ZERO));
+    let top: (&[&str], _, _) = (&["top", "--interval", "60"], "cam", ["\u{1b}[?1049l", "\u{1b}[?25h"]);
+    let view: (&[&str], _, _) =
+        (&["view", "cam", "--protocol", "blocks", "--fps", "0.02"], "▀", ["\u{1b}[?25h", "\u{1b}[?25h"]);
+    for (arguments, shown, undone) in [top, view] {
+        let mut screen = Pty::new(&dir, arguments, 80, 24);
+        screen.wait("a picture", |text| text.contains(shown));
+        assert!(!screen.is_for_lines(), "{arguments:?}");
+        let (is_for_lines, signal, raw) = screen.terminate();
+        assert_eq!((is_for_lines, signal), (true, Some(15)), "{arguments:?}");
+        let raw = String::from_utf8_lossy(&raw).into_owned();
+        assert!(undone.iter().all(|text| raw.contains(text)), "{arguments:?}: {raw:?}");
+    }
+}
+
+#[test]
 fn tables_fit_the_terminal() {
     let dir = Dir::new();
     let producers = ["robot/front", "robot/rear"].map(|topic| {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -144,6 +145,31 @@ impl Pty {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
+    /// The terminal, as a shell that started the command has it open.
+    fn terminal(&self) -> File {
+        File::options().read(true).open(format!("/proc/{}/fd/0", self.child.id())).unwrap()
+    }
+
+    /// Whether what is typed is given to programs by whole lines, and shown: as a shell has it.
+    pub(crate) fn is_for_lines(&self) -> bool {
+        is_for_lines(&self.terminal())
+    }
+
+    /// Ends it by a polite `kill`: whether the terminal is for lines then, the signal that it died of, and all that was on the
+    /// screen.
+    pub(crate) fn terminate(mut self) -> (bool, Option<i32>, Vec<u8>) {
+        let terminal = self.terminal();
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let status = self.child.wait().unwrap();
+        let given_back = is_for_lines(&terminal);
+        drop(terminal);
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(5)) {
+            self.raw.extend(bytes);
+        }
+        (given_back, status.signal(), std::mem::take(&mut self.raw))
+    }
+
     /// What is on the screen now.
     pub(crate) fn text(&self) -> String {
         self.screen.screen().contents()
@@ -170,6 +196,12 @@ impl Pty {
         }
         (status, std::mem::take(&mut self.raw))
     }
+}
+
+fn is_for_lines(terminal: &File) -> bool {
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    let all = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
+    tcgetattr(terminal).unwrap().local_flags.contains(all)
 }
 
 impl Drop for Pty {

@@ -121,6 +121,15 @@ impl Consumer {
         self.selection.lift_max_rate();
     }
 
+    /// Limits the frames that this consumer takes to so many a second, as
+    /// [`max_rate`](crate::ConsumerBuilder::max_rate) of the builder does.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless it is above 0.
+    pub fn set_max_rate(&mut self, per_second: f64) -> Result<()> {
+        self.selection.set_max_rate(per_second)
+    }
+
     /// Whether the frame at the cursor is for others.
     pub(super) fn is_unwanted(&self) -> bool {
         !self.selection.wants(self.cursor)

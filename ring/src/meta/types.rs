@@ -44,7 +44,38 @@ impl Kind {
             raw => Self::Other(raw),
         }
     }
+
+    /// The kind of frames that these caps describe, and no layout: packets of encoded media, or bytes. (Raw video and audio need
+    /// a layout, and are bytes without one.)
+    ///
+    /// ```
+    /// use shmflow::meta::Kind;
+    ///
+    /// assert_eq!(Kind::of_caps("video/x-h264, stream-format=byte-stream"), Kind::Packet);
+    /// assert_eq!(Kind::of_caps("application/x-robot-state"), Kind::Bytes);
+    /// ```
+    #[must_use]
+    pub fn of_caps(caps: &str) -> Self {
+        let end = caps.find([',', ';', '(']).unwrap_or(caps.len());
+        let media = caps.get(..end).unwrap_or_default().trim();
+        let encoded = ENCODED.iter().any(|start| media.starts_with(start));
+        if encoded && media != "video/x-raw" && media != "audio/x-raw" { Self::Packet } else { Self::Bytes }
+    }
 }
+
+/// What media types of encoded media begin with.
+const ENCODED: [&str; 10] = [
+    "video/",
+    "audio/",
+    "image/",
+    "text/",
+    "subtitle/",
+    "subpicture/",
+    "closedcaption/",
+    "application/x-rtp",
+    "application/x-srtp",
+    "application/x-rtcp",
+];
 
 /// The clock that [`Times::capture_ns`](field@Times::capture_ns) was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

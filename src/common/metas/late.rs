@@ -179,7 +179,7 @@ pub(crate) fn reference_info(meta: &gst::MetaRef<'_, gst::ReferenceTimestampMeta
     // SAFETY: this GStreamer's metas have the field.
     let info = unsafe { (*meta.as_ptr()).info };
     // SAFETY: null, or alive as the meta is.
-    (!info.is_null()).then(|| unsafe { gst::StructureRef::from_glib_borrow(info) }.to_string())
+    (!info.is_null()).then(|| super::structure::to_text(unsafe { gst::StructureRef::from_glib_borrow(info) }))
 }
 
 /// Says more of the clock of a reference timestamp that is new; whether that is possible.

@@ -40,6 +40,14 @@ pub(crate) fn read(text: &str) -> Result<Read, &'static str> {
     Ok(Read { structure, left_out: limits.left_out })
 }
 
+/// The text of a structure, or of tags, as it travels: without the semicolon that GStreamer puts at its end. Programs in other
+/// languages write none, and a stream's tags are to be the same text whoever wrote them.
+pub(crate) fn to_text(structure: &impl ToString) -> String {
+    let mut text = structure.to_string();
+    text.truncate(text.strip_suffix(';').map_or(text.len(), str::len));
+    text
+}
+
 /// Reads caps of one structure, all of whose fields are known here: those that name a clock, not those of a stream.
 ///
 /// # Errors

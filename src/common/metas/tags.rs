@@ -22,7 +22,7 @@ pub(crate) fn to_text(tags: &gst::TagListRef) -> (Option<Tags>, bool) {
             left_out = true;
         }
     }
-    let text = kept.to_string();
+    let text = structure::to_text(&kept);
     if kept.n_tags() == 0 || text.len() > MAX_TEXT {
         return (None, left_out || kept.n_tags() > 0);
     }

@@ -2,8 +2,10 @@
 
 use gstreamer as gst;
 
+use shmflow::meta::{AudioLayout, Kind, Meta, Plane, VideoLayout};
+
 use crate::support::pipelines::{buffer, camera_process, frame, offset, stops_cleanly, viewer};
-use crate::support::{Running, Topic};
+use crate::support::{Running, Topic, until};
 
 #[test]
 fn a_limited_source_takes_the_newest_now_and_then_and_counts_the_others() {
@@ -41,6 +43,32 @@ fn sound_and_encoded_streams_come_whole_and_the_limit_is_said_to_have_no_effect(
         stops_cleanly(&viewer);
         stops_cleanly(&producer);
     }
+}
+
+#[test]
+fn the_limit_applies_again_when_pictures_follow_on_sound() {
+    let topic = Topic::new();
+    let producer = shmflow::Producer::builder("video").dir(topic.dir()).open().expect("opens");
+    let picture = |width: u32| {
+        let layout = VideoLayout::new("GRAY8", width, 4, [Plane { offset: 0, stride: 64 }]);
+        let caps = format!("video/x-raw, format=GRAY8, width={width}, height=4, framerate=30/1");
+        Meta::new(Kind::Video).caps(caps).video(layout)
+    };
+    let sound = Meta::new(Kind::Audio)
+        .caps("audio/x-raw, format=S16LE, layout=interleaved, rate=48000, channels=1")
+        .audio(AudioLayout::new("S16LE", 48_000, 1, 128));
+    let viewer = viewer(&topic, "is-live=false max-rate=1");
+    producer.write_with(&[0; 256], &sound).expect("written");
+    frame(&viewer);
+    assert!(viewer.wait_warning().contains("max-rate has no effect"));
+    // At the limit most of these are not taken, without it all of them.
+    producer.write_with(&[0; 256], &picture(64)).expect("written");
+    frame(&viewer);
+    until("the limit applies", || {
+        producer.write_with(&[0; 256], &picture(64)).expect("written");
+        viewer.stat("src", "skipped") > 0
+    });
+    stops_cleanly(&viewer);
 }
 
 fn time(sample: &gst::Sample) -> gst::ClockTime {
