@@ -13,6 +13,7 @@ gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-pipewire pipewir
 }
 on_13 mkdir -p /root/compare/out
 cp "$built/shmflow-compare" "$built/libgstshmflow.so" "$root/root/compare/"
+on_13 rm -rf /tmp/iceoryx2
 on_13 /shmflow/tools/iceoryx2-plugin.sh /root/compare/iceoryx2 || echo "compare-13: iceoryx2's plugin cannot be had here, so it is left out" >&2
 on_13 env GST_PLUGIN_PATH=/root/compare/iceoryx2 /root/compare/shmflow-compare --pipewire --command "make compare-13" --out /root/compare/out "$@"
 mkdir -p "$out"

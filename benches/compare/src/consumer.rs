@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 use serde_json::json;
 
 use crate::Result;
@@ -55,6 +56,14 @@ fn receive(setup: &ConsumerSetup) -> Result<()> {
     // Frames come on one thread; the lock is never contended.
     let recorder = Mutex::new(Recorder::new(row.touch, Duration::from_millis(setup.delay_ms), sender));
     let pad = sink.static_pad("sink").ok_or("a fakesink without a pad")?;
+    // A fakesink takes no lines that are longer than the picture is wide; converters, encoders and displays do.
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PUSH, |_, info| {
+        if let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(buffer) = info.buffer() {
             recorder.lock().unwrap_or_else(PoisonError::into_inner).take(buffer);

@@ -87,8 +87,13 @@ impl Found {
     /// In a few words.
     pub(crate) fn text(&self) -> String {
         if let Some(failure) = &self.failure {
-            let first = failure.split([';', '(', '\n']).next().unwrap_or_default().trim();
-            return format!("**ends**: {first}");
+            // A worker that was waited for in vain was not told that anything is wrong.
+            let stands = failure.contains(" within ");
+            return if stands {
+                "**stands still**".to_owned()
+            } else {
+                format!("**ends**: {}", brief(failure))
+            };
         }
         match (self.again_after_ms, self.received_per_s, self.longest_gap_ms) {
             (Some(ms), ..) => format!("goes on, {ms:.0} ms after the new one is ready"),
@@ -129,7 +134,9 @@ impl Found {
         let mut consumer = stage.consumer(row, self.peer, &address, Duration::ZERO)?;
         std::thread::sleep(BEFORE);
         first.kill()?;
-        let second = stage.producer(row, self.peer, &address, WATCHED)?;
+        let second = stage
+            .producer(row, self.peer, &address, WATCHED)
+            .map_err(|error| format!("the new producer cannot start, {error}"))?;
         let ready = frame::now()?.as_nanos() as f64;
         let arrived = consumer.expect("attached", DEAD_AFTER).and_then(|time| {
             time.as_f64().ok_or_else(|| "the time of a first frame is not readable".into())
@@ -138,6 +145,13 @@ impl Found {
         drop(first);
         finish(consumer, second)
     }
+}
+
+/// The part of an error that says it in a few words, without the names of elements and files.
+pub(crate) fn brief(failure: &str) -> String {
+    let first = failure.split([';', '(', '\n']).next().unwrap_or_default();
+    let words = first.split_whitespace().filter(|word| !word.starts_with("/Gst"));
+    words.collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 
 /// What happens at the end of a fault is not what the fault is about.

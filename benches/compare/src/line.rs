@@ -24,6 +24,11 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Where a worker's log goes. Errors come as answers; iceoryx2 writes 10,000 lines a second where it is in a hurry.
+fn said() -> Stdio {
+    if std::env::var_os("GST_DEBUG").is_some() { Stdio::inherit() } else { Stdio::null() }
+}
+
 /// A process started by this one; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -41,6 +46,7 @@ impl Worker {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(said())
             .spawn()
             .map_err(|error| format!("{name} could not be started: {error}"))?;
         let output = child.stdout.take().ok_or("a process without output")?;

@@ -29,9 +29,10 @@ enum Source {
         own: gst::BufferPool,
         packed: Option<(gst::BufferPool, gst_video::VideoInfo)>,
     },
-    Packets(Vec<Packet>),
-    /// Buffers of so many bytes
-    Plain(usize),
+    /// Copied into memory that the sink offered, if it did, or the system's; as encoders do
+    Packets(Vec<Packet>, Option<gst::Allocator>),
+    /// Buffers of so many bytes in such memory
+    Plain(usize, Option<gst::Allocator>),
 }
 
 #[derive(Debug)]
@@ -54,15 +55,15 @@ impl Maker {
                 };
                 let fps = gst::Fraction::new(i32::try_from(row.fps.max(1))?, 1);
                 let info = gst_video::VideoInfo::builder(format, width, height).fps(fps).build()?;
-                (info.to_caps()?, Some(info), Source::Plain(0))
+                (info.to_caps()?, Some(info), Source::Plain(0, None))
             }
             Stream::Packets => {
                 let path = setup.packets.as_ref().ok_or("no packets were encoded")?;
-                (packets::CAPS.parse()?, None, Source::Packets(packets::load(path)?))
+                (packets::CAPS.parse()?, None, Source::Packets(packets::load(path)?, None))
             }
             Stream::Audio => {
                 let caps = "audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2";
-                (caps.parse()?, None, Source::Plain(usize::try_from(row.bytes())?))
+                (caps.parse()?, None, Source::Plain(usize::try_from(row.bytes())?, None))
             }
         };
         Ok(Self { caps, info, source, touch: row.touch })
@@ -70,7 +71,15 @@ impl Maker {
 
     /// Chooses the memory, after the caps were sent through this pad.
     pub(crate) fn allocate(&mut self, pad: &gst::Pad, memory: Memory) -> Result<()> {
-        let Some(info) = &self.info else { return Ok(()) };
+        let Some(info) = &self.info else {
+            if let Source::Packets(_, allocator) | Source::Plain(_, allocator) = &mut self.source {
+                let mut query = gst::query::Allocation::new(Some(&self.caps), true);
+                if pad.peer_query(&mut query) {
+                    *allocator = query.allocation_params().next().and_then(|(allocator, _)| allocator);
+                }
+            }
+            return Ok(());
+        };
         let source = match memory {
             Memory::Pool => Source::Pool(offered_pool(pad, &self.caps, info.size())?),
             Memory::System => Source::Pool(plain_pool(&self.caps, info.size(), 0, None)?),
@@ -121,18 +130,23 @@ impl Maker {
                 drop(to);
                 copy
             }
-            Source::Packets(packets) => {
+            Source::Packets(packets, allocator) => {
                 let index = usize::try_from(number)?.checked_rem(packets.len()).unwrap_or_default();
                 let packet = packets.get(index).ok_or("no packets")?;
-                let mut bytes = packet.bytes.clone();
-                header(frame::now()?).write_sei(&mut bytes);
-                let mut buffer = gst::Buffer::from_mut_slice(bytes);
-                if let (false, Some(buffer)) = (packet.is_key, buffer.get_mut()) {
-                    buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+                let mut buffer = buffer_of(packet.bytes.len(), allocator.as_ref())?;
+                let whole = buffer.get_mut().ok_or("a fresh buffer that somebody else holds")?;
+                if !packet.is_key {
+                    whole.set_flags(gst::BufferFlags::DELTA_UNIT);
                 }
+                let mut map = whole.map_writable()?;
+                map.copy_from_slice(&packet.bytes);
+                header(frame::now()?).write_sei(&mut map);
+                drop(map);
                 buffer
             }
-            Source::Plain(bytes) => self.drawn(gst::Buffer::with_size(*bytes)?, number, header)?,
+            Source::Plain(bytes, allocator) => {
+                self.drawn(buffer_of(*bytes, allocator.as_ref())?, number, header)?
+            }
         };
         buffer.get_mut().ok_or("a fresh buffer that somebody else holds")?.set_pts(time);
         Ok(buffer)
@@ -153,6 +167,15 @@ impl Maker {
         drop(map);
         Ok(buffer)
     }
+}
+
+/// A buffer of exactly so many bytes.
+fn buffer_of(bytes: usize, allocator: Option<&gst::Allocator>) -> Result<gst::Buffer> {
+    let Some(allocator) = allocator else { return Ok(gst::Buffer::with_size(bytes)?) };
+    let mut buffer = gst::Buffer::new();
+    let whole = buffer.get_mut().ok_or("a fresh buffer that somebody else holds")?;
+    whole.append_memory(allocator.alloc(bytes, None)?);
+    Ok(buffer)
 }
 
 /// The pool that the sink offers, or one over the allocator that it offers, or a plain one, as base classes do it.

@@ -17,7 +17,7 @@ use crate::row::Row;
 use crate::run::Idle;
 
 /// How long a process may take for what should take milliseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// Between the last consumer's first frame and the measurement: every buffer of a peer is touched once.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long nothing happens to see what that costs.

@@ -134,9 +134,9 @@ fn one(stage: &Stage<'_>, row: &Row, peer: Peer, count: u32, round: u32, found: 
 }
 
 fn misbehave(stage: &Stage<'_>, peers: &[Peer], count: &mut u32, run: &mut Run) {
+    // What every peer carries.
+    let Some(row) = Row::find("nv12") else { return };
     for peer in peers.iter().copied().filter(|peer| peer.is_a_choice()) {
-        let fits = |row: &&Row| peer.refusal(row).is_none();
-        let Some(row) = ["little", "nv12"].into_iter().filter_map(Row::find).find(fits) else { continue };
         *count += 1;
         match stage.idle(row, peer, *count) {
             Ok(idle) => {

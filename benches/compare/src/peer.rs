@@ -125,14 +125,16 @@ impl Peer {
 
     /// Why it cannot do what a row asks for, where its documentation says so.
     pub(crate) fn refusal(self, row: &Row) -> Option<&'static str> {
-        if self != Self::Iceoryx2 {
-            return None;
-        }
-        match row.stream {
-            Stream::Video { format: Format::Bgrx, .. } => Some("carries BGR, RGB, I420 and NV12, no BGRx"),
-            Stream::Packets | Stream::Audio => Some("carries raw video only"),
-            Stream::Video { .. } if row.consumers > ICEORYX2_SUBSCRIBERS => Some("has at most 8 consumers"),
-            Stream::Video { .. } => None,
+        match (self, row.stream) {
+            (Self::Pipewire, Stream::Audio) => {
+                Some("no consumer got a frame: its audio goes through a graph with a clock of its own")
+            }
+            (Self::Iceoryx2, Stream::Video { format: Format::Bgrx, .. }) => {
+                Some("carries BGR, RGB, I420 and NV12, no BGRx")
+            }
+            (Self::Iceoryx2, Stream::Packets | Stream::Audio) => Some("carries raw video only"),
+            (Self::Iceoryx2, _) if row.consumers > ICEORYX2_SUBSCRIBERS => Some("has at most 8 consumers"),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::Result;
-use crate::faults::{FAULTS, Found};
+use crate::faults::{FAULTS, Found, brief};
 use crate::figure::{Cell, Figure};
 use crate::peer::Peer;
 use crate::report::plot;
@@ -139,7 +139,7 @@ fn reason(cell: &Cell) -> String {
         return reason.clone();
     }
     let failure = cell.failure.as_deref().unwrap_or("not measured");
-    format!("failed: {}", failure.split([';', '(', '\n']).next().unwrap_or_default().trim())
+    format!("failed: {}", brief(failure))
 }
 
 /// Where a peer's median is better than shmflow's.
@@ -206,7 +206,7 @@ fn figures(run: &Run, figures: &[Figure]) -> Result<String> {
             if cell.figures.is_empty() {
                 writeln!(text, "\n{}: {}.", peer.name(), reason(cell))?;
             } else if let Some(failure) = &cell.failure {
-                writeln!(text, "\n{} failed at least once: {failure}.", peer.name())?;
+                writeln!(text, "\n{} failed at least once: {}.", peer.name(), brief(failure))?;
             }
         }
     }
@@ -221,7 +221,7 @@ fn misbehaviour(run: &Run) -> Result<String> {
     if peers.is_empty() {
         return Ok(String::new());
     }
-    let mut text = String::from("| at 60 frames a second |");
+    let mut text = String::from("| 1080p NV12 at 60 frames a second, filled and read whole |");
     peers.iter().try_for_each(|peer| write!(text, " {} |", name(*peer)))?;
     write!(
         text,
