@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// Does it run here: three rows, one round of half a second, no peers that misbehave
     #[arg(long, conflicts_with = "full")]
     pub(crate) quick: bool,
-    /// All rows, five rounds of three seconds (about two hours)
+    /// All rows, five rounds of three seconds (about an hour)
     #[arg(long)]
     pub(crate) full: bool,
     /// Only the row of this name (may be repeated)

@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) processor: String,
     pub(crate) processors: usize,
+    /// The load average of the minute before
+    pub(crate) load: String,
 }
 
 /// A bare futex, the least that one process needs to wake another.
@@ -109,6 +111,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             processor: after(&read("/proc/cpuinfo"), "model name"),
             processors: std::thread::available_parallelism().map_or(0, usize::from),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::figure::Figure;
 use crate::peer::Peer;
-use crate::run::Run;
+use crate::run::{RowFound, Run};
 use crate::spread::Spread;
 
 /// One promise.
@@ -35,6 +35,19 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
             }
         }
     }
+    for (promise, figure) in [
+        ("producer's CPU below shm's in every row", Figure::ProducerCpu),
+        ("consumer's CPU below shm's in every row", Figure::ConsumerCpu),
+    ] {
+        everywhere(&mut all, promise, run, |row| {
+            let (ours, theirs) = (row.peers.get(&Peer::Shmflow)?, row.peers.get(&Peer::Shm)?);
+            ours.get(figure).ratio_to(theirs.get(figure)).median()
+        });
+    }
+    everywhere(&mut all, "no frame later than 1 ms at a pace, in ms", run, |row| {
+        let worst = row.peers.get(&Peer::Shmflow)?.median(Figure::Worst)?;
+        (row.fps != 0 && row.consumers == 1).then_some(worst / 1e3)
+    });
     let to_shm = |row: &str, peer, figure| {
         Some(run.cell(row, peer)?.get(figure).ratio_to(run.cell(row, Peer::Shm)?.get(figure)))
     };
@@ -99,6 +112,32 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     all
 }
 
+/// What must be below 1 in every row that has it.
+fn everywhere(
+    all: &mut Vec<Verdict>,
+    promise: &'static str,
+    run: &Run,
+    value: impl Fn(&RowFound) -> Option<f64>,
+) {
+    let found: Vec<(&str, f64)> =
+        run.rows.iter().filter_map(|row| Some((row.name.as_str(), value(row)?))).collect();
+    if found.is_empty() {
+        return;
+    }
+    let missed: Vec<String> = found
+        .iter()
+        .filter(|(_, value)| *value >= 1.0)
+        .map(|(name, value)| format!("{name} {value:.2}"))
+        .collect();
+    let held = found.len().saturating_sub(missed.len());
+    let but = if missed.is_empty() { String::new() } else { format!("; not in {}", missed.join(", ")) };
+    all.push(Verdict {
+        promise,
+        found: format!("in {held} of {} rows{but}", found.len()),
+        met: missed.is_empty(),
+    });
+}
+
 /// A ratio with its spread over the rounds.
 fn compare(
     all: &mut Vec<Verdict>,
@@ -140,7 +179,6 @@ mod tests {
     use super::*;
     use crate::figure::Cell;
     use crate::row::Row;
-    use crate::run::RowFound;
 
     #[test]
     fn a_target_is_met_or_missed_by_the_median_of_the_ratios() {
@@ -154,6 +192,24 @@ mod tests {
         let run = Run { rows: vec![row], ..Run::default() };
         let met: Vec<_> = verdicts(&run).into_iter().map(|verdict| (verdict.met, verdict.found)).collect();
         assert_eq!(met, [(true, "3.10".to_owned()), (false, "2.90".to_owned())]);
+    }
+
+    #[test]
+    fn what_must_hold_everywhere_names_where_it_does_not() {
+        let rows = ["whole", "nv12"].into_iter().zip([0.9, 1.1]).map(|(name, ours)| {
+            let mut row = RowFound::new(Row::find(name).unwrap());
+            for (peer, cpu) in [(Peer::Shm, 1.0), (Peer::Shmflow, ours)] {
+                let mut cell = Cell::default();
+                cell.add(Figure::ConsumerCpu, 1, cpu);
+                row.peers.insert(peer, cell);
+            }
+            row
+        });
+        let run = Run { rows: rows.collect(), ..Run::default() };
+        let verdict =
+            verdicts(&run).into_iter().find(|verdict| verdict.promise.contains("every row")).unwrap();
+        assert!(!verdict.met);
+        assert_eq!(verdict.found, "in 1 of 2 rows; not in nv12 1.10");
     }
 
     #[test]

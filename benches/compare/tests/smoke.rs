@@ -1,5 +1,7 @@
 //! A run of a few seconds measures something, and its report gets into a document.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 use std::process::Command;
 

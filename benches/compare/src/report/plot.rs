@@ -114,15 +114,17 @@ impl Axis {
     fn over<'a>(spreads: impl Iterator<Item = &'a Spread>) -> Self {
         let mut axis = Self { least: 0.5, greatest: 2.0 };
         for (least, greatest) in spreads.filter_map(Spread::ends) {
-            axis.least = axis.least.min(least.max(0.01) / 1.1);
-            axis.greatest = axis.greatest.max(greatest * 1.1);
+            // One frame that was very late must not press all else into a corner.
+            axis.least = axis.least.min(least.max(0.02) / 1.1);
+            axis.greatest = axis.greatest.max(greatest.min(50.0) * 1.1);
         }
         axis
     }
 
     fn x(&self, ratio: f64) -> f64 {
-        let part = (ratio.max(self.least) / self.least).ln() / (self.greatest / self.least).ln();
-        LEFT + (RIGHT - LEFT) * part.clamp(0.0, 1.0)
+        let part =
+            (ratio.clamp(self.least, self.greatest) / self.least).ln() / (self.greatest / self.least).ln();
+        LEFT + (RIGHT - LEFT) * part
     }
 
     fn ticks(&self) -> Vec<f64> {

@@ -48,7 +48,8 @@ pub(crate) fn parts(run: &Run) -> Result<BTreeMap<&'static str, String>> {
 fn machine(run: &Run) -> Result<String> {
     let machine = &run.machine;
     let mut text = format!(
-        "`{}`: {}, {}, {} processors ({}), Linux {}, nothing pinned. {} rounds of {} s, all peers in turn within a round; \
+        "`{}`: {}, {}, {} processors ({}), Linux {}, nothing pinned, load average \
+         {} at the start. {} round(s) of {} s, all peers in turn within a round; \
          median (least–greatest) over the rounds. Processor time is per frame and process; push → arrival is from the push into \
          the sink in one process to the pad behind the source in the other.\n",
         run.command,
@@ -57,6 +58,7 @@ fn machine(run: &Run) -> Result<String> {
         machine.processors,
         machine.processor,
         machine.kernel,
+        machine.load,
         run.rounds,
         run.seconds,
     );
@@ -139,6 +141,9 @@ fn reason(cell: &Cell) -> String {
         return reason.clone();
     }
     let failure = cell.failure.as_deref().unwrap_or("not measured");
+    if failure.contains(" within ") {
+        return "failed: stands still".to_owned();
+    }
     format!("failed: {}", brief(failure))
 }
 
