@@ -94,7 +94,12 @@ fn present(settings: &Settings, run: &mut Run) -> Vec<Peer> {
             continue;
         }
         match peer.absence() {
-            None => peers.push(peer),
+            None => {
+                if let Some(version) = peer.version().filter(|_| peer.is_a_choice()) {
+                    run.versions.insert(peer, version);
+                }
+                peers.push(peer);
+            }
             Some(reason) => {
                 run.absent.insert(peer, reason);
             }

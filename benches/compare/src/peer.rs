@@ -102,6 +102,12 @@ impl Peer {
         }
     }
 
+    /// The version of the plugin that has its sink.
+    pub(crate) fn version(self) -> Option<String> {
+        let plugin = gst::ElementFactory::find(self.elements().0)?.plugin()?;
+        Some(plugin.version().to_string())
+    }
+
     /// Nobody receives from a fakesink.
     pub(crate) fn has_consumers(self) -> bool {
         self != Self::None

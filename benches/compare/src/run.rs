@@ -19,6 +19,9 @@ pub(crate) struct Run {
     pub(crate) command: String,
     pub(crate) rounds: u32,
     pub(crate) seconds: f64,
+    /// Of the peers' plugins
+    #[serde(default)]
+    pub(crate) versions: BTreeMap<Peer, String>,
     /// Why a peer is not in any row
     pub(crate) absent: BTreeMap<Peer, String>,
     pub(crate) futex: Futex,

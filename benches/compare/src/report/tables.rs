@@ -72,6 +72,10 @@ fn machine(run: &Run) -> Result<String> {
         run.futex.wake_one_ms.text(3),
         run.futex.wake_many_ms.text(3),
     )?;
+    if !run.versions.is_empty() {
+        let versions = run.versions.iter().map(|(peer, version)| format!("{} {version}", peer.name()));
+        writeln!(text, "\nPlugins: {}.", versions.collect::<Vec<_>>().join(", "))?;
+    }
     for (peer, reason) in &run.absent {
         writeln!(text, "\nNot measured: {}, as {reason}.", peer.name())?;
     }
