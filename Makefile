@@ -34,7 +34,6 @@ soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' c
 # What is in the workspace decides what the targets do, so that each commit's Makefile fits it.
 package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
 has_bench   := $(call package,shmflow-bench,benches)
-has_compare := $(call package,shmflow-compare,benches/compare)
 # All but the ring's benchmarks: these take minutes to build, and need a C compiler's library.
 members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
 targets_32  := i686-unknown-linux-gnu armv7-unknown-linux-gnueabihf
@@ -50,7 +49,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -175,9 +174,18 @@ bench: deps ## the ring beside iceoryx2, memcpy and a bare futex (tables and JSO
 	@tools/check-shm.sh 2048
 	$(if $(has_bench),$(CARGO) run --release --locked -p shmflow-bench -- ring,@echo "bench: there is none yet."; exit 1)
 
-compare: deps build ## the elements beside shmsink/shmsrc and unixfdsink/unixfdsrc (tables and JSON)
+compare: deps build ## the elements beside shmsink/shmsrc and what else this GStreamer has: tables, JSON, plots (COMPARE=--quick, --full)
 	@tools/check-shm.sh 2048
-	$(if $(has_compare),$(CARGO) run --release --locked -p shmflow-compare --,@echo "compare: there is none yet."; exit 1)
+	$(CARGO) build --release --locked -p shmflow-compare
+	"$(target_dir)/release/shmflow-compare" --out "$(target_dir)/compare" $(COMPARE)
+
+compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeWire and iceoryx2, too (needs root rights; 12 minutes)
+	@tools/deps.sh roots
+	$(CARGO) build --release --locked -p shmflow-compare
+	tools/compare-13.sh "$(target_dir)/release" "$(target_dir)/compare-13" $(COMPARE)
+
+compare-doc: ## docs/performance.md and its plots, out of the last run of compare-13
+	$(CARGO) run --release --locked -p shmflow-compare -- report --out "$(target_dir)/compare-13" --write docs/performance.md
 
 soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 	@tools/check-shm.sh $(SHM_TEST)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command in a Debian of its own, which is made when it is not there yet (debootstrap, and then apt-get).
 # Usage: tools/debian-root.sh <suite> <folder for it> "<packages>" <command...>
-# The project is at /shmflow there. /proc, /dev and an own /dev/shm are mounted for the command alone, and go when it ends.
+# The project is at /shmflow there. /proc, /dev and an own /dev/shm (512 MiB, or $SHMFLOW_ROOT_SHM) are mounted for the command alone, and go when it ends.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 suite=$1 root=$2 packages=$3
@@ -23,7 +23,7 @@ inside() {
         cp -L /etc/resolv.conf "$root/etc/resolv.conf"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
-        mount -t tmpfs -o mode=1777,size=512m tmpfs "$root/dev/shm"
+        mount -t tmpfs -o "mode=1777,size=${SHMFLOW_ROOT_SHM:-512m}" tmpfs "$root/dev/shm"
         mkdir -p "$root/shmflow"
         mount --bind "$here" "$root/shmflow"
         exec chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

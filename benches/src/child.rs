@@ -153,10 +153,18 @@ impl Scene {
 
     /// What each measured, in the order in which they were added. Then they end.
     pub(crate) fn results(mut self) -> Res<Vec<Value>> {
-        let mut results = Vec::new();
-        for child in &mut self.children {
-            results.push(serde_json::from_str(&child.hear()?)?);
-        }
+        let results = self.measured()?;
+        self.end()?;
+        Ok(results)
+    }
+
+    /// What each measured; they stay.
+    pub(crate) fn measured(&mut self) -> Res<Vec<Value>> {
+        self.children.iter_mut().map(|child| Ok(serde_json::from_str(&child.hear()?)?)).collect()
+    }
+
+    /// Ends those who have said what they measured.
+    pub(crate) fn end(mut self) -> Res<()> {
         for child in &mut self.children {
             child.say("bye")?;
         }
@@ -166,7 +174,7 @@ impl Scene {
                 return Err(format!("the process for {} ended with {status}", child.role).into());
             }
         }
-        Ok(results)
+        Ok(())
     }
 
     /// `start` and `results` in one.

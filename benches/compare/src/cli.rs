@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::peer::Peer;
+use crate::row::{Row, Set};
 
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
@@ -19,44 +20,77 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// How often every pair of row and peer is measured
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
     /// How long each measurement lasts, in seconds
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     pub(crate) seconds: f64,
-    /// Two rounds of one second each
-    #[arg(long)]
+    /// Does it run here: three rows, one round of half a second, no peers that misbehave
+    #[arg(long, conflicts_with = "full")]
     pub(crate) quick: bool,
-    /// Only rows whose name contains this text (may be repeated)
+    /// All rows, five rounds of three seconds (about an hour)
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Only the row of this name (may be repeated)
     #[arg(long = "row")]
     pub(crate) rows: Vec<String>,
     /// Only these peers (may be repeated)
     #[arg(long = "peer")]
     pub(crate) peers: Vec<Peer>,
-    /// Where the JSON goes
-    #[arg(long, default_value = "target/compare.json")]
-    pub(crate) json: PathBuf,
-    /// Where the Markdown goes, besides the standard output
-    #[arg(long, default_value = "target/compare.md")]
-    pub(crate) markdown: PathBuf,
+    /// Leave out what idle, slow, stopped and killed peers do
+    #[arg(long)]
+    pub(crate) no_faults: bool,
+    /// Start a PipeWire of this run's own and measure it, too (its session manager looks at this machine's devices)
+    #[arg(long)]
+    pub(crate) pipewire: bool,
+    /// The folder for compare.json, compare.md and the plots
+    #[arg(long, default_value = "target/compare")]
+    pub(crate) out: PathBuf,
     /// The plugin to measure; by default the one built beside this program, else the installed one
     #[arg(long)]
     pub(crate) plugin: Option<PathBuf>,
+    /// What was typed to start this run, for the report
+    #[arg(long, default_value = "make compare", hide = true)]
+    pub(crate) command: String,
 }
 
 impl Settings {
     pub(crate) fn rounds(&self) -> u32 {
-        if self.quick { 2 } else { self.rounds }
+        if self.quick {
+            1
+        } else if self.full {
+            5
+        } else {
+            self.rounds
+        }
     }
 
     pub(crate) fn seconds(&self) -> f64 {
-        if self.quick { 1.0 } else { self.seconds.clamp(0.1, 600.0) }
+        if self.quick {
+            0.5
+        } else if self.full {
+            3.0
+        } else {
+            self.seconds.clamp(0.1, 600.0)
+        }
+    }
+
+    pub(crate) fn wants(&self, row: &Row) -> bool {
+        let set = if self.full {
+            Set::Full
+        } else if self.quick {
+            Set::Quick
+        } else {
+            Set::Default
+        };
+        if self.rows.is_empty() { row.set <= set } else { self.rows.iter().any(|name| name == row.name) }
     }
 }
 
 #[derive(Debug, Subcommand)]
-#[command(hide = true)]
 pub(crate) enum Role {
+    /// Make tables and plots of a run that was measured before, and put them into a document
+    Report(Report),
     /// Push frames into a sink (internal)
     #[command(hide = true)]
     Producer(ProducerSetup),
@@ -71,6 +105,19 @@ pub(crate) enum Role {
     Waiter { path: PathBuf },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The folder of the run
+    #[arg(long, default_value = "target/compare")]
+    pub(crate) out: PathBuf,
+    /// A Markdown file whose parts between `<!-- compare: NAME -->` and `<!-- /compare -->` are to be written from the run
+    #[arg(long)]
+    pub(crate) write: Option<PathBuf>,
+    /// The folder for that document's plots
+    #[arg(long, requires = "write", default_value = "docs/pictures")]
+    pub(crate) pictures: PathBuf,
+}
+
 /// How much of each frame the two sides touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Touch {
@@ -80,13 +127,15 @@ pub(crate) enum Touch {
     Whole,
 }
 
-/// Where the producer's frames lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Where the producer's frames are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
     /// In what the sink offered in its answer to the ALLOCATION query
     Pool,
     /// In the producer's own system memory
     System,
+    /// There, with lines that are longer than the picture is wide, as decoders have them
+    Padded,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -97,18 +146,12 @@ pub(crate) struct ProducerSetup {
     #[arg(long)]
     pub(crate) address: String,
     #[arg(long)]
-    pub(crate) width: u32,
-    #[arg(long)]
-    pub(crate) height: u32,
-    #[arg(long)]
-    pub(crate) touch: Touch,
-    #[arg(long)]
-    pub(crate) memory: Memory,
-    /// Frames per second; 0: as fast as it goes
-    #[arg(long)]
-    pub(crate) fps: u32,
+    pub(crate) row: String,
     #[arg(long)]
     pub(crate) seconds: f64,
+    /// Encoded packets, for the row that sends such
+    #[arg(long)]
+    pub(crate) packets: Option<PathBuf>,
     #[arg(long)]
     pub(crate) plugin: Option<PathBuf>,
 }
@@ -120,7 +163,10 @@ pub(crate) struct ConsumerSetup {
     #[arg(long)]
     pub(crate) address: String,
     #[arg(long)]
-    pub(crate) touch: Touch,
+    pub(crate) row: String,
+    /// How long it keeps each frame
+    #[arg(long, default_value_t = 0)]
+    pub(crate) delay_ms: u64,
     #[arg(long)]
     pub(crate) plugin: Option<PathBuf>,
 }

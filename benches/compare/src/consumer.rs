@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 use serde_json::json;
 
 use crate::Result;
@@ -16,9 +17,11 @@ use crate::histogram::Latencies;
 use crate::line;
 use crate::peer;
 use crate::producer::statistics_of;
-use crate::usage::Usage;
+use crate::row::Row;
+use crate::usage::{self, Usage};
 
 pub(crate) fn run(setup: &ConsumerSetup) -> Result<()> {
+    usage::allow_tracing();
     let outcome = receive(setup);
     if let Err(error) = &outcome {
         line::say(&json!({ "error": error.to_string() }).to_string())?;
@@ -28,7 +31,8 @@ pub(crate) fn run(setup: &ConsumerSetup) -> Result<()> {
 
 fn receive(setup: &ConsumerSetup) -> Result<()> {
     peer::initialise(setup.plugin.as_deref())?;
-    let source = setup.peer.source(&setup.address)?;
+    let row = Row::find(&setup.row).ok_or("no row has such a name")?;
+    let source = setup.peer.source(&setup.address, row)?;
     let sink = gst::ElementFactory::make("fakesink")
         .property("sync", false)
         .property("async", false)
@@ -41,15 +45,25 @@ fn receive(setup: &ConsumerSetup) -> Result<()> {
     let (sender, events) = channel();
     let failed = sender.clone();
     pipeline.bus().ok_or("a pipeline without a bus")?.set_sync_handler(move |_, message| {
-        if let Some(error) = peer::error_in(message) {
+        let ended =
+            || matches!(message.view(), gst::MessageView::Eos(_)).then(|| "the stream ended".to_owned());
+        if let Some(error) = peer::error_in(message).or_else(ended) {
             // Nobody listens when the pipeline is being stopped.
             let _ = failed.send(Event::Failed(error));
         }
         gst::BusSyncReply::Pass
     });
     // Frames come on one thread; the lock is never contended.
-    let recorder = Mutex::new(Recorder::new(setup.touch, sender));
+    let recorder = Mutex::new(Recorder::new(row.touch, Duration::from_millis(setup.delay_ms), sender));
     let pad = sink.static_pad("sink").ok_or("a fakesink without a pad")?;
+    // A fakesink takes no lines that are longer than the picture is wide; converters, encoders and displays do.
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PUSH, |_, info| {
+        if let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(buffer) = info.buffer() {
             recorder.lock().unwrap_or_else(PoisonError::into_inner).take(buffer);
@@ -69,7 +83,7 @@ fn report(source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
     // No time-out: a thread that wakes up now and then would be counted as the source's.
     loop {
         match events.recv().map_err(|_| "the source went away")? {
-            Event::Attached => line::say(&json!({ "attached": true }).to_string())?,
+            Event::Attached(time) => line::say(&json!({ "attached": time.as_nanos() as u64 }).to_string())?,
             Event::Failed(error) => return Err(error.into()),
             Event::Done(counted) => {
                 let value = json!({ "consumed": {
@@ -78,6 +92,7 @@ fn report(source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
                     "seconds": counted.seconds,
                     "cpu_ns": counted.used.cpu.as_nanos() as u64,
                     "faults": counted.used.faults,
+                    "longest_gap_ns": counted.longest_gap.as_nanos() as u64,
                     "latencies": counted.latencies.to_json(),
                     "sum": counted.sum,
                     "statistics": statistics_of(source),
@@ -91,7 +106,8 @@ fn report(source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
 }
 
 enum Event {
-    Attached,
+    /// The first frame of a producer came, then
+    Attached(Duration),
     Done(Box<Counted>),
     Failed(String),
 }
@@ -102,14 +118,17 @@ struct Counted {
     lost: u64,
     seconds: f64,
     used: Usage,
+    longest_gap: Duration,
     latencies: Latencies,
     sum: u64,
 }
 
 struct Recorder {
     touch: Touch,
+    delay: Duration,
     sender: Sender<Event>,
-    attached: bool,
+    last_arrival: Option<Duration>,
+    longest_gap: Duration,
     begun: Option<(Duration, Usage)>,
     done: bool,
     last: Option<u64>,
@@ -120,11 +139,13 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(touch: Touch, sender: Sender<Event>) -> Self {
+    fn new(touch: Touch, delay: Duration, sender: Sender<Event>) -> Self {
         Self {
             touch,
+            delay,
             sender,
-            attached: false,
+            last_arrival: None,
+            longest_gap: Duration::ZERO,
             begun: None,
             done: false,
             last: None,
@@ -138,6 +159,9 @@ impl Recorder {
     fn take(&mut self, buffer: &gst::BufferRef) {
         if let Err(error) = self.count(buffer) {
             self.tell(Event::Failed(error.to_string()));
+        }
+        if !self.delay.is_zero() {
+            std::thread::sleep(self.delay);
         }
     }
 
@@ -153,19 +177,23 @@ impl Recorder {
         if self.touch == Touch::Whole {
             self.sum = self.sum.wrapping_add(frame::sum(&map));
         }
-        if !self.attached {
-            self.attached = true;
-            self.tell(Event::Attached);
-        }
         if self.done {
             return Ok(());
         }
         match header.phase {
-            Phase::WarmUp => {}
+            Phase::WarmUp => {
+                // A number that is no greater is another producer's.
+                if self.last.is_none_or(|last| header.number <= last) {
+                    self.tell(Event::Attached(now));
+                }
+                self.last = Some(header.number);
+            }
             Phase::Measured => {
                 if self.begun.is_none() {
                     self.begun = Some((now, Usage::now()?));
                 } else {
+                    let gap = now.saturating_sub(self.last_arrival.unwrap_or(now));
+                    self.longest_gap = self.longest_gap.max(gap);
                     let expected = self.last.map_or(header.number, |last| last.wrapping_add(1));
                     let missing = header.number.checked_sub(expected).ok_or_else(|| {
                         format!("frame {} arrived after frame {:?}", header.number, self.last)
@@ -176,6 +204,7 @@ impl Recorder {
                     self.latencies.add(now.saturating_sub(pushed).as_nanos() as u64);
                 }
                 self.last = Some(header.number);
+                self.last_arrival = Some(now);
             }
             Phase::Over => {
                 let (begin, usage) = self.begun.ok_or("no measured frame arrived")?;
@@ -185,6 +214,7 @@ impl Recorder {
                     lost: self.lost,
                     seconds: now.saturating_sub(begin).as_secs_f64(),
                     used: Usage::now()?.since(usage),
+                    longest_gap: self.longest_gap,
                     latencies: std::mem::take(&mut self.latencies),
                     sum: self.sum,
                 };

@@ -5,9 +5,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::Result;
+use crate::pipewire;
 
 /// Writes a line to the standard output.
 pub(crate) fn say(text: &str) -> Result<()> {
@@ -21,6 +24,11 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Where a worker's log goes. Errors come as answers; iceoryx2 writes 10,000 lines a second where it is in a hurry.
+fn said() -> Stdio {
+    if std::env::var_os("GST_DEBUG").is_some() { Stdio::inherit() } else { Stdio::null() }
+}
+
 /// A process started by this one; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -32,10 +40,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(name: &str, arguments: &[String]) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        pipewire::point_to(&mut command);
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(said())
             .spawn()
             .map_err(|error| format!("{name} could not be started: {error}"))?;
         let output = child.stdout.take().ok_or("a process without output")?;
@@ -49,6 +60,21 @@ impl Worker {
             }
         });
         Ok(Self { child, input, lines, name: name.to_owned() })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
+    }
+
+    /// Kills it, and leaves what it leaves behind.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     pub(crate) fn tell(&mut self, text: &str) -> Result<()> {
@@ -92,11 +118,10 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         crate::peer::sweep(self.child.id());
     }
 }

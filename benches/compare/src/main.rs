@@ -9,18 +9,27 @@
 
 #![deny(unsafe_code)]
 
+mod calls;
 mod cli;
 mod consumer;
+mod faults;
+mod figure;
 mod floor;
 mod frame;
 mod futex;
 mod histogram;
 mod line;
+mod maker;
 mod measure;
+mod order;
+mod packets;
 mod peer;
+mod pipewire;
+mod process;
 mod producer;
 mod report;
 mod row;
+mod run;
 mod spread;
 mod targets;
 mod usage;
@@ -32,7 +41,8 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + S
 
 fn main() -> std::process::ExitCode {
     let outcome = match cli::Cli::parse().role {
-        None => measure::all(&cli::Cli::parse().settings),
+        None => order::all(&cli::Cli::parse().settings),
+        Some(cli::Role::Report(report)) => report::again(&report),
         Some(cli::Role::Producer(setup)) => producer::run(&setup),
         Some(cli::Role::Consumer(setup)) => consumer::run(&setup),
         Some(cli::Role::Waker { path }) => futex::run_waker(&path),

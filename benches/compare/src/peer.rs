@@ -5,17 +5,21 @@ use std::path::Path;
 use clap::ValueEnum;
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::cli::Touch;
 use crate::floor;
 use crate::line;
-use crate::row::Row;
+use crate::pipewire;
+use crate::row::{Format, Row, Stream};
 
 /// Buffers that each peer may use.
 pub(crate) const BUFFERS: u32 = 8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+/// In the order of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
     /// Nothing: what the measuring producer costs by itself (a fakesink)
     None,
@@ -25,17 +29,31 @@ pub(crate) enum Peer {
     Shm,
     /// unixfdsink and unixfdsrc (GStreamer 1.24 and newer)
     Unixfd,
+    /// pipewiresink and pipewiresrc, with a daemon of this run's own
+    Pipewire,
+    /// iceoryx2sink and iceoryx2src (gst-plugin-iceoryx2)
+    Iceoryx2,
     /// shmflowsink and shmflowsrc
     Shmflow,
     /// The same with busy-wait=150
     ShmflowBusy,
 }
 
-pub(crate) const PEERS: [Peer; 6] =
-    [Peer::None, Peer::Floor, Peer::Shm, Peer::Unixfd, Peer::Shmflow, Peer::ShmflowBusy];
+pub(crate) const PEERS: [Peer; 8] = [
+    Peer::None,
+    Peer::Floor,
+    Peer::Shm,
+    Peer::Unixfd,
+    Peer::Pipewire,
+    Peer::Iceoryx2,
+    Peer::Shmflow,
+    Peer::ShmflowBusy,
+];
 
 /// What `shmflow-busy` sets, in microseconds.
 const BUSY_WAIT: u32 = 150;
+/// How many subscribers an iceoryx2 service has by default, which its elements do not change.
+const ICEORYX2_SUBSCRIBERS: u32 = 8;
 
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
@@ -44,6 +62,8 @@ impl Peer {
             Self::Floor => "floor",
             Self::Shm => "shm",
             Self::Unixfd => "unixfd",
+            Self::Pipewire => "pipewire",
+            Self::Iceoryx2 => "iceoryx2",
             Self::Shmflow => "shmflow",
             Self::ShmflowBusy => "shmflow-busy",
         }
@@ -55,18 +75,37 @@ impl Peer {
             Self::Floor => ("floorsink", "floorsrc"),
             Self::Shm => ("shmsink", "shmsrc"),
             Self::Unixfd => ("unixfdsink", "unixfdsrc"),
+            Self::Pipewire => ("pipewiresink", "pipewiresrc"),
+            Self::Iceoryx2 => ("iceoryx2sink", "iceoryx2src"),
             Self::Shmflow | Self::ShmflowBusy => ("shmflowsink", "shmflowsrc"),
         }
     }
 
-    /// Whether this GStreamer has both elements.
-    pub(crate) fn is_here(self) -> bool {
+    /// Why it cannot be measured here, if it cannot.
+    pub(crate) fn absence(self) -> Option<String> {
         let (sink, source) = self.elements();
-        let has_elements = [sink, source].iter().all(|name| gst::ElementFactory::find(name).is_some());
+        if let Some(missing) =
+            [sink, source].into_iter().find(|name| gst::ElementFactory::find(name).is_none())
+        {
+            return Some(format!("this GStreamer has no {missing}"));
+        }
         // Older builds do not look for frames.
-        let looks = |element: gst::Element| element.find_property("busy-wait").is_some();
-        has_elements
-            && (self != Self::ShmflowBusy || gst::ElementFactory::make(source).build().is_ok_and(looks))
+        let lacks = |element: gst::Element| element.find_property("busy-wait").is_none();
+        match self {
+            Self::ShmflowBusy if gst::ElementFactory::make(source).build().is_ok_and(lacks) => {
+                Some("this build has no busy-wait".into())
+            }
+            Self::Pipewire if !pipewire::is_running() => {
+                Some("it needs a daemon; with --pipewire one is started for the run".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The version of the plugin that has its sink.
+    pub(crate) fn version(self) -> Option<String> {
+        let plugin = gst::ElementFactory::find(self.elements().0)?.plugin()?;
+        Some(plugin.version().to_string())
     }
 
     /// Nobody receives from a fakesink.
@@ -74,39 +113,67 @@ impl Peer {
         self != Self::None
     }
 
+    /// Whether it is one of the ways that somebody could choose, and no yardstick.
+    pub(crate) fn is_a_choice(self) -> bool {
+        !matches!(self, Self::None | Self::Floor)
+    }
+
     /// Whether it is to be measured in this row: the floor moves no pixels, and a producer that does not wait would
     /// overwrite its one header; and nobody expects a frame of those that come as fast as they can.
     pub(crate) fn takes_part(self, row: &Row) -> bool {
+        let is_video = matches!(row.stream, Stream::Video { .. });
         match self {
-            Self::Floor => row.fps != 0 && row.touch == Touch::Little,
-            Self::ShmflowBusy => row.fps != 0,
+            Self::Floor => row.is_paced() && row.touch == Touch::Little && is_video,
+            Self::ShmflowBusy => row.is_paced(),
             _ => true,
+        }
+    }
+
+    /// Why it cannot do what a row asks for, where its documentation says so.
+    pub(crate) fn refusal(self, row: &Row) -> Option<&'static str> {
+        match (self, row.stream) {
+            (Self::Pipewire, Stream::Audio) => {
+                Some("no consumer got a frame: its audio goes through a graph with a clock of its own")
+            }
+            (Self::Iceoryx2, Stream::Video { format: Format::Bgrx, .. }) => {
+                Some("carries BGR, RGB, I420 and NV12, no BGRx")
+            }
+            (Self::Iceoryx2, Stream::Packets | Stream::Audio) => Some("carries raw video only"),
+            (Self::Iceoryx2, _) if row.consumers > ICEORYX2_SUBSCRIBERS => Some("has at most 8 consumers"),
+            _ => None,
         }
     }
 
     /// What both sides meet at, unique to this measurement.
     pub(crate) fn address(self, directory: &Path, number: u32) -> String {
         match self {
-            Self::Shmflow | Self::ShmflowBusy => format!("compare-{}-{number}", std::process::id()),
+            Self::Shmflow | Self::ShmflowBusy | Self::Pipewire => {
+                format!("compare-{}-{number}", std::process::id())
+            }
+            Self::Iceoryx2 => format!("compare/{}/{number}", std::process::id()),
             _ => directory.join(format!("{}-{number}", self.name())).to_string_lossy().into_owned(),
         }
     }
 
     /// The sink, pushing as soon as it gets a frame, with room for the same number of frames as every other peer's.
-    pub(crate) fn sink(self, address: &str, frame_bytes: u64) -> Result<gst::Element> {
+    pub(crate) fn sink(self, address: &str, row: &Row) -> Result<gst::Element> {
         let builder = gst::ElementFactory::make(self.elements().0)
             .property("sync", false)
             .property("enable-last-sample", false);
         let builder = match self {
             Self::None => builder,
             Self::Shm => {
-                let area = frame_bytes.saturating_mul(u64::from(BUFFERS)).saturating_add(1 << 20);
+                let area = row.bytes().saturating_mul(u64::from(BUFFERS)).saturating_add(1 << 20);
                 builder
                     .property("socket-path", address)
                     .property("wait-for-connection", false)
                     .property("shm-size", u32::try_from(area).unwrap_or(u32::MAX))
             }
             Self::Unixfd => builder.property("socket-path", address),
+            Self::Pipewire => builder
+                .property_from_str("mode", "provide")
+                .property("stream-properties", pipewire::node(address, row.stream == Stream::Audio)),
+            Self::Iceoryx2 => builder.property("service", address).property("buffer-size", BUFFERS),
             Self::Floor => builder.property("location", address),
             Self::Shmflow | Self::ShmflowBusy => {
                 builder.property("topic", address).property("max-buffers", BUFFERS)
@@ -115,12 +182,16 @@ impl Peer {
         Ok(builder.build()?)
     }
 
-    pub(crate) fn source(self, address: &str) -> Result<gst::Element> {
+    pub(crate) fn source(self, address: &str, row: &Row) -> Result<gst::Element> {
         let builder = gst::ElementFactory::make(self.elements().1);
         let builder = match self {
             Self::None => builder,
             Self::Shm => builder.property("socket-path", address).property("is-live", true),
             Self::Unixfd => builder.property("socket-path", address),
+            Self::Pipewire => builder
+                .property("target-object", address)
+                .property("stream-properties", pipewire::viewer(row.stream == Stream::Audio)),
+            Self::Iceoryx2 => builder.property("service", address).property("buffer-size", BUFFERS),
             Self::Floor => builder.property("location", address),
             Self::Shmflow => builder.property("topic", address),
             Self::ShmflowBusy => builder.property("topic", address).property("busy-wait", BUSY_WAIT),

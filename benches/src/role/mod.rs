@@ -53,6 +53,7 @@ impl Job for Run<'_> {
             "batch-receive" => batch::receive::<T>(spec, control, &board),
             "idle" => idle::idle::<T>(spec, control),
             "hold" => idle::hold::<T>(spec, control),
+            "hold-used" => idle::hold_used::<T>(spec, control),
             _ => Err(format!("unknown role {role}").into()),
         }
     }

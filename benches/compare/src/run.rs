@@ -1,0 +1,120 @@
+//! Everything that a run found, as it is saved and read again.
+
+use std::collections::BTreeMap;
+
+use gstreamer as gst;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Settings;
+use crate::faults::Found;
+use crate::figure::Cell;
+use crate::peer::Peer;
+use crate::row::Row;
+use crate::spread::Spread;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) machine: Machine,
+    /// What was typed to get this run
+    pub(crate) command: String,
+    pub(crate) rounds: u32,
+    pub(crate) seconds: f64,
+    /// Of the peers' plugins
+    #[serde(default)]
+    pub(crate) versions: BTreeMap<Peer, String>,
+    /// Why a peer is not in any row
+    pub(crate) absent: BTreeMap<Peer, String>,
+    pub(crate) futex: Futex,
+    pub(crate) rows: Vec<RowFound>,
+    pub(crate) idle: BTreeMap<Peer, Idle>,
+    pub(crate) faults: Vec<Found>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) gstreamer: String,
+    pub(crate) system: String,
+    pub(crate) kernel: String,
+    pub(crate) processor: String,
+    pub(crate) processors: usize,
+    /// The load average of the minute before
+    pub(crate) load: String,
+}
+
+/// A bare futex, the least that one process needs to wake another.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Futex {
+    pub(crate) p50_us: Spread,
+    pub(crate) p99_us: Spread,
+    /// Processor time of the call that wakes, with one process asleep and with many
+    pub(crate) wake_one_ms: Spread,
+    pub(crate) wake_many_ms: Spread,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RowFound {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) fps: u32,
+    pub(crate) frame_bytes: u64,
+    pub(crate) consumers: u32,
+    pub(crate) peers: BTreeMap<Peer, Cell>,
+}
+
+/// Processor time while no frames come, in milliseconds a second.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Idle {
+    pub(crate) producer_ms: f64,
+    pub(crate) consumer_ms: f64,
+}
+
+impl Run {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            machine: Machine::here(),
+            command: settings.command.clone(),
+            rounds: settings.rounds(),
+            seconds: settings.seconds(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Option<&RowFound> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    pub(crate) fn cell(&self, row: &str, peer: Peer) -> Option<&Cell> {
+        self.row(row)?.peers.get(&peer)
+    }
+}
+
+impl RowFound {
+    pub(crate) fn new(row: &Row) -> Self {
+        Self {
+            name: row.name.to_owned(),
+            title: row.title.to_owned(),
+            fps: row.fps,
+            frame_bytes: row.bytes(),
+            consumers: row.consumers,
+            peers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Machine {
+    fn here() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let after = |text: &str, name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            value.map_or_else(String::new, |value| value.trim_matches([' ', '\t', ':', '=', '"']).to_owned())
+        };
+        Self {
+            gstreamer: gst::version_string().to_string(),
+            system: after(&read("/etc/os-release"), "PRETTY_NAME"),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            processor: after(&read("/proc/cpuinfo"), "model name"),
+            processors: std::thread::available_parallelism().map_or(0, usize::from),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
