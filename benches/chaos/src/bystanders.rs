@@ -16,6 +16,9 @@ pub(crate) const NEAR: &str = "near";
 /// The topic beside it.
 pub(crate) const FAR: &str = "far";
 
+/// A topic that is enlarged all the time. What others enlarge, all have to open: so it is none of the two.
+pub(crate) const GROWING: &str = "growing";
+
 /// The longest that an honest process may be held up, on a machine that is busy. (Where a fault is a removed file, which is
 /// looked for once a second, and who opens waits up to 5 s for one that is stopped.)
 const BOUND: f64 = 15_000.0;

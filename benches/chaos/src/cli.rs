@@ -46,6 +46,9 @@ pub(crate) struct Settings {
     /// Where the Markdown goes, besides the standard output
     #[arg(long, default_value = "target/chaos.md")]
     pub(crate) markdown: PathBuf,
+    /// A document whose table is replaced by that of this run: docs/reliability.md
+    #[arg(long)]
+    pub(crate) document: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,7 +94,7 @@ pub(crate) struct Produce {
     /// Open the topic again when it was removed
     #[arg(long)]
     pub(crate) reopen: bool,
-    /// Every so many frames one that needs a larger ring; 0: never
+    /// Enlarge the ring every so many frames; 0: never
     #[arg(long, default_value_t = 0)]
     pub(crate) grow: u64,
     /// Errors are what is expected: count them and go on

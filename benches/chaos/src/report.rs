@@ -36,9 +36,24 @@ pub(crate) fn write(settings: &Settings, seed: u64, rows: &[Row]) -> Result<()> 
     let markdown = markdown(seed, rows)?;
     say(&markdown)?;
     save(&settings.markdown, &markdown)?;
+    if let Some(document) = &settings.document {
+        replace(document, &markdown)?;
+    }
     save(&settings.json, &serde_json::to_string_pretty(&to_json(settings, seed, rows))?)?;
     complain(&format!("written: {}, {}", settings.markdown.display(), settings.json.display()));
     Ok(())
+}
+
+/// Where a document has the table.
+const MARKS: (&str, &str) = ("<!-- chaos -->\n", "<!-- end -->\n");
+
+/// Puts the table into a document, in the place of the last one.
+fn replace(document: &Path, table: &str) -> Result<()> {
+    let text =
+        std::fs::read_to_string(document).map_err(|error| format!("{}: {error}", document.display()))?;
+    let (before, rest) = text.split_once(MARKS.0).ok_or("the document has no place for a table")?;
+    let (_, after) = rest.split_once(MARKS.1).ok_or("the document's table has no end")?;
+    save(document, &format!("{before}{}\n{table}\n{}{after}", MARKS.0, MARKS.1))
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {

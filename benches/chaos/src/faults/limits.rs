@@ -26,13 +26,17 @@ pub(super) fn file_size(scene: &Scene<'_>) -> Result<Outcome> {
     sweep(scene, "f", |step| if step < 8 { step } else { 1 << (step - 5).min(40) }, 36)
 }
 
+/// What Rust's and C's own libraries say before they abort, because there is no memory for a few bytes of theirs. A topic is
+/// mapped or refused before that; nobody can promise to go on without any.
+const NO_HEAP: [&str; 2] = ["memory allocation of", "Fatal glibc error"];
+
 /// Runs programs with one limit after the other: a new topic, and the honest ones' topic.
 fn sweep(scene: &Scene<'_>, limit: &str, value: impl Fn(u64) -> u64, steps: u64) -> Result<Outcome> {
     let place = Place::new()?;
     let exe = &scene.programs.exe;
     let mut outcome = Outcome::default();
     let mut bystanders = Bystanders::start(exe, place.path(), Near::Nothing, 2000)?;
-    let (mut told, mut went) = (0_u64, 0_u64);
+    let (mut told, mut went, mut heapless) = (0_u64, 0_u64, 0_u64);
     // A ring of 16 MB, and one that is there; and, from C, that one too.
     let large = ["--len", "1000000", "--depth", "16"];
     for (topic, language, words) in [
@@ -79,6 +83,9 @@ fn sweep(scene: &Scene<'_>, limit: &str, value: impl Fn(u64) -> u64, steps: u64)
                     outcome.broke(format!("ulimit -{limit} {value}: no word of why"))
                 }
                 Visit::Told(_) => told += 1,
+                Visit::Crashed(how) if limit == "v" && NO_HEAP.iter().any(|words| how.contains(words)) => {
+                    heapless += 1
+                }
                 Visit::Crashed(how) => outcome.broke(how),
             }
             bystanders.check()?;
@@ -95,6 +102,9 @@ fn sweep(scene: &Scene<'_>, limit: &str, value: impl Fn(u64) -> u64, steps: u64)
         outcome.broke("files are left behind");
     }
     outcome.tell(format!("{told} were told what is too little, for {went} it was enough"));
+    if heapless > 0 {
+        outcome.tell(format!("{heapless} had no memory left for a few bytes of their own, and aborted"));
+    }
     bystanders.finish(&mut outcome)?;
     Ok(outcome)
 }

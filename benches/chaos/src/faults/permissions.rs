@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Scene;
 use super::files::PARTS;
 use crate::Result;
-use crate::bystanders::{Bystanders, NEAR, Near};
+use crate::bystanders::{Bystanders, GROWING, NEAR, Near, testimony};
 use crate::outcome::Outcome;
 use crate::place::Place;
+use crate::process::Process;
 use crate::programs::role;
 use crate::visit::{Visit, run};
 
@@ -32,6 +35,10 @@ pub(super) fn withdrawn(scene: &Scene<'_>) -> Result<Outcome> {
     };
     let mut outcome = Outcome::default();
     let mut bystanders = Bystanders::start_as(&exe, place.path(), Near::Nothing, 2000, as_user)?;
+    let mut command = role(&exe, "produce", place.path(), GROWING);
+    as_user(command.args(["--tag", "3", "--grow", "20", "--bear"]));
+    let mut grower = Process::start("a producer that enlarges the ring", &mut command)?;
+    grower.wait_for("ready")?;
     let mut told = 0;
     for _ in 0..if scene.settings.quick { 1 } else { 5 } {
         for (paths, mode) in cases(&place)? {
@@ -65,11 +72,14 @@ pub(super) fn withdrawn(scene: &Scene<'_>) -> Result<Outcome> {
             }
         }
     }
-    if told == 0 {
-        outcome.broke("nobody was refused anything");
+    let found = testimony(&mut grower)?;
+    let refused = found.get("errors").and_then(Value::as_u64).unwrap_or_default();
+    if told == 0 || refused == 0 {
+        outcome.broke(format!("{told} newcomers and {refused} growths were refused"));
     }
     outcome.tell(format!(
-        "those who had the topic open went on; {told} newcomers were refused, with the file and its mode"
+        "those who had the topic open went on; {told} newcomers were refused, with the file and its mode, and {refused} times a \
+         ring was not enlarged"
     ));
     bystanders.finish(&mut outcome)?;
     Ok(outcome)

@@ -109,7 +109,12 @@ pub(super) fn in_use(scene: &Scene<'_>) -> Result<Outcome> {
 fn scribble(file: &File, part: &str, dice: &mut Dice) -> Result<()> {
     let len = file.metadata()?.len();
     let control = if part == "ring" { 16 << 10 } else { 24 << 10 };
-    let range = if dice.below(4) == 0 { len } else { len.min(control) };
+    let range = match dice.below(4) {
+        0 => len,
+        1 => len.min(control),
+        // The header.
+        _ => len.min(512),
+    };
     // A word that is written to a truncated file would make it longer.
     if let Some(at) = dice.below(range).checked_sub(8) {
         file.write_all_at(&dice.word().to_le_bytes(), at / 8 * 8)?;

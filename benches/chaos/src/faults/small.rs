@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 
 use super::Scene;
-use crate::bystanders::{Bystanders, NEAR, Near};
+use crate::bystanders::{Bystanders, GROWING, Near};
 use crate::cli::Small;
 use crate::outcome::Outcome;
 use crate::place::{Place, files};
@@ -80,8 +80,8 @@ fn no_room(dir: &Path, settings: &Small) -> Result<Outcome> {
     let exe = std::env::current_exe()?;
     let mut outcome = Outcome::default();
     let mut bystanders = Bystanders::start(&exe, dir, Near::Nothing, 2000)?;
-    // Asks for a larger ring each so many frames, until there is no room for it.
-    let mut command = role(&exe, "produce", dir, NEAR);
+    // Asks for a larger ring each so many frames, whether there is room for it or not.
+    let mut command = role(&exe, "produce", dir, GROWING);
     let mut grower =
         Process::start("a producer that wants more", command.args(["--tag", "3", "--grow", "50", "--bear"]))?;
     grower.wait_for("ready")?;

@@ -47,13 +47,16 @@ pub(crate) fn run(settings: &Produce) -> Result<()> {
             count += 1;
             let len = length(count, settings.most);
             let grows = settings.grow > 0 && count.is_multiple_of(settings.grow);
-            if grows {
-                buffer.resize(producer.geometry().slot_capacity + 1, 0);
-            }
-            let bytes = if grows { &mut buffer[..] } else { &mut buffer[..len] };
+            let bytes = &mut buffer[..len];
             fill(settings.tag, count, bytes);
             let start = Instant::now();
-            let written = producer.write(bytes);
+            // A page more each time: another geometry, and no more than that.
+            let grown = if grows {
+                producer.resize(producer.geometry().slot_capacity + 1, settings.depth)
+            } else {
+                Ok(())
+            };
+            let written = grown.and_then(|()| producer.write(bytes));
             seen.wait = seen.wait.max(start.elapsed());
             match written {
                 Ok(_) => seen.frames += 1,

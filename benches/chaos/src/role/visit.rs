@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use shmflow::{Consumer, OnLapped, Producer, StartAt};
+use shmflow::{Consumer, Frame, OnLapped, Producer, StartAt};
 
 use crate::cli::Visit;
 use crate::payload::{LEAST, check, fill};
@@ -20,7 +20,7 @@ pub(crate) fn run(settings: &Visit) -> Result<()> {
             .start(StartAt::Oldest)
             .on_lapped(OnLapped::Oldest)
             .open()?;
-        check(&consumer.recv_timeout(Duration::from_secs(5))?.to_vec())?;
+        checked(&consumer.recv_timeout(Duration::from_secs(5))?)?;
         return done(start);
     }
     let producer = Producer::builder(&settings.topic)
@@ -31,7 +31,7 @@ pub(crate) fn run(settings: &Visit) -> Result<()> {
         .perms(0o644)
         .open()?;
     let mut consumer = Consumer::builder(&settings.topic).dir(&settings.dir).start(StartAt::Oldest).open()?;
-    let mut bytes = vec![0; settings.len.max(LEAST)];
+    let mut bytes = buffer(settings.len.max(LEAST))?;
     // Twice around: every slot is written to.
     for count in 1..=2 * u64::from(settings.depth) {
         fill(tag, count, &mut bytes);
@@ -39,12 +39,25 @@ pub(crate) fn run(settings: &Visit) -> Result<()> {
     }
     loop {
         // Others may publish here, too, and what a fault left need not be whole.
-        if check(&consumer.recv_timeout(Duration::from_secs(5))?.to_vec())
-            .is_ok_and(|(writer, _)| writer == tag)
-        {
+        if checked(&consumer.recv_timeout(Duration::from_secs(5))?).is_ok_and(|(writer, _)| writer == tag) {
             return done(start);
         }
     }
+}
+
+/// Writer and count of a frame, read by copy: others may scribble on it.
+fn checked(frame: &Frame) -> Result<(u64, u64)> {
+    let mut bytes = buffer(frame.len())?;
+    frame.copy_to(&mut bytes);
+    Ok(check(&bytes)?)
+}
+
+/// Zeros. Too little memory is an error here, as it is in the library.
+fn buffer(len: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 fn done(start: Instant) -> Result<()> {
