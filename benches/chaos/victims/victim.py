@@ -12,7 +12,6 @@ import sys
 import time
 
 import numpy as np
-
 import shmflow
 
 MOST, LEAST = 3000, 24
@@ -94,6 +93,8 @@ def main() -> None:
         found = produce(topic, int(tag), how) if role == "produce" else consume(topic, how)
     except shmflow.ShmflowError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    # An interpreter that ends has no handlers any more.
+    signal.setitimer(signal.ITIMER_REAL, 0)
     print(json.dumps({**found, "interruptions": interruptions}), flush=True)
 
 
