@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,11 +12,11 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 
 use super::Scene;
-use crate::bystanders::{Bystanders, GROWING, Near};
+use crate::bystanders::{Bystanders, FAR, GROWING, NEAR, Near};
 use crate::cli::Small;
 use crate::outcome::Outcome;
 use crate::place::{Place, files};
-use crate::process::Process;
+use crate::process::{Process, until};
 use crate::programs::role;
 use crate::visit::{Visit, must_go, visit};
 use crate::{Result, say};
@@ -85,6 +86,10 @@ fn no_room(dir: &Path, settings: &Small) -> Result<Outcome> {
     let mut grower =
         Process::start("a producer that wants more", command.args(["--tag", "3", "--grow", "50", "--bear"]))?;
     grower.wait_for("ready")?;
+    for topic in [NEAR, FAR] {
+        // Of a large ring all but the control words gets its memory in the background.
+        until("the ring has all of its memory", || is_reserved(dir, topic).unwrap_or(false))?;
+    }
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs_f64(settings.seconds) || outcome.tried == 0 {
         fill(&dir.join("filler"))?;
@@ -143,6 +148,13 @@ fn refused(exe: &Path, dir: &Path, words: &[&str], outcome: &mut Outcome) -> Res
         outcome.broke("a topic that does not fit left files behind");
     }
     Ok(())
+}
+
+/// Whether a ring has all of its memory; see `reserved` in docs/layout.md.
+fn is_reserved(dir: &Path, topic: &str) -> Result<bool> {
+    let mut word = [0; 8];
+    File::open(dir.join(format!("shmflow.{topic}.ring")))?.read_exact_at(&mut word, 136)?;
+    Ok(word != [0; 8])
 }
 
 fn fill(path: &Path) -> Result<()> {
