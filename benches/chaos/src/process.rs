@@ -47,6 +47,9 @@ impl Process {
             command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
         }
         let mut child = command
+            // In a group of its own: when a shell that started this program ends, the kernel sends a hangup to a group
+            // that has stopped members.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
