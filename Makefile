@@ -7,6 +7,9 @@ CARGO     ?= cargo
 SHM_TEST  := 512
 SOAK_SECONDS ?= 600
 FUZZ_SECONDS ?= 60
+# For the faults that go on for a time, together; CHAOS="--only kill" for a part, "--list" for what there is.
+CHAOS_SECONDS ?= 300
+CHAOS        ?=
 MIRI_FLAGS   ?= -Zmiri-many-seeds=0..16
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
@@ -34,6 +37,7 @@ soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' c
 # What is in the workspace decides what the targets do, so that each commit's Makefile fits it.
 package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
 has_bench   := $(call package,shmflow-bench,benches)
+has_chaos   := $(call package,shmflow-chaos,benches/chaos)
 # All but the ring's benchmarks: these take minutes to build, and need a C compiler's library.
 members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
 targets_32  := i686-unknown-linux-gnu armv7-unknown-linux-gnueabihf
@@ -49,7 +53,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -102,6 +106,8 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
+	$(if $(has_chaos),PYTHON="$(target_dir)/python-test/bin/python" $(CARGO) run --locked -p shmflow-chaos -- --quick \
+	    --products "$(target_dir)/release" --markdown "$(target_dir)/chaos-quick.md" --json "$(target_dir)/chaos-quick.json")
 	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
 	$(if $(has_python),tools/test-conformance.sh "$(target_dir)/release" "$(target_dir)/python-test/bin/python")
 	$(if $(has_points),$(CARGO) test --locked --no-fail-fast -p shmflow --features failpoints --test kill_matrix --test kill_points)
@@ -186,6 +192,11 @@ compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeW
 
 compare-doc: ## docs/performance.md and its plots, out of the last run of compare-13
 	$(CARGO) run --release --locked -p shmflow-compare -- report --out "$(target_dir)/compare-13" --write docs/performance.md
+
+chaos: deps build ## every fault in one report: kills, damaged files, limits, signals … (CHAOS_SECONDS=300, CHAOS="--only NAME")
+	@tools/check-shm.sh $(SHM_TEST)
+	$(if $(has_chaos),CHAOS_SECONDS=$(CHAOS_SECONDS) PYTHON="$$(tools/install-python.sh)/bin/python" \
+	    $(CARGO) run --release --locked -p shmflow-chaos -- $(CHAOS),@echo "chaos: there is none yet."; exit 1)
 
 soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 	@tools/check-shm.sh $(SHM_TEST)
