@@ -72,6 +72,7 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
             }
         }
     }
+    run.machine.conclude();
     for row in &mut run.rows {
         row.peers.values_mut().for_each(crate::figure::Cell::conclude);
     }

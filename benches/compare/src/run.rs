@@ -37,8 +37,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) processor: String,
     pub(crate) processors: usize,
-    /// The load average of the minute before
-    pub(crate) load: String,
+    /// The load average of the minute before the run, and of its last: of an idle machine, about 1 at the end
+    pub(crate) load: [String; 2],
 }
 
 /// A bare futex, the least that one process needs to wake another.
@@ -101,7 +101,18 @@ impl RowFound {
     }
 }
 
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
 impl Machine {
+    /// Once everything has been measured.
+    pub(crate) fn conclude(&mut self) {
+        let [_, after] = &mut self.load;
+        *after = load();
+    }
+
     fn here() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let after = |text: &str, name: &str| {
@@ -114,7 +125,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             processor: after(&read("/proc/cpuinfo"), "model name"),
             processors: std::thread::available_parallelism().map_or(0, usize::from),
-            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+            load: [load(), String::new()],
         }
     }
 }

@@ -48,8 +48,8 @@ pub(crate) fn parts(run: &Run) -> Result<BTreeMap<&'static str, String>> {
 fn machine(run: &Run) -> Result<String> {
     let machine = &run.machine;
     let mut text = format!(
-        "`{}`: {}, {}, {} processors ({}), Linux {}, nothing pinned, load average \
-         {} at the start. {} round(s) of {} s, all peers in turn within a round; \
+        "`{}`: {}, {}, {} processors ({}), Linux {}, nothing pinned. Load average {} \
+         before the run and {} at its end (what else the machine did is in all figures). {} round(s) of {} s, all peers in turn within a round; \
          median (least–greatest) over the rounds. Processor time is per frame and process; push → arrival is from the push into \
          the sink in one process to the pad behind the source in the other.\n",
         run.command,
@@ -58,7 +58,8 @@ fn machine(run: &Run) -> Result<String> {
         machine.processors,
         machine.processor,
         machine.kernel,
-        machine.load,
+        machine.load[0],
+        machine.load[1],
         run.rounds,
         run.seconds,
     );
