@@ -82,6 +82,10 @@ fn sweep(scene: &Scene<'_>, limit: &str, value: impl Fn(u64) -> u64, steps: u64)
                 Visit::Told(why) if why.is_empty() => {
                     outcome.broke(format!("ulimit -{limit} {value}: no word of why"))
                 }
+                // Frames are there, and who has the topic open gets them or is told why not.
+                Visit::Told(why) if why.contains("timed out") => {
+                    outcome.broke(format!("ulimit -{limit} {value}: {why}"));
+                }
                 Visit::Told(_) => told += 1,
                 Visit::Crashed(how) if limit == "v" && NO_HEAP.iter().any(|words| how.contains(words)) => {
                     heapless += 1

@@ -20,7 +20,7 @@ pub(crate) fn run(settings: &Visit) -> Result<()> {
             .start(StartAt::Oldest)
             .on_lapped(OnLapped::Oldest)
             .open()?;
-        checked(&consumer.recv_timeout(Duration::from_secs(5))?)?;
+        checked(&consumer.recv_timeout(Duration::from_secs(5))?)??;
         return done(start);
     }
     let producer = Producer::builder(&settings.topic)
@@ -39,17 +39,17 @@ pub(crate) fn run(settings: &Visit) -> Result<()> {
     }
     loop {
         // Others may publish here, too, and what a fault left need not be whole.
-        if checked(&consumer.recv_timeout(Duration::from_secs(5))?).is_ok_and(|(writer, _)| writer == tag) {
+        if checked(&consumer.recv_timeout(Duration::from_secs(5))?)?.is_ok_and(|(writer, _)| writer == tag) {
             return done(start);
         }
     }
 }
 
-/// Writer and count of a frame, read by copy: others may scribble on it.
-fn checked(frame: &Frame) -> Result<(u64, u64)> {
+/// Writer and count of a frame, or what is wrong with it; read by copy: others may scribble on it.
+fn checked(frame: &Frame) -> Result<Result<(u64, u64), String>> {
     let mut bytes = buffer(frame.len())?;
     frame.copy_to(&mut bytes);
-    Ok(check(&bytes)?)
+    Ok(check(&bytes))
 }
 
 /// Zeros. Too little memory is an error here, as it is in the library.
