@@ -55,12 +55,13 @@ impl Place {
         let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         let topics = Path::new("/dev/shm").join(name);
         std::fs::create_dir_all(work.join("lib")).unwrap();
-        std::fs::create_dir_all(&topics).unwrap();
         // As installed: programs ask for the name with the version.
         for name in ["libshmflow.so", "libshmflow.so.0"] {
             std::os::unix::fs::symlink(products().join("libshmflow.so"), work.join("lib").join(name))
                 .unwrap();
         }
+        // Last: what fails before leaves nothing.
+        std::fs::create_dir_all(&topics).unwrap();
         Self { work, topics }
     }
 
