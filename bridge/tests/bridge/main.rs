@@ -1,0 +1,18 @@
+//! Real bridges between two directories, which stand for two hosts, over loopback.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's way to fail"
+)]
+
+mod demand;
+mod failures;
+mod frames;
+mod hostile;
+mod lossless;
+mod namespaces;
+mod support;
+mod time;
