@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shmflow_bridge::pattern::Pattern;
-use shmflow_bridge::{Network, Settings};
+use shmflow_bridge::{Network, Settings, encoder};
 
 /// Topics of shmflow between hosts, over Zenoh
 ///
@@ -22,6 +22,7 @@ Examples:
   shmflow-bridge --topic '*' --listen tcp/0.0.0.0:7447              one host
   shmflow-bridge --topic '*' --connect tcp/192.168.1.2:7447         the other
   shmflow-bridge --topic 'cam*' --send --prefix robot1 --connect tcp/base:7447
+  shmflow-bridge --topic 'cam*' --encode 'cam*' --connect tcp/base:7447
   shmflow-bridge --mode router --listen tcp/0.0.0.0:7447            passes on what others send
 
 Exit status:
@@ -68,6 +69,14 @@ pub(crate) struct Args {
     /// Not of encoded streams, whose frames need those before them.
     #[arg(long, value_name = "FPS", value_parser = rate)]
     max_rate: Option<f64>,
+    /// Encode these topics of raw video, while somebody reads them: cam0 is sent as cam0.h264
+    ///
+    /// By a pipeline of GStreamer in a process of its own. May be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    encode: Vec<String>,
+    /// The elements that encode, as gst-launch-1.0 takes them
+    #[arg(long, value_name = "ELEMENTS", default_value = encoder::DEFAULT, hide_default_value = true)]
+    encode_with: String,
     /// Send every frame, and again if need be; lossless producers wait for it
     #[arg(long, conflicts_with = "max_rate")]
     lossless: bool,
@@ -103,6 +112,8 @@ impl Args {
             receive: self.receive || !self.send,
             prefix,
             max_rate: self.max_rate,
+            encode: self.encode.iter().map(|text| Pattern::new(text)).collect(),
+            encoder: self.encode_with.clone(),
             lossless: self.lossless,
             network: Network {
                 connect: self.connect.clone(),

@@ -33,6 +33,10 @@ pub struct Settings {
     pub prefix: String,
     /// Frames a second of each topic at most.
     pub max_rate: Option<f64>,
+    /// Which topics of raw video are encoded before they are sent.
+    pub encode: Vec<Pattern>,
+    /// Elements of GStreamer that do that, as `gst-launch-1.0` takes them.
+    pub encoder: String,
     /// What is sent comes whole, and the producer waits for it.
     pub lossless: bool,
     /// The network.

@@ -23,6 +23,9 @@ use crate::stats::note;
 /// How long it is waited for what a bridge says of its topic.
 const INFO_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// More topics are not shown, whatever others announce.
+const MOST: usize = 1000;
+
 /// A bridge that has a topic.
 #[derive(Debug)]
 struct Candidate {
@@ -165,6 +168,14 @@ impl Incoming {
         else {
             return;
         };
+        if self.mirrors.len() >= MOST {
+            if self.refused.insert(topic.to_owned()) {
+                note(&format!(
+                    "topic `{topic}` of another host is not shown here: {MOST} are, and no more may be"
+                ));
+            }
+            return;
+        }
         if let Some(by) = self.taken(topic, own) {
             if self.refused.insert(topic.to_owned()) {
                 note(&format!(

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod encoder;
 mod hub;
 mod incoming;
 mod inlet;

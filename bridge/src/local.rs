@@ -31,6 +31,8 @@ pub(crate) struct LocalTopic {
     pub(crate) is_mirror: bool,
     /// A process that lives produces it.
     pub(crate) has_producer: bool,
+    /// It is raw video, as far as is known.
+    pub(crate) is_raw_video: bool,
 }
 
 impl LocalTopic {
@@ -45,6 +47,10 @@ impl LocalTopic {
         let is_mirror = live.any(|one| one.name.starts_with(MIRROR));
         // What was left on purpose is there for those who come later. Bridges leave nothing.
         let was_left = info.persistent && !has_producer && info.published() != 0;
+        let caps = info
+            .newest
+            .as_ref()
+            .map(|frame| frame.meta().ok().and_then(|meta| meta.caps()).unwrap_or_default());
         Some(Self {
             name: info.topic.clone(),
             depth: info.geometry.map_or(8, |geometry| geometry.depth),
@@ -52,6 +58,7 @@ impl LocalTopic {
             is_own: !is_mirror && (has_producer || was_left),
             is_mirror,
             has_producer,
+            is_raw_video: caps.is_none_or(|caps| caps.starts_with("video/x-raw")),
         })
     }
 }

@@ -11,6 +11,7 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::CongestionControl;
 use zenoh::query::Queryable;
 
+use crate::encoder::{Encoder, SUFFIX};
 use crate::hub::{Context, Event};
 use crate::keys::Kind;
 use crate::local::LocalTopic;
@@ -29,6 +30,9 @@ struct Announced {
     info_key: String,
     /// Before the pump: that ends when this is dropped, and publishes no more.
     pump: Option<Pump>,
+    /// The topic that is encoded, of one that an encoder makes.
+    source: Option<String>,
+    encoder: Option<Encoder>,
     publisher: Arc<Publisher<'static>>,
     _token: LivelinessToken,
     /// Somebody reads it, as far as Zenoh knows.
@@ -93,27 +97,53 @@ impl Outgoing {
 
     /// Announces what has come, and takes back what has gone.
     pub(crate) fn update(&mut self, found: &[LocalTopic]) {
+        let wanted = self.wanted(found);
         self.topics.retain(|name, announced| {
-            let stays = found.iter().any(|topic| &topic.name == name && !topic.is_mirror);
+            let topic = wanted.iter().find(|(topic, _)| &topic.name == name);
+            // A pump keeps its topic, unless that is removed: then it says so, and ends.
+            let stays = topic.map_or(announced.pump.is_some(), |(topic, _)| !topic.is_mirror);
             if !stays {
                 self.infos.lock().unwrap_or_else(PoisonError::into_inner).remove(&announced.info_key);
+            } else if let Some(encoder) = &mut announced.encoder {
+                encoder.look_after();
             }
             stays
         });
-        for topic in found {
-            let is_known = self.topics.contains_key(&topic.name);
-            if (is_known || topic.is_own) && pattern::any(&self.context.settings.topics, &topic.name) {
-                self.announce(topic);
+        for (topic, source) in &wanted {
+            if self.topics.contains_key(&topic.name) || topic.is_own {
+                self.announce(topic, source.as_deref());
             }
         }
     }
 
-    fn announce(&mut self, topic: &LocalTopic) {
+    /// The topics to send, and from which each is encoded. Those that are encoded are not sent as they are.
+    fn wanted(&self, found: &[LocalTopic]) -> Vec<(LocalTopic, Option<String>)> {
+        let settings = &self.context.settings;
+        let chosen = || found.iter().filter(|topic| pattern::any(&settings.topics, &topic.name));
+        let is_source =
+            |topic: &LocalTopic| topic.is_raw_video && pattern::any(&settings.encode, &topic.name);
+        let is_made = |topic: &LocalTopic| {
+            let source = topic.name.strip_suffix(SUFFIX);
+            source.is_some_and(|name| chosen().any(|topic| topic.name == name && is_source(topic)))
+        };
+        let rest = chosen().filter(|topic| !is_made(topic));
+        rest.map(|topic| {
+            if is_source(topic) {
+                let name = format!("{}{SUFFIX}", topic.name);
+                (LocalTopic { name, ..topic.clone() }, Some(topic.name.clone()))
+            } else {
+                (topic.clone(), None)
+            }
+        })
+        .collect()
+    }
+
+    fn announce(&mut self, topic: &LocalTopic, source: Option<&str>) {
         let lossless = self.context.settings.lossless;
         let info = json!({ "depth": topic.depth, "description": topic.description, "lossless": lossless });
         let is_new = !self.topics.contains_key(&topic.name);
         if is_new {
-            match self.declare(topic, &info) {
+            match self.declare(topic, source, &info) {
                 Ok(announced) => {
                     self.topics.insert(topic.name.clone(), announced);
                 }
@@ -134,7 +164,7 @@ impl Outgoing {
         }
     }
 
-    fn declare(&self, topic: &LocalTopic, info: &Value) -> zenoh::Result<Announced> {
+    fn declare(&self, topic: &LocalTopic, source: Option<&str>, info: &Value) -> zenoh::Result<Announced> {
         let Context { session, id, settings, events, .. } = &*self.context;
         let remote = format!("{}{}", settings.prefix, topic.name);
         let control = if settings.lossless { CongestionControl::Block } else { CongestionControl::Drop };
@@ -157,6 +187,8 @@ impl Outgoing {
             info: info.clone(),
             info_key,
             pump: None,
+            source: source.map(str::to_owned),
+            encoder: None,
             publisher: Arc::new(publisher),
             _token: token,
             is_read: false,
@@ -171,7 +203,7 @@ impl Outgoing {
             // Its readers may come back, and are owed what they have not got.
             Some(pump) if self.context.settings.lossless => pump.set_read(is_read),
             Some(_) if is_read => {}
-            Some(_) => announced.pump = None,
+            Some(_) => (announced.pump, announced.encoder) = (None, None),
             None if is_read => self.start(topic),
             None => {}
         }
@@ -179,13 +211,19 @@ impl Outgoing {
 
     fn start(&mut self, topic: &str) {
         let Some(announced) = self.topics.get_mut(topic) else { return };
+        let settings = &self.context.settings;
+        if let Some(source) = &announced.source {
+            let start = || Encoder::start(source, settings.dir.as_deref(), &settings.encoder);
+            announced.encoder.get_or_insert_with(start);
+        }
         let job = Job {
             topic: topic.to_owned(),
-            dir: self.context.settings.dir.clone(),
+            dir: settings.dir.clone(),
             publisher: Arc::clone(&announced.publisher),
             counters: self.context.stats.sent(topic),
-            max_rate: self.context.settings.max_rate,
-            lossless: self.context.settings.lossless,
+            max_rate: settings.max_rate,
+            lossless: settings.lossless,
+            waits: announced.source.is_some(),
             turn: next_turn(),
         };
         let (events, name, turn) = (self.context.events.clone(), topic.to_owned(), job.turn);
@@ -205,7 +243,7 @@ impl Outgoing {
         if announced.pump.as_ref().map(Pump::turn) != Some(turn) {
             return;
         }
-        announced.pump = None;
+        (announced.pump, announced.encoder) = (None, None);
         match end {
             PumpEnd::Removed => {
                 if let Some(gone) = self.topics.remove(topic) {
@@ -215,7 +253,7 @@ impl Outgoing {
                 let found = shmflow::inspect(topic, self.context.settings.dir.as_deref()).ok();
                 if let Some(found) = found.and_then(|info| LocalTopic::of(&info)).filter(|found| found.is_own)
                 {
-                    self.announce(&found);
+                    self.announce(&found, None);
                 }
             }
             // Somebody came back meanwhile.

@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_rate: Option<f64>,
     pub(crate) lossless: bool,
+    /// Its topic may not be there yet: an encoder makes it.
+    pub(crate) waits: bool,
     /// Tells this pump from all others.
     pub(crate) turn: u64,
 }
@@ -206,7 +208,14 @@ impl<'a> Running<'a> {
     }
 
     fn run(mut self) -> PumpEnd {
-        let mut consumer = match self.open() {
+        let opened = loop {
+            match self.open() {
+                Err(Error::Cancelled { .. }) if self.heed(None) => return PumpEnd::Unwanted,
+                Err(Error::Cancelled { .. }) => {}
+                opened => break opened,
+            }
+        };
+        let mut consumer = match opened {
             Ok(consumer) => consumer,
             Err(Error::TopicNotFound { .. } | Error::Removed { .. }) => return PumpEnd::Removed,
             Err(error) => {
@@ -215,7 +224,7 @@ impl<'a> Running<'a> {
             }
         };
         loop {
-            if self.heed(&consumer) {
+            if self.heed(Some(&consumer)) {
                 return PumpEnd::Unwanted;
             }
             if self.is_window_full() {
@@ -254,6 +263,9 @@ impl<'a> Running<'a> {
             if let Some(rate) = job.max_rate {
                 builder = builder.max_rate(rate);
             }
+            if job.waits {
+                builder = builder.connect_timeout(None);
+            }
             if let Some(dir) = &job.dir { builder.dir(dir) } else { builder }
         };
         let path = Topic::new(&job.topic, job.dir.as_deref())?.peers_path();
@@ -273,7 +285,7 @@ impl<'a> Running<'a> {
     }
 
     /// Does what others want; whether to stop.
-    fn heed(&mut self, consumer: &Consumer) -> bool {
+    fn heed(&mut self, consumer: Option<&Consumer>) -> bool {
         // Before looking: what is wanted after that cancels again.
         self.shared.cancel.reset();
         let mut wanted = self.shared.lock();
@@ -283,12 +295,12 @@ impl<'a> Running<'a> {
         if wanted.stop || is_over {
             return true;
         }
-        let key_frame = std::mem::take(&mut wanted.key_frame);
+        let key_frame = consumer.is_some() && std::mem::take(&mut wanted.key_frame);
         let mut again = std::mem::take(&mut wanted.again);
         let acked = wanted.readers.values().min().copied().unwrap_or(0);
         let is_read = wanted.unread_since.is_none();
         drop(wanted);
-        if key_frame {
+        if key_frame && let Some(consumer) = consumer {
             // A failure is that of a fork, which this program does not make.
             let _ = consumer.request_key_frame();
         }

@@ -122,7 +122,7 @@ fn a_bridge_outlives_whatever_comes_from_the_network() {
         // What came through had a block that the ring accepts.
         assert!(frame.meta().is_ok());
     }
-    assert!(bridge.count("received", "evil", "refused") > 0);
+    wait_until("it is counted", || (bridge.count("received", "evil", "refused") > 0).then_some(()));
     assert_eq!(bridge.fresh_stats()["received"]["evil"]["active"], true);
     assert!(!bridge.told().contains("panicked"), "{}", bridge.told());
     drop((own, tokens, answers, clock));

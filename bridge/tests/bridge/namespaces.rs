@@ -96,8 +96,10 @@ fn while_publishing<T>(producer: &Producer, len: usize, every: Duration, test: i
                 std::thread::sleep(every);
             }
         });
+        // Also when the test fails, which would wait for the thread for ever.
+        let stopping = crate::support::SetOnDrop(&stop);
         let result = test();
-        stop.store(true, Relaxed);
+        drop(stopping);
         publishing.join().unwrap();
         result
     })

@@ -134,13 +134,6 @@ impl Bridge {
         self.stats.lock().unwrap()[direction][topic][which].as_u64().unwrap_or(0)
     }
 
-    /// Waits for one of them.
-    pub(crate) fn wait_for_count(&self, direction: &str, topic: &str, which: &str, at_least: u64) {
-        wait_until(&format!("{direction} {topic} {which} is {at_least}"), || {
-            (self.count(direction, topic, which) >= at_least).then_some(())
-        });
-    }
-
     /// Waits until frames of the topic are wanted here or there, or no more.
     pub(crate) fn wait_until_active(&self, direction: &str, topic: &str, active: bool) {
         wait_until(&format!("{direction} {topic} is active: {active}"), || {
@@ -191,7 +184,6 @@ pub(crate) struct Two {
     pub(crate) bridge_b: Option<Bridge>,
     pub(crate) a: Host,
     pub(crate) b: Host,
-    pub(crate) port: u16,
     args_a: Vec<String>,
     args_b: Vec<String>,
 }
@@ -210,8 +202,7 @@ impl Two {
         };
         let args_a = owned(["--listen".into(), format!("tcp/127.0.0.1:{port}")], args_a);
         let args_b = owned(["--connect".into(), format!("tcp/127.0.0.1:{}", between(port))], args_b);
-        let mut two =
-            Self { bridge_a: None, bridge_b: None, a: Host::new(), b: Host::new(), port, args_a, args_b };
+        let mut two = Self { bridge_a: None, bridge_b: None, a: Host::new(), b: Host::new(), args_a, args_b };
         two.start_a();
         two.start_b();
         two
@@ -233,6 +224,15 @@ impl Two {
 
     pub(crate) fn bridge_b(&self) -> &Bridge {
         self.bridge_b.as_ref().unwrap()
+    }
+}
+
+/// Sets a flag when it goes, whatever for.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 
