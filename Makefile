@@ -114,7 +114,10 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(CARGO) test $(members) --locked --no-fail-fast
 
 test-bridge: deps ## lint and tests of the bridge, with bridges between two directories and two network namespaces (minutes)
+	@tools/deps.sh bridge
 	@tools/check-shm.sh $(SHM_TEST)
+	$(CARGO) build --release --locked -p gst-plugin-shmflow
+	@tools/plugin-folder.sh "$(target_dir)/release"
 	$(CARGO) clippy --release -p shmflow-bridge --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release -p shmflow-bridge --no-deps --locked
 	$(CARGO) test --release --locked --no-fail-fast -p shmflow-bridge

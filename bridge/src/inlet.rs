@@ -136,7 +136,10 @@ impl Inlet {
         }
         let place = Place { stream: header.stream, seq: header.seq };
         let block = localise(block, &view, header.capture_ns, offset, self.discont, place)?;
-        write(&producer, &block, payload)?;
+        if let Err(error) = write(&producer, &block, payload) {
+            self.gap(true);
+            return Err(error);
+        }
         self.discont = false;
         self.counters.frames.fetch_add(1, Relaxed);
         self.counters.bytes.fetch_add(payload.len() as u64, Relaxed);

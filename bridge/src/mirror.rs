@@ -222,13 +222,13 @@ impl Shared {
         info.newest.as_ref()?.meta().ok()?.entries::<Place>().find_map(Result::ok)
     }
 
-    /// Whether another process produces this topic.
+    /// Whether another process produces this topic. Of two bridges the one that came later gives way.
     fn is_taken(&self, own: &Producer) -> bool {
         let dir = self.context.settings.dir.as_deref();
         let Ok(info) = shmflow::inspect(&self.topic, dir) else { return false };
         info.producers().any(|one| {
-            let is_older = one.name.starts_with(MIRROR) && one.id.generation > own.id().generation;
-            one.id != own.id() && one.active && one.liveness != Liveness::Dead && !is_older
+            let gives_way = one.name.starts_with(MIRROR) && one.id.generation > own.id().generation;
+            one.id != own.id() && one.active && one.liveness != Liveness::Dead && !gives_way
         })
     }
 

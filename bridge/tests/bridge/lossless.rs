@@ -11,7 +11,7 @@ const ALL: &[&str] = &["--topic", "*"];
 
 fn producer(two: &Two) -> Producer {
     let builder = Producer::builder("log").dir(&two.a.0).depth(4);
-    builder.overflow_policy(OverflowPolicy::Lossless).stall_timeout(Duration::ZERO).open().unwrap()
+    builder.overflow_policy(OverflowPolicy::Lossless).stall_timeout(Duration::from_secs(60)).open().unwrap()
 }
 
 fn consume(consumer: &mut Consumer, numbers: std::ops::Range<u32>, mut between: impl FnMut(u32)) {

@@ -14,5 +14,7 @@ mod frames;
 mod hostile;
 mod lossless;
 mod namespaces;
+mod recipes;
+mod security;
 mod support;
 mod time;

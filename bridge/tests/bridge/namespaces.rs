@@ -11,15 +11,15 @@ use shmflow::{Consumer, Producer};
 use crate::support::{Bridge, Host, next, wait_until};
 
 /// `a`, `network`, `b`: namespaces of a test's own.
-struct Network {
+pub(crate) struct Network {
     names: [String; 3],
 }
 
 impl Network {
-    const A: &str = "10.77.1.2";
-    const B: &str = "10.77.2.2";
+    pub(crate) const A: &str = "10.77.1.2";
+    pub(crate) const B: &str = "10.77.2.2";
 
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Relaxed);
         let name = |part: &str| format!("shmflow-{}-{number}-{part}", std::process::id());
@@ -50,10 +50,15 @@ impl Network {
         ip(&[&["netns", "exec", &self.names[place]], command].concat())
     }
 
-    fn bridge(&self, place: usize, host: &Host, args: &[&str]) -> Bridge {
+    /// A program at one of these places.
+    pub(crate) fn command(&self, place: usize, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.names[place], env!("CARGO_BIN_EXE_shmflow-bridge")]);
-        Bridge::start_by(command, host, args)
+        command.args(["netns", "exec", &self.names[place], program]);
+        command
+    }
+
+    fn bridge(&self, place: usize, host: &Host, args: &[&str]) -> Bridge {
+        Bridge::start_by(self.command(place, env!("CARGO_BIN_EXE_shmflow-bridge")), host, args)
     }
 
     /// Packets disappear, and nobody is told.
