@@ -1,6 +1,6 @@
 //! An encoder for a topic of raw video: a pipeline of GStreamer, in a process of its own, as long as somebody reads it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Encoder {
     topic: String,
+    dir: Option<PathBuf>,
     command: Vec<String>,
     child: Option<Child>,
     started: Instant,
@@ -32,7 +33,8 @@ impl Encoder {
     /// Starts one that reads `topic`.
     pub(crate) fn start(topic: &str, dir: Option<&Path>, encoder: &str) -> Self {
         let command = pipeline(topic, dir, encoder);
-        let mut this = Self { topic: topic.to_owned(), command, child: None, started: Instant::now() };
+        let (topic, dir) = (topic.to_owned(), dir.map(Path::to_owned));
+        let mut this = Self { topic, dir, command, child: None, started: Instant::now() };
         this.spawn();
         this
     }
@@ -67,9 +69,10 @@ impl Encoder {
 impl Drop for Encoder {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // What a dead producer leaves others clear away.
             let _ = child.kill();
             let _ = child.wait();
+            // What it leaves, unless somebody reads it here.
+            let _ = shmflow::remove(&format!("{}{SUFFIX}", self.topic), self.dir.as_deref(), false);
         }
     }
 }

@@ -124,10 +124,17 @@ impl Watch {
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_IGNORED
             | AddWatchFlags::IN_UNMOUNT;
-        match inotify.read_events() {
-            Ok(events) if events.iter().any(|event| event.mask.intersects(gone)) => self.inotify = None,
-            Ok(_) | Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
-            Err(_) => self.inotify = None,
+        // All that there are: each look sees what all of them tell.
+        let is_lost = loop {
+            match inotify.read_events() {
+                Ok(events) if events.iter().any(|event| event.mask.intersects(gone)) => break true,
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) => break false,
+                Err(_) => break true,
+            }
+        };
+        if is_lost {
+            self.inotify = None;
         }
     }
 }

@@ -28,6 +28,9 @@ const PROBE: Duration = Duration::from_secs(3);
 /// Readers of a lossless topic that are gone for so long are not waited for.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// More readers of a lossless topic are not waited for, whoever says to be one.
+const MOST_READERS: usize = 1000;
+
 /// What is to be pumped.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -113,7 +116,9 @@ impl Pump {
     /// What a reader asks for.
     pub(crate) fn request(&self, reader: u128, request: Request) {
         let mut wanted = self.shared.lock();
+        let is_new = !wanted.readers.contains_key(&reader);
         match request {
+            Request::Start | Request::Ack { .. } if is_new && wanted.readers.len() >= MOST_READERS => {}
             Request::Start => {
                 wanted.readers.entry(reader).or_default();
                 wanted.again = true;

@@ -25,8 +25,8 @@ const TUNED: &[(&str, &str)] = &[
     ("transport/link/tx/lease", "3000"),
     ("transport/unicast/open_timeout", "1500"),
     ("connect/retry", "{period_init_ms: 100, period_max_ms: 200, period_increase_factor: 2}"),
-    // A frame of many parts is either dropped before its first, or sent, on whatever link.
-    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "10000"),
+    // The ring holds what comes meanwhile. A frame of many parts is either dropped before its first, or sent, on whatever link.
+    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "50000"),
     ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "2000000"),
     ("transport/link/tx/queue/size/data", "8"),
     ("transport/link/rx/buffer_size", "1048576"),
@@ -63,13 +63,12 @@ pub(crate) fn config(network: &Network) -> Result<Config, String> {
     }
     if !network.listen.is_empty() {
         set(&mut config, "listen/endpoints", &list(&network.listen))?;
-    } else if network.config.is_none() {
-        // Zenoh would listen on all addresses.
+    } else if config.get_json("listen/endpoints").ok() == default.get_json("listen/endpoints").ok() {
+        // Zenoh would listen on all addresses, in the clear.
         set(&mut config, "listen/endpoints", "[]")?;
     }
-    if network.config.is_none() || network.discover {
-        set(&mut config, "scouting/multicast/enabled", if network.discover { "true" } else { "false" })?;
-    }
+    // Zenoh would look for others, and be found by them.
+    set(&mut config, "scouting/multicast/enabled", if network.discover { "true" } else { "false" })?;
     Ok(config)
 }
 
@@ -105,6 +104,9 @@ mod tests {
         assert_eq!(config.get_json("transport/link/tx/lease").unwrap(), "7000");
         assert_eq!(config.get_json("transport/link/tx/queue/size/data").unwrap(), "8");
         assert_eq!(config.get_json("mode").unwrap(), r#""router""#);
+        // Also with a file nothing listens, and nothing is looked for, that nobody asked for.
+        assert_eq!(config.get_json("listen/endpoints").unwrap(), "[]");
+        assert_eq!(config.get_json("scouting/multicast/enabled").unwrap(), "false");
     }
 
     #[test]

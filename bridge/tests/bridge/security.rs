@@ -47,7 +47,8 @@ fn by_tls_only_hosts_with_a_certificate_take_part() {
     let (own, other) = (tls(&a.0.join("keys")), tls(&stranger.0.join("keys")));
     let endpoint = format!("tls/localhost:{}", free_port());
     let bridge_a = Bridge::start(&a, &["--topic", "*", "--config", &own, "--listen", &endpoint]);
-    let _stranger = Bridge::start(&stranger, &["--topic", "*", "--config", &other, "--connect", &endpoint]);
+    let stranger_bridge =
+        Bridge::start(&stranger, &["--topic", "*", "--config", &other, "--connect", &endpoint]);
     let _bridge_b = Bridge::start(&b, &["--topic", "*", "--config", &own, "--connect", &endpoint]);
     let producer = a.producer("cam0");
     let mut consumer = b.consumer("cam0");
@@ -55,6 +56,16 @@ fn by_tls_only_hosts_with_a_certificate_take_part() {
     for number in 0..50 {
         producer.write(&[number]).unwrap();
         assert_eq!(next(&mut consumer)[0], number);
+    }
+    assert!(stranger.topics().is_empty(), "{:?}", stranger.topics());
+    // Nor does one take part that has no certificate at all.
+    drop(stranger_bridge);
+    let plain = endpoint.replace("tls/", "tcp/");
+    let _stranger = Bridge::start(&stranger, &["--topic", "*", "--connect", &plain]);
+    for number in 0..50 {
+        producer.write(&[number]).unwrap();
+        assert_eq!(next(&mut consumer)[0], number);
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert!(stranger.topics().is_empty(), "{:?}", stranger.topics());
 }
