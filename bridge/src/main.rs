@@ -5,7 +5,7 @@ mod args;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Parser;
@@ -31,11 +31,15 @@ fn run(args: &Args) -> Result<(), String> {
     // Before there are other threads: they inherit that signals do not reach them.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     signals.thread_block().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let bridge = Bridge::new(settings)?;
-    let stopper = bridge.stopper();
+    let running = Arc::new(OnceLock::<Stop>::new());
+    let to_stop = Arc::clone(&running);
     let on_signal = move || {
         if signals.wait().is_ok() {
-            stopper.stop();
+            match to_stop.get() {
+                Some(bridge) => bridge.stop(),
+                // It still waits for a network, and has nothing to leave.
+                None => std::process::exit(0),
+            }
         }
         // The next one ends the program at once.
         let _ = signals.thread_unblock();
@@ -44,6 +48,9 @@ fn run(args: &Args) -> Result<(), String> {
         }
     };
     spawn("signals", on_signal)?;
+    let bridge = Bridge::new(settings)?;
+    // Set here alone.
+    let _ = running.set(bridge.stopper());
     if let Some(seconds) = args.stats {
         let (stats, stopper) = (bridge.stats(), bridge.stopper());
         spawn("stats", move || report(&stats, Duration::from_secs_f64(seconds), &stopper))?;

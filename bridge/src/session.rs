@@ -30,6 +30,9 @@ const TUNED: &[(&str, &str)] = &[
     ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "2000000"),
     ("transport/link/tx/queue/size/data", "8"),
     ("transport/link/rx/buffer_size", "1048576"),
+    // Hosts are started in any order.
+    ("connect/timeout_ms", "-1"),
+    ("connect/exit_on_failure", "false"),
 ];
 
 /// The configuration of a session.

@@ -141,8 +141,9 @@ fn only_topics_that_match_cross_and_a_prefix_tells_hosts_apart() {
 fn a_router_passes_on_what_others_send() {
     let (port, router, a, b) = (free_port(), Host::new(), Host::new(), Host::new());
     let endpoint = format!("tcp/127.0.0.1:{port}");
-    let _router = Bridge::start(&router, &["--mode", "router", "--listen", &endpoint]);
+    // In any order: clients wait for their router.
     let bridge_a = Bridge::start(&a, &["--mode", "client", "--topic", "*", "--connect", &endpoint]);
+    let _router = Bridge::start(&router, &["--mode", "router", "--listen", &endpoint]);
     let _bridge_b = Bridge::start(&b, &["--mode", "client", "--topic", "*", "--connect", &endpoint]);
     let producer = a.producer("cam0");
     let mut consumer = b.consumer("cam0");
@@ -150,6 +151,21 @@ fn a_router_passes_on_what_others_send() {
     producer.write(b"far away").unwrap();
     assert_eq!(&*next(&mut consumer), b"far away");
     assert!(router.topics().is_empty());
+}
+
+#[test]
+fn a_client_that_waits_for_its_router_can_be_ended() {
+    let host = Host::new();
+    let endpoint = format!("tcp/127.0.0.1:{}", free_port());
+    let bridge = Bridge::start(&host, &["--mode", "client", "--topic", "*", "--connect", &endpoint]);
+    // It has begun to listen to signals.
+    let status = format!("/proc/{}/status", bridge.pid());
+    wait_until("signals are blocked", || {
+        let status = std::fs::read_to_string(&status).ok()?;
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+        (u64::from_str_radix(blocked.trim(), 16).ok()? & (1 << 14) != 0).then_some(())
+    });
+    bridge.terminate();
 }
 
 #[test]

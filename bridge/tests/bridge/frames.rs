@@ -141,10 +141,7 @@ fn a_topic_that_is_removed_is_removed_here_and_may_come_again() {
     producer.write(b"old").unwrap();
     assert_eq!(&*next(&mut consumer), b"old");
     shmflow::remove("cam0", Some(&two.a.0), true).unwrap();
-    let removed = wait_until("it is told", || match consumer.try_recv() {
-        Ok(_) => None,
-        Err(error) => Some(error),
-    });
+    let removed = wait_until("it is told", || consumer.try_recv().err());
     assert!(matches!(removed, Error::Removed { .. }), "{removed}");
     drop((producer, consumer));
     let producer = two.a.producer("cam0");

@@ -42,7 +42,7 @@ fn header(index: u64) -> FrameHeader {
 fn nonsense(runner: &mut TestRunner, good: &[u8]) -> Vec<u8> {
     let mut bytes = good.to_vec();
     let any = proptest::collection::vec(proptest::num::u8::ANY, 0..120).new_tree(runner).unwrap().current();
-    let (at, kind) = ((0..good.len().max(1), 0..3_u8)).new_tree(runner).unwrap().current();
+    let (at, kind) = (0..good.len().max(1), 0..3_u8).new_tree(runner).unwrap().current();
     match kind {
         0 => return any,
         1 => bytes.truncate(at),

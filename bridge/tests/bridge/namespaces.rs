@@ -127,7 +127,7 @@ fn after_ten_seconds_without_a_network_frames_come_again() {
     let endpoint = format!("tcp/{}:7447", Network::A);
     let bridge_a = network.bridge(0, &a, &["--topic", "*", "--listen", &endpoint]);
     let bridge_b = network.bridge(2, &b, &["--topic", "*", "--connect", &endpoint]);
-    let producer = Producer::builder("cam0").dir(&a.0).depth(64).open().unwrap();
+    let producer = Producer::builder("cam0").dir(&a.0).depth(512).open().unwrap();
     let mut consumer = b.consumer("cam0");
     while_publishing(&producer, 1000, Duration::from_millis(5), || {
         let (mut last, mut lost) = (0, 0);
