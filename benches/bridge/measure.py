@@ -50,7 +50,9 @@ class Hosts:
             probe.bind(("127.0.0.1", 0))
             endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
         self.bridges = [
-            self.start("shmflow-bridge", place, "--topic", "*", "--stats", "1", f"--{how}", endpoint, stdout=subprocess.PIPE)
+            self.start(
+                "shmflow-bridge", place, "--topic", "*", "--stats", "1", f"--{how}", endpoint, stdout=subprocess.PIPE
+            )
             for place, how in enumerate(["listen", "connect"])
         ]
         os.set_blocking(self.bridges[1].stdout.fileno(), False)
@@ -100,7 +102,18 @@ def stream(release, seconds, caps, frame_bytes):
         source = hosts.dirs[0] / "frames"
         source.write_bytes(os.urandom(frame_bytes) * 8)
         hosts.start(
-            "shmflow", 0, "send", "cam0", source, "--caps", caps, "--frame-bytes", str(frame_bytes), "--rate", "60", "--loop",
+            "shmflow",
+            0,
+            "send",
+            "cam0",
+            source,
+            "--caps",
+            caps,
+            "--frame-bytes",
+            str(frame_bytes),
+            "--rate",
+            "60",
+            "--loop",
             stderr=subprocess.DEVNULL,
         )
         while not list(hosts.dirs[1].glob("shmflow.cam0.ring")):
@@ -131,7 +144,11 @@ def idle(release, seconds, topics):
         announced = loopback_bytes() - announced
         time.sleep(3)
         mirrors = sum(path.stat().st_blocks * 512 for path in hosts.dirs[1].iterdir())
-        row = {"topics": topics, "announcement_bytes": announced / max(topics, 1), "mirror_bytes": mirrors / max(topics, 1)}
+        row = {
+            "topics": topics,
+            "announcement_bytes": announced / max(topics, 1),
+            "mirror_bytes": mirrors / max(topics, 1),
+        }
         return hosts.measure(seconds) | row
     finally:
         hosts.end()

@@ -32,7 +32,9 @@ def of_hosts(hosts, measured, frames_per_second=60):
         "streams": streams,
         "host_sends": VIEWERS * bytes_per_stream,
         "host_receives": VIEWERS * bytes_per_stream,
-        "host_processor": VIEWERS * (stream["sender"] + stream["receiver"]) + max(per_topic, 0) * topics + none["receiver"],
+        "host_processor": VIEWERS * (stream["sender"] + stream["receiver"])
+        + max(per_topic, 0) * topics
+        + none["receiver"],
         "join_bytes": tokens,
         # Each to each.
         "links": hosts * (hosts - 1) // 2,
@@ -57,7 +59,10 @@ def main():
         ("a host sends, and receives, Mbit/s", lambda c: f"{c['host_sends'] * 8 / 1e6:.0f}"),
         ("a host's bridge, % of a core", lambda c: f"{100 * c['host_processor']:.0f}"),
         ("what it learns when it joins, MB", lambda c: f"{c['join_bytes'] / 1e6:.2f}"),
-        ("shared memory of the topics that it shows and does not read, MB", lambda c: f"{c['mirror_memory'] / 1e6:.0f}"),
+        (
+            "shared memory of the topics that it shows and does not read, MB",
+            lambda c: f"{c['mirror_memory'] / 1e6:.0f}",
+        ),
         ("connections, each to each", lambda c: f"{c['links']:,}"),
         ("all routers together carry, Gbit/s", lambda c: f"{c['router_bytes'] * 8 / 1e9:.1f}"),
         ("routers with 1 Gbit/s each way, 70 % full", lambda c: f"{c['routers']:.0f}"),
