@@ -38,8 +38,9 @@ soname       = $(shell sed -n 's/^const ABI: u32 = \(.*\);/libshmflow.so.\1/p' c
 package = $(shell grep -qs '^name = "$(1)"' $(2)/Cargo.toml && echo yes)
 has_bench   := $(call package,shmflow-bench,benches)
 has_chaos   := $(call package,shmflow-chaos,benches/chaos)
-# All but the ring's benchmarks: these take minutes to build, and need a C compiler's library.
-members     := --workspace $(if $(has_bench),--exclude shmflow-bench)
+has_bridge  := $(call package,shmflow-bridge,bridge)
+# All but the ring's benchmarks and the bridge: these take minutes to build, and the former need a C compiler's library.
+members     := --workspace $(if $(has_bench),--exclude shmflow-bench) $(if $(has_bridge),--exclude shmflow-bridge)
 targets_32  := i686-unknown-linux-gnu armv7-unknown-linux-gnueabihf
 has_demo    := $(wildcard examples/demo/main.rs)
 has_models  := $(wildcard ring/src/protocol/models)
@@ -53,7 +54,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos bridge test-bridge
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -77,6 +78,9 @@ deps-list: ## say what `make deps` would install, and install nothing
 build: build-deps ## the plugin, the C library and the command, optimised
 	$(CARGO) build --release --locked
 	@echo "the plugin, for GST_PLUGIN_PATH: $$(tools/plugin-folder.sh "$(target_dir)/release")"
+
+bridge: build-deps ## shmflow-bridge, which takes topics to other hosts (docs/hosts.md; with Zenoh, minutes)
+	$(CARGO) build --release --locked -p shmflow-bridge
 
 lint: deps ## formatting and clippy, warnings denied
 	@tools/check-rust.sh $(MSRV) lint
@@ -127,6 +131,15 @@ semver: rust ## whether the crate's interface has changed since the last tag, as
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "semver: there is no tag yet to compare with"; exit 0; }; \
 	  $(CARGO) semver-checks --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-semver-checks; \
 	  $(CARGO) semver-checks -p shmflow --baseline-rev "$$tag"
+
+test-bridge: deps ## lint and tests of the bridge, with bridges between two directories and two network namespaces (minutes)
+	@tools/deps.sh bridge
+	@tools/check-shm.sh $(SHM_TEST)
+	$(CARGO) build --release --locked -p gst-plugin-shmflow
+	@tools/plugin-folder.sh "$(target_dir)/release"
+	$(CARGO) clippy --release -p shmflow-bridge --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release -p shmflow-bridge --no-deps --locked
+	$(CARGO) test --release --locked --no-fail-fast -p shmflow-bridge
 
 test-fast: deps ## the tests alone, without lint, doc and models
 	$(CARGO) test --locked

@@ -89,6 +89,8 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("gst-inspect-1.0", Some("gstreamer1.0-tools")),
     ("Xvfb", Some("xvfb")),
     ("xvfb-run", Some("xvfb")),
+    ("ip", Some("iproute2")),
+    ("openssl", Some("openssl")),
     ("import", Some("imagemagick")),
     ("convert", Some("imagemagick")),
     ("strace", Some("strace")),

@@ -1,0 +1,488 @@
+//! A topic of another host, here.
+//!
+//! It is there as soon as the other host announces it, and empty. Once it has a consumer its frames are asked for, and when the
+//! last one leaves, no more: a thread for each waits for that in the ring's own way.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use shmflow::{CancelToken, Error, Liveness, OverflowPolicy, Producer};
+use zenoh::Wait;
+use zenoh::bytes::ZBytes;
+use zenoh::pubsub::Subscriber;
+use zenoh::qos::CongestionControl;
+use zenoh::sample::Sample;
+
+use crate::hub::{Context, Event};
+use crate::inlet::{Inlet, Then};
+use crate::keys::Kind;
+use crate::local::MIRROR;
+use crate::localise::Place;
+use crate::ping::{EVERY, OriginClock};
+use crate::stats::{Counters, note};
+use crate::wire::{Control, FrameHeader, Malformed, Request};
+
+/// After so long without a consumer the ring is emptied: what is in it is old.
+const STALE: Duration = Duration::from_secs(10);
+/// Slots of a ring without frames; the first frame enlarges them.
+const SMALL: usize = 4096;
+/// Messages of a lossless topic that wait for the ring; more than a sender has on the way.
+const QUEUE: usize = 64;
+
+/// What its origin says of a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) depth: u32,
+    pub(crate) description: Option<String>,
+    pub(crate) lossless: bool,
+}
+
+/// Why a mirror came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MirrorEnd {
+    /// Its origin is gone, and it has no consumer.
+    Gone,
+    /// The topic was removed at its origin, and here.
+    Removed,
+    /// A producer of this host has taken the name.
+    Taken,
+    /// It failed, and told why.
+    Failed,
+}
+
+/// What others want of a mirror.
+#[derive(Debug)]
+struct Orders {
+    clock: Arc<OriginClock>,
+    /// Its origin is there.
+    present: bool,
+    /// It came back: it may not know that we read it.
+    again: bool,
+    removed: bool,
+    /// The ring cannot be written to.
+    lost_topic: bool,
+    stop: bool,
+}
+
+/// What threads share.
+#[derive(Debug)]
+struct Shared {
+    context: Arc<Context>,
+    topic: String,
+    look: Look,
+    counters: Arc<Counters>,
+    /// Ends the wait for events.
+    cancel: CancelToken,
+    /// Ends the wait for a slot.
+    give_up: CancelToken,
+    orders: Mutex<Orders>,
+    inlet: Mutex<Inlet>,
+    /// Of a lossless topic: the turn, and the message of it that is in the ring.
+    acked: Mutex<(u64, u64)>,
+    refused_told: AtomicU64,
+}
+
+/// A topic of another host.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    shared: Arc<Shared>,
+    number: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mirror {
+    pub(crate) fn start(
+        context: &Arc<Context>,
+        topic: &str,
+        number: u64,
+        look: Look,
+        clock: Arc<OriginClock>,
+    ) -> std::io::Result<Self> {
+        let counters = context.stats.received(topic);
+        let orders =
+            Orders { clock, present: true, again: false, removed: false, lost_topic: false, stop: false };
+        let shared = Arc::new(Shared {
+            context: Arc::clone(context),
+            topic: topic.to_owned(),
+            look,
+            inlet: Mutex::new(Inlet::new(topic, Arc::clone(&counters))),
+            counters,
+            cancel: CancelToken::new(),
+            give_up: CancelToken::new(),
+            orders: Mutex::new(orders),
+            acked: Mutex::default(),
+            refused_told: AtomicU64::new(0),
+        });
+        let own = Arc::clone(&shared);
+        let run = move || {
+            let end = run(&own);
+            own.counters.active.store(0, Relaxed);
+            if let Some(end) = end {
+                // An error is that of a hub that has ended.
+                let _ = own.context.events.send(Event::MirrorEnded(own.topic.clone(), number, end));
+            }
+        };
+        let thread = std::thread::Builder::new().name("bridge-mirror".into()).spawn(run)?;
+        Ok(Self { shared, number, thread: Some(thread) })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether its frames come from this bridge.
+    pub(crate) fn comes_from(&self, origin: &str) -> bool {
+        self.shared.orders().clock.origin() == origin
+    }
+
+    /// Its frames come from another bridge now.
+    pub(crate) fn come_from(&self, clock: Arc<OriginClock>) {
+        let mut orders = self.shared.orders();
+        (orders.clock, orders.present) = (clock, true);
+        drop(orders);
+        self.shared.cancel.cancel();
+    }
+
+    /// The bridge that its frames come from is there, or not.
+    pub(crate) fn set_present(&self, present: bool) {
+        let mut orders = self.shared.orders();
+        let was = std::mem::replace(&mut orders.present, present);
+        orders.again |= present && !was;
+        drop(orders);
+        if was != present {
+            self.shared.cancel.cancel();
+        }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.shared.orders().stop = true;
+        self.shared.give_up.cancel();
+        self.shared.cancel.cancel();
+        // A panic over there was told there.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inlet(&self) -> MutexGuard<'_, Inlet> {
+        self.inlet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acked(&self) -> MutexGuard<'_, (u64, u64)> {
+        self.acked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the bridge that sends the topic for something, and waits until the network takes it.
+    fn ask(&self, origin: &str, request: Request) {
+        self.put(origin, request, CongestionControl::Block);
+    }
+
+    /// As `ask`, in threads of the network, which may not wait: it may be dropped, and is asked for again.
+    fn try_ask(&self, origin: &str, request: Request) {
+        self.put(origin, request, CongestionControl::Drop);
+    }
+
+    fn put(&self, origin: &str, request: Request, congestion: CongestionControl) {
+        let control = Control { reader: self.context.number, request };
+        let key = Kind::Control.key(origin, &self.topic);
+        // An error is that of a session that is closed.
+        let _ = self.context.session.put(key, control.encode()).congestion_control(congestion).wait();
+    }
+
+    fn open(&self) -> Result<Producer, Error> {
+        let mut builder = Producer::builder(&self.topic)
+            .name(MIRROR)
+            .depth(self.look.depth)
+            .slot_capacity(SMALL)
+            .cancel_token(&self.give_up);
+        if self.look.lossless {
+            builder = builder.overflow_policy(OverflowPolicy::Lossless);
+        }
+        if let Some(dir) = &self.context.settings.dir {
+            builder = builder.dir(dir);
+        }
+        if let Some(description) = &self.look.description {
+            builder = builder.description(description);
+        }
+        builder.open()
+    }
+
+    /// Where the newest frame that the ring has comes from: an earlier bridge left it.
+    fn newest(&self) -> Option<Place> {
+        let info = shmflow::inspect(&self.topic, self.context.settings.dir.as_deref()).ok()?;
+        info.newest.as_ref()?.meta().ok()?.entries::<Place>().find_map(Result::ok)
+    }
+
+    /// Whether another process produces this topic. Of two bridges the one that came later gives way.
+    fn is_taken(&self, own: &Producer) -> bool {
+        let dir = self.context.settings.dir.as_deref();
+        let Ok(info) = shmflow::inspect(&self.topic, dir) else { return false };
+        info.producers().any(|one| {
+            let gives_way = one.name.starts_with(MIRROR) && one.id.generation > own.id().generation;
+            one.id != own.id() && one.active && one.liveness != Liveness::Dead && !gives_way
+        })
+    }
+
+    /// A message, in whichever thread it comes.
+    fn take(&self, origin: &OriginClock, header: &FrameHeader, block: &[u8], payload: &ZBytes) {
+        let offset = origin.offset();
+        let error = offset.map_or(0, |offset| offset.error_ns.saturating_add(1));
+        self.counters.clock_error.store(error, Relaxed);
+        let mut inlet = self.inlet();
+        let taken = inlet.take(header, block, payload, offset);
+        let then = match taken {
+            Ok(then) => then,
+            Err(Error::Cancelled { .. }) => return,
+            Err(Error::Removed { .. }) => Then { lost_topic: true, ..Then::default() },
+            Err(error) => {
+                let counter = if matches!(error, Error::Meta(_)) {
+                    &self.counters.refused
+                } else {
+                    &self.counters.lost
+                };
+                counter.fetch_add(1, Relaxed);
+                if inlet.may_tell() {
+                    note(&format!("topic `{}`: a frame is left out: {error}", self.topic));
+                }
+                Then::default()
+            }
+        };
+        drop(inlet);
+        if header.lossless {
+            *self.acked() = (header.turn, header.index);
+            self.ask(origin.origin(), Request::Ack { turn: header.turn, index: header.index });
+        }
+        if then.key_frame {
+            self.try_ask(origin.origin(), Request::KeyFrame);
+        }
+        if then.removed || then.lost_topic {
+            let mut orders = self.orders();
+            orders.removed |= then.removed;
+            orders.lost_topic |= then.lost_topic;
+            drop(orders);
+            self.cancel.cancel();
+        }
+    }
+
+    fn refuse(&self, error: Malformed) {
+        self.counters.refused.fetch_add(1, Relaxed);
+        if self.refused_told.swap(1, Relaxed) == 0 {
+            note(&format!("topic `{}`: a message of another host is refused: {error}", self.topic));
+        }
+    }
+
+    /// Asks for the frames of the topic.
+    fn subscribe(self: &Arc<Self>, clock: &Arc<OriginClock>) -> zenoh::Result<Subscription> {
+        // The first frame's time is to be right, too.
+        clock.follow(&self.context.session);
+        let (this, origin) = (Arc::clone(self), Arc::clone(clock));
+        let queue = self.look.lossless.then(|| Queue::start(&this, &origin)).transpose()?;
+        let callback = move |sample: Sample| {
+            let attachment = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
+            match FrameHeader::decode(&attachment) {
+                Ok((header, block)) => match &queue {
+                    Some(queue) => queue.push(&this, &origin, header, block, sample.payload()),
+                    None => this.take(&origin, &header, block, sample.payload()),
+                },
+                Err(error) => this.refuse(error),
+            }
+        };
+        let subscriber = self
+            .context
+            .session
+            .declare_subscriber(Kind::Frames.key(clock.origin(), &self.topic))
+            .callback(callback)
+            .wait()?;
+        self.ask(clock.origin(), Request::Start);
+        self.counters.active.store(1, Relaxed);
+        Ok(Subscription { shared: Arc::clone(self), clock: Arc::clone(clock), _subscriber: subscriber })
+    }
+}
+
+/// Frames come as long as this is there.
+struct Subscription {
+    shared: Arc<Shared>,
+    clock: Arc<OriginClock>,
+    _subscriber: Subscriber<()>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.counters.active.store(0, Relaxed);
+        self.shared.ask(self.clock.origin(), Request::Stop);
+    }
+}
+
+/// Between the network, which may not be held up, and a ring that waits for its consumers.
+#[derive(Debug)]
+struct Queue {
+    messages: SyncSender<(FrameHeader, Vec<u8>, ZBytes)>,
+    /// Turn and number of the newest message in it.
+    queued: Mutex<(u64, u64)>,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Queue {
+    fn start(shared: &Arc<Shared>, origin: &Arc<OriginClock>) -> std::io::Result<Self> {
+        let (messages, queue) = sync_channel::<(FrameHeader, Vec<u8>, ZBytes)>(QUEUE);
+        let (shared, origin) = (Arc::clone(shared), Arc::clone(origin));
+        let write = move || {
+            for (header, block, payload) in queue {
+                shared.take(&origin, &header, &block, &payload);
+            }
+        };
+        std::thread::Builder::new().name("bridge-write".into()).spawn(write)?;
+        Ok(Self { messages, queued: Mutex::default(), asked: Mutex::default() })
+    }
+
+    /// In order and without gaps: what is missing comes again.
+    fn push(
+        &self,
+        shared: &Shared,
+        origin: &OriginClock,
+        header: FrameHeader,
+        block: &[u8],
+        payload: &ZBytes,
+    ) {
+        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = if queued.0 == header.turn { queued.1 } else { 0 };
+        if header.index <= newest {
+            // Perhaps the acknowledgement was lost.
+            let (turn, index) = *shared.acked();
+            shared.try_ask(origin.origin(), Request::Ack { turn, index });
+            return;
+        }
+        if header.index != newest.saturating_add(1) && !header.base {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_millis(200)) {
+                *asked = Some(Instant::now());
+                shared.try_ask(origin.origin(), Request::Start);
+            }
+            return;
+        }
+        match self.messages.try_send((header, block.to_vec(), payload.clone())) {
+            Ok(()) => *queued = (header.turn, header.index),
+            // It comes again.
+            Err(TrySendError::Full(_)) => {}
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// Shows the topic; why not any more. `None` if it was stopped.
+fn run(shared: &Arc<Shared>) -> Option<MirrorEnd> {
+    loop {
+        let producer = match shared.open() {
+            Ok(producer) => Arc::new(producer),
+            Err(error) => {
+                note(&format!("a topic of another host cannot be shown: {error}"));
+                return Some(MirrorEnd::Failed);
+            }
+        };
+        let newest = shared.newest();
+        shared.inlet().set_producer(Some(Arc::clone(&producer)), newest);
+        // Of consumers that were here before us all that is missing is lost.
+        let goes_on = newest.is_some() && producer.consumer_count() != 0;
+        let end = follow(shared, &producer, goes_on);
+        shared.inlet().set_producer(None, None);
+        match end {
+            Next::Reopen => {}
+            Next::Stop => return None,
+            Next::End(end) => return Some(end),
+        }
+    }
+}
+
+/// What comes after a ring.
+enum Next {
+    /// Another one, that is empty.
+    Reopen,
+    Stop,
+    End(MirrorEnd),
+}
+
+fn follow(shared: &Arc<Shared>, producer: &Producer, mut goes_on: bool) -> Next {
+    let mut subscription: Option<Subscription> = None;
+    let mut key_frames = producer.key_frame_requests();
+    let mut idle_since: Option<Instant> = None;
+    loop {
+        // Before all that is looked at: what happens after that is an event.
+        let seen = producer.events();
+        shared.cancel.reset();
+        let (clock, present, again) = {
+            let mut orders = shared.orders();
+            if orders.stop {
+                return Next::Stop;
+            }
+            if std::mem::take(&mut orders.lost_topic) {
+                return Next::Reopen;
+            }
+            if orders.removed {
+                drop(orders);
+                drop(subscription);
+                // It may be gone already.
+                let _ = shmflow::remove(&shared.topic, shared.context.settings.dir.as_deref(), true);
+                return Next::End(MirrorEnd::Removed);
+            }
+            (Arc::clone(&orders.clock), orders.present, std::mem::take(&mut orders.again))
+        };
+        if shared.is_taken(producer) {
+            note(&format!(
+                "topic `{}` of another host is not shown here any more: another producer has taken the name",
+                shared.topic
+            ));
+            return Next::End(MirrorEnd::Taken);
+        }
+        let is_read = producer.consumer_count() != 0;
+        if !is_read && !present {
+            return Next::End(MirrorEnd::Gone);
+        }
+        let is_other = subscription.as_ref().is_some_and(|one| one.clock.origin() != clock.origin());
+        if !is_read || is_other {
+            if subscription.take().is_some() && !is_read {
+                idle_since = Some(Instant::now());
+                goes_on = false;
+            }
+        } else if again && let Some(subscription) = &subscription {
+            shared.ask(subscription.clock.origin(), Request::Start);
+        }
+        if is_read && subscription.is_none() {
+            if !goes_on {
+                shared.inlet().resume();
+            }
+            (idle_since, goes_on) = (None, true);
+            match shared.subscribe(&clock) {
+                Ok(subscribed) => subscription = Some(subscribed),
+                Err(error) => note(&format!("topic `{}` cannot be received: {error}", shared.topic)),
+            }
+        }
+        let asked = producer.key_frame_requests();
+        if std::mem::replace(&mut key_frames, asked) != asked && is_read {
+            shared.ask(clock.origin(), Request::KeyFrame);
+        }
+        if subscription.is_some() && present {
+            clock.follow(&shared.context.session);
+        }
+        if idle_since.is_some_and(|since| since.elapsed() >= STALE) {
+            return Next::Reopen;
+        }
+        let timeout = if is_read { Some(EVERY) } else { idle_since.map(|_| STALE) };
+        match producer.wait_event(seen, timeout, &shared.cancel) {
+            Ok(_) | Err(Error::Timeout { .. } | Error::Cancelled { .. }) => {}
+            Err(Error::Removed { .. }) => return Next::Reopen,
+            Err(error) => {
+                note(&format!("topic `{}` cannot be shown any more: {error}", shared.topic));
+                return Next::End(MirrorEnd::Failed);
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Frames of one topic into the network, as long as they are wanted there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use shmflow::meta::{Clock, Flags, MetaHeader};
+use shmflow::{CancelToken, Consumer, Delivery, Error, Frame, StartAt, Topic};
+use zenoh::Wait;
+use zenoh::bytes::ZBytes;
+use zenoh::pubsub::Publisher;
+
+use crate::local::MIRROR;
+use crate::stats::{Counters, note};
+use crate::wire::{FrameHeader, Request, What};
+
+/// Messages that may be on their way unacknowledged, and bytes of these, on a lossless topic.
+const WINDOW: usize = 16;
+const WINDOW_BYTES: usize = 32 << 20;
+/// Without a word from the readers for so long, the oldest message is sent again.
+const PROBE: Duration = Duration::from_secs(3);
+/// Readers of a lossless topic that are gone for so long are not waited for.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// More readers of a lossless topic are not waited for, whoever says to be one.
+const MOST_READERS: usize = 1000;
+
+/// What is to be pumped.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) topic: String,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) publisher: Arc<Publisher<'static>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) max_rate: Option<f64>,
+    pub(crate) lossless: bool,
+    /// Its topic may not be there yet: an encoder makes it.
+    pub(crate) waits: bool,
+    /// Tells this pump from all others.
+    pub(crate) turn: u64,
+}
+
+/// Why a pump came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PumpEnd {
+    /// Nobody reads it any more.
+    Unwanted,
+    /// The topic is gone.
+    Removed,
+    /// It failed, and told why.
+    Failed,
+}
+
+/// What others want of a pump.
+#[derive(Debug, Default)]
+struct Wanted {
+    stop: bool,
+    key_frame: bool,
+    /// Send again what was not acknowledged.
+    again: bool,
+    /// There is no reader, since then.
+    unread_since: Option<Instant>,
+    /// Up to which message each has acknowledged.
+    readers: BTreeMap<u128, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancel: CancelToken,
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that pumps.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    shared: Arc<Shared>,
+    turn: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pump {
+    /// Begins; `ended` is called when it is over, and not when it was stopped.
+    pub(crate) fn start(job: Job, ended: impl FnOnce(PumpEnd) + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let turn = job.turn;
+        let own = Arc::clone(&shared);
+        let run = move || {
+            job.counters.active.store(1, Relaxed);
+            let end = Running::new(&job, &own).run();
+            job.counters.active.store(0, Relaxed);
+            if !own.lock().stop {
+                ended(end);
+            }
+        };
+        let thread = std::thread::Builder::new().name("bridge-send".into()).spawn(run)?;
+        Ok(Self { shared, turn, thread: Some(thread) })
+    }
+
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// What a reader asks for.
+    pub(crate) fn request(&self, reader: u128, request: Request) {
+        let mut wanted = self.shared.lock();
+        let is_new = !wanted.readers.contains_key(&reader);
+        match request {
+            Request::Start | Request::Ack { .. } if is_new && wanted.readers.len() >= MOST_READERS => {}
+            Request::Start => {
+                wanted.readers.entry(reader).or_default();
+                wanted.again = true;
+                self.shared.cancel.cancel();
+            }
+            Request::Stop => {
+                wanted.readers.remove(&reader);
+            }
+            Request::KeyFrame => {
+                wanted.key_frame = true;
+                self.shared.cancel.cancel();
+            }
+            Request::Ack { turn, index } if turn == self.turn => {
+                let acked = wanted.readers.entry(reader).or_default();
+                *acked = index.max(*acked);
+            }
+            Request::Ack { .. } => {}
+        }
+        drop(wanted);
+        self.shared.changed.notify_all();
+    }
+
+    /// A reader's bridge is gone. If it is the only one it is waited for, some time; others do not wait for it.
+    pub(crate) fn reader_gone(&self, reader: u128) {
+        let mut wanted = self.shared.lock();
+        if wanted.readers.len() > 1 {
+            wanted.readers.remove(&reader);
+        }
+        drop(wanted);
+        self.shared.changed.notify_all();
+    }
+
+    /// A lossless one waits some time for readers to come back.
+    pub(crate) fn set_read(&self, is_read: bool) {
+        let mut wanted = self.shared.lock();
+        wanted.unread_since = (!is_read).then(Instant::now);
+        wanted.again |= is_read;
+        drop(wanted);
+        self.shared.cancel.cancel();
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.cancel.cancel();
+        self.shared.changed.notify_all();
+        // A panic over there was told there.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A message that was not acknowledged yet.
+struct Sent {
+    header: FrameHeader,
+    meta: Vec<u8>,
+    payload: Option<Frame>,
+}
+
+impl Sent {
+    fn len(&self) -> usize {
+        self.meta.len() + self.payload.as_ref().map_or(0, Frame::len)
+    }
+}
+
+struct Running<'a> {
+    job: &'a Job,
+    shared: &'a Shared,
+    stream: u64,
+    index: u64,
+    seq: u64,
+    omitted: u64,
+    told_end: bool,
+    in_flight: VecDeque<Sent>,
+    heard: Instant,
+}
+
+impl<'a> Running<'a> {
+    fn new(job: &'a Job, shared: &'a Shared) -> Self {
+        Self {
+            job,
+            shared,
+            stream: 0,
+            index: 0,
+            seq: 0,
+            omitted: 0,
+            told_end: false,
+            in_flight: VecDeque::new(),
+            heard: Instant::now(),
+        }
+    }
+
+    fn run(mut self) -> PumpEnd {
+        let opened = loop {
+            match self.open() {
+                Err(Error::Cancelled { .. }) if self.heed(None) => return PumpEnd::Unwanted,
+                Err(Error::Cancelled { .. }) => {}
+                opened => break opened,
+            }
+        };
+        let mut consumer = match opened {
+            Ok(consumer) => consumer,
+            Err(Error::TopicNotFound { .. } | Error::Removed { .. }) => return PumpEnd::Removed,
+            Err(error) => {
+                note(&format!("cannot send: {error}"));
+                return PumpEnd::Failed;
+            }
+        };
+        loop {
+            if self.heed(Some(&consumer)) {
+                return PumpEnd::Unwanted;
+            }
+            if self.is_window_full() {
+                let wanted = self.shared.lock();
+                if !wanted.stop && !wanted.again {
+                    let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
+                }
+                continue;
+            }
+            match self.next(&mut consumer) {
+                Ok(Some(frame)) => self.send_frame(&mut consumer, frame),
+                Ok(None) | Err(Error::Ended { .. }) => {
+                    self.told_end = true;
+                    self.send(What::End, None, 0, Vec::new(), None);
+                }
+                Err(Error::Cancelled { .. } | Error::Timeout { .. }) => {}
+                Err(Error::Removed { .. }) => {
+                    self.send(What::Removed, None, 0, Vec::new(), None);
+                    return PumpEnd::Removed;
+                }
+                Err(error) => {
+                    note(&format!("sending stops: {error}"));
+                    return PumpEnd::Failed;
+                }
+            }
+        }
+    }
+
+    /// Opens the topic, and knows which of those that had this name it is.
+    fn open(&mut self) -> Result<Consumer, Error> {
+        let job = self.job;
+        let builder = || {
+            let delivery = if job.lossless { Delivery::All } else { Delivery::Latest };
+            let mut builder = Consumer::builder(&job.topic).name(MIRROR).start(StartAt::Oldest);
+            builder = builder.delivery(delivery).cancel_token(&self.shared.cancel);
+            if let Some(rate) = job.max_rate {
+                builder = builder.max_rate(rate);
+            }
+            if job.waits {
+                builder = builder.connect_timeout(None);
+            }
+            if let Some(dir) = &job.dir { builder.dir(dir) } else { builder }
+        };
+        let path = Topic::new(&job.topic, job.dir.as_deref())?.peers_path();
+        loop {
+            let before = identity(&path);
+            let consumer = match builder().open() {
+                Err(Error::PermissionDenied { .. } | Error::ForeignOwner { .. }) => {
+                    builder().read_only(true).allow_foreign_owner(true).open()?
+                }
+                opened => opened?,
+            };
+            if before == identity(&path) {
+                self.stream = before;
+                return Ok(consumer);
+            }
+        }
+    }
+
+    /// Does what others want; whether to stop.
+    fn heed(&mut self, consumer: Option<&Consumer>) -> bool {
+        // Before looking: what is wanted after that cancels again.
+        self.shared.cancel.reset();
+        let mut wanted = self.shared.lock();
+        let is_over = wanted
+            .unread_since
+            .is_some_and(|since| wanted.readers.is_empty() || !self.job.lossless || since.elapsed() > GRACE);
+        if wanted.stop || is_over {
+            return true;
+        }
+        let key_frame = consumer.is_some() && std::mem::take(&mut wanted.key_frame);
+        let mut again = std::mem::take(&mut wanted.again);
+        let acked = wanted.readers.values().min().copied().unwrap_or(0);
+        let is_read = wanted.unread_since.is_none();
+        drop(wanted);
+        if key_frame && let Some(consumer) = consumer {
+            // A failure is that of a fork, which this program does not make.
+            let _ = consumer.request_key_frame();
+        }
+        let before = self.in_flight.len();
+        while self.in_flight.front().is_some_and(|sent| sent.header.index <= acked) {
+            self.in_flight.pop_front();
+        }
+        if self.in_flight.len() != before {
+            self.heard = Instant::now();
+        }
+        again &= is_read;
+        if again || is_read && !self.in_flight.is_empty() && self.heard.elapsed() > PROBE {
+            self.heard = Instant::now();
+            let count = if again { self.in_flight.len() } else { 1 };
+            let mut is_base = true;
+            for sent in self.in_flight.iter().take(count) {
+                let header = FrameHeader { base: is_base, ..sent.header };
+                self.put(&header, &sent.meta, sent.payload.as_ref());
+                is_base = false;
+            }
+        }
+        false
+    }
+
+    fn is_window_full(&self) -> bool {
+        let bytes: usize = self.in_flight.iter().map(Sent::len).sum();
+        self.in_flight.len() >= WINDOW || bytes >= WINDOW_BYTES
+    }
+
+    /// The next frame; `None` for an end that was there before us.
+    fn next(&self, consumer: &mut Consumer) -> Result<Option<Frame>, Error> {
+        // Asked first: what is published between the two is no end. One that keeps to a rate may yet have to take a frame.
+        let ended = consumer.stream_status().ended && self.job.max_rate.is_none();
+        match consumer.try_recv()? {
+            Some(frame) => Ok(Some(frame)),
+            None if ended && !self.told_end => Ok(None),
+            None if self.job.lossless => consumer.recv_timeout(PROBE / 3).map(Some),
+            None => consumer.recv().map(Some),
+        }
+    }
+
+    fn send_frame(&mut self, consumer: &mut Consumer, frame: Frame) {
+        self.told_end = false;
+        let meta = frame.meta_bytes();
+        let times = MetaHeader::parse(&meta).map(|header| header.per_frame()).unwrap_or_default();
+        if times.flags.contains(Flags::DELTA_UNIT) {
+            // Of those each needs the ones before it.
+            consumer.lift_max_rate();
+        }
+        let capture_ns = times.times.capture_ns.filter(|_| times.times.clock == Clock::Monotonic);
+        if self.seq != 0 {
+            let gap = frame.seq().saturating_sub(self.seq).saturating_sub(1);
+            self.omitted += gap.saturating_sub(frame.lost_before());
+        }
+        self.seq = frame.seq();
+        let counters = &self.job.counters;
+        counters.frames.fetch_add(1, Relaxed);
+        counters.bytes.fetch_add(frame.len() as u64, Relaxed);
+        counters.lost.fetch_add(frame.lost_before(), Relaxed);
+        counters.omitted.store(self.omitted, Relaxed);
+        let published_ns = frame.published_ns();
+        self.send(What::Frame, capture_ns, published_ns, meta, Some(frame));
+    }
+
+    fn send(
+        &mut self,
+        what: What,
+        capture_ns: Option<u64>,
+        published_ns: u64,
+        meta: Vec<u8>,
+        payload: Option<Frame>,
+    ) {
+        self.index += 1;
+        let header = FrameHeader {
+            what,
+            lossless: self.job.lossless,
+            thinned: self.job.max_rate.is_some(),
+            base: self.in_flight.is_empty(),
+            stream: self.stream,
+            turn: self.job.turn,
+            index: self.index,
+            seq: self.seq,
+            omitted: self.omitted,
+            capture_ns,
+            published_ns,
+        };
+        if self.in_flight.is_empty() {
+            self.heard = Instant::now();
+        }
+        self.put(&header, &meta, payload.as_ref());
+        if self.job.lossless {
+            self.in_flight.push_back(Sent { header, meta, payload });
+        }
+    }
+
+    /// The payload is the frame's bytes where they are: they are copied once, into the packets of the network.
+    fn put(&self, header: &FrameHeader, meta: &[u8], payload: Option<&Frame>) {
+        let payload = payload.map_or_else(ZBytes::new, |frame| Bytes::from_owner(frame.clone()).into());
+        // An error is that of a session that is closed: the end is near.
+        let _ = self.job.publisher.put(payload).attachment(header.encode(meta)).wait();
+    }
+}
+
+/// A number that a later topic of this name does not have: its file's, and when that was made.
+fn identity(path: &std::path::Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Ok(data) = std::fs::metadata(path) {
+        (data.dev(), data.ino(), data.created().ok()).hash(&mut hasher);
+    }
+    boot_id().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Another one after each start of the machine.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}

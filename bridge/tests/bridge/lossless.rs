@@ -1,0 +1,86 @@
+//! Lossless topics stay lossless, with back-pressure as far as their producers.
+
+use std::time::Duration;
+
+use shmflow::{Consumer, OverflowPolicy, Producer};
+
+use crate::support::{Link, Two, next};
+
+const LOSSLESS: &[&str] = &["--topic", "*", "--lossless"];
+const ALL: &[&str] = &["--topic", "*"];
+
+fn producer(two: &Two) -> Producer {
+    let builder = Producer::builder("log").dir(&two.a.0).depth(4);
+    builder.overflow_policy(OverflowPolicy::Lossless).stall_timeout(Duration::from_secs(60)).open().unwrap()
+}
+
+fn consume(consumer: &mut Consumer, numbers: std::ops::Range<u32>, mut between: impl FnMut(u32)) {
+    for number in numbers {
+        between(number);
+        let frame = next(consumer);
+        assert_eq!(u32::from_le_bytes(frame[..4].try_into().unwrap()), number);
+        assert_eq!(frame.lost_before(), 0);
+    }
+}
+
+fn publish_all(producer: &Producer, count: u32) {
+    for number in 0..count {
+        let mut frame = vec![0; 20_000];
+        frame[..4].copy_from_slice(&number.to_le_bytes());
+        producer.write(&frame).unwrap();
+    }
+}
+
+#[test]
+fn every_frame_arrives_however_slow_the_consumer_is() {
+    let two = Two::new(LOSSLESS, ALL);
+    let producer = producer(&two);
+    let mut consumer = two.b.consumer("log");
+    two.bridge_a().wait_until_active("sent", "log", true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&producer, 400));
+        consume(&mut consumer, 0..400, |number| {
+            if number.is_multiple_of(40) {
+                std::thread::sleep(Duration::from_millis(200));
+                // The producer waits: it is not further ahead than the rings and the network hold.
+                let ahead = producer.stats().published.saturating_sub(number.into());
+                assert!(ahead < 80, "{ahead} frames ahead of its consumer");
+            }
+        });
+    });
+    assert_eq!(two.bridge_b().count("received", "log", "lost"), 0);
+}
+
+#[test]
+fn a_link_that_is_cut_costs_time_and_no_frame() {
+    let link = std::cell::OnceCell::new();
+    let two = Two::with_port_of_b(LOSSLESS, ALL, |port| link.get_or_init(|| Link::to(port)).port);
+    let link = link.get().unwrap();
+    let producer = producer(&two);
+    let mut consumer = two.b.consumer("log");
+    two.bridge_a().wait_until_active("sent", "log", true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&producer, 600));
+        consume(&mut consumer, 0..600, |number| {
+            if number % 150 == 100 {
+                link.cut();
+                std::thread::sleep(Duration::from_millis(300));
+                link.mend();
+            }
+        });
+    });
+    assert_eq!(two.bridge_b().fresh_stats()["received"]["log"]["lost"], 0);
+}
+
+#[test]
+fn a_reader_that_dies_is_not_waited_for() {
+    let mut two = Two::new(LOSSLESS, ALL);
+    let producer = producer(&two);
+    let consumer = two.b.consumer("log");
+    two.bridge_a().wait_until_active("sent", "log", true);
+    two.bridge_b.take().unwrap().kill();
+    // More than all rings and windows hold.
+    publish_all(&producer, 200);
+    two.bridge_a().wait_until_active("sent", "log", false);
+    drop(consumer);
+}
