@@ -31,10 +31,12 @@ programs() {
     ln -sfn libshmflow.so.0 "$own/libshmflow.so"
     # shellcheck disable=SC2086 # words
     ${CC:-cc} $flags -I"$3/capi/include" "$sources/peer.c" -o "$own/peer" -L"$own" -lshmflow
-    [ ! -x "$2/shmflow-conformance" ] || echo "rust$1=$2/shmflow-conformance"
+    plugins=$("$here/tools/plugin-folder.sh" "$2")
+    # Builds from before these programs have none.
+    { [ -n "$1" ] && [ ! -x "$2/shmflow-conformance" ]; } || echo "rust$1=$2/shmflow-conformance"
     echo "c$1=env LD_LIBRARY_PATH=$own $own/peer"
     echo "python$1=$4 $sources/peer.py"
-    echo "gst$1=env GST_REGISTRY=$own/registry GST_PLUGIN_PATH=$("$here/tools/plugin-folder.sh" "$2") $work/peer-gst"
+    echo "gst$1=env GST_REGISTRY=$own/registry GST_PLUGIN_PATH=$plugins $work/peer-gst"
 }
 # run <arguments of run.py...>, and the programs on the standard input
 run() {

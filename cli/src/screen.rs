@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::signal::kill;
+use nix::sys::signal::{SigSet, kill};
 use nix::unistd::getpid;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -40,12 +40,12 @@ impl Undo {
 pub(crate) struct Screen(());
 
 impl Screen {
-    /// Remembers the terminal; at its end, `text` is written. For the main thread, before it makes others.
-    pub(crate) fn remember(text: &'static [u8]) -> Result<Self, Failure> {
+    /// Remembers the terminal. For the main thread, before it makes others.
+    pub(crate) fn remember() -> Result<Self, Failure> {
         let input = io::stdin();
         let keyboard =
             if input.is_terminal() { Some(tcgetattr(&input).map_err(io::Error::from)?) } else { None };
-        *undo() = Some(Undo { keyboard, text });
+        *undo() = Some(Undo { keyboard, text: b"" });
         interrupt::on_signal(|signal| {
             let mut undo = undo();
             if let Some(undo) = undo.take() {
@@ -53,10 +53,19 @@ impl Screen {
             }
             // Nobody draws any more.
             std::mem::forget(undo);
-            // It ends the program once it is let through.
+            let _ = SigSet::from_iter([signal]).thread_unblock();
             let _ = kill(getpid(), signal);
+            // Where it is ignored, as by the first process of a container.
+            std::process::exit(128 + signal as i32);
         })?;
         Ok(Self(()))
+    }
+
+    /// Has `text` written at the end: what is changed from now on is undone by it.
+    pub(crate) fn changes(&self, text: &'static [u8]) {
+        if let Some(undo) = &mut *undo() {
+            undo.text = text;
+        }
     }
 
     /// To be held while something is drawn: a signal waits for it.

@@ -70,10 +70,11 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Top) -> Result
         return Err(Failure::Other(what.into()));
     }
     // The whole screen, whose keys are read one by one, is given back, and the cursor is shown again.
-    let screen = Screen::remember(b"\x1b[?1049l\x1b[?25h")?;
+    let screen = Screen::remember()?;
     overview.look()?;
     let mut view = View::new(args.sort, args.filter.clone(), &crate::ls::place(dir));
     enable_raw_mode()?;
+    screen.changes(b"\x1b[?1049l\x1b[?25h");
     execute!(io::stdout(), EnterAlternateScreen)?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
     let result = watch((&mut terminal, &screen), &mut overview, &mut view, args);

@@ -70,13 +70,14 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &View) -> Resul
     if !io::stdout().is_terminal() {
         return Err(Failure::Other("view needs a terminal; for files there is `shmflow grab`".into()));
     }
-    let screen = Screen::remember(b"\x1b[?25h\n")?;
+    let screen = Screen::remember()?;
     let mut consumer = grab::consumer(&args.topic, dir, "shmflow view")?;
     let mut terminal = Terminal::enter()?;
     let protocol = match args.protocol {
         Protocol::Auto => terminal.best_protocol(out)?,
         chosen => chosen,
     };
+    screen.changes(b"\x1b[?25h\n");
     write!(out, "\x1b[?25l\x1b[2J")?;
     let result = watch(out, &mut consumer, (&mut terminal, &screen), protocol, args);
     if protocol == Protocol::Kitty && args.count.is_none() {
