@@ -1,5 +1,6 @@
 //! What is drawn on a terminal: `top`, `view`, and tables that fit.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use shmflow::{Consumer, Producer};
@@ -149,11 +150,30 @@ fn a_terminal_is_given_back_by_who_is_told_to_end() {
         let mut screen = Pty::new(&dir, arguments, 80, 24);
         screen.wait("a picture", |text| text.contains(shown));
         assert!(!screen.is_for_lines(), "{arguments:?}");
-        let (is_for_lines, signal, raw) = screen.terminate();
-        assert_eq!((is_for_lines, signal), (true, Some(15)), "{arguments:?}");
+        let (is_for_lines, status, raw) = screen.terminate();
+        assert_eq!((is_for_lines, status.signal()), (true, Some(15)), "{arguments:?}");
         let raw = String::from_utf8_lossy(&raw).into_owned();
         assert!(undone.iter().all(|text| raw.contains(text)), "{arguments:?}: {raw:?}");
     }
+}
+
+#[test]
+fn it_is_given_back_also_where_the_signal_itself_ends_nothing() {
+    let dir = Dir::new();
+    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
+    publish(&producer, &grey(Duration::ZERO));
+    let mut top = Pty::ignoring_kill(&dir, &["top", "--interval", "60"], 80, 24);
+    top.wait("a picture", |text| text.contains("cam"));
+    let (is_for_lines, status, _) = top.terminate();
+    assert_eq!((is_for_lines, status.code()), (true, Some(143)));
+}
+
+#[test]
+fn what_was_not_begun_is_not_undone() {
+    let dir = Dir::new();
+    let (status, raw) = Pty::new(&dir, &["view", "cam"], 80, 24).finish();
+    let raw = String::from_utf8_lossy(&raw);
+    assert!(status != 0 && !raw.contains('\u{1b}') && !raw.starts_with("\r\n"), "{raw:?}");
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -111,10 +110,30 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 impl Pty {
     pub(crate) fn new(dir: &Dir, args: &[&str], columns: u16, rows: u16) -> Self {
+        Self::run(dir.command(args), columns, rows)
+    }
+
+    /// The same where a polite `kill` does nothing by itself, as for the first process of a container.
+    pub(crate) fn ignoring_kill(dir: &Dir, args: &[&str], columns: u16, rows: u16) -> Self {
+        let plain = dir.command(args);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' TERM; exec \"$0\" \"$@\""])
+            .arg(plain.get_program())
+            .args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::run(command, columns, rows)
+    }
+
+    fn run(mut command: Command, columns: u16, rows: u16) -> Self {
         let size = nix::pty::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = nix::pty::openpty(Some(&size), None).unwrap();
         let slave = File::from(pty.slave);
-        let mut command = dir.command(args);
         command.env("TERM", "xterm-256color").stdin(slave.try_clone().unwrap());
         command.stdout(slave.try_clone().unwrap()).stderr(slave);
         let child = command.spawn().unwrap();
@@ -155,9 +174,8 @@ impl Pty {
         is_for_lines(&self.terminal())
     }
 
-    /// Ends it by a polite `kill`: whether the terminal is for lines then, the signal that it died of, and all that was on the
-    /// screen.
-    pub(crate) fn terminate(mut self) -> (bool, Option<i32>, Vec<u8>) {
+    /// Ends it by a polite `kill`: whether the terminal is for lines then, how it ended, and all that was on the screen.
+    pub(crate) fn terminate(mut self) -> (bool, ExitStatus, Vec<u8>) {
         let terminal = self.terminal();
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -167,7 +185,7 @@ impl Pty {
         while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(5)) {
             self.raw.extend(bytes);
         }
-        (given_back, status.signal(), std::mem::take(&mut self.raw))
+        (given_back, status, std::mem::take(&mut self.raw))
     }
 
     /// What is on the screen now.
