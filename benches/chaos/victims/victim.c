@@ -135,11 +135,21 @@ static int consume(const char *topic, const char *how) {
         return fail("open");
     }
     begin(how);
-    uint64_t frames = 0, lost = 0, next = 0;
-    while (!due_to_leave()) {
+    uint64_t frames = 0, lost = 0, next = 0, wanted = UINT64_MAX;
+    int silent = 0;
+    /* When its input ends it goes on until it has one more frame: that shows that it did not hang. */
+    while (frames < wanted) {
+        if (wanted == UINT64_MAX && due_to_leave()) {
+            wanted = frames + 1;
+            continue;
+        }
         shmflow_frame *frame;
         shmflow_status status = shmflow_consumer_receive(consumer, 200, &frame);
         if (status == SHMFLOW_TIMEOUT) {
+            if (wanted != UINT64_MAX && ++silent == 75) {
+                fprintf(stderr, "in 15 s no frame came, after %llu frames\n", (unsigned long long)frames);
+                return 1;
+            }
             continue;
         }
         if (status != SHMFLOW_OK) {

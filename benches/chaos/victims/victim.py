@@ -74,10 +74,17 @@ def consume(topic: str, how: str) -> dict[str, object]:
     frames, lost, following = 0, 0, None
     with shmflow.Consumer(topic, connect_timeout=0 if how == "once" else 60) as consumer:
         begin(how)
-        while not due_to_leave():
+        # When its input ends it goes on until it has one more frame: that shows that it did not hang.
+        wanted, silent = None, 0
+        while wanted is None or frames < wanted:
+            if wanted is None and due_to_leave():
+                wanted = frames + 1
             try:
                 frame = consumer.recv(timeout=0.2)
             except shmflow.Timeout:
+                silent += wanted is not None
+                if silent == 75:
+                    sys.exit(f"in 15 s no frame came, after {frames} frames")
                 continue
             if not whole(bytes(frame)) or following not in (None, frame.seq - frame.lost_before):
                 sys.exit(f"frame {frame.seq} is torn, or a gap was not told")

@@ -20,7 +20,7 @@ pub(super) fn every_4_ms(scene: &Scene<'_>) -> Result<Outcome> {
     let mut victims = Vec::new();
     for (language, tag) in [(Language::C, 10), (Language::Python, 12), (Language::Pipeline, 14)] {
         if let Some(why) = language.missing(scene.programs) {
-            outcome.left_out.push(why);
+            outcome.absent(why);
             continue;
         }
         for (part, tag) in [(Part::Produce, tag), (Part::Consume, tag + 1)] {
