@@ -107,14 +107,14 @@ fn a_run_that_is_told_to_stop_leaves_nothing_and_one_that_is_killed_is_swept_awa
         let mut child = running("stopped.json");
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         assert!(!child.wait().unwrap().success());
-        assert_eq!(places(child.id()), [PathBuf::new(); 0], "after {signal}");
+        assert_eq!(places(child.id()), Vec::<PathBuf>::new(), "after {signal}");
     }
     let (mut dead, mut alive) = (running("dead.json"), running("alive.json"));
     dead.kill().unwrap();
     dead.wait().unwrap();
     let output = chaos(&["--only", "sequence"], &Path::new(env!("CARGO_TARGET_TMPDIR")).join("next.json"));
     assert!(output.status.success());
-    assert_eq!(places(dead.id()), [PathBuf::new(); 0]);
+    assert_eq!(places(dead.id()), Vec::<PathBuf>::new());
     assert!(!places(alive.id()).is_empty(), "a run that goes on keeps its topics");
     kill(Pid::from_raw(alive.id().cast_signed()), Signal::SIGTERM).unwrap();
     alive.wait().unwrap();
