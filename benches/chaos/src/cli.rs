@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     /// An interpreter that has the package `shmflow`
     #[arg(long, env = "PYTHON")]
     pub(crate) python: Option<PathBuf>,
-    /// The plugin of an older build, to run beside this one
+    /// The plugin of an older build, with another layout version, to run beside this one
     #[arg(long)]
     pub(crate) old_plugin: Option<PathBuf>,
     /// Where the JSON goes
