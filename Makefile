@@ -110,7 +110,7 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
-	$(if $(has_chaos),PYTHON="$(target_dir)/python-test/bin/python" $(CARGO) run --locked -p shmflow-chaos -- --quick \
+	$(if $(has_chaos),PYTHON="$(target_dir)/python-test/bin/python" $(CARGO) run --locked -p shmflow-chaos -- --quick --strict \
 	    --products "$(target_dir)/release" --markdown "$(target_dir)/chaos-quick.md" --json "$(target_dir)/chaos-quick.json")
 	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
 	$(if $(has_python),tools/test-conformance.sh "$(target_dir)/release" "$(target_dir)/python-test/bin/python")

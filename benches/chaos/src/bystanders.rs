@@ -1,6 +1,7 @@
 //! Honest processes beside each fault: they do nothing wrong, check everything, and are to notice nothing.
 
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,8 +9,11 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::outcome::Outcome;
+use crate::place::files;
 use crate::process::{Process, crash};
 use crate::programs::role;
+use crate::role::consume::wrote;
+use crate::visit::{Visit, run};
 
 /// The topic that suffers.
 pub(crate) const NEAR: &str = "near";
@@ -36,6 +40,10 @@ pub(crate) enum Near {
 
 #[derive(Debug)]
 pub(crate) struct Bystanders {
+    exe: PathBuf,
+    dir: PathBuf,
+    near: Near,
+    user: Option<u32>,
     processes: Vec<(Process, &'static str)>,
 }
 
@@ -43,21 +51,21 @@ impl Bystanders {
     /// Starts them: on each topic a producer and consumers. `pause` is the time between two frames on the suffering topic, in
     /// microseconds.
     pub(crate) fn start(exe: &Path, dir: &Path, near: Near, pause: u64) -> Result<Self> {
-        Self::start_as(exe, dir, near, pause, |_| {})
+        Self::start_as(exe, dir, near, pause, None)
     }
 
-    /// The same, with changes to how each process is made.
+    /// The same, as another user.
     pub(crate) fn start_as(
         exe: &Path,
         dir: &Path,
         near: Near,
         pause: u64,
-        change: impl Fn(&mut Command),
+        user: Option<u32>,
     ) -> Result<Self> {
         let mut processes = Vec::new();
         let mut start = |topic, part: &str, words: &[&str]| -> Result<()> {
             let mut command = role(exe, part, dir, topic);
-            change(command.args(words));
+            become_user(command.args(words), user);
             processes.push((
                 Process::start(&format!("the honest {part}r of the {topic} topic"), &mut command)?,
                 topic,
@@ -74,11 +82,21 @@ impl Bystanders {
         }
         start(FAR, "produce", &["--tag", "2", "--pause", "5000", "--depth", "2000", "--most", "1000"])?;
         start(FAR, "consume", &[])?;
-        let mut all = Self { processes };
+        let mut all = Self { exe: exe.into(), dir: dir.into(), near, user, processes };
         for (process, _) in &mut all.processes {
             process.wait_for("ready")?;
         }
         Ok(all)
+    }
+
+    /// Waits until a consumer of the suffering topic had a frame of this writer.
+    pub(crate) fn wait_for_writer(&mut self, tag: u64) -> Result<()> {
+        for (process, topic) in &mut self.processes {
+            if *topic == NEAR && process.what().contains("consumer") {
+                process.wait_for(&wrote(tag))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether all of them are still there.
@@ -91,9 +109,35 @@ impl Bystanders {
         Ok(())
     }
 
+    /// The end of each fault: one who comes can use the topic; the honest ones leave, and say what they saw; another one
+    /// comes, and when it has left no file remains. Returns how many writers the honest ones had frames from, beside their own.
+    pub(crate) fn finish(mut self, outcome: &mut Outcome) -> Result<u64> {
+        self.newcomer(outcome)?;
+        let writers = self.ask(outcome);
+        self.newcomer(outcome)?;
+        let files = files(&self.dir);
+        if !files.is_empty() {
+            outcome.broke(format!("files are left behind: {files:?}"));
+        }
+        Ok(writers)
+    }
+
+    /// Somebody who comes to the topic that suffered.
+    fn newcomer(&self, outcome: &mut Outcome) -> Result<()> {
+        let mut command = role(&self.exe, "visit", &self.dir, NEAR);
+        become_user(&mut command, self.user);
+        match run("a newcomer", &mut command)? {
+            Visit::Went(time) => outcome.recovered_in(time),
+            Visit::Told(why) | Visit::Crashed(why) => {
+                outcome.broke(format!("a newcomer could not use the topic: {why}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Has them leave, and adds to the outcome what they saw.
-    pub(crate) fn finish(mut self, outcome: &mut Outcome) -> Result<()> {
-        let (mut frames, mut far) = (0, 0);
+    fn ask(&mut self, outcome: &mut Outcome) -> u64 {
+        let (mut frames, mut far, mut writers) = (0, 0, 0);
         // Producers last: a topic goes with its last participant, and a read-only consumer is none.
         for (process, topic) in self.processes.iter_mut().rev() {
             let found = match testimony(process) {
@@ -115,6 +159,9 @@ impl Bystanders {
             if count("refused") * 10 > count("frames") {
                 outcome.broke(format!("{who} got no slot for {} frames", count("refused")));
             }
+            if self.near == Near::Removed && *topic == NEAR && count("reopened") == 0 {
+                outcome.broke(format!("{who} did not notice that its topic was removed"));
+            }
             if found.get("role").and_then(Value::as_str) != Some("consume") {
                 continue;
             }
@@ -129,6 +176,7 @@ impl Bystanders {
                 }
             } else {
                 frames += count("frames");
+                writers = writers.max(count("writers"));
                 outcome.lost += count("lost");
                 outcome.recovered_in(Duration::from_secs_f64(number("wait_ms") / 1000.0));
             }
@@ -137,7 +185,13 @@ impl Bystanders {
             (0, far) => format!("{far} frames checked on another topic"),
             (near, far) => format!("{near} frames checked on this topic, {far} on another"),
         });
-        Ok(())
+        writers.saturating_sub(1)
+    }
+}
+
+fn become_user(command: &mut Command, user: Option<u32>) {
+    if let Some(user) = user {
+        command.uid(user).gid(user);
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     /// Each fault as short as it makes sense, and no tests of the tree
     #[arg(long)]
     pub(crate) quick: bool,
+    /// What is not tried because a program, the plugin, C or Python is not there counts as broken
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Only faults whose name contains this text (may be repeated)
     #[arg(long = "only")]
     pub(crate) only: Vec<String>,
@@ -37,7 +40,7 @@ pub(crate) struct Settings {
     /// An interpreter that has the package `shmflow`
     #[arg(long, env = "PYTHON")]
     pub(crate) python: Option<PathBuf>,
-    /// The plugin of an older build, to run beside this one
+    /// The plugin of an older build, with another layout version, to run beside this one
     #[arg(long)]
     pub(crate) old_plugin: Option<PathBuf>,
     /// Where the JSON goes

@@ -19,6 +19,7 @@ mod programs;
 mod report;
 mod role;
 mod run;
+mod stop;
 mod victim;
 mod visit;
 

@@ -15,13 +15,32 @@ pub(crate) struct Outcome {
     pub(crate) recovered: Option<Duration>,
     /// Promises that were broken.
     pub(crate) broken: Vec<String>,
-    /// What could not be tried here, and why.
+    /// What could not be tried here, and why: rights, the kernel, an option that was not given.
     pub(crate) left_out: Vec<String>,
+    /// What was not tried because something is not there that a build makes: with `--strict` that is an error.
+    pub(crate) absent: Vec<String>,
 }
 
 impl Outcome {
     pub(crate) fn left_out(why: impl Into<String>) -> Self {
         Self { left_out: vec![why.into()], ..Self::default() }
+    }
+
+    /// Something is not there that a build makes. The same is told once.
+    pub(crate) fn absent(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.absent.contains(&what) {
+            self.absent.push(what);
+        }
+    }
+
+    pub(crate) fn only_absent(what: impl Into<String>) -> Self {
+        Self { absent: vec![what.into()], ..Self::default() }
+    }
+
+    /// All that was not tried.
+    pub(crate) fn not_tried(&self) -> impl Iterator<Item = &String> {
+        self.left_out.iter().chain(&self.absent)
     }
 
     pub(crate) fn tell(&mut self, text: impl Into<String>) {

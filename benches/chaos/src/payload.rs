@@ -8,6 +8,9 @@ pub(crate) const LEAST: usize = 24;
 /// Writers from here on repeat one frame, as a pipeline does that reads a file again and again.
 pub(crate) const REPEATING: u64 = 1 << 32;
 
+/// Those who come for one frame (`visit`): each has a number of its own from here on.
+pub(crate) const VISITORS: std::ops::Range<u64> = 1 << 31..REPEATING;
+
 /// Fills the payload of frame `count` of writer `tag`; at least [`LEAST`] bytes.
 pub(crate) fn fill(tag: u64, count: u64, bytes: &mut [u8]) {
     let len = bytes.len() as u64;

@@ -1,16 +1,26 @@
 //! Directories for topics, gone afterwards.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Result;
 
 const SHM: &str = "/dev/shm";
 const PREFIX: &str = "shmflow-chaos-";
 
+/// The directories of this process.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
 /// A directory on tmpfs for the topics of one fault.
 #[derive(Debug)]
-pub(crate) struct Place(PathBuf);
+pub(crate) struct Place {
+    path: PathBuf,
+    /// The directory, locked for as long as this process lives, so that other runs leave it alone.
+    _lock: File,
+}
 
 impl Place {
     pub(crate) fn new() -> Result<Self> {
@@ -24,19 +34,36 @@ impl Place {
 
     fn below(parent: &Path) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = parent.join(name);
-        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self(path))
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+            let path = parent.join(name);
+            let made = match std::fs::create_dir(&path) {
+                // Left by a process of the same number, or of one in another container.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                made => made.and_then(|()| File::open(&path)).and_then(|dir| dir.lock().map(|()| dir)),
+            };
+            match made {
+                // Another run may have swept it away before it was locked.
+                Ok(_lock) if path.exists() => {
+                    live.push(path.clone());
+                    return Ok(Self { path, _lock });
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(format!("{}: {error}", path.display()).into());
+                }
+                _ => {}
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Paths of the files in it, sorted.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        files(&self.0)
+        files(&self.path)
     }
 
     /// The file of a topic whose name has this part; `holds` is followed by a number.
@@ -50,7 +77,7 @@ impl Place {
         self.files()
             .into_iter()
             .find(is)
-            .ok_or_else(|| format!("there is no {start} in {}", self.0.display()).into())
+            .ok_or_else(|| format!("there is no {start} in {}", self.path.display()).into())
     }
 }
 
@@ -64,17 +91,33 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| *path != self.path);
     }
 }
 
-/// Removes what runs left behind that were killed.
+/// Removes all directories of this process and ends it; meanwhile none is made.
+pub(crate) fn remove_all_and(end: impl FnOnce()) {
+    let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in live.iter() {
+        // Those who use topics may make a file just then.
+        let _ = (0..100).find(|_| std::fs::remove_dir_all(path).is_ok() || !path.exists());
+    }
+    end();
+}
+
+/// Removes what runs left behind that were killed: directories that nobody has locked. A process's lock ends with it, and is seen
+/// from other containers, too, that have the same `/dev/shm`.
 pub(crate) fn sweep() {
     for parent in [PathBuf::from(SHM), std::env::temp_dir()] {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-            if maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                continue;
+            }
+            // Locked until it is gone.
+            if let Ok(dir) = File::open(entry.path())
+                && dir.try_lock().is_ok()
+            {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Result;
@@ -42,9 +42,13 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(what: &str, command: &mut Command) -> Result<Self> {
-        // SAFETY: between fork and exec nothing is called but prctl.
+        // SAFETY: between fork and exec nothing is called but prctl and sigprocmask.
         unsafe {
-            command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+            command.pre_exec(|| {
+                // Signals that this program waits for are not blocked in others.
+                SigSet::empty().thread_set_mask()?;
+                Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+            });
         }
         let mut child = command
             // In a group of its own: when a shell that started this program ends, the kernel sends a hangup to a group
@@ -69,6 +73,11 @@ impl Process {
 
     pub(crate) fn what(&self) -> &str {
         &self.what
+    }
+
+    /// Its mappings, as the kernel lists them; none when it is gone.
+    pub(crate) fn maps(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap_or_default()
     }
 
     /// What it wrote to its standard output until now.

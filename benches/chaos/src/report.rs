@@ -84,7 +84,7 @@ fn markdown(seed: u64, rows: &[Row]) -> Result<String> {
             .happened
             .iter()
             .cloned()
-            .chain(outcome.left_out.iter().map(|why| format!("not tried: {why}")))
+            .chain(outcome.not_tried().map(|why| format!("not tried: {why}")))
             .map(|text| text.replace('|', "\\|").replace('\n', " "))
             .collect();
         let (tried, lost) = if outcome.tried == 0 {
@@ -120,7 +120,7 @@ fn to_json(settings: &Settings, seed: u64, rows: &[Row]) -> Value {
             json!({
                 "fault": row.fault.name, "text": row.fault.text, "tried": row.outcome.tried,
                 "happened": row.outcome.happened, "lost": row.outcome.lost, "broken": row.outcome.broken,
-                "left_out": row.outcome.left_out, "took_s": row.took.as_secs_f64(),
+                "left_out": row.outcome.left_out, "absent": row.outcome.absent, "took_s": row.took.as_secs_f64(),
                 "recovered_ms": row.outcome.recovered.map(|time| time.as_secs_f64() * 1000.0),
             })
         })

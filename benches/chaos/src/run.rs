@@ -7,7 +7,7 @@ use crate::faults::{self, Fault, Scene};
 use crate::outcome::Outcome;
 use crate::programs::Programs;
 use crate::report::{self, Row};
-use crate::{Result, complain, place, say};
+use crate::{Result, complain, place, say, stop};
 
 /// The shortest that a fault is tried for, in seconds.
 const LEAST: f64 = 1.0;
@@ -29,6 +29,7 @@ pub(crate) fn all(settings: &Settings) -> Result<bool> {
     if wanted.is_empty() {
         return Err("no fault has such a name; --list names them".into());
     }
+    stop::watch()?;
     place::sweep();
     let programs = Programs::find(settings)?;
     for missing in programs.missing() {
@@ -47,11 +48,16 @@ pub(crate) fn all(settings: &Settings) -> Result<bool> {
             seed,
         };
         let begin = Instant::now();
-        let outcome = (fault.run)(&scene).unwrap_or_else(|error| {
+        let mut outcome = (fault.run)(&scene).unwrap_or_else(|error| {
             let mut outcome = Outcome::default();
             outcome.broke(error.to_string());
             outcome
         });
+        if settings.strict {
+            for what in std::mem::take(&mut outcome.absent) {
+                outcome.broke(format!("not tried (--strict): {what}"));
+            }
+        }
         let row = Row { fault, outcome, took: begin.elapsed() };
         complain(&report::line(&row));
         rows.push(row);

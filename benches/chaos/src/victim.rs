@@ -1,4 +1,4 @@
-//! Those to whom things happen: producers and consumers in four languages, that check what they receive, too.
+//! Those to whom things happen: producers and consumers in four languages. All but pipelines check what they receive.
 
 use std::path::Path;
 use std::process::Command;

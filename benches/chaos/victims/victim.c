@@ -1,4 +1,4 @@
-/* A producer or consumer that faults happen to: victim produce|consume TOPIC TAG [fork|signals|FRAMES].
+/* A producer or consumer that faults happen to: victim produce|consume|wait TOPIC TAG [fork|signals|FRAMES].
  *
  * Every byte is checked as src/payload.rs has it. "fork": a child inherits everything and lives on, until the input ends.
  * "signals": a timer interrupts every 4 ms. It leaves when its input ends. */
@@ -135,11 +135,21 @@ static int consume(const char *topic, const char *how) {
         return fail("open");
     }
     begin(how);
-    uint64_t frames = 0, lost = 0, next = 0;
-    while (!due_to_leave()) {
+    uint64_t frames = 0, lost = 0, next = 0, wanted = UINT64_MAX;
+    int silent = 0;
+    /* When its input ends it goes on until it has one more frame: that shows that it did not hang. */
+    while (frames < wanted) {
+        if (wanted == UINT64_MAX && due_to_leave()) {
+            wanted = frames + 1;
+            continue;
+        }
         shmflow_frame *frame;
         shmflow_status status = shmflow_consumer_receive(consumer, 200, &frame);
         if (status == SHMFLOW_TIMEOUT) {
+            if (wanted != UINT64_MAX && ++silent == 75) {
+                fprintf(stderr, "in 15 s no frame came, after %llu frames\n", (unsigned long long)frames);
+                return 1;
+            }
             continue;
         }
         if (status != SHMFLOW_OK) {
@@ -161,11 +171,44 @@ static int consume(const char *topic, const char *how) {
     return 0;
 }
 
+/* Waits on a topic that is silent while signals arrive: each wait goes on for as long as was asked. */
+static int wait_in_silence(const char *topic) {
+    shmflow_consumer_options options;
+    shmflow_consumer_options_init(&options, sizeof options);
+    shmflow_consumer *consumer;
+    if (shmflow_consumer_open(topic, &options, &consumer) != SHMFLOW_OK) {
+        return fail("open");
+    }
+    begin("signals");
+    long least = -1;
+    uint64_t waits = 0;
+    while (waits == 0 || !due_to_leave()) {
+        struct timespec from, to;
+        shmflow_frame *frame;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        shmflow_status status = shmflow_consumer_receive(consumer, 300, &frame);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        if (status != SHMFLOW_TIMEOUT) {
+            return fail("a wait in silence");
+        }
+        long took = (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
+        least = least < 0 || took < least ? took : least;
+        waits++;
+    }
+    printf("{\"role\":\"wait\",\"frames\":%llu,\"least_us\":%ld,\"interruptions\":%lu}\n", (unsigned long long)waits, least,
+           interruptions);
+    shmflow_consumer_close(consumer);
+    return 0;
+}
+
 int main(int count, char **words) {
     if (count < 4) {
-        fprintf(stderr, "usage: %s produce|consume TOPIC TAG [fork|signals|once|FRAMES]\n", words[0]);
+        fprintf(stderr, "usage: %s produce|consume|wait TOPIC TAG [fork|signals|once|FRAMES]\n", words[0]);
         return 2;
     }
     const char *how = count > 4 ? words[4] : "";
+    if (strcmp(words[1], "wait") == 0) {
+        return wait_in_silence(words[2]);
+    }
     return strcmp(words[1], "produce") == 0 ? produce(words[2], strtoull(words[3], NULL, 10), how) : consume(words[2], how);
 }

@@ -1,4 +1,4 @@
-"""A producer or consumer that faults happen to: victim.py produce|consume TOPIC TAG [fork|signals|once].
+"""A producer or consumer that faults happen to: victim.py produce|consume|wait TOPIC TAG [fork|signals|once].
 
 Every byte is checked as src/payload.rs has it. "fork": a child inherits everything and lives on, until the input ends.
 "signals": a timer interrupts every 4 ms. It leaves when its input ends.
@@ -74,10 +74,17 @@ def consume(topic: str, how: str) -> dict[str, object]:
     frames, lost, following = 0, 0, None
     with shmflow.Consumer(topic, connect_timeout=0 if how == "once" else 60) as consumer:
         begin(how)
-        while not due_to_leave():
+        # When its input ends it goes on until it has one more frame: that shows that it did not hang.
+        wanted, silent = None, 0
+        while wanted is None or frames < wanted:
+            if wanted is None and due_to_leave():
+                wanted = frames + 1
             try:
                 frame = consumer.recv(timeout=0.2)
             except shmflow.Timeout:
+                silent += wanted is not None
+                if silent == 75:
+                    sys.exit(f"in 15 s no frame came, after {frames} frames")
                 continue
             if not whole(bytes(frame)) or following not in (None, frame.seq - frame.lost_before):
                 sys.exit(f"frame {frame.seq} is torn, or a gap was not told")
@@ -87,10 +94,28 @@ def consume(topic: str, how: str) -> dict[str, object]:
     return {"role": "consume", "frames": frames, "lost": lost}
 
 
+def wait_in_silence(topic: str) -> dict[str, object]:
+    """Waits on a topic that is silent while signals arrive: each wait goes on for as long as was asked."""
+    least, waits = float("inf"), 0
+    with shmflow.Consumer(topic) as consumer:
+        begin("signals")
+        while not waits or not due_to_leave():
+            start = time.monotonic()
+            try:
+                sys.exit(f"a frame in silence: {consumer.recv(timeout=0.3)}")
+            except shmflow.Timeout:
+                least = min(least, time.monotonic() - start)
+                waits += 1
+    return {"role": "wait", "frames": waits, "least_us": int(least * 1e6)}
+
+
 def main() -> None:
     role, topic, tag, how = [*sys.argv[1:], ""][:4]
     try:
-        found = produce(topic, int(tag), how) if role == "produce" else consume(topic, how)
+        if role == "wait":
+            found = wait_in_silence(topic)
+        else:
+            found = produce(topic, int(tag), how) if role == "produce" else consume(topic, how)
     except shmflow.ShmflowError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     # An interpreter that ends has no handlers any more.

@@ -80,7 +80,7 @@ pub(super) fn truncate(scene: &Scene<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut bystanders = Bystanders::start(exe, place.path(), Near::Nobody, 2000)?;
     let mut dice = scene.dice();
-    let mut crowd = Crowd::start(scene, &place)?;
+    let mut crowd = Crowd::start(scene, &place, &mut outcome)?;
     let mut died = 0;
     let begin = Instant::now();
     while begin.elapsed() < scene.time || outcome.tried < 3 {
@@ -93,7 +93,7 @@ pub(super) fn truncate(scene: &Scene<'_>) -> Result<Outcome> {
         bystanders.check()?;
         died += crowd.ends(&mut outcome, &["SIGBUS"])?;
         renew(exe, &place, &mut outcome)?;
-        crowd = Crowd::start(scene, &place)?;
+        crowd = Crowd::start(scene, &place, &mut outcome)?;
     }
     crowd.ends(&mut outcome, &[])?;
     outcome.tell(format!(

@@ -1,5 +1,6 @@
 //! Programs killed and stopped at random, and programs killed whose forked children live on.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Scene;
@@ -7,10 +8,10 @@ use crate::Result;
 use crate::bystanders::{Bystanders, NEAR, Near};
 use crate::dice::Dice;
 use crate::outcome::Outcome;
+use crate::payload::REPEATING;
 use crate::place::Place;
-use crate::process::Process;
+use crate::process::{Process, until};
 use crate::victim::{self, Language, Part};
-use crate::visit::must_go;
 
 pub(super) fn rust(scene: &Scene<'_>) -> Result<Outcome> {
     rage(scene, Language::Rust)
@@ -31,6 +32,9 @@ pub(super) fn pipeline(scene: &Scene<'_>) -> Result<Outcome> {
 /// What one says that cannot open because a stopped one is in the way; that is what it should say.
 const BUSY: &str = "has been opening, closing or enlarging it";
 
+/// The number of the first victim.
+const FIRST: u64 = 10;
+
 struct Victim {
     process: Process,
     part: Part,
@@ -39,13 +43,13 @@ struct Victim {
 
 fn rage(scene: &Scene<'_>, language: Language) -> Result<Outcome> {
     if let Some(why) = language.missing(scene.programs) {
-        return Ok(Outcome::left_out(why));
+        return Ok(Outcome::only_absent(why));
     }
     let place = Place::new()?;
     let mut outcome = Outcome::default();
     let mut bystanders = Bystanders::start(&scene.programs.exe, place.path(), Near::Nothing, 2000)?;
     let mut dice = scene.dice();
-    let mut tag = 9;
+    let mut tag = FIRST - 1;
     let mut start = |part| -> Result<Victim> {
         tag += 1;
         let process = victim::start(scene.programs, language, part, place.path(), NEAR, tag)?;
@@ -55,7 +59,15 @@ fn rage(scene: &Scene<'_>, language: Language) -> Result<Outcome> {
     for part in [Part::Produce, Part::Consume, Part::Produce, Part::Consume, Part::Consume] {
         victims.push(start(part)?);
     }
-    let (mut killed, mut stopped, mut busy) = (0_u64, 0_u64, 0_u64);
+    // All of them are at work when it begins: a pipeline needs its time to start.
+    let base = if language == Language::Pipeline { REPEATING } else { 0 };
+    for (tag, victim) in (base + FIRST..).zip(&victims) {
+        if victim.part == Part::Produce {
+            bystanders.wait_for_writer(tag)?;
+        }
+        until(&format!("{} has opened the topic", victim.process.what()), || uses(victim, place.path()))?;
+    }
+    let (mut killed, mut stopped, mut busy, mut using) = (0_u64, 0_u64, 0_u64, 0_u64);
     let begin = Instant::now();
     while begin.elapsed() < scene.time {
         std::thread::sleep(pace(language, &mut dice));
@@ -78,7 +90,11 @@ fn rage(scene: &Scene<'_>, language: Language) -> Result<Outcome> {
         }
         let which = dice.place(victims.len());
         let Some(victim) = victims.get_mut(which) else { continue };
-        if dice.below(2) == 0 {
+        let kills = dice.below(2) == 0;
+        if kills || victim.goes_on.is_none() {
+            using += u64::from(uses(victim, place.path()));
+        }
+        if kills {
             victim.process.kill()?;
             killed += 1;
             *victim = start(victim.part)?;
@@ -101,31 +117,35 @@ fn rage(scene: &Scene<'_>, language: Language) -> Result<Outcome> {
         if language == Language::Pipeline {
             // One that has not begun to play does not know Ctrl-C yet.
             victim.process.kill()?;
-        } else if let Err(error) = victim::leaves(language, victim.process)
-            && !error.to_string().contains(BUSY)
-        {
-            outcome.broke(error.to_string());
+            continue;
+        }
+        match victim::leaves(language, victim.process) {
+            Err(error) if !error.to_string().contains(BUSY) => outcome.broke(error.to_string()),
+            _ => {}
         }
     }
     outcome.tried = killed + stopped;
-    outcome.tell(format!("{killed} killed, {stopped} stopped and continued"));
+    outcome.tell(format!(
+        "{killed} killed, {stopped} stopped and continued, {using} of them while they had the topic open"
+    ));
     if busy > 0 {
         outcome.tell(format!("{busy} could not open meanwhile, and were told that a process is in the way"));
     }
-    settle(scene, &place, bystanders, &mut outcome)?;
+    let writers = bystanders.finish(&mut outcome)?;
+    // Those who only began to start show nothing.
+    if using == 0 || writers == 0 {
+        outcome.broke(format!(
+            "nothing was tried: {using} had the topic open when it happened to them, and {writers} of them published frames"
+        ));
+    }
+    outcome.tell(format!("frames of {writers} of them arrived"));
     Ok(outcome)
 }
 
-/// Those who go on are asked what they saw; then one who comes can use the topic, and when it has left no file remains.
-fn settle(scene: &Scene<'_>, place: &Place, bystanders: Bystanders, outcome: &mut Outcome) -> Result<()> {
-    must_go(&scene.programs.exe, place.path(), NEAR, &[], outcome)?;
-    bystanders.finish(outcome)?;
-    must_go(&scene.programs.exe, place.path(), NEAR, &[], outcome)?;
-    let files = place.files();
-    if !files.is_empty() {
-        outcome.broke(format!("files are left behind: {files:?}"));
-    }
-    Ok(())
+/// Whether a victim has the topic open: that its files are mapped shows from outside, in every language.
+fn uses(victim: &Victim, dir: &Path) -> bool {
+    let name = dir.join(format!("shmflow.{NEAR}.ring"));
+    victim.process.maps().contains(&*name.to_string_lossy())
 }
 
 /// How long until the next one: long enough for most to have begun.
@@ -144,12 +164,12 @@ pub(super) fn forked(scene: &Scene<'_>) -> Result<Outcome> {
     // Their input stays open, which keeps the children alive.
     let mut dead = Vec::new();
     let begin = Instant::now();
-    let languages: Vec<_> = [Language::C, Language::Python]
-        .into_iter()
-        .filter(|language| language.missing(scene.programs).is_none())
-        .collect();
-    if languages.is_empty() {
-        outcome.left_out.push("neither C nor Python is there".into());
+    let mut languages = Vec::new();
+    for language in [Language::C, Language::Python] {
+        match language.missing(scene.programs) {
+            Some(why) => outcome.absent(why),
+            None => languages.push(language),
+        }
     }
     let mut tag = 9;
     // More producers than a topic has places for: those of the dead must be free again.
@@ -169,6 +189,6 @@ pub(super) fn forked(scene: &Scene<'_>) -> Result<Outcome> {
         }
     }
     outcome.tell(format!("{} killed, whose children live on until the end", outcome.tried));
-    settle(scene, &place, bystanders, &mut outcome)?;
+    bystanders.finish(&mut outcome)?;
     Ok(outcome)
 }

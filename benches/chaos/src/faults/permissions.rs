@@ -34,7 +34,7 @@ pub(super) fn withdrawn(scene: &Scene<'_>) -> Result<Outcome> {
         }
     };
     let mut outcome = Outcome::default();
-    let mut bystanders = Bystanders::start_as(&exe, place.path(), Near::Nothing, 2000, as_user)?;
+    let mut bystanders = Bystanders::start_as(&exe, place.path(), Near::Nothing, 2000, user)?;
     let mut command = role(&exe, "produce", place.path(), GROWING);
     as_user(command.args(["--tag", "3", "--grow", "20", "--bear"]));
     let mut grower = Process::start("a producer that enlarges the ring", &mut command)?;

@@ -15,6 +15,7 @@ use crate::outcome::Outcome;
 use crate::place::Place;
 use crate::process::{Process, crash};
 use crate::programs::role;
+use crate::role::consume::wrote;
 use crate::victim::{self, Language, Part};
 use crate::visit::must_go;
 
@@ -25,7 +26,7 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn start(scene: &Scene<'_>, place: &Place) -> Result<Self> {
+    pub(super) fn start(scene: &Scene<'_>, place: &Place, outcome: &mut Outcome) -> Result<Self> {
         let programs = scene.programs;
         let mut processes = Vec::new();
         for (part, words) in [
@@ -40,11 +41,20 @@ impl Crowd {
             process.wait_for("ready")?;
             processes.push((process, true));
         }
-        for language in [Language::C, Language::Pipeline] {
-            if language.missing(programs).is_none() {
-                let process = victim::start(programs, language, Part::Consume, place.path(), NEAR, 5)?;
-                processes.push((process, false));
+        // Frames flow when the damage begins.
+        for (process, _) in &mut processes {
+            if process.what().contains("consumer") {
+                process.wait_for(&wrote(3))?;
+                process.wait_for(&wrote(4))?;
             }
+        }
+        for language in [Language::C, Language::Pipeline] {
+            if let Some(why) = language.missing(programs) {
+                outcome.absent(why);
+                continue;
+            }
+            let process = victim::start(programs, language, Part::Consume, place.path(), NEAR, 5)?;
+            processes.push((process, false));
         }
         Ok(Self { processes })
     }
@@ -69,6 +79,10 @@ impl Crowd {
             match crash(status, &words) {
                 Some(how) if allowed.iter().any(|allowed| how.contains(allowed)) => died += 1,
                 Some(how) => outcome.broke(format!("{} was {how}: {words}", process.what())),
+                // Ours count errors and go on; the others are told of one, and end.
+                None if ours && !status.success() => {
+                    outcome.broke(format!("{} ended with {status}: {words}", process.what()));
+                }
                 None => {}
             }
         }
@@ -154,7 +168,7 @@ fn damage(
     let begin = Instant::now();
     let mut topics = 0;
     while begin.elapsed() < scene.time || topics == 0 {
-        let mut crowd = Crowd::start(scene, &place)?;
+        let mut crowd = Crowd::start(scene, &place, &mut outcome)?;
         for _ in 0..each {
             act(&place, &mut outcome)?;
             std::thread::sleep(Duration::from_millis(5));

@@ -4,24 +4,39 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use shmflow::Producer;
 
 use super::Scene;
 use crate::Result;
-use crate::bystanders::{Bystanders, NEAR, Near};
+use crate::bystanders::{Bystanders, NEAR, Near, testimony};
 use crate::outcome::Outcome;
 use crate::place::Place;
 use crate::process::Process;
 use crate::victim::{self, Language, Part};
 
+/// A topic without frames.
+const SILENT: &str = "silent";
+/// How long one waits there.
+const WAIT_US: u64 = 300_000;
+
 pub(super) fn every_4_ms(scene: &Scene<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let place = Place::new()?;
     let mut bystanders = Bystanders::start(&scene.programs.exe, place.path(), Near::Nothing, 2000)?;
-    let mut victims = Vec::new();
+    // Nothing is published here.
+    let silent = Producer::builder(SILENT).dir(place.path()).open()?;
+    let (mut victims, mut waiters) = (Vec::new(), Vec::new());
     for (language, tag) in [(Language::C, 10), (Language::Python, 12), (Language::Pipeline, 14)] {
         if let Some(why) = language.missing(scene.programs) {
-            outcome.left_out.push(why);
+            outcome.absent(why);
             continue;
+        }
+        if language != Language::Pipeline {
+            let mut command =
+                if language == Language::C { scene.programs.c()? } else { scene.programs.python()? };
+            command.args(["wait", SILENT, "0"]).env("SHMFLOW_DIR", place.path());
+            let what = format!("a {} consumer of a silent topic", language.name());
+            waiters.push(Process::start(&what, &mut command)?);
         }
         for (part, tag) in [(Part::Produce, tag), (Part::Consume, tag + 1)] {
             let mut command = victim::command(scene.programs, language, part, place.path(), NEAR, tag)?;
@@ -35,6 +50,9 @@ pub(super) fn every_4_ms(scene: &Scene<'_>) -> Result<Outcome> {
         if *language != Language::Pipeline {
             process.wait_for("ready")?;
         }
+    }
+    for waiter in &mut waiters {
+        waiter.wait_for("ready")?;
     }
     let (begin, mut stops) = (Instant::now(), 0_u64);
     while begin.elapsed() < scene.time {
@@ -64,9 +82,21 @@ pub(super) fn every_4_ms(scene: &Scene<'_>) -> Result<Outcome> {
             }
         }
     }
+    let mut waits = 0;
+    for mut waiter in waiters {
+        let found = testimony(&mut waiter)?;
+        let number = |key: &str| found.get(key).and_then(Value::as_u64).unwrap_or_default();
+        waits += number("frames");
+        if number("least_us") < WAIT_US || number("interruptions") == 0 {
+            outcome.broke(format!("{}: {found}", waiter.what()));
+        }
+        interruptions += number("interruptions");
+    }
+    drop(silent);
     outcome.tried += interruptions;
     outcome
-        .tell(format!("{interruptions} signals, {stops} times stopped and continued; all of them worked on"));
+        .tell(format!("{interruptions} signals, {stops} times stopped and continued; all of them worked on, and {waits} waits for a frame that did not come \
+         went on for all of their 300 ms"));
     bystanders.finish(&mut outcome)?;
     Ok(outcome)
 }

@@ -185,6 +185,7 @@ fn parse(value: &Value) -> Outcome {
         happened: texts("happened"),
         broken: texts("broken"),
         left_out: texts("left_out"),
+        absent: Vec::new(),
         recovered: value
             .get("recovered_ms")
             .and_then(Value::as_f64)

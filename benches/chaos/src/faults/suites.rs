@@ -55,7 +55,9 @@ fn run(scene: &Scene<'_>, suites: &[(&str, &str)]) -> Result<Outcome> {
             }
             bystanders.check()?;
         };
-        count(&tests.printed(), words, &mut outcome);
+        if count(&tests.printed(), words, &mut outcome) == 0 {
+            outcome.broke(format!("{} ran no test that passed", tests.what()));
+        }
         if !status.success() {
             outcome.broke(format!("{} failed: {}", tests.what(), tests.last_words()));
         }
@@ -64,8 +66,8 @@ fn run(scene: &Scene<'_>, suites: &[(&str, &str)]) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Takes numbers out of what tests print.
-fn count(printed: &str, words: &str, outcome: &mut Outcome) {
+/// Takes numbers out of what tests print; how many tests passed.
+fn count(printed: &str, words: &str, outcome: &mut Outcome) -> u64 {
     let mut passed = 0;
     for line in printed.lines() {
         if let Some((_, rest)) = line.split_once("test result: ") {
@@ -90,4 +92,5 @@ fn count(printed: &str, words: &str, outcome: &mut Outcome) {
     }
     outcome.tried = outcome.tried.max(passed);
     outcome.tell(format!("`cargo test {words}`: {passed} tests passed"));
+    passed
 }

@@ -36,7 +36,7 @@ pub(super) fn others(scene: &Scene<'_>) -> Result<Outcome> {
                 file.write_all_at(&other.to_le_bytes(), AT)?;
             }
             let ours = u64::from_le_bytes(version);
-            for (what, mut command) in openers(scene, &place)? {
+            for (what, mut command) in openers(scene, &place, &mut outcome)? {
                 outcome.tried += 1;
                 let both = [format!("version {other}"), format!("version {ours}")];
                 match run(&what, &mut command)? {
@@ -60,7 +60,7 @@ pub(super) fn others(scene: &Scene<'_>) -> Result<Outcome> {
 }
 
 /// All kinds of programs that open a topic.
-fn openers(scene: &Scene<'_>, place: &Place) -> Result<Vec<(String, Command)>> {
+fn openers(scene: &Scene<'_>, place: &Place, outcome: &mut Outcome) -> Result<Vec<(String, Command)>> {
     let programs = scene.programs;
     let mut openers = Vec::new();
     for words in [&[][..], &["--receive"], &["--receive", "--read-only"]] {
@@ -69,26 +69,32 @@ fn openers(scene: &Scene<'_>, place: &Place) -> Result<Vec<(String, Command)>> {
         openers.push((format!("Rust {}", words.join(" ")), command));
     }
     for language in [Language::C, Language::Python] {
-        if language.missing(programs).is_none() {
-            for part in [Part::Produce, Part::Consume] {
-                let mut command = victim::command(programs, language, part, place.path(), NEAR, 9)?;
-                command.arg("once");
-                openers.push((victim::name(language, part), command));
-            }
+        if let Some(why) = language.missing(programs) {
+            outcome.absent(why);
+            continue;
+        }
+        for part in [Part::Produce, Part::Consume] {
+            let mut command = victim::command(programs, language, part, place.path(), NEAR, 9)?;
+            command.arg("once");
+            openers.push((victim::name(language, part), command));
         }
     }
-    if let Ok(command) = &programs.command {
-        let mut command = Command::new(command);
-        command.args(["info", NEAR, "--dir"]).arg(place.path());
-        openers.push(("the command".into(), command));
+    match &programs.command {
+        Ok(command) => {
+            let mut command = Command::new(command);
+            command.args(["info", NEAR, "--dir"]).arg(place.path());
+            openers.push(("the command".into(), command));
+        }
+        Err(why) => outcome.absent(format!("the command: {why}")),
     }
     let place = format!("topic={NEAR} directory={}", place.path().display());
     for text in [
         format!("fakesrc num-buffers=5 sizetype=fixed ! shmflowsink {place}"),
         format!("shmflowsrc {place} ! fakesink"),
     ] {
-        if let Ok(command) = programs.pipeline(&text) {
-            openers.push((format!("gst-launch-1.0 {text}"), command));
+        match programs.pipeline(&text) {
+            Ok(command) => openers.push((format!("gst-launch-1.0 {text}"), command)),
+            Err(why) => outcome.absent(why),
         }
     }
     Ok(openers)

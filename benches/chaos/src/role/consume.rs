@@ -3,13 +3,26 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use shmflow::{Consumer, Error, Frame, OnLapped};
 
 use super::leave::Leave;
 use crate::cli::Consume;
-use crate::payload::{REPEATING, check};
+use crate::payload::{REPEATING, VISITORS, check};
 use crate::{Result, say};
+
+/// How long one who is to leave goes on waiting for a frame: an honest one leaves when it has one more, to show that it did
+/// not hang.
+const LAST: Duration = Duration::from_secs(15);
+
+/// How far the time of a frame may be from now: far more than any frame waits, far less than time namespaces are apart.
+const RECENT_NS: i128 = 60_000_000_000;
+
+/// What a consumer says at the first frame of each writer.
+pub(crate) fn wrote(tag: u64) -> String {
+    format!("writer {tag} is there")
+}
 
 #[derive(Default)]
 struct Seen {
@@ -23,6 +36,8 @@ struct Seen {
     last_error: String,
     wait: Duration,
     ended: bool,
+    /// When the last frame came.
+    progress: Option<Instant>,
     /// The number that comes next.
     next: Option<u64>,
     /// The newest frame of each writer.
@@ -35,10 +50,9 @@ pub(crate) fn run(settings: &Consume) -> Result<()> {
     let leave = Leave::watch();
     let mut seen = Seen::default();
     let mut held: Vec<(Frame, (u64, u64))> = Vec::new();
-    let mut progress: Option<Instant> = None;
     let mut ready = false;
-    'open: while !leave.is_due() && !seen.ended {
-        let mut consumer = match open(settings, &leave) {
+    'open: while !seen.may_leave(settings, &leave)? {
+        let mut consumer = match open(settings, &leave, ready) {
             Ok(consumer) => consumer,
             Err(Error::Cancelled { .. }) => break,
             Err(error) if settings.bear || settings.reopen && matches!(error, Error::Busy { .. }) => {
@@ -54,12 +68,12 @@ pub(crate) fn run(settings: &Consume) -> Result<()> {
         }
         seen.next = None;
         let first = consumer.position();
-        while !leave.is_due() && !seen.ended {
+        while !seen.may_leave(settings, &leave)? {
             match consumer.recv_timeout(Duration::from_millis(200)) {
                 Ok(frame) => {
                     let now = Instant::now();
-                    seen.wait = seen.wait.max(progress.map_or(Duration::ZERO, |before| now - before));
-                    progress = Some(now);
+                    seen.wait = seen.wait.max(seen.progress.map_or(Duration::ZERO, |before| now - before));
+                    seen.progress = Some(now);
                     match seen.take(settings, &frame) {
                         Ok(which) if settings.hold > 0 => held.push((frame, which)),
                         Ok(_) => {}
@@ -96,8 +110,8 @@ pub(crate) fn run(settings: &Consume) -> Result<()> {
             }
         }
         // The last wait counts, too: one that has heard nothing since the fault must not look quick.
-        seen.wait =
-            seen.wait.max(progress.filter(|_| !seen.ended).map_or(Duration::ZERO, |before| before.elapsed()));
+        let waits = seen.progress.filter(|_| !seen.ended);
+        seen.wait = seen.wait.max(waits.map_or(Duration::ZERO, |before| before.elapsed()));
         let stats = consumer.stats();
         if !settings.bear && first + stats.received + stats.lost != consumer.position() {
             return Err("received and lost frames do not add up".into());
@@ -107,22 +121,46 @@ pub(crate) fn run(settings: &Consume) -> Result<()> {
     say(&json!({
         "role": "consume", "frames": seen.frames, "lost": seen.lost, "copied": seen.copied, "torn": seen.torn,
         "reopened": seen.reopened, "errors": seen.errors, "formats": seen.formats, "last_error": seen.last_error,
-        "ended": seen.ended, "wait_ms": seen.wait.as_secs_f64() * 1000.0,
+        "ended": seen.ended, "writers": seen.counts.keys().filter(|tag| !VISITORS.contains(tag)).count(), "wait_ms": seen.wait.as_secs_f64() * 1000.0,
     })
     .to_string())
 }
 
-fn open(settings: &Consume, leave: &Leave) -> shmflow::Result<Consumer> {
-    Consumer::builder(&settings.topic)
+fn open(settings: &Consume, leave: &Leave, again: bool) -> shmflow::Result<Consumer> {
+    let patience = match (settings.bear, again || leave.is_due()) {
+        (true, _) => Duration::from_secs(1),
+        (false, true) => LAST,
+        (false, false) => Duration::from_secs(60),
+    };
+    let builder = Consumer::builder(&settings.topic)
         .dir(&settings.dir)
         .read_only(settings.read_only)
         .on_lapped(OnLapped::Oldest)
-        .connect_timeout(Duration::from_secs(if settings.bear { 1 } else { 60 }))
-        .cancel_token(&leave.token)
-        .open()
+        .connect_timeout(patience);
+    // An honest one is not woken to leave: a frame has to wake it.
+    if settings.bear { builder.cancel_token(&leave.token).open() } else { builder.open() }
 }
 
 impl Seen {
+    /// Whether it is time to leave. An honest one has to get one more frame first, and to have opened a topic again that was
+    /// removed.
+    fn may_leave(&self, settings: &Consume, leave: &Leave) -> Result<bool> {
+        let Some(told) = leave.since() else { return Ok(self.ended) };
+        let went_on =
+            self.progress.is_some_and(|last| last > told) && (!settings.reopen || self.reopened > 0);
+        if self.ended || settings.bear || went_on {
+            return Ok(true);
+        }
+        if told.elapsed() > LAST {
+            return Err(format!(
+                "in {LAST:?} no frame came, after {} frames; the topic was opened again {} times",
+                self.frames, self.reopened
+            )
+            .into());
+        }
+        Ok(false)
+    }
+
     fn take(&mut self, settings: &Consume, frame: &Frame) -> Result<(u64, u64), String> {
         self.frames += 1;
         self.lost += frame.lost_before();
@@ -136,22 +174,27 @@ impl Seen {
                 frame.lost_before()
             ));
         }
+        if !settings.bear {
+            recent(frame)?;
+        }
         if settings.pictures {
             return self.picture(frame).map(|()| (0, 0));
         }
         // Memory that others scribble on is read by copy: see SECURITY.md.
         let (tag, count) = if settings.bear { check(&frame.to_vec())? } else { check(frame)? };
+        let before = self.counts.insert(tag, count);
+        if before.is_none() {
+            say(&wrote(tag)).map_err(|error| error.to_string())?;
+        }
+        let before = before.unwrap_or(0);
         // Each writer publishes one frame after the other.
-        if tag < REPEATING {
-            let before = self.counts.insert(tag, count).unwrap_or(0);
-            if count <= before {
-                return Err(format!("frame {count} of writer {tag} after {before}"));
-            }
+        if tag < REPEATING && count <= before {
+            return Err(format!("frame {count} of writer {tag} after {before}"));
         }
         Ok((tag, count))
     }
 
-    /// A picture of one colour: its bytes are what its format says, and all alike if it is gray.
+    /// A picture of one colour: its bytes are what its format says, and all pixels are alike.
     fn picture(&mut self, frame: &Frame) -> Result<(), String> {
         let meta = frame.meta().map_err(|error| error.to_string())?.ok_or("a picture without metadata")?;
         let video = meta.video.ok_or("a picture without a layout")?;
@@ -169,7 +212,8 @@ impl Seen {
                 video.height
             ));
         }
-        if video.format == "GRAY8" && frame.windows(2).any(|pair| pair[0] != pair[1]) {
+        let pixel = if video.format == "GRAY8" { 1 } else { 4 };
+        if frame.chunks(pixel).any(|other| frame.get(..pixel) != Some(other)) {
             return Err(format!("a picture of {}x{} is not of one colour", video.width, video.height));
         }
         let format = Some((video.format, video.width, video.height));
@@ -179,4 +223,15 @@ impl Seen {
         }
         Ok(())
     }
+}
+
+/// A frame's time is on this process's own clock, in whichever time namespace its writer is.
+fn recent(frame: &Frame) -> Result<(), String> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|error| error.to_string())?;
+    let now = i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec());
+    let age = now - i128::from(frame.published_ns());
+    if age.abs() > RECENT_NS {
+        return Err(format!("it is said to be {} s old", age / 1_000_000_000));
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The parts in which this program starts itself again.
 
-mod consume;
+pub(crate) mod consume;
 mod leave;
 mod opens;
 mod produce;

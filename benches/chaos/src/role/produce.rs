@@ -26,6 +26,8 @@ pub(crate) fn run(settings: &Produce) -> Result<()> {
     let mut count = 0_u64;
     let mut buffer = vec![0; settings.most.max(LEAST)];
     let mut ready = false;
+    // A topic that was removed is made again, and counts from 1.
+    let mut made_again = false;
     'open: while !leave.is_due() && (settings.frames == 0 || count < settings.frames) {
         let producer = match open(settings, &leave) {
             Ok(producer) => producer,
@@ -59,11 +61,17 @@ pub(crate) fn run(settings: &Produce) -> Result<()> {
             let written = grown.and_then(|()| producer.write(bytes));
             seen.wait = seen.wait.max(start.elapsed());
             match written {
-                Ok(_) => seen.frames += 1,
+                Ok(seq) => {
+                    seen.frames += 1;
+                    if std::mem::take(&mut made_again) && !settings.bear && seq != 1 {
+                        return Err(format!("the topic that was made again begins with {seq}").into());
+                    }
+                }
                 Err(Error::NoSlot { .. }) => seen.refused += 1,
                 Err(Error::Cancelled { .. }) if leave.is_due() => break,
                 Err(Error::Removed { .. }) if settings.reopen => {
                     seen.reopened += 1;
+                    made_again = true;
                     continue 'open;
                 }
                 Err(error) if settings.bear => {

@@ -6,13 +6,13 @@ use serde_json::json;
 use shmflow::{Consumer, Frame, OnLapped, Producer, StartAt};
 
 use crate::cli::Visit;
-use crate::payload::{LEAST, check, fill};
+use crate::payload::{LEAST, VISITORS, check, fill};
 use crate::{Result, say};
 
 pub(crate) fn run(settings: &Visit) -> Result<()> {
     let start = Instant::now();
     // A writer's number is its own; those of the others are small.
-    let tag = 10_000 + u64::from(std::process::id());
+    let tag = VISITORS.start + u64::from(std::process::id());
     if settings.receive {
         let mut consumer = Consumer::builder(&settings.topic)
             .dir(&settings.dir)
