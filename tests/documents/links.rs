@@ -103,6 +103,7 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("cargo", None),
     ("cat", None),
     ("chmod", None),
+    ("date", None),
     ("df", None),
     ("kill", None),
     ("mount", None),
