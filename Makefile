@@ -105,7 +105,7 @@ doc: deps ## the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(members) --no-deps --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -p shmflow --features $(ring_features) --no-deps --locked
 
-test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about 20 min on 2 cores)
+test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about half an hour on 2 cores)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
