@@ -21,6 +21,7 @@ mod outgoing;
 pub mod pattern;
 mod ping;
 mod pump;
+mod readers;
 mod session;
 mod stats;
 pub mod wire;

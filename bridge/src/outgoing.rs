@@ -219,6 +219,7 @@ impl Outgoing {
         let job = Job {
             topic: topic.to_owned(),
             dir: settings.dir.clone(),
+            session: self.context.session.clone(),
             publisher: Arc::clone(&announced.publisher),
             counters: self.context.stats.sent(topic),
             max_rate: settings.max_rate,

@@ -1,6 +1,6 @@
 //! Frames of one topic into the network, as long as they are wanted there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use shmflow::meta::{Clock, Flags, MetaHeader};
 use shmflow::{CancelToken, Consumer, Delivery, Error, Frame, StartAt, Topic};
-use zenoh::Wait;
 use zenoh::bytes::ZBytes;
 use zenoh::pubsub::Publisher;
+use zenoh::qos::CongestionControl;
+use zenoh::{Session, Wait};
 
 use crate::local::MIRROR;
+use crate::readers::{GRACE, Readers};
 use crate::stats::{Counters, note};
 use crate::wire::{FrameHeader, Request, What};
 
@@ -25,17 +27,13 @@ const WINDOW: usize = 16;
 const WINDOW_BYTES: usize = 32 << 20;
 /// Without a word from the readers for so long, the oldest message is sent again.
 const PROBE: Duration = Duration::from_secs(3);
-/// Readers of a lossless topic that are gone for so long are not waited for.
-const GRACE: Duration = Duration::from_secs(15);
-
-/// More readers of a lossless topic are not waited for, whoever says to be one.
-const MOST_READERS: usize = 1000;
 
 /// What is to be pumped.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) topic: String,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) session: Session,
     pub(crate) publisher: Arc<Publisher<'static>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_rate: Option<f64>,
@@ -58,7 +56,7 @@ pub(crate) enum PumpEnd {
 }
 
 /// What others want of a pump.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     stop: bool,
     key_frame: bool,
@@ -66,11 +64,10 @@ struct Wanted {
     again: bool,
     /// There is no reader, since then.
     unread_since: Option<Instant>,
-    /// Up to which message each has acknowledged.
-    readers: BTreeMap<u128, u64>,
+    readers: Readers,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     cancel: CancelToken,
     wanted: Mutex<Wanted>,
@@ -94,7 +91,13 @@ pub(crate) struct Pump {
 impl Pump {
     /// Begins; `ended` is called when it is over, and not when it was stopped.
     pub(crate) fn start(job: Job, ended: impl FnOnce(PumpEnd) + Send + 'static) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let readers = Readers::new(Instant::now());
+        let wanted = Wanted { stop: false, key_frame: false, again: false, unread_since: None, readers };
+        let shared = Arc::new(Shared {
+            cancel: CancelToken::new(),
+            wanted: Mutex::new(wanted),
+            changed: Condvar::new(),
+        });
         let turn = job.turn;
         let own = Arc::clone(&shared);
         let run = move || {
@@ -116,38 +119,27 @@ impl Pump {
     /// What a reader asks for.
     pub(crate) fn request(&self, reader: u128, request: Request) {
         let mut wanted = self.shared.lock();
-        let is_new = !wanted.readers.contains_key(&reader);
         match request {
-            Request::Start | Request::Ack { .. } if is_new && wanted.readers.len() >= MOST_READERS => {}
             Request::Start => {
-                wanted.readers.entry(reader).or_default();
+                wanted.readers.start(reader);
                 wanted.again = true;
                 self.shared.cancel.cancel();
             }
-            Request::Stop => {
-                wanted.readers.remove(&reader);
-            }
+            Request::Stop => wanted.readers.stop(reader, Instant::now()),
             Request::KeyFrame => {
                 wanted.key_frame = true;
                 self.shared.cancel.cancel();
             }
-            Request::Ack { turn, index } if turn == self.turn => {
-                let acked = wanted.readers.entry(reader).or_default();
-                *acked = index.max(*acked);
-            }
+            Request::Ack { turn, index } if turn == self.turn => wanted.readers.ack(reader, index),
             Request::Ack { .. } => {}
         }
         drop(wanted);
         self.shared.changed.notify_all();
     }
 
-    /// A reader's bridge is gone. If it is the only one it is waited for, some time; others do not wait for it.
+    /// A reader's bridge is gone. It is waited for, some time.
     pub(crate) fn reader_gone(&self, reader: u128) {
-        let mut wanted = self.shared.lock();
-        if wanted.readers.len() > 1 {
-            wanted.readers.remove(&reader);
-        }
-        drop(wanted);
+        self.shared.lock().readers.gone(reader, Instant::now());
         self.shared.changed.notify_all();
     }
 
@@ -192,6 +184,8 @@ struct Running<'a> {
     index: u64,
     seq: u64,
     omitted: u64,
+    /// It keeps to a rate: not of streams whose frames need those before them.
+    thinned: bool,
     told_end: bool,
     in_flight: VecDeque<Sent>,
     heard: Instant,
@@ -206,6 +200,7 @@ impl<'a> Running<'a> {
             index: 0,
             seq: 0,
             omitted: 0,
+            thinned: job.max_rate.is_some(),
             told_end: false,
             in_flight: VecDeque::new(),
             heard: Instant::now(),
@@ -233,8 +228,10 @@ impl<'a> Running<'a> {
                 return PumpEnd::Unwanted;
             }
             if self.is_window_full() {
-                let wanted = self.shared.lock();
-                if !wanted.stop && !wanted.again {
+                let mut wanted = self.shared.lock();
+                let acked = wanted.readers.acked(Instant::now());
+                let is_full = self.in_flight.front().is_some_and(|sent| sent.header.index > acked);
+                if !wanted.stop && !wanted.again && is_full {
                     let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
                 }
                 continue;
@@ -294,6 +291,7 @@ impl<'a> Running<'a> {
         // Before looking: what is wanted after that cancels again.
         self.shared.cancel.reset();
         let mut wanted = self.shared.lock();
+        let acked = wanted.readers.acked(Instant::now());
         let is_over = wanted
             .unread_since
             .is_some_and(|since| wanted.readers.is_empty() || !self.job.lossless || since.elapsed() > GRACE);
@@ -302,7 +300,6 @@ impl<'a> Running<'a> {
         }
         let key_frame = consumer.is_some() && std::mem::take(&mut wanted.key_frame);
         let mut again = std::mem::take(&mut wanted.again);
-        let acked = wanted.readers.values().min().copied().unwrap_or(0);
         let is_read = wanted.unread_since.is_none();
         drop(wanted);
         if key_frame && let Some(consumer) = consumer {
@@ -338,7 +335,7 @@ impl<'a> Running<'a> {
     /// The next frame; `None` for an end that was there before us.
     fn next(&self, consumer: &mut Consumer) -> Result<Option<Frame>, Error> {
         // Asked first: what is published between the two is no end. One that keeps to a rate may yet have to take a frame.
-        let ended = consumer.stream_status().ended && self.job.max_rate.is_none();
+        let ended = consumer.stream_status().ended && !self.thinned;
         match consumer.try_recv()? {
             Some(frame) => Ok(Some(frame)),
             None if ended && !self.told_end => Ok(None),
@@ -351,14 +348,17 @@ impl<'a> Running<'a> {
         self.told_end = false;
         let meta = frame.meta_bytes();
         let times = MetaHeader::parse(&meta).map(|header| header.per_frame()).unwrap_or_default();
-        if times.flags.contains(Flags::DELTA_UNIT) {
+        let is_delta = times.flags.contains(Flags::DELTA_UNIT);
+        if is_delta {
             // Of those each needs the ones before it.
             consumer.lift_max_rate();
+            self.thinned = false;
         }
         let capture_ns = times.times.capture_ns.filter(|_| times.times.clock == Clock::Monotonic);
         if self.seq != 0 {
             let gap = frame.seq().saturating_sub(self.seq).saturating_sub(1);
-            self.omitted += gap.saturating_sub(frame.lost_before());
+            // What a delta unit needs, and has not got, is lost.
+            self.omitted += if is_delta { 0 } else { gap.saturating_sub(frame.lost_before()) };
         }
         self.seq = frame.seq();
         let counters = &self.job.counters;
@@ -382,7 +382,7 @@ impl<'a> Running<'a> {
         let header = FrameHeader {
             what,
             lossless: self.job.lossless,
-            thinned: self.job.max_rate.is_some(),
+            thinned: self.thinned,
             base: self.in_flight.is_empty(),
             stream: self.stream,
             turn: self.job.turn,
@@ -404,8 +404,19 @@ impl<'a> Running<'a> {
     /// The payload is the frame's bytes where they are: they are copied once, into the packets of the network.
     fn put(&self, header: &FrameHeader, meta: &[u8], payload: Option<&Frame>) {
         let payload = payload.map_or_else(ZBytes::new, |frame| Bytes::from_owner(frame.clone()).into());
+        let attachment = header.encode(meta);
         // An error is that of a session that is closed: the end is near.
-        let _ = self.job.publisher.put(payload).attachment(header.encode(meta)).wait();
+        let _ = match header.what {
+            What::Frame => self.job.publisher.put(payload).attachment(attachment).wait(),
+            // These are not said again: on a link that is busy they wait for their turn.
+            What::End | What::Removed => self
+                .job
+                .session
+                .put(self.job.publisher.key_expr().clone(), payload)
+                .congestion_control(CongestionControl::Block)
+                .attachment(attachment)
+                .wait(),
+        };
     }
 }
 
