@@ -13,7 +13,7 @@ use shmflow::{CancelToken, Error, Liveness, OverflowPolicy, Producer};
 use zenoh::Wait;
 use zenoh::bytes::ZBytes;
 use zenoh::pubsub::Subscriber;
-use zenoh::qos::CongestionControl;
+use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::Sample;
 
 use crate::hub::{Context, Event};
@@ -38,6 +38,8 @@ pub(crate) struct Look {
     pub(crate) depth: u32,
     pub(crate) description: Option<String>,
     pub(crate) lossless: bool,
+    /// Which host it is of.
+    pub(crate) home: Option<u64>,
 }
 
 /// Why a mirror came to its end.
@@ -57,6 +59,7 @@ pub(crate) enum MirrorEnd {
 #[derive(Debug)]
 struct Orders {
     clock: Arc<OriginClock>,
+    look: Look,
     /// Its origin is there.
     present: bool,
     /// It came back: it may not know that we read it.
@@ -72,7 +75,6 @@ struct Orders {
 struct Shared {
     context: Arc<Context>,
     topic: String,
-    look: Look,
     counters: Arc<Counters>,
     /// Ends the wait for events.
     cancel: CancelToken,
@@ -90,6 +92,7 @@ struct Shared {
 pub(crate) struct Mirror {
     shared: Arc<Shared>,
     number: u64,
+    home: Option<u64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -102,12 +105,19 @@ impl Mirror {
         clock: Arc<OriginClock>,
     ) -> std::io::Result<Self> {
         let counters = context.stats.received(topic);
-        let orders =
-            Orders { clock, present: true, again: false, removed: false, lost_topic: false, stop: false };
+        let home = look.home;
+        let orders = Orders {
+            clock,
+            look,
+            present: true,
+            again: false,
+            removed: false,
+            lost_topic: false,
+            stop: false,
+        };
         let shared = Arc::new(Shared {
             context: Arc::clone(context),
             topic: topic.to_owned(),
-            look,
             inlet: Mutex::new(Inlet::new(topic, Arc::clone(&counters))),
             counters,
             cancel: CancelToken::new(),
@@ -126,11 +136,16 @@ impl Mirror {
             }
         };
         let thread = std::thread::Builder::new().name("bridge-mirror".into()).spawn(run)?;
-        Ok(Self { shared, number, thread: Some(thread) })
+        Ok(Self { shared, number, home, thread: Some(thread) })
     }
 
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Which host it shows a topic of.
+    pub(crate) fn home(&self) -> Option<u64> {
+        self.home
     }
 
     /// Whether its frames come from this bridge.
@@ -138,10 +153,12 @@ impl Mirror {
         self.shared.orders().clock.origin() == origin
     }
 
-    /// Its frames come from another bridge now.
-    pub(crate) fn come_from(&self, clock: Arc<OriginClock>) {
+    /// Its frames come from another bridge of the same host now.
+    pub(crate) fn come_from(&self, clock: Arc<OriginClock>, look: Look) {
         let mut orders = self.shared.orders();
-        (orders.clock, orders.present) = (clock, true);
+        // What waits for consumers is written in another way.
+        orders.lost_topic |= orders.look.lossless != look.lossless;
+        (orders.clock, orders.look, orders.present) = (clock, look, true);
         drop(orders);
         self.shared.cancel.cancel();
     }
@@ -181,7 +198,7 @@ impl Shared {
         self.acked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the bridge that sends the topic for something, and waits until the network takes it.
+    /// Asks the bridge that sends the topic for something, and waits until the network takes it: in threads of ours.
     fn ask(&self, origin: &str, request: Request) {
         self.put(origin, request, CongestionControl::Block);
     }
@@ -195,22 +212,30 @@ impl Shared {
         let control = Control { reader: self.context.number, request };
         let key = Kind::Control.key(origin, &self.topic);
         // An error is that of a session that is closed.
-        let _ = self.context.session.put(key, control.encode()).congestion_control(congestion).wait();
+        let _ = self
+            .context
+            .session
+            .put(key, control.encode())
+            .congestion_control(congestion)
+            // Not behind frames of the other direction.
+            .priority(Priority::InteractiveHigh)
+            .wait();
     }
 
     fn open(&self) -> Result<Producer, Error> {
+        let look = self.orders().look.clone();
         let mut builder = Producer::builder(&self.topic)
             .name(MIRROR)
-            .depth(self.look.depth)
+            .depth(look.depth)
             .slot_capacity(SMALL)
             .cancel_token(&self.give_up);
-        if self.look.lossless {
+        if look.lossless {
             builder = builder.overflow_policy(OverflowPolicy::Lossless);
         }
         if let Some(dir) = &self.context.settings.dir {
             builder = builder.dir(dir);
         }
-        if let Some(description) = &self.look.description {
+        if let Some(description) = &look.description {
             builder = builder.description(description);
         }
         builder.open()
@@ -285,7 +310,8 @@ impl Shared {
         // The first frame's time is to be right, too.
         clock.follow(&self.context.session);
         let (this, origin) = (Arc::clone(self), Arc::clone(clock));
-        let queue = self.look.lossless.then(|| Queue::start(&this, &origin)).transpose()?;
+        let is_lossless = self.orders().look.lossless;
+        let queue = is_lossless.then(|| Queue::start(&this, &origin)).transpose()?;
         let callback = move |sample: Sample| {
             let attachment = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
             match FrameHeader::decode(&attachment) {
@@ -426,13 +452,6 @@ fn follow(shared: &Arc<Shared>, producer: &Producer, mut goes_on: bool) -> Next 
             if std::mem::take(&mut orders.lost_topic) {
                 return Next::Reopen;
             }
-            if orders.removed {
-                drop(orders);
-                drop(subscription);
-                // It may be gone already.
-                let _ = shmflow::remove(&shared.topic, shared.context.settings.dir.as_deref(), true);
-                return Next::End(MirrorEnd::Removed);
-            }
             (Arc::clone(&orders.clock), orders.present, std::mem::take(&mut orders.again))
         };
         if shared.is_taken(producer) {
@@ -441,6 +460,13 @@ fn follow(shared: &Arc<Shared>, producer: &Producer, mut goes_on: bool) -> Next 
                 shared.topic
             ));
             return Next::End(MirrorEnd::Taken);
+        }
+        // After that: it is not a topic of this host that is removed.
+        if shared.orders().removed {
+            drop(subscription);
+            // It may be gone already.
+            let _ = shmflow::remove(&shared.topic, shared.context.settings.dir.as_deref(), true);
+            return Next::End(MirrorEnd::Removed);
         }
         let is_read = producer.consumer_count() != 0;
         if !is_read && !present {

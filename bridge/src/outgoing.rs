@@ -14,7 +14,7 @@ use zenoh::query::Queryable;
 use crate::encoder::{Encoder, SUFFIX};
 use crate::hub::{Context, Event};
 use crate::keys::Kind;
-use crate::local::LocalTopic;
+use crate::local::{self, LocalTopic};
 use crate::pattern;
 use crate::pump::{Job, Pump, PumpEnd};
 use crate::stats::note;
@@ -44,6 +44,7 @@ struct Announced {
 pub(crate) struct Outgoing {
     context: Arc<Context>,
     infos: Infos,
+    home: u64,
     /// By their names here.
     topics: BTreeMap<String, Announced>,
     _info: Queryable<()>,
@@ -84,6 +85,7 @@ impl Outgoing {
         Ok(Self {
             context: Arc::clone(context),
             infos,
+            home: local::home(context.settings.dir.as_deref()),
             topics: BTreeMap::new(),
             _info: info,
             _control: control,
@@ -140,7 +142,9 @@ impl Outgoing {
 
     fn announce(&mut self, topic: &LocalTopic, source: Option<&str>) {
         let lossless = self.context.settings.lossless;
-        let info = json!({ "depth": topic.depth, "description": topic.description, "lossless": lossless });
+        let info = json!({
+            "depth": topic.depth, "description": topic.description, "lossless": lossless, "home": self.home,
+        });
         let is_new = !self.topics.contains_key(&topic.name);
         if is_new {
             match self.declare(topic, source, &info) {

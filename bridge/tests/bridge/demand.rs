@@ -180,3 +180,40 @@ fn a_bridge_that_is_ended_leaves_nothing_behind() {
     drop(producer);
     assert!(two.a.topics().is_empty() && two.b.topics().is_empty());
 }
+
+#[test]
+fn a_viewer_stays_with_its_camera_though_a_third_host_has_one_of_that_name() {
+    let (a, b, c) = (Host::new(), Host::new(), Host::new());
+    let (at_a, at_c) = (format!("tcp/127.0.0.1:{}", free_port()), format!("tcp/127.0.0.1:{}", free_port()));
+    let start_a = || Bridge::start(&a, &["--topic", "*", "--send", "--listen", &at_a]);
+    let bridge_a = start_a();
+    let bridge_b = Bridge::start(&b, &["--topic", "*", "--receive", "--connect", &at_a, "--connect", &at_c]);
+    let (of_a, of_c) = (a.producer("cam0"), c.producer("cam0"));
+    let mut consumer = b.consumer("cam0");
+    bridge_a.wait_until_active("sent", "cam0", true);
+    let bridge_c = Bridge::start(&c, &["--topic", "*", "--send", "--listen", &at_c]);
+    wait_until("it is told", || bridge_b.told().contains("more than one other host").then_some(()));
+    of_a.write(b"a").unwrap();
+    assert_eq!(&*next(&mut consumer), b"a");
+    bridge_a.kill();
+    // As long as its camera is away it sees nothing, and after that the same.
+    let witness = a.producer("witness");
+    let bridge_a = start_a();
+    b.wait_for("witness");
+    bridge_a.wait_until_active("sent", "cam0", true);
+    for _ in 0..20 {
+        of_c.write(b"c").unwrap();
+        of_a.write(b"a").unwrap();
+        assert_eq!(&*next(&mut consumer), b"a");
+    }
+    assert_eq!(bridge_c.count("sent", "cam0", "frames"), 0);
+    // Who comes when the other is the only one gets that.
+    drop((consumer, bridge_a));
+    wait_until("it is the other's", || {
+        let mut consumer = b.consumer("cam0");
+        of_c.write(b"c").unwrap();
+        let frame = consumer.recv_timeout(std::time::Duration::from_millis(500));
+        frame.ok().filter(|frame| **frame == *b"c").map(|_| ())
+    });
+    drop(witness);
+}

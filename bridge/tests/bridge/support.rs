@@ -218,6 +218,11 @@ impl Two {
             Some(Bridge::start(&self.b, &self.args_b.iter().map(String::as_str).collect::<Vec<_>>()));
     }
 
+    /// Where `a` listens.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.args_a[1]
+    }
+
     pub(crate) fn bridge_a(&self) -> &Bridge {
         self.bridge_a.as_ref().unwrap()
     }
@@ -252,8 +257,9 @@ impl Link {
         std::thread::spawn(move || {
             for here in listener.incoming().map_while(Result::ok) {
                 let there = TcpStream::connect(("127.0.0.1", target));
-                let (Ok(there), false) = (there, cut.load(Relaxed)) else { continue };
                 let mut list = connections.lock().unwrap();
+                // Under the lock: one that comes while the link is cut does not outlive that.
+                let (Ok(there), false) = (there, cut.load(Relaxed)) else { continue };
                 list.extend([here.try_clone().unwrap(), there.try_clone().unwrap()]);
                 drop(list);
                 for (mut from, mut to) in
