@@ -107,10 +107,15 @@ impl Bridge {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stats, told) = (Arc::new(Mutex::new(Value::Null)), Arc::new(Mutex::new(String::new())));
-        let (newest, out) = (Arc::clone(&stats), child.stdout.take().unwrap());
+        let (newest, log) = (Arc::clone(&stats), Arc::clone(&told));
+        let out = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                *newest.lock().unwrap() = serde_json::from_str(&line).unwrap();
+                match serde_json::from_str(&line) {
+                    Ok(value) => *newest.lock().unwrap() = value,
+                    // What Zenoh tells.
+                    Err(_) => log.lock().unwrap().push_str(&format!("{line}\n")),
+                }
             }
         });
         let (all, err) = (Arc::clone(&told), child.stderr.take().unwrap());
