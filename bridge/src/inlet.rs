@@ -98,7 +98,9 @@ impl Inlet {
         payload: &ZBytes,
         offset: Option<Offset>,
     ) -> Result<Then, Error> {
-        let Some(producer) = self.producer.clone() else { return Ok(Then::default()) };
+        let Some(producer) = self.producer.clone() else {
+            return Ok(Then { lost_topic: true, ..Then::default() });
+        };
         let before = self.position.filter(|one| one.stream == header.stream);
         if before.is_some_and(|one| one.turn == header.turn && header.index <= one.index) {
             return Ok(Then::default());

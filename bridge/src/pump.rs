@@ -228,12 +228,7 @@ impl<'a> Running<'a> {
                 return PumpEnd::Unwanted;
             }
             if self.is_window_full() {
-                let mut wanted = self.shared.lock();
-                let acked = wanted.readers.acked(Instant::now());
-                let is_full = self.in_flight.front().is_some_and(|sent| sent.header.index > acked);
-                if !wanted.stop && !wanted.again && is_full {
-                    let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
-                }
+                self.wait_for_acknowledgement();
                 continue;
             }
             match self.next(&mut consumer) {
@@ -245,6 +240,7 @@ impl<'a> Running<'a> {
                 Err(Error::Cancelled { .. } | Error::Timeout { .. }) => {}
                 Err(Error::Removed { .. }) => {
                     self.send(What::Removed, None, 0, Vec::new(), None);
+                    self.wait_for_readers();
                     return PumpEnd::Removed;
                 }
                 Err(error) => {
@@ -275,6 +271,12 @@ impl<'a> Running<'a> {
             let before = identity(&path);
             let consumer = match builder().open() {
                 Err(Error::PermissionDenied { .. } | Error::ForeignOwner { .. }) => {
+                    if job.lossless {
+                        note(&format!(
+                            "topic `{}` may only be read by this bridge: its producer does not wait for it, and frames may be lost",
+                            job.topic
+                        ));
+                    }
                     builder().read_only(true).allow_foreign_owner(true).open()?
                 }
                 opened => opened?,
@@ -327,6 +329,23 @@ impl<'a> Running<'a> {
         false
     }
 
+    /// What is on its way when a lossless topic is removed arrives, too.
+    fn wait_for_readers(&mut self) {
+        let start = Instant::now();
+        while !self.heed(None) && !self.in_flight.is_empty() && start.elapsed() < GRACE {
+            self.wait_for_acknowledgement();
+        }
+    }
+
+    fn wait_for_acknowledgement(&self) {
+        let mut wanted = self.shared.lock();
+        let acked = wanted.readers.acked(Instant::now());
+        let is_missing = self.in_flight.front().is_some_and(|sent| sent.header.index > acked);
+        if !wanted.stop && !wanted.again && is_missing {
+            let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
+        }
+    }
+
     fn is_window_full(&self) -> bool {
         let bytes: usize = self.in_flight.iter().map(Sent::len).sum();
         self.in_flight.len() >= WINDOW || bytes >= WINDOW_BYTES
@@ -358,14 +377,15 @@ impl<'a> Running<'a> {
         if self.seq != 0 {
             let gap = frame.seq().saturating_sub(self.seq).saturating_sub(1);
             // What a delta unit needs, and has not got, is lost.
-            self.omitted += if is_delta { 0 } else { gap.saturating_sub(frame.lost_before()) };
+            let omitted = if is_delta { 0 } else { gap.saturating_sub(frame.lost_before()) };
+            self.omitted += omitted;
+            self.job.counters.omitted.fetch_add(omitted, Relaxed);
         }
         self.seq = frame.seq();
         let counters = &self.job.counters;
         counters.frames.fetch_add(1, Relaxed);
         counters.bytes.fetch_add(frame.len() as u64, Relaxed);
         counters.lost.fetch_add(frame.lost_before(), Relaxed);
-        counters.omitted.store(self.omitted, Relaxed);
         let published_ns = frame.published_ns();
         self.send(What::Frame, capture_ns, published_ns, meta, Some(frame));
     }

@@ -68,7 +68,7 @@ impl Readers {
 
     /// Up to which message nobody needs anything any more, as far as is known.
     pub(crate) fn acked(&mut self, now: Instant) -> u64 {
-        self.readers.retain(|_, reader| !reader.gone.is_some_and(|gone| now.duration_since(gone) > GRACE));
+        self.readers.retain(|_, reader| reader.gone.is_none_or(|gone| now.duration_since(gone) <= GRACE));
         self.note_none(now);
         match self.none_since {
             // What takes the frames is no bridge: it acknowledges nothing, and is owed nothing.

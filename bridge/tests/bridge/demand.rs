@@ -119,7 +119,9 @@ fn hosts_with_a_topic_of_the_same_name_do_not_mix_them() {
     let late = two.b.producer("cam0");
     wait_until("the bridge leaves", || {
         let info = shmflow::inspect("cam0", Some(&two.b.0)).unwrap();
-        (info.producers().filter(|one| one.active).count() == 1).then_some(())
+        let mut active = info.producers().filter(|one| one.active);
+        let left = active.next().is_some_and(|one| one.name == "camera");
+        (left && active.next().is_none()).then_some(())
     });
     drop((late, consumer, two.bridge_b.take()));
 }
@@ -216,4 +218,17 @@ fn a_viewer_stays_with_its_camera_though_a_third_host_has_one_of_that_name() {
         frame.ok().filter(|frame| **frame == *b"c").map(|_| ())
     });
     drop(witness);
+}
+
+#[test]
+fn mirrors_have_the_permissions_that_are_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let two = Two::new(ALL, &["--topic", "*", "--perms", "0640"]);
+    let producer = two.a.producer("cam0");
+    let mut consumer = two.b.consumer("cam0");
+    producer.write(b"x").unwrap();
+    next(&mut consumer);
+    let topic = shmflow::Topic::new("cam0", Some(&two.b.0)).unwrap();
+    let mode = std::fs::metadata(topic.peers_path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
 }
