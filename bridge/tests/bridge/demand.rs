@@ -232,3 +232,14 @@ fn mirrors_have_the_permissions_that_are_asked_for() {
     let mode = std::fs::metadata(topic.peers_path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
 }
+
+#[test]
+fn what_has_an_encoder_of_its_own_gets_no_other() {
+    let two = Two::new(&["--topic", "*", "--encode", "cam*"], ALL);
+    let (camera, encoder) = (two.a.producer("cam0"), two.a.producer("cam0.h264"));
+    let consumer = two.b.consumer("cam0.h264");
+    wait_until("it is told", || two.bridge_a().told().contains("is not encoded").then_some(()));
+    let info = shmflow::inspect("cam0.h264", Some(&two.a.0)).unwrap();
+    assert_eq!(info.producers().count(), 1);
+    drop((camera, encoder, consumer));
+}

@@ -129,3 +129,23 @@ fn a_reader_that_leaves_is_not_waited_for_by_the_others() {
         consume(&mut stays, 12..300, |_| {});
     });
 }
+
+#[test]
+fn a_topic_that_becomes_lossless_is_so_for_those_who_read_it_already() {
+    let mut two = Two::new(ALL, ALL);
+    let producer = producer(&two);
+    let mut consumer = two.b.consumer("log");
+    two.bridge_a().wait_until_active("sent", "log", true);
+    two.bridge_a.take().unwrap().kill();
+    let args = ["--topic", "*", "--lossless", "--listen", two.endpoint()];
+    two.bridge_a = Some(Bridge::start(&two.a, &args));
+    two.bridge_a().wait_until_active("sent", "log", true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish_all(&producer, 200));
+        consume(&mut consumer, 0..200, |number| {
+            if number.is_multiple_of(40) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+    });
+}
