@@ -32,7 +32,7 @@ Exit status:
 
 Environment:
   SHMFLOW_DIR  directory of the topics, without --dir
-  RUST_LOG     what Zenoh tells, as zenoh=debug"
+  RUST_LOG     what Zenoh tells on the standard output, as zenoh=debug"
 )]
 pub(crate) struct Args {
     /// Topics, by their names on this host; * stands for any characters, ? for one

@@ -1,8 +1,6 @@
 //! Frames of one topic into the network, as long as they are wanted there.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +15,7 @@ use zenoh::pubsub::Publisher;
 use zenoh::qos::CongestionControl;
 use zenoh::{Session, Wait};
 
-use crate::local::MIRROR;
+use crate::local::{MIRROR, identity};
 use crate::readers::{GRACE, Readers};
 use crate::stats::{Counters, note};
 use crate::wire::{FrameHeader, Request, What};
@@ -438,19 +436,4 @@ impl<'a> Running<'a> {
                 .wait(),
         };
     }
-}
-
-/// A number that a later topic of this name does not have: its file's, and when that was made.
-fn identity(path: &std::path::Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    if let Ok(data) = std::fs::metadata(path) {
-        (data.dev(), data.ino(), data.created().ok()).hash(&mut hasher);
-    }
-    boot_id().hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Another one after each start of the machine.
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }

@@ -4,14 +4,20 @@ use std::time::Duration;
 
 use shmflow::meta::{Kind, Meta};
 use shmflow::{Consumer, OverflowPolicy, Producer};
+use zenoh::Wait;
 
-use crate::support::{Bridge, Host, Link, Two, next, wait_until};
+use crate::hostile::session;
+use crate::support::{Bridge, Host, Link, Two, free_port, next, wait_until};
 
 const LOSSLESS: &[&str] = &["--topic", "*", "--lossless"];
 const ALL: &[&str] = &["--topic", "*"];
 
 fn producer(two: &Two) -> Producer {
-    let builder = Producer::builder("log").dir(&two.a.0).depth(4);
+    lossless(&two.a)
+}
+
+fn lossless(host: &Host) -> Producer {
+    let builder = Producer::builder("log").dir(&host.0).depth(4);
     builder.overflow_policy(OverflowPolicy::Lossless).stall_timeout(Duration::from_secs(60)).open().unwrap()
 }
 
@@ -148,4 +154,21 @@ fn a_topic_that_becomes_lossless_is_so_for_those_who_read_it_already() {
             }
         });
     });
+}
+
+/// As `z_sub '**'`, or a storage: it takes all frames and acknowledges none.
+#[test]
+fn what_takes_frames_and_is_no_bridge_holds_up_the_producer_for_some_seconds_only() {
+    let (port, host) = (free_port(), Host::new());
+    let endpoint = format!("tcp/127.0.0.1:{port}");
+    let bridge = Bridge::start(&host, &["--topic", "*", "--lossless", "--listen", &endpoint]);
+    let producer = lossless(&host);
+    let session = session(port);
+    let subscriber = session.declare_subscriber("**").wait().unwrap();
+    bridge.wait_until_active("sent", "log", true);
+    // After a minute the producer would pass the bridge over.
+    publish_all(&producer, 200);
+    let stats = producer.stats();
+    assert_eq!((stats.published, stats.dropped, stats.stalls), (200, 0, 0));
+    drop(subscriber);
 }
