@@ -32,7 +32,7 @@ Exit status:
 
 Environment:
   SHMFLOW_DIR  directory of the topics, without --dir
-  RUST_LOG     what Zenoh tells, as zenoh=debug"
+  RUST_LOG     what Zenoh tells on the standard output, as zenoh=debug"
 )]
 pub(crate) struct Args {
     /// Topics, by their names on this host; * stands for any characters, ? for one
@@ -83,6 +83,9 @@ pub(crate) struct Args {
     /// Directory of the topics [default: $SHMFLOW_DIR, or else /dev/shm]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Permissions of the topics that it makes here, in octal [default: 0600]
+    #[arg(long, value_name = "MODE", value_parser = perms)]
+    perms: Option<u32>,
     /// Print what was done as a line of JSON so often
     #[arg(long, value_name = "SECONDS", value_parser = rate)]
     pub(crate) stats: Option<f64>,
@@ -93,6 +96,11 @@ fn rate(text: &str) -> Result<f64, String> {
     if (0.001..=1e6).contains(&rate) { Ok(rate) } else { Err("it must be between 0.001 and 1000000".into()) }
 }
 
+fn perms(text: &str) -> Result<u32, String> {
+    let perms = u32::from_str_radix(text, 8).map_err(|_| "it is not an octal number, as 0640".to_owned())?;
+    if perms <= 0o777 { Ok(perms) } else { Err("it must be at most 0777".into()) }
+}
+
 impl Args {
     /// What the bridge is to do.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
@@ -101,7 +109,8 @@ impl Args {
         if !is_reachable {
             return Err("there is nobody to talk to: give --connect, --listen, --discover or --config".into());
         }
-        let prefix = self.prefix.as_deref().map_or_else(String::new, |prefix| format!("{prefix}/"));
+        let prefix = self.prefix.as_deref().map(|prefix| prefix.trim_end_matches('/'));
+        let prefix = prefix.map_or_else(String::new, |prefix| format!("{prefix}/"));
         if !prefix.is_empty() {
             shmflow::Topic::new(&prefix, None).map_err(|error| format!("--prefix: {error}"))?;
         }
@@ -115,6 +124,7 @@ impl Args {
             encode: self.encode.iter().map(|text| Pattern::new(text)).collect(),
             encoder: self.encode_with.clone(),
             lossless: self.lossless,
+            perms: self.perms,
             network: Network {
                 connect: self.connect.clone(),
                 listen: self.listen.clone(),
@@ -158,5 +168,8 @@ mod tests {
         assert!(settings(&["--topic", "*", "--discover", "--prefix", "a\nb"]).is_err());
         let robot = settings(&["--topic", "*", "--discover", "--prefix", "robot1"]).unwrap();
         assert_eq!(robot.prefix, "robot1/");
+        let robot =
+            settings(&["--topic", "*", "--discover", "--prefix", "robot1/", "--perms", "0640"]).unwrap();
+        assert_eq!((robot.prefix.as_str(), robot.perms), ("robot1/", Some(0o640)));
     }
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub encoder: String,
     /// What is sent comes whole, and the producer waits for it.
     pub lossless: bool,
+    /// Permissions of the topics that it makes, as 0o640; `None` for the ring's default.
+    pub perms: Option<u32>,
     /// The network.
     pub network: Network,
 }
@@ -73,8 +75,8 @@ pub(crate) enum Event {
     Info { origin: String, topic: String, text: String },
     /// A mirror came to its end.
     MirrorEnded(String, u64, MirrorEnd),
-    /// A bridge is gone.
-    BridgeGone(u128),
+    /// Another bridge is there, or no more.
+    Bridge(u128, bool),
     /// The end.
     Stop,
 }
@@ -147,10 +149,12 @@ impl Bridge {
         let _bridges = session
             .liveliness()
             .declare_subscriber(format!("{}/bridge/*", keys::ROOT))
+            .history(true)
             .callback(move |sample| {
                 let number = keys::parse_bridge(sample.key_expr().as_str()).map(number);
-                if let (Some(Some(number)), SampleKind::Delete) = (number, sample.kind()) {
-                    let _ = events.send(Event::BridgeGone(number));
+                if let Some(Some(number)) = number {
+                    // An error is that of a hub that has ended.
+                    let _ = events.send(Event::Bridge(number, sample.kind() == SampleKind::Put));
                 }
             })
             .wait()
@@ -172,7 +176,7 @@ impl Bridge {
                 (Event::PumpEnded(topic, turn, end), Some(outgoing), _) => {
                     outgoing.pump_ended(&topic, turn, end);
                 }
-                (Event::BridgeGone(reader), Some(outgoing), _) => outgoing.bridge_gone(reader),
+                (Event::Bridge(reader, is_there), Some(outgoing), _) => outgoing.bridge(reader, is_there),
                 (Event::Remote { origin, topic, is_there }, outgoing, Some(incoming)) => {
                     incoming.remote(origin, &topic, is_there, outgoing.as_ref());
                 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use zenoh::Wait;
 use zenoh::pubsub::Subscriber;
+use zenoh::qos::Priority;
 use zenoh::sample::SampleKind;
 
 use crate::hub::{Context, Event};
@@ -23,8 +24,10 @@ use crate::stats::note;
 /// How long it is waited for what a bridge says of its topic.
 const INFO_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// More topics are not shown, whatever others announce.
+/// More topics are not shown, whatever others announce, nor remembered.
 const MOST: usize = 1000;
+/// What cannot be shown is tried again after so long.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// A bridge that has a topic.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ struct Candidate {
     origin: String,
     /// Once it is known.
     look: Option<Look>,
+    /// It is being asked what that is.
+    asked: bool,
 }
 
 /// The topics that others send.
@@ -43,6 +48,8 @@ pub(crate) struct Incoming {
     mirrors: BTreeMap<String, Mirror>,
     /// Those that cannot be shown, of which that was told.
     refused: BTreeSet<String>,
+    /// When showing them failed.
+    failed: BTreeMap<String, Instant>,
     clocks: BTreeMap<String, Arc<OriginClock>>,
 }
 
@@ -53,6 +60,7 @@ impl Incoming {
             candidates: BTreeMap::new(),
             mirrors: BTreeMap::new(),
             refused: BTreeSet::new(),
+            failed: BTreeMap::new(),
             clocks: BTreeMap::new(),
         }
     }
@@ -84,22 +92,41 @@ impl Incoming {
             return;
         }
         if let Err(error) = shmflow::Topic::new(topic, None) {
-            if self.refused.insert(topic.to_owned()) {
-                note(&format!("a topic of another host is left out: {error}"));
+            if is_there {
+                self.refuse(topic, &format!("a topic of another host is left out: {error}"));
+            } else {
+                self.refused.remove(topic);
             }
             return;
         }
-        let candidates = self.candidates.entry(topic.to_owned()).or_default();
-        if !is_there {
+        let is_known = self.candidates.contains_key(topic);
+        if is_there && !is_known && self.candidates.len() >= MOST {
+            return self.refuse(topic, &too_many(topic));
+        }
+        if is_there {
+            let candidates = self.candidates.entry(topic.to_owned()).or_default();
+            // More than one of a name is for bridges that were started again, and hosts that share it.
+            if candidates.len() < MOST && !candidates.iter().any(|candidate| candidate.origin == origin) {
+                candidates.push(Candidate { origin: origin.clone(), look: None, asked: true });
+                self.ask(&origin, topic);
+            }
+        } else if let Some(candidates) = self.candidates.get_mut(topic) {
             candidates.retain(|candidate| candidate.origin != origin);
             if candidates.is_empty() {
                 self.candidates.remove(topic);
                 self.refused.remove(topic);
+                self.failed.remove(topic);
             }
             self.evaluate(topic, own);
-        } else if !candidates.iter().any(|candidate| candidate.origin == origin) {
-            self.ask(&origin, topic);
-            self.candidates.entry(topic.to_owned()).or_default().push(Candidate { origin, look: None });
+        } else {
+            self.refused.remove(topic);
+        }
+    }
+
+    /// Says once why a topic is not shown.
+    fn refuse(&mut self, topic: &str, why: &str) {
+        if self.refused.len() < 2 * MOST && self.refused.insert(topic.to_owned()) {
+            note(why);
         }
     }
 
@@ -115,6 +142,8 @@ impl Incoming {
             .session
             .get(Kind::Info.key(origin, topic))
             .timeout(INFO_TIMEOUT)
+            // Not behind frames, nor in their way.
+            .priority(Priority::InteractiveHigh)
             .callback(move |reply| {
                 if let Ok(sample) = reply.result() {
                     answer.tell(&String::from_utf8_lossy(&sample.payload().to_bytes()));
@@ -129,61 +158,77 @@ impl Incoming {
     /// What a bridge says of its topic.
     pub(crate) fn info(&mut self, origin: &str, topic: &str, text: &str, own: Option<&Outgoing>) {
         let Some(candidates) = self.candidates.get_mut(topic) else { return };
-        if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.origin == origin)
-            && (candidate.look.is_none() || !text.is_empty())
-        {
-            candidate.look = Some(look(text));
+        if let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.origin == origin) {
+            candidate.asked = false;
+            if !text.is_empty() {
+                candidate.look = Some(look(text));
+            }
         }
         self.evaluate(topic, own);
     }
 
     /// The topics of this host are others now: perhaps a name is free.
     pub(crate) fn update(&mut self, own: Option<&Outgoing>) {
+        self.ask_again();
         let hidden = |topic: &&String| !self.mirrors.contains_key(*topic);
         for topic in self.candidates.keys().filter(hidden).cloned().collect::<Vec<_>>() {
             self.evaluate(&topic, own);
         }
     }
 
+    /// Asks for what was not answered.
+    fn ask_again(&mut self) {
+        let mut unknown = Vec::new();
+        for (topic, candidates) in &mut self.candidates {
+            for candidate in candidates.iter_mut().filter(|one| one.look.is_none() && !one.asked) {
+                candidate.asked = true;
+                unknown.push((candidate.origin.clone(), topic.clone()));
+            }
+        }
+        for (origin, topic) in unknown {
+            self.ask(&origin, &topic);
+        }
+    }
+
     /// Decides whether a topic is shown, and from whom it comes.
     fn evaluate(&mut self, topic: &str, own: Option<&Outgoing>) {
-        let known = |candidate: &&Candidate| candidate.look.is_some();
-        let candidates: Vec<_> = self.candidates.get(topic).into_iter().flatten().filter(known).collect();
+        let known = self.candidates.get(topic).into_iter().flatten();
+        let known = known.filter_map(|one| Some((one.origin.clone(), one.look.clone()?)));
+        let candidates: Vec<_> = known.collect();
         if let Some(mirror) = self.mirrors.get(topic) {
-            let stays = candidates.iter().any(|candidate| mirror.comes_from(&candidate.origin));
-            let next = candidates.first().filter(|_| !stays).map(|candidate| candidate.origin.clone());
+            let home = mirror.home();
+            let stays = candidates.iter().any(|(origin, _)| mirror.comes_from(origin));
+            let next = candidates.iter().find(|(_, look)| !stays && look.home == home).cloned();
             match next {
-                Some(origin) => {
+                Some((origin, look)) => {
                     let clock = self.clock(&origin);
                     if let Some(mirror) = self.mirrors.get(topic) {
-                        mirror.come_from(clock);
+                        mirror.come_from(clock, look);
                     }
                 }
+                // Those of another host are not what its consumers read. Without any it ends, and makes way.
                 None => mirror.set_present(stays),
             }
-            return;
-        }
-        let Some((origin, look)) =
-            candidates.first().and_then(|first| Some((first.origin.clone(), first.look.clone()?)))
-        else {
-            return;
-        };
-        if self.mirrors.len() >= MOST {
-            if self.refused.insert(topic.to_owned()) {
-                note(&format!(
-                    "topic `{topic}` of another host is not shown here: {MOST} are, and no more may be"
+            if candidates.iter().any(|(_, look)| look.home != home) {
+                self.refuse(topic, &format!(
+                    "topic `{topic}` is there on more than one other host, and is shown from the first of them only; \
+                     give their bridges a --prefix each"
                 ));
             }
             return;
+        }
+        let Some((origin, look)) = candidates.into_iter().next() else { return };
+        if self.failed.get(topic).is_some_and(|at| at.elapsed() < RETRY) {
+            return;
+        }
+        if self.mirrors.len() >= MOST {
+            return self.refuse(topic, &too_many(topic));
         }
         if let Some(by) = self.taken(topic, own) {
-            if self.refused.insert(topic.to_owned()) {
-                note(&format!(
-                    "topic `{topic}` of another host is not shown here: {by} has that name, and frames of both would mix; \
-                     give the other bridge a --prefix"
-                ));
-            }
-            return;
+            return self.refuse(topic, &format!(
+                "topic `{topic}` of another host is not shown here: {by} has that name, and frames of both would mix; \
+                 give the other bridge a --prefix"
+            ));
         }
         self.refused.remove(topic);
         static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -227,8 +272,10 @@ impl Incoming {
         }
         self.mirrors.remove(topic);
         match end {
-            // The next look tries again.
-            MirrorEnd::Failed => {}
+            // A look after some time tries again.
+            MirrorEnd::Failed => {
+                self.failed.insert(topic.to_owned(), Instant::now());
+            }
             // A candidate may have come meanwhile.
             MirrorEnd::Gone | MirrorEnd::Removed | MirrorEnd::Taken => self.evaluate(topic, own),
         }
@@ -257,6 +304,10 @@ impl Drop for Answer {
     }
 }
 
+fn too_many(topic: &str) -> String {
+    format!("topic `{topic}` of another host is not shown here: {MOST} are, and no more may be")
+}
+
 /// From another host: whatever it says gives something.
 fn look(text: &str) -> Look {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
@@ -275,6 +326,7 @@ fn look(text: &str) -> Look {
         depth: u32::try_from(depth).unwrap_or(8),
         description: description.filter(|line| !line.is_empty()),
         lossless: value.get("lossless").and_then(Value::as_bool).unwrap_or(false),
+        home: value.get("home").and_then(Value::as_u64),
     }
 }
 

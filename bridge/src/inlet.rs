@@ -98,7 +98,9 @@ impl Inlet {
         payload: &ZBytes,
         offset: Option<Offset>,
     ) -> Result<Then, Error> {
-        let Some(producer) = self.producer.clone() else { return Ok(Then::default()) };
+        let Some(producer) = self.producer.clone() else {
+            return Ok(Then { lost_topic: true, ..Then::default() });
+        };
         let before = self.position.filter(|one| one.stream == header.stream);
         if before.is_some_and(|one| one.turn == header.turn && header.index <= one.index) {
             return Ok(Then::default());
@@ -115,6 +117,8 @@ impl Inlet {
             What::Removed => return Ok(Then { removed: true, ..Then::default() }),
             What::End => {
                 self.position = Some(position);
+                // What is missing before it is missing before the next frame.
+                self.count_missing(header, header.seq.saturating_add(1), before, is_known);
                 producer.end();
                 return Ok(Then::default());
             }
@@ -127,7 +131,7 @@ impl Inlet {
             // It came before: the sender begins with the oldest frame that its ring has.
             return Ok(Then::default());
         }
-        self.count_missing(header, before, is_known);
+        self.count_missing(header, header.seq, before, is_known);
         if unit(&view) == Unit::Key {
             self.broken = false;
         } else if self.broken {
@@ -135,8 +139,10 @@ impl Inlet {
             return Ok(Then { key_frame: self.may_ask(), ..Then::default() });
         }
         let place = Place { stream: header.stream, seq: header.seq };
-        let block = localise(block, &view, header.capture_ns, offset, self.discont, place)?;
-        if let Err(error) = write(&producer, &block, payload) {
+        let written = localise(block, &view, header.capture_ns, offset, self.discont, place)
+            .map_err(Error::from)
+            .and_then(|block| write(&producer, &block, payload));
+        if let Err(error) = written {
             self.gap(true);
             return Err(error);
         }
@@ -150,15 +156,15 @@ impl Inlet {
         Ok(Then::default())
     }
 
-    /// Counts what is missing in front of a frame.
-    fn count_missing(&mut self, header: &FrameHeader, before: Option<Position>, is_known: bool) {
+    /// Counts what is missing in front of the frame `seq`.
+    fn count_missing(&mut self, header: &FrameHeader, seq: u64, before: Option<Position>, is_known: bool) {
         let resumes = std::mem::take(&mut self.resumes);
         let Some(before) = before else {
             // Another topic of this name, or the first: what it had before is not known.
             self.gap(is_known);
             return;
         };
-        let gap = header.seq.saturating_sub(before.seq).saturating_sub(1);
+        let gap = seq.saturating_sub(before.seq).saturating_sub(1);
         let lost = if before.turn == header.turn {
             gap.saturating_sub(header.omitted.saturating_sub(before.omitted))
         } else if header.thinned {
@@ -223,4 +229,126 @@ fn write(producer: &Producer, block: &[u8], payload: &ZBytes) -> Result<(), Erro
     }
     claim.set_meta_bytes(block)?;
     claim.publish().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shmflow::meta::{Flags, Kind, Meta};
+    use shmflow::{Consumer, StartAt};
+
+    /// A ring that an inlet writes to, and its reader.
+    struct Here {
+        inlet: Inlet,
+        counters: Arc<Counters>,
+        consumer: Consumer,
+        dir: std::path::PathBuf,
+    }
+
+    impl Here {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("shmflow-inlet-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            let producer = Arc::new(Producer::builder("t").dir(&dir).open().unwrap());
+            let consumer = Consumer::builder("t").dir(&dir).start(StartAt::Oldest).open().unwrap();
+            let counters = Arc::<Counters>::default();
+            let mut inlet = Inlet::new("t", Arc::clone(&counters));
+            inlet.set_producer(Some(producer), None);
+            Self { inlet, counters, consumer, dir }
+        }
+
+        fn take(
+            &mut self,
+            what: What,
+            stream: u64,
+            index: u64,
+            seq: u64,
+            meta: &Meta,
+        ) -> Result<Then, Error> {
+            let header = FrameHeader {
+                what,
+                lossless: false,
+                thinned: false,
+                base: true,
+                stream,
+                turn: 1,
+                index,
+                seq,
+                omitted: 0,
+                capture_ns: None,
+                published_ns: 0,
+            };
+            self.inlet.take(&header, &meta.to_vec().unwrap(), &ZBytes::from("x"), None)
+        }
+
+        fn frame(&mut self, stream: u64, index: u64, seq: u64, flags: Flags) -> Result<Then, Error> {
+            self.take(What::Frame, stream, index, seq, &Meta::new(Kind::Packet).flags(flags))
+        }
+
+        fn end(&mut self, stream: u64, index: u64, seq: u64) {
+            self.take(What::End, stream, index, seq, &Meta::default()).unwrap();
+        }
+
+        /// The next frame's flags.
+        fn flags(&mut self) -> Flags {
+            self.consumer.try_recv().unwrap().unwrap().meta().unwrap().unwrap().flags
+        }
+
+        fn lost(&self) -> u64 {
+            self.counters.lost.load(Relaxed)
+        }
+    }
+
+    impl Drop for Here {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_before_an_end_is_counted_and_told_after_it() {
+        let mut here = Here::new("end");
+        here.frame(1, 1, 1, Flags::default()).unwrap();
+        assert_eq!(here.flags(), Flags::default());
+        // Frames 2 and 3 are lost.
+        here.end(1, 4, 3);
+        assert_eq!(here.lost(), 2);
+        assert!(here.frame(1, 5, 4, Flags::DELTA_UNIT).unwrap().key_frame);
+        here.frame(1, 6, 5, Flags::default()).unwrap();
+        assert_eq!(here.flags(), Flags::DISCONT);
+        // Nothing is missing here.
+        here.end(1, 7, 5);
+        here.frame(1, 8, 6, Flags::DELTA_UNIT).unwrap();
+        assert_eq!((here.flags(), here.lost()), (Flags::DELTA_UNIT, 2));
+    }
+
+    #[test]
+    fn another_stream_that_begins_with_its_end_does_not_continue_the_one_before_it() {
+        let mut here = Here::new("other");
+        here.frame(1, 1, 1, Flags::default()).unwrap();
+        here.flags();
+        here.end(2, 2, 5);
+        here.frame(2, 3, 6, Flags::default()).unwrap();
+        assert_eq!(here.flags(), Flags::DISCONT);
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_written_is_missing_for_those_after_it() {
+        let mut here = Here::new("write");
+        here.frame(1, 1, 1, Flags::default()).unwrap();
+        here.flags();
+        // With the place that the bridge adds it has more entries than a block may have.
+        let mut full = Meta::new(Kind::Packet);
+        while full.to_vec().is_ok() {
+            full = full.extension(0x8000, b"");
+        }
+        full.extensions.pop();
+        assert!(here.take(What::Frame, 1, 2, 2, &full).is_err());
+        assert!(
+            here.frame(1, 3, 3, Flags::DELTA_UNIT).unwrap().key_frame,
+            "a delta unit is worth nothing now"
+        );
+        here.frame(1, 4, 4, Flags::default()).unwrap();
+        assert_eq!(here.flags(), Flags::DISCONT);
+    }
 }

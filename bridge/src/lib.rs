@@ -21,6 +21,8 @@ mod outgoing;
 pub mod pattern;
 mod ping;
 mod pump;
+mod queue;
+mod readers;
 mod session;
 mod stats;
 pub mod wire;

@@ -1,6 +1,8 @@
 //! The topics of this host that are worth sending.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +77,31 @@ pub(crate) fn topics(dir: Option<&Path>) -> Result<Vec<LocalTopic>, String> {
         Err(error) => return Err(error.to_string()),
     };
     Ok(found.iter().filter_map(|(_, info)| LocalTopic::of(info.as_ref().ok()?)).collect())
+}
+
+/// Which host this is, and which of its directories: the same after a restart of either, and another on every other host.
+pub(crate) fn home(dir: Option<&Path>) -> u64 {
+    let read = |path| std::fs::read(path).unwrap_or_default();
+    let dir = shmflow::Topic::new("x", dir).map(|topic| topic.dir().to_path_buf()).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    (read("/etc/machine-id"), read("/proc/sys/kernel/hostname")).hash(&mut hasher);
+    std::fs::canonicalize(&dir).unwrap_or(dir).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number that a later topic of this name does not have: its file's, and when that was made.
+pub(crate) fn identity(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Ok(data) = std::fs::metadata(path) {
+        (data.dev(), data.ino(), data.created().ok()).hash(&mut hasher);
+    }
+    boot_id().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Another one after each start of the machine.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// Waits until topics have come or gone.

@@ -3,34 +3,32 @@
 //! It is there as soon as the other host announces it, and empty. Once it has a consumer its frames are asked for, and when the
 //! last one leaves, no more: a thread for each waits for that in the ring's own way.
 
+mod subscription;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use shmflow::{CancelToken, Error, Liveness, OverflowPolicy, Producer};
 use zenoh::Wait;
-use zenoh::bytes::ZBytes;
-use zenoh::pubsub::Subscriber;
-use zenoh::qos::CongestionControl;
-use zenoh::sample::Sample;
+use zenoh::qos::{CongestionControl, Priority};
 
 use crate::hub::{Context, Event};
-use crate::inlet::{Inlet, Then};
+use crate::inlet::Inlet;
 use crate::keys::Kind;
 use crate::local::MIRROR;
 use crate::localise::Place;
 use crate::ping::{EVERY, OriginClock};
 use crate::stats::{Counters, note};
-use crate::wire::{Control, FrameHeader, Malformed, Request};
+use crate::wire::{Control, Request};
+use subscription::Subscription;
 
 /// After so long without a consumer the ring is emptied: what is in it is old.
 const STALE: Duration = Duration::from_secs(10);
-/// Slots of a ring without frames; the first frame enlarges them.
+/// Bytes of a ring's slot without frames, and of all of them at most; the first frame enlarges them.
 const SMALL: usize = 4096;
-/// Messages of a lossless topic that wait for the ring; more than a sender has on the way.
-const QUEUE: usize = 64;
+const SMALL_RING: usize = 256 << 10;
 
 /// What its origin says of a topic.
 #[derive(Clone, Debug)]
@@ -38,6 +36,8 @@ pub(crate) struct Look {
     pub(crate) depth: u32,
     pub(crate) description: Option<String>,
     pub(crate) lossless: bool,
+    /// Which host it is of.
+    pub(crate) home: Option<u64>,
 }
 
 /// Why a mirror came to its end.
@@ -57,6 +57,7 @@ pub(crate) enum MirrorEnd {
 #[derive(Debug)]
 struct Orders {
     clock: Arc<OriginClock>,
+    look: Look,
     /// Its origin is there.
     present: bool,
     /// It came back: it may not know that we read it.
@@ -72,7 +73,6 @@ struct Orders {
 struct Shared {
     context: Arc<Context>,
     topic: String,
-    look: Look,
     counters: Arc<Counters>,
     /// Ends the wait for events.
     cancel: CancelToken,
@@ -90,6 +90,7 @@ struct Shared {
 pub(crate) struct Mirror {
     shared: Arc<Shared>,
     number: u64,
+    home: Option<u64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -102,12 +103,19 @@ impl Mirror {
         clock: Arc<OriginClock>,
     ) -> std::io::Result<Self> {
         let counters = context.stats.received(topic);
-        let orders =
-            Orders { clock, present: true, again: false, removed: false, lost_topic: false, stop: false };
+        let home = look.home;
+        let orders = Orders {
+            clock,
+            look,
+            present: true,
+            again: false,
+            removed: false,
+            lost_topic: false,
+            stop: false,
+        };
         let shared = Arc::new(Shared {
             context: Arc::clone(context),
             topic: topic.to_owned(),
-            look,
             inlet: Mutex::new(Inlet::new(topic, Arc::clone(&counters))),
             counters,
             cancel: CancelToken::new(),
@@ -126,11 +134,16 @@ impl Mirror {
             }
         };
         let thread = std::thread::Builder::new().name("bridge-mirror".into()).spawn(run)?;
-        Ok(Self { shared, number, thread: Some(thread) })
+        Ok(Self { shared, number, home, thread: Some(thread) })
     }
 
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Which host it shows a topic of.
+    pub(crate) fn home(&self) -> Option<u64> {
+        self.home
     }
 
     /// Whether its frames come from this bridge.
@@ -138,10 +151,12 @@ impl Mirror {
         self.shared.orders().clock.origin() == origin
     }
 
-    /// Its frames come from another bridge now.
-    pub(crate) fn come_from(&self, clock: Arc<OriginClock>) {
+    /// Its frames come from another bridge of the same host now.
+    pub(crate) fn come_from(&self, clock: Arc<OriginClock>, look: Look) {
         let mut orders = self.shared.orders();
-        (orders.clock, orders.present) = (clock, true);
+        // What waits for consumers is written in another way.
+        orders.lost_topic |= orders.look.lossless != look.lossless;
+        (orders.clock, orders.look, orders.present) = (clock, look, true);
         drop(orders);
         self.shared.cancel.cancel();
     }
@@ -181,7 +196,7 @@ impl Shared {
         self.acked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the bridge that sends the topic for something, and waits until the network takes it.
+    /// Asks the bridge that sends the topic for something, and waits until the network takes it: in threads of ours.
     fn ask(&self, origin: &str, request: Request) {
         self.put(origin, request, CongestionControl::Block);
     }
@@ -195,22 +210,36 @@ impl Shared {
         let control = Control { reader: self.context.number, request };
         let key = Kind::Control.key(origin, &self.topic);
         // An error is that of a session that is closed.
-        let _ = self.context.session.put(key, control.encode()).congestion_control(congestion).wait();
+        let _ = self
+            .context
+            .session
+            .put(key, control.encode())
+            .congestion_control(congestion)
+            // Not behind frames of the other direction.
+            .priority(Priority::InteractiveHigh)
+            .wait();
     }
 
     fn open(&self) -> Result<Producer, Error> {
+        let look = self.orders().look.clone();
+        let depth = usize::try_from(look.depth).unwrap_or(1).max(1);
+        let small = (SMALL_RING / depth).min(SMALL);
         let mut builder = Producer::builder(&self.topic)
             .name(MIRROR)
-            .depth(self.look.depth)
-            .slot_capacity(SMALL)
+            .depth(look.depth)
+            .slot_capacity(small)
+            .meta_capacity(small)
             .cancel_token(&self.give_up);
-        if self.look.lossless {
+        if look.lossless {
             builder = builder.overflow_policy(OverflowPolicy::Lossless);
+        }
+        if let Some(perms) = self.context.settings.perms {
+            builder = builder.perms(perms);
         }
         if let Some(dir) = &self.context.settings.dir {
             builder = builder.dir(dir);
         }
-        if let Some(description) = &self.look.description {
+        if let Some(description) = &look.description {
             builder = builder.description(description);
         }
         builder.open()
@@ -230,151 +259,6 @@ impl Shared {
             let gives_way = one.name.starts_with(MIRROR) && one.id.generation > own.id().generation;
             one.id != own.id() && one.active && one.liveness != Liveness::Dead && !gives_way
         })
-    }
-
-    /// A message, in whichever thread it comes.
-    fn take(&self, origin: &OriginClock, header: &FrameHeader, block: &[u8], payload: &ZBytes) {
-        let offset = origin.offset();
-        let error = offset.map_or(0, |offset| offset.error_ns.saturating_add(1));
-        self.counters.clock_error.store(error, Relaxed);
-        let mut inlet = self.inlet();
-        let taken = inlet.take(header, block, payload, offset);
-        let then = match taken {
-            Ok(then) => then,
-            Err(Error::Cancelled { .. }) => return,
-            Err(Error::Removed { .. }) => Then { lost_topic: true, ..Then::default() },
-            Err(error) => {
-                let counter = if matches!(error, Error::Meta(_)) {
-                    &self.counters.refused
-                } else {
-                    &self.counters.lost
-                };
-                counter.fetch_add(1, Relaxed);
-                if inlet.may_tell() {
-                    note(&format!("topic `{}`: a frame is left out: {error}", self.topic));
-                }
-                Then::default()
-            }
-        };
-        drop(inlet);
-        if header.lossless {
-            *self.acked() = (header.turn, header.index);
-            self.ask(origin.origin(), Request::Ack { turn: header.turn, index: header.index });
-        }
-        if then.key_frame {
-            self.try_ask(origin.origin(), Request::KeyFrame);
-        }
-        if then.removed || then.lost_topic {
-            let mut orders = self.orders();
-            orders.removed |= then.removed;
-            orders.lost_topic |= then.lost_topic;
-            drop(orders);
-            self.cancel.cancel();
-        }
-    }
-
-    fn refuse(&self, error: Malformed) {
-        self.counters.refused.fetch_add(1, Relaxed);
-        if self.refused_told.swap(1, Relaxed) == 0 {
-            note(&format!("topic `{}`: a message of another host is refused: {error}", self.topic));
-        }
-    }
-
-    /// Asks for the frames of the topic.
-    fn subscribe(self: &Arc<Self>, clock: &Arc<OriginClock>) -> zenoh::Result<Subscription> {
-        // The first frame's time is to be right, too.
-        clock.follow(&self.context.session);
-        let (this, origin) = (Arc::clone(self), Arc::clone(clock));
-        let queue = self.look.lossless.then(|| Queue::start(&this, &origin)).transpose()?;
-        let callback = move |sample: Sample| {
-            let attachment = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
-            match FrameHeader::decode(&attachment) {
-                Ok((header, block)) => match &queue {
-                    Some(queue) => queue.push(&this, &origin, header, block, sample.payload()),
-                    None => this.take(&origin, &header, block, sample.payload()),
-                },
-                Err(error) => this.refuse(error),
-            }
-        };
-        let subscriber = self
-            .context
-            .session
-            .declare_subscriber(Kind::Frames.key(clock.origin(), &self.topic))
-            .callback(callback)
-            .wait()?;
-        self.ask(clock.origin(), Request::Start);
-        self.counters.active.store(1, Relaxed);
-        Ok(Subscription { shared: Arc::clone(self), clock: Arc::clone(clock), _subscriber: subscriber })
-    }
-}
-
-/// Frames come as long as this is there.
-struct Subscription {
-    shared: Arc<Shared>,
-    clock: Arc<OriginClock>,
-    _subscriber: Subscriber<()>,
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.shared.counters.active.store(0, Relaxed);
-        self.shared.ask(self.clock.origin(), Request::Stop);
-    }
-}
-
-/// Between the network, which may not be held up, and a ring that waits for its consumers.
-#[derive(Debug)]
-struct Queue {
-    messages: SyncSender<(FrameHeader, Vec<u8>, ZBytes)>,
-    /// Turn and number of the newest message in it.
-    queued: Mutex<(u64, u64)>,
-    asked: Mutex<Option<Instant>>,
-}
-
-impl Queue {
-    fn start(shared: &Arc<Shared>, origin: &Arc<OriginClock>) -> std::io::Result<Self> {
-        let (messages, queue) = sync_channel::<(FrameHeader, Vec<u8>, ZBytes)>(QUEUE);
-        let (shared, origin) = (Arc::clone(shared), Arc::clone(origin));
-        let write = move || {
-            for (header, block, payload) in queue {
-                shared.take(&origin, &header, &block, &payload);
-            }
-        };
-        std::thread::Builder::new().name("bridge-write".into()).spawn(write)?;
-        Ok(Self { messages, queued: Mutex::default(), asked: Mutex::default() })
-    }
-
-    /// In order and without gaps: what is missing comes again.
-    fn push(
-        &self,
-        shared: &Shared,
-        origin: &OriginClock,
-        header: FrameHeader,
-        block: &[u8],
-        payload: &ZBytes,
-    ) {
-        let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = if queued.0 == header.turn { queued.1 } else { 0 };
-        if header.index <= newest {
-            // Perhaps the acknowledgement was lost.
-            let (turn, index) = *shared.acked();
-            shared.try_ask(origin.origin(), Request::Ack { turn, index });
-            return;
-        }
-        if header.index != newest.saturating_add(1) && !header.base {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_millis(200)) {
-                *asked = Some(Instant::now());
-                shared.try_ask(origin.origin(), Request::Start);
-            }
-            return;
-        }
-        match self.messages.try_send((header, block.to_vec(), payload.clone())) {
-            Ok(()) => *queued = (header.turn, header.index),
-            // It comes again.
-            Err(TrySendError::Full(_)) => {}
-            Err(TrySendError::Disconnected(_)) => {}
-        }
     }
 }
 
@@ -426,13 +310,6 @@ fn follow(shared: &Arc<Shared>, producer: &Producer, mut goes_on: bool) -> Next 
             if std::mem::take(&mut orders.lost_topic) {
                 return Next::Reopen;
             }
-            if orders.removed {
-                drop(orders);
-                drop(subscription);
-                // It may be gone already.
-                let _ = shmflow::remove(&shared.topic, shared.context.settings.dir.as_deref(), true);
-                return Next::End(MirrorEnd::Removed);
-            }
             (Arc::clone(&orders.clock), orders.present, std::mem::take(&mut orders.again))
         };
         if shared.is_taken(producer) {
@@ -442,18 +319,25 @@ fn follow(shared: &Arc<Shared>, producer: &Producer, mut goes_on: bool) -> Next 
             ));
             return Next::End(MirrorEnd::Taken);
         }
+        // After that: it is not a topic of this host that is removed.
+        if shared.orders().removed {
+            drop(subscription);
+            // It may be gone already.
+            let _ = shmflow::remove(&shared.topic, shared.context.settings.dir.as_deref(), true);
+            return Next::End(MirrorEnd::Removed);
+        }
         let is_read = producer.consumer_count() != 0;
         if !is_read && !present {
             return Next::End(MirrorEnd::Gone);
         }
-        let is_other = subscription.as_ref().is_some_and(|one| one.clock.origin() != clock.origin());
+        let is_other = subscription.as_ref().is_some_and(|one| one.origin() != clock.origin());
         if !is_read || is_other {
             if subscription.take().is_some() && !is_read {
                 idle_since = Some(Instant::now());
                 goes_on = false;
             }
         } else if again && let Some(subscription) = &subscription {
-            shared.ask(subscription.clock.origin(), Request::Start);
+            shared.ask(subscription.origin(), Request::Start);
         }
         if is_read && subscription.is_none() {
             if !goes_on {

@@ -1,8 +1,9 @@
 //! Topics of this host, announced to others, and sent to those who read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use zenoh::Wait;
@@ -14,14 +15,19 @@ use zenoh::query::Queryable;
 use crate::encoder::{Encoder, SUFFIX};
 use crate::hub::{Context, Event};
 use crate::keys::Kind;
-use crate::local::LocalTopic;
+use crate::local::{self, LocalTopic};
 use crate::pattern;
 use crate::pump::{Job, Pump, PumpEnd};
 use crate::stats::note;
-use crate::wire::Control;
+use crate::wire::{Control, Request};
 
 /// What is said of topics when they are asked for, by their keys.
 type Infos = Arc<Mutex<BTreeMap<String, Value>>>;
+
+/// What cannot be sent is tried again after so long.
+const RETRY: Duration = Duration::from_secs(5);
+/// More bridges are not known as readers of lossless topics.
+const MOST_BRIDGES: usize = 10_000;
 
 /// A topic that others know of.
 #[derive(Debug)]
@@ -37,6 +43,10 @@ struct Announced {
     _token: LivelinessToken,
     /// Somebody reads it, as far as Zenoh knows.
     is_read: bool,
+    /// A key frame was asked for before there was a pump.
+    key_frame: bool,
+    /// When sending it failed.
+    failed: Option<Instant>,
 }
 
 /// The topics that this bridge sends.
@@ -44,8 +54,11 @@ struct Announced {
 pub(crate) struct Outgoing {
     context: Arc<Context>,
     infos: Infos,
+    home: u64,
     /// By their names here.
     topics: BTreeMap<String, Announced>,
+    /// Bridges that are there: nobody else is waited for.
+    bridges: BTreeSet<u128>,
     _info: Queryable<()>,
     _control: Subscriber<()>,
 }
@@ -84,7 +97,9 @@ impl Outgoing {
         Ok(Self {
             context: Arc::clone(context),
             infos,
+            home: local::home(context.settings.dir.as_deref()),
             topics: BTreeMap::new(),
+            bridges: BTreeSet::new(),
             _info: info,
             _control: control,
         })
@@ -100,8 +115,9 @@ impl Outgoing {
         let wanted = self.wanted(found);
         self.topics.retain(|name, announced| {
             let topic = wanted.iter().find(|(topic, _)| &topic.name == name);
-            // A pump keeps its topic, unless that is removed: then it says so, and ends.
-            let stays = topic.map_or(announced.pump.is_some(), |(topic, _)| !topic.is_mirror);
+            // A pump keeps its topic, unless that is removed: then it says so, and ends. What is encoded goes with its source.
+            let is_kept = announced.pump.is_some() && announced.source.is_none();
+            let stays = topic.map_or(is_kept, |(topic, _)| !topic.is_mirror);
             if !stays {
                 self.infos.lock().unwrap_or_else(PoisonError::into_inner).remove(&announced.info_key);
             } else if let Some(encoder) = &mut announced.encoder {
@@ -140,7 +156,9 @@ impl Outgoing {
 
     fn announce(&mut self, topic: &LocalTopic, source: Option<&str>) {
         let lossless = self.context.settings.lossless;
-        let info = json!({ "depth": topic.depth, "description": topic.description, "lossless": lossless });
+        let info = json!({
+            "depth": topic.depth, "description": topic.description, "lossless": lossless, "home": self.home,
+        });
         let is_new = !self.topics.contains_key(&topic.name);
         if is_new {
             match self.declare(topic, source, &info) {
@@ -159,7 +177,8 @@ impl Outgoing {
             infos.insert(announced.info_key.clone(), announced.info.clone());
         }
         // One whose pump had ended, as the topic was removed and came again.
-        if announced.pump.is_none() && announced.is_read {
+        let rests = announced.failed.is_some_and(|at| at.elapsed() < RETRY);
+        if announced.pump.is_none() && announced.is_read && !rests {
             self.start(&topic.name);
         }
     }
@@ -192,6 +211,8 @@ impl Outgoing {
             publisher: Arc::new(publisher),
             _token: token,
             is_read: false,
+            key_frame: false,
+            failed: None,
         })
     }
 
@@ -212,13 +233,24 @@ impl Outgoing {
     fn start(&mut self, topic: &str) {
         let Some(announced) = self.topics.get_mut(topic) else { return };
         let settings = &self.context.settings;
-        if let Some(source) = &announced.source {
+        if let Some(source) = &announced.source
+            && announced.encoder.is_none()
+        {
+            let found = shmflow::inspect(topic, settings.dir.as_deref()).ok();
+            if found.and_then(|info| LocalTopic::of(&info)).is_some_and(|found| found.has_producer) {
+                // Frames of both would mix.
+                announced.failed = Some(Instant::now());
+                return note(&format!(
+                    "topic `{source}` is not encoded: `{topic}` has another producer; leave `{source}` out of --encode, or end that"
+                ));
+            }
             let start = || Encoder::start(source, settings.dir.as_deref(), &settings.encoder);
-            announced.encoder.get_or_insert_with(start);
+            announced.encoder = Some(start());
         }
         let job = Job {
             topic: topic.to_owned(),
             dir: settings.dir.clone(),
+            session: self.context.session.clone(),
             publisher: Arc::clone(&announced.publisher),
             counters: self.context.stats.sent(topic),
             max_rate: settings.max_rate,
@@ -232,7 +264,12 @@ impl Outgoing {
             let _ = events.send(Event::PumpEnded(name, turn, end));
         };
         match Pump::start(job, ended) {
-            Ok(pump) => announced.pump = Some(pump),
+            Ok(pump) => {
+                if std::mem::take(&mut announced.key_frame) {
+                    pump.request(0, Request::KeyFrame);
+                }
+                announced.pump = Some(pump);
+            }
             Err(error) => note(&format!("topic `{topic}` cannot be sent: no thread for it: {error}")),
         }
     }
@@ -258,19 +295,32 @@ impl Outgoing {
             }
             // Somebody came back meanwhile.
             PumpEnd::Unwanted if announced.is_read => self.start(topic),
-            PumpEnd::Unwanted | PumpEnd::Failed => {}
+            PumpEnd::Unwanted => {}
+            PumpEnd::Failed => announced.failed = Some(Instant::now()),
         }
     }
 
     /// What a reader asks for.
     pub(crate) fn control(&mut self, topic: &str, control: Control) {
-        if let Some(pump) = self.topics.get(topic).and_then(|announced| announced.pump.as_ref()) {
-            pump.request(control.reader, control.request);
+        let Some(announced) = self.topics.get_mut(topic) else { return };
+        let waits = matches!(control.request, Request::Start | Request::Ack { .. });
+        match &announced.pump {
+            // Who is no bridge does not say when it is gone, and would be waited for.
+            Some(_) if waits && !self.bridges.contains(&control.reader) => {}
+            Some(pump) => pump.request(control.reader, control.request),
+            None => announced.key_frame |= control.request == Request::KeyFrame,
         }
     }
 
-    /// A bridge is gone: it reads nothing.
-    pub(crate) fn bridge_gone(&mut self, reader: u128) {
+    /// A bridge is there, or gone: then it reads nothing.
+    pub(crate) fn bridge(&mut self, reader: u128, is_there: bool) {
+        if is_there {
+            if self.bridges.len() < MOST_BRIDGES {
+                self.bridges.insert(reader);
+            }
+            return;
+        }
+        self.bridges.remove(&reader);
         for pump in self.topics.values().filter_map(|announced| announced.pump.as_ref()) {
             pump.reader_gone(reader);
         }

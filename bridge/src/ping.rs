@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use zenoh::qos::{CongestionControl, Priority};
 use zenoh::{Session, Wait};
 
 use crate::clock::{self, Offset, RemoteClock};
@@ -74,6 +75,9 @@ impl OriginClock {
         let asking = session
             .get(keys::clock(&self.origin))
             .timeout(TIMEOUT)
+            // The answer has the same: it waits behind no frames, which would be an error, and holds up nobody over there.
+            .congestion_control(CongestionControl::Drop)
+            .priority(Priority::RealTime)
             .callback(move |reply| {
                 let now = clock::now();
                 let theirs = reply.result().map(|sample| ClockReading::decode(&sample.payload().to_bytes()));

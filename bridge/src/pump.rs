@@ -1,8 +1,6 @@
 //! Frames of one topic into the network, as long as they are wanted there.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,11 +10,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use shmflow::meta::{Clock, Flags, MetaHeader};
 use shmflow::{CancelToken, Consumer, Delivery, Error, Frame, StartAt, Topic};
-use zenoh::Wait;
 use zenoh::bytes::ZBytes;
 use zenoh::pubsub::Publisher;
+use zenoh::qos::CongestionControl;
+use zenoh::{Session, Wait};
 
-use crate::local::MIRROR;
+use crate::local::{MIRROR, identity};
+use crate::readers::{GRACE, Readers};
 use crate::stats::{Counters, note};
 use crate::wire::{FrameHeader, Request, What};
 
@@ -25,17 +25,13 @@ const WINDOW: usize = 16;
 const WINDOW_BYTES: usize = 32 << 20;
 /// Without a word from the readers for so long, the oldest message is sent again.
 const PROBE: Duration = Duration::from_secs(3);
-/// Readers of a lossless topic that are gone for so long are not waited for.
-const GRACE: Duration = Duration::from_secs(15);
-
-/// More readers of a lossless topic are not waited for, whoever says to be one.
-const MOST_READERS: usize = 1000;
 
 /// What is to be pumped.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) topic: String,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) session: Session,
     pub(crate) publisher: Arc<Publisher<'static>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_rate: Option<f64>,
@@ -58,7 +54,7 @@ pub(crate) enum PumpEnd {
 }
 
 /// What others want of a pump.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     stop: bool,
     key_frame: bool,
@@ -66,11 +62,10 @@ struct Wanted {
     again: bool,
     /// There is no reader, since then.
     unread_since: Option<Instant>,
-    /// Up to which message each has acknowledged.
-    readers: BTreeMap<u128, u64>,
+    readers: Readers,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     cancel: CancelToken,
     wanted: Mutex<Wanted>,
@@ -94,7 +89,13 @@ pub(crate) struct Pump {
 impl Pump {
     /// Begins; `ended` is called when it is over, and not when it was stopped.
     pub(crate) fn start(job: Job, ended: impl FnOnce(PumpEnd) + Send + 'static) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let readers = Readers::new(Instant::now());
+        let wanted = Wanted { stop: false, key_frame: false, again: false, unread_since: None, readers };
+        let shared = Arc::new(Shared {
+            cancel: CancelToken::new(),
+            wanted: Mutex::new(wanted),
+            changed: Condvar::new(),
+        });
         let turn = job.turn;
         let own = Arc::clone(&shared);
         let run = move || {
@@ -116,38 +117,27 @@ impl Pump {
     /// What a reader asks for.
     pub(crate) fn request(&self, reader: u128, request: Request) {
         let mut wanted = self.shared.lock();
-        let is_new = !wanted.readers.contains_key(&reader);
         match request {
-            Request::Start | Request::Ack { .. } if is_new && wanted.readers.len() >= MOST_READERS => {}
             Request::Start => {
-                wanted.readers.entry(reader).or_default();
+                wanted.readers.start(reader);
                 wanted.again = true;
                 self.shared.cancel.cancel();
             }
-            Request::Stop => {
-                wanted.readers.remove(&reader);
-            }
+            Request::Stop => wanted.readers.stop(reader, Instant::now()),
             Request::KeyFrame => {
                 wanted.key_frame = true;
                 self.shared.cancel.cancel();
             }
-            Request::Ack { turn, index } if turn == self.turn => {
-                let acked = wanted.readers.entry(reader).or_default();
-                *acked = index.max(*acked);
-            }
+            Request::Ack { turn, index } if turn == self.turn => wanted.readers.ack(reader, index),
             Request::Ack { .. } => {}
         }
         drop(wanted);
         self.shared.changed.notify_all();
     }
 
-    /// A reader's bridge is gone. If it is the only one it is waited for, some time; others do not wait for it.
+    /// A reader's bridge is gone. It is waited for, some time.
     pub(crate) fn reader_gone(&self, reader: u128) {
-        let mut wanted = self.shared.lock();
-        if wanted.readers.len() > 1 {
-            wanted.readers.remove(&reader);
-        }
-        drop(wanted);
+        self.shared.lock().readers.gone(reader, Instant::now());
         self.shared.changed.notify_all();
     }
 
@@ -192,6 +182,8 @@ struct Running<'a> {
     index: u64,
     seq: u64,
     omitted: u64,
+    /// It keeps to a rate: not of streams whose frames need those before them.
+    thinned: bool,
     told_end: bool,
     in_flight: VecDeque<Sent>,
     heard: Instant,
@@ -206,6 +198,7 @@ impl<'a> Running<'a> {
             index: 0,
             seq: 0,
             omitted: 0,
+            thinned: job.max_rate.is_some(),
             told_end: false,
             in_flight: VecDeque::new(),
             heard: Instant::now(),
@@ -233,10 +226,7 @@ impl<'a> Running<'a> {
                 return PumpEnd::Unwanted;
             }
             if self.is_window_full() {
-                let wanted = self.shared.lock();
-                if !wanted.stop && !wanted.again {
-                    let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
-                }
+                self.wait_for_acknowledgement();
                 continue;
             }
             match self.next(&mut consumer) {
@@ -248,6 +238,7 @@ impl<'a> Running<'a> {
                 Err(Error::Cancelled { .. } | Error::Timeout { .. }) => {}
                 Err(Error::Removed { .. }) => {
                     self.send(What::Removed, None, 0, Vec::new(), None);
+                    self.wait_for_readers();
                     return PumpEnd::Removed;
                 }
                 Err(error) => {
@@ -278,6 +269,12 @@ impl<'a> Running<'a> {
             let before = identity(&path);
             let consumer = match builder().open() {
                 Err(Error::PermissionDenied { .. } | Error::ForeignOwner { .. }) => {
+                    if job.lossless {
+                        note(&format!(
+                            "topic `{}` may only be read by this bridge: its producer does not wait for it, and frames may be lost",
+                            job.topic
+                        ));
+                    }
                     builder().read_only(true).allow_foreign_owner(true).open()?
                 }
                 opened => opened?,
@@ -294,6 +291,7 @@ impl<'a> Running<'a> {
         // Before looking: what is wanted after that cancels again.
         self.shared.cancel.reset();
         let mut wanted = self.shared.lock();
+        let acked = wanted.readers.acked(Instant::now());
         let is_over = wanted
             .unread_since
             .is_some_and(|since| wanted.readers.is_empty() || !self.job.lossless || since.elapsed() > GRACE);
@@ -302,7 +300,6 @@ impl<'a> Running<'a> {
         }
         let key_frame = consumer.is_some() && std::mem::take(&mut wanted.key_frame);
         let mut again = std::mem::take(&mut wanted.again);
-        let acked = wanted.readers.values().min().copied().unwrap_or(0);
         let is_read = wanted.unread_since.is_none();
         drop(wanted);
         if key_frame && let Some(consumer) = consumer {
@@ -330,6 +327,23 @@ impl<'a> Running<'a> {
         false
     }
 
+    /// What is on its way when a lossless topic is removed arrives, too.
+    fn wait_for_readers(&mut self) {
+        let start = Instant::now();
+        while !self.heed(None) && !self.in_flight.is_empty() && start.elapsed() < GRACE {
+            self.wait_for_acknowledgement();
+        }
+    }
+
+    fn wait_for_acknowledgement(&self) {
+        let mut wanted = self.shared.lock();
+        let acked = wanted.readers.acked(Instant::now());
+        let is_missing = self.in_flight.front().is_some_and(|sent| sent.header.index > acked);
+        if !wanted.stop && !wanted.again && is_missing {
+            let _ = self.shared.changed.wait_timeout(wanted, PROBE / 3);
+        }
+    }
+
     fn is_window_full(&self) -> bool {
         let bytes: usize = self.in_flight.iter().map(Sent::len).sum();
         self.in_flight.len() >= WINDOW || bytes >= WINDOW_BYTES
@@ -338,7 +352,7 @@ impl<'a> Running<'a> {
     /// The next frame; `None` for an end that was there before us.
     fn next(&self, consumer: &mut Consumer) -> Result<Option<Frame>, Error> {
         // Asked first: what is published between the two is no end. One that keeps to a rate may yet have to take a frame.
-        let ended = consumer.stream_status().ended && self.job.max_rate.is_none();
+        let ended = consumer.stream_status().ended && !self.thinned;
         match consumer.try_recv()? {
             Some(frame) => Ok(Some(frame)),
             None if ended && !self.told_end => Ok(None),
@@ -351,21 +365,25 @@ impl<'a> Running<'a> {
         self.told_end = false;
         let meta = frame.meta_bytes();
         let times = MetaHeader::parse(&meta).map(|header| header.per_frame()).unwrap_or_default();
-        if times.flags.contains(Flags::DELTA_UNIT) {
+        let is_delta = times.flags.contains(Flags::DELTA_UNIT);
+        if is_delta {
             // Of those each needs the ones before it.
             consumer.lift_max_rate();
+            self.thinned = false;
         }
         let capture_ns = times.times.capture_ns.filter(|_| times.times.clock == Clock::Monotonic);
         if self.seq != 0 {
             let gap = frame.seq().saturating_sub(self.seq).saturating_sub(1);
-            self.omitted += gap.saturating_sub(frame.lost_before());
+            // What a delta unit needs, and has not got, is lost.
+            let omitted = if is_delta { 0 } else { gap.saturating_sub(frame.lost_before()) };
+            self.omitted += omitted;
+            self.job.counters.omitted.fetch_add(omitted, Relaxed);
         }
         self.seq = frame.seq();
         let counters = &self.job.counters;
         counters.frames.fetch_add(1, Relaxed);
         counters.bytes.fetch_add(frame.len() as u64, Relaxed);
         counters.lost.fetch_add(frame.lost_before(), Relaxed);
-        counters.omitted.store(self.omitted, Relaxed);
         let published_ns = frame.published_ns();
         self.send(What::Frame, capture_ns, published_ns, meta, Some(frame));
     }
@@ -382,7 +400,7 @@ impl<'a> Running<'a> {
         let header = FrameHeader {
             what,
             lossless: self.job.lossless,
-            thinned: self.job.max_rate.is_some(),
+            thinned: self.thinned,
             base: self.in_flight.is_empty(),
             stream: self.stream,
             turn: self.job.turn,
@@ -404,22 +422,18 @@ impl<'a> Running<'a> {
     /// The payload is the frame's bytes where they are: they are copied once, into the packets of the network.
     fn put(&self, header: &FrameHeader, meta: &[u8], payload: Option<&Frame>) {
         let payload = payload.map_or_else(ZBytes::new, |frame| Bytes::from_owner(frame.clone()).into());
+        let attachment = header.encode(meta);
         // An error is that of a session that is closed: the end is near.
-        let _ = self.job.publisher.put(payload).attachment(header.encode(meta)).wait();
+        let _ = match header.what {
+            What::Frame => self.job.publisher.put(payload).attachment(attachment).wait(),
+            // These are not said again: on a link that is busy they wait for their turn.
+            What::End | What::Removed => self
+                .job
+                .session
+                .put(self.job.publisher.key_expr().clone(), payload)
+                .congestion_control(CongestionControl::Block)
+                .attachment(attachment)
+                .wait(),
+        };
     }
-}
-
-/// A number that a later topic of this name does not have: its file's, and when that was made.
-fn identity(path: &std::path::Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    if let Ok(data) = std::fs::metadata(path) {
-        (data.dev(), data.ino(), data.created().ok()).hash(&mut hasher);
-    }
-    boot_id().hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Another one after each start of the machine.
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 /// What happened to one topic, in one direction.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Frames that crossed.
+    /// Frames that were given to the network, which may drop them, or that came from it and are in the ring.
     pub frames: AtomicU64,
     /// Payload bytes of these.
     pub bytes: AtomicU64,
-    /// Frames that did not, although they should have.
+    /// Frames that should have come and did not; at the sender, those that its own ring lost.
     pub lost: AtomicU64,
     /// Frames left out on purpose: for a rate, or because nothing could be decoded before a key frame.
     pub omitted: AtomicU64,

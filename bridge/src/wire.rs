@@ -49,7 +49,7 @@ pub struct FrameHeader {
     pub lossless: bool,
     /// Frames are left out on purpose, to keep to a rate.
     pub thinned: bool,
-    /// None before it is still to be acknowledged: what is missing before it does not come again.
+    /// No earlier message of this turn will be sent again.
     pub base: bool,
     /// Which topic of this name, among those that there were: two of them never have the same.
     pub stream: u64,

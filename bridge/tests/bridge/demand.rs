@@ -119,7 +119,9 @@ fn hosts_with_a_topic_of_the_same_name_do_not_mix_them() {
     let late = two.b.producer("cam0");
     wait_until("the bridge leaves", || {
         let info = shmflow::inspect("cam0", Some(&two.b.0)).unwrap();
-        (info.producers().filter(|one| one.active).count() == 1).then_some(())
+        let mut active = info.producers().filter(|one| one.active);
+        let left = active.next().is_some_and(|one| one.name == "camera");
+        (left && active.next().is_none()).then_some(())
     });
     drop((late, consumer, two.bridge_b.take()));
 }
@@ -179,4 +181,65 @@ fn a_bridge_that_is_ended_leaves_nothing_behind() {
     assert_eq!(two.a.topics(), ["cam0"]);
     drop(producer);
     assert!(two.a.topics().is_empty() && two.b.topics().is_empty());
+}
+
+#[test]
+fn a_viewer_stays_with_its_camera_though_a_third_host_has_one_of_that_name() {
+    let (a, b, c) = (Host::new(), Host::new(), Host::new());
+    let (at_a, at_c) = (format!("tcp/127.0.0.1:{}", free_port()), format!("tcp/127.0.0.1:{}", free_port()));
+    let start_a = || Bridge::start(&a, &["--topic", "*", "--send", "--listen", &at_a]);
+    let bridge_a = start_a();
+    let bridge_b = Bridge::start(&b, &["--topic", "*", "--receive", "--connect", &at_a, "--connect", &at_c]);
+    let (of_a, of_c) = (a.producer("cam0"), c.producer("cam0"));
+    let mut consumer = b.consumer("cam0");
+    bridge_a.wait_until_active("sent", "cam0", true);
+    let bridge_c = Bridge::start(&c, &["--topic", "*", "--send", "--listen", &at_c]);
+    wait_until("it is told", || bridge_b.told().contains("more than one other host").then_some(()));
+    of_a.write(b"a").unwrap();
+    assert_eq!(&*next(&mut consumer), b"a");
+    bridge_a.kill();
+    // As long as its camera is away it sees nothing, and after that the same.
+    let witness = a.producer("witness");
+    let bridge_a = start_a();
+    b.wait_for("witness");
+    bridge_a.wait_until_active("sent", "cam0", true);
+    for _ in 0..20 {
+        of_c.write(b"c").unwrap();
+        of_a.write(b"a").unwrap();
+        assert_eq!(&*next(&mut consumer), b"a");
+    }
+    assert_eq!(bridge_c.count("sent", "cam0", "frames"), 0);
+    // Who comes when the other is the only one gets that.
+    drop((consumer, bridge_a));
+    wait_until("it is the other's", || {
+        let mut consumer = b.consumer("cam0");
+        of_c.write(b"c").unwrap();
+        let frame = consumer.recv_timeout(std::time::Duration::from_millis(500));
+        frame.ok().filter(|frame| **frame == *b"c").map(|_| ())
+    });
+    drop(witness);
+}
+
+#[test]
+fn mirrors_have_the_permissions_that_are_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let two = Two::new(ALL, &["--topic", "*", "--perms", "0640"]);
+    let producer = two.a.producer("cam0");
+    let mut consumer = two.b.consumer("cam0");
+    producer.write(b"x").unwrap();
+    next(&mut consumer);
+    let topic = shmflow::Topic::new("cam0", Some(&two.b.0)).unwrap();
+    let mode = std::fs::metadata(topic.peers_path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+#[test]
+fn what_has_an_encoder_of_its_own_gets_no_other() {
+    let two = Two::new(&["--topic", "*", "--encode", "cam*"], ALL);
+    let (camera, encoder) = (two.a.producer("cam0"), two.a.producer("cam0.h264"));
+    let consumer = two.b.consumer("cam0.h264");
+    wait_until("it is told", || two.bridge_a().told().contains("is not encoded").then_some(()));
+    let info = shmflow::inspect("cam0.h264", Some(&two.a.0)).unwrap();
+    assert_eq!(info.producers().count(), 1);
+    drop((camera, encoder, consumer));
 }

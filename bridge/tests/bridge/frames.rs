@@ -223,3 +223,26 @@ fn a_rate_is_kept_and_what_it_leaves_out_is_not_lost() {
     assert!(two.bridge_a().count("sent", "cam0", "omitted") > 0);
     assert!(!next(&mut consumer).meta().unwrap().unwrap().flags.contains(Flags::DISCONT));
 }
+
+#[test]
+fn with_a_rate_an_encoded_stream_is_whole_or_goes_on_at_a_key_frame() {
+    let two = Two::new(&["--topic", "*", "--max-rate", "0.5"], ALL);
+    let producer = two.a.producer("cam0");
+    let mut consumer = two.b.consumer("cam0");
+    two.bridge_a().wait_until_active("sent", "cam0", true);
+    let publish = |number: u8, flags: Flags| {
+        producer.write_with(&[number], &Meta::new(Kind::Packet).caps("video/x-h264").flags(flags)).unwrap();
+    };
+    publish(1, Flags::default());
+    assert_eq!(next(&mut consumer)[0], 1);
+    // The bridge rests for two seconds now, and takes the newest then.
+    (2..5).for_each(|number| publish(number, Flags::DELTA_UNIT));
+    let before = producer.key_frame_requests();
+    wait_until("a key frame is asked for", || (producer.key_frame_requests() > before).then_some(()));
+    publish(5, Flags::default());
+    publish(6, Flags::DELTA_UNIT);
+    let frame = next(&mut consumer);
+    assert_eq!((frame[0], frame.meta().unwrap().unwrap().flags), (5, Flags::DISCONT));
+    assert_eq!(next(&mut consumer)[0], 6, "it keeps to no rate any more");
+    assert_eq!(two.bridge_b().fresh_stats()["received"]["cam0"]["lost"], 2);
+}

@@ -6,11 +6,12 @@ use shmflow::meta::{Kind, Meta};
 use zenoh::Wait;
 
 use shmflow_bridge::keys::{self, Kind as Key};
-use shmflow_bridge::wire::{FrameHeader, What};
+use shmflow_bridge::wire::{Control, FrameHeader, Request, What};
 
 use crate::support::{Bridge, Host, free_port, next, wait_until};
 
-fn session(port: u16) -> zenoh::Session {
+/// A member of the network that is no bridge.
+pub(crate) fn session(port: u16) -> zenoh::Session {
     let mut config = zenoh::Config::default();
     for (key, value) in [
         ("connect/endpoints", format!(r#"["tcp/127.0.0.1:{port}"]"#)),
@@ -22,7 +23,7 @@ fn session(port: u16) -> zenoh::Session {
     zenoh::open(config).wait().unwrap()
 }
 
-fn header(index: u64) -> FrameHeader {
+pub(crate) fn header(index: u64) -> FrameHeader {
     FrameHeader {
         what: What::Frame,
         lossless: false,
@@ -58,16 +59,24 @@ fn nonsense(runner: &mut TestRunner, good: &[u8]) -> Vec<u8> {
 #[test]
 fn a_bridge_outlives_whatever_comes_from_the_network() {
     let (port, host) = (free_port(), Host::new());
-    let bridge = Bridge::start(&host, &["--topic", "*", "--listen", &format!("tcp/127.0.0.1:{port}")]);
-    let own = host.producer("own");
+    let endpoint = format!("tcp/127.0.0.1:{port}");
+    let bridge = Bridge::start(&host, &["--topic", "*", "--lossless", "--listen", &endpoint]);
+    // A topic that is read by a bridge as it should be.
+    let other = Host::new();
+    let _reader = Bridge::start(&other, &["--topic", "own", "--receive", "--connect", &endpoint]);
+    let own =
+        shmflow::Producer::builder("own").dir(&host.0).overflow_policy(shmflow::OverflowPolicy::Lossless);
+    let own = own.open().unwrap();
+    let mut read = other.consumer("own");
+    bridge.wait_until_active("sent", "own", true);
     let session = session(port);
     let id = session.zid().to_string();
-    let victim = wait_until("the bridge is there", || {
-        let tokens = session.liveliness().get(format!("{}/bridge/*", keys::ROOT)).wait().unwrap();
+    let victim = wait_until("the topic is there", || {
+        let tokens = session.liveliness().get(Key::Live.all()).wait().unwrap();
         let found = tokens.into_iter().filter_map(|reply| reply.into_result().ok());
-        let mut ids = found.filter_map(|one| keys::parse_bridge(one.key_expr().as_str()).map(str::to_owned));
-        ids.next()
+        found.filter_map(|one| Key::Live.parse(one.key_expr().as_str())).find(|(_, topic)| topic == "own")
     });
+    let victim = victim.0;
     // Topics and names that are none.
     let tokens: Vec<_> = ["evil", "evil%2F", "%", "a%0Ab", &"x".repeat(250)]
         .iter()
@@ -107,8 +116,17 @@ fn a_bridge_outlives_whatever_comes_from_the_network() {
         // A header that is right, with metadata that are none.
         let bad = nonsense(&mut runner, &block);
         publisher.put(vec![1; 10]).attachment(header(index).encode(&bad)).wait().unwrap();
-        let control = nonsense(&mut runner, &[0; 48]);
-        session.put(Key::Control.key(&victim, "own"), control).wait().unwrap();
+        let request = match index % 4 {
+            0 => Request::Start,
+            1 => Request::Stop,
+            2 => Request::KeyFrame,
+            _ => Request::Ack { turn: index, index },
+        };
+        // It says to be a reader, and is no bridge: nobody waits for it.
+        let good = Control { reader: index.into(), request }.encode();
+        for control in [nonsense(&mut runner, &good), good] {
+            session.put(Key::Control.key(&victim, "own"), control).wait().unwrap();
+        }
     }
     publisher.put("no attachment").wait().unwrap();
     // What is right is still taken. The numbers may be used up by now: another turn.
@@ -121,6 +139,11 @@ fn a_bridge_outlives_whatever_comes_from_the_network() {
         }
         // What came through had a block that the ring accepts.
         assert!(frame.meta().is_ok());
+    }
+    // More than may be on the way unacknowledged.
+    for number in 0..100_u8 {
+        own.write(&[number]).unwrap();
+        assert_eq!(next(&mut read)[0], number);
     }
     wait_until("it is counted", || (bridge.count("received", "evil", "refused") > 0).then_some(()));
     assert_eq!(bridge.fresh_stats()["received"]["evil"]["active"], true);

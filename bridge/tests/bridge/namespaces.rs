@@ -61,6 +61,16 @@ impl Network {
         Bridge::start_by(self.command(place, env!("CARGO_BIN_EXE_shmflow-bridge")), host, args)
     }
 
+    /// The way to `b` takes 20 Mbit/s from now on.
+    fn slow_down(&self) -> bool {
+        let rate = ["rate", "20mbit", "burst", "64kb", "latency", "100ms"];
+        let can = self.exec(1, &[&["tc", "qdisc", "add", "dev", "to-b", "root", "tbf"], &rate[..]].concat());
+        if !can {
+            eprintln!("skipped: this kernel has no tbf");
+        }
+        can
+    }
+
     /// Packets disappear, and nobody is told.
     fn cut(&self) {
         for address in [Self::A, Self::B] {
@@ -169,14 +179,7 @@ fn after_ten_seconds_without_a_network_frames_come_again() {
 
 #[test]
 fn over_a_slow_link_the_newest_frames_come_whole_and_the_others_are_counted() {
-    let Some(network) = Network::new() else { return };
-    let slow = [
-        "tc", "qdisc", "add", "dev", "to-b", "root", "tbf", "rate", "20mbit", "burst", "64kb", "latency",
-        "100ms",
-    ];
-    if !network.exec(1, &slow) {
-        return eprintln!("skipped: this kernel has no tbf");
-    }
+    let Some(network) = Network::new().filter(Network::slow_down) else { return };
     let (a, b) = (Host::new(), Host::new());
     let endpoint = format!("tcp/{}:7447", Network::A);
     let _bridge_a = network.bridge(0, &a, &["--topic", "*", "--listen", &endpoint]);
@@ -199,4 +202,39 @@ fn over_a_slow_link_the_newest_frames_come_whole_and_the_others_are_counted() {
         });
     });
     assert_eq!(producer.stats().dropped, 0);
+}
+
+#[test]
+fn over_a_link_that_is_full_ends_and_removals_arrive() {
+    let Some(network) = Network::new().filter(Network::slow_down) else { return };
+    let (a, b) = (Host::new(), Host::new());
+    let endpoint = format!("tcp/{}:7447", Network::A);
+    let bridge_a = network.bridge(0, &a, &["--topic", "*", "--listen", &endpoint]);
+    let _bridge_b = network.bridge(2, &b, &["--topic", "*", "--connect", &endpoint]);
+    let (camera, films) = (a.producer("cam0"), ["1", "2", "3", "4"].map(|name| a.producer(name)));
+    let _viewer = b.consumer("cam0");
+    let mut consumers = ["1", "2", "3", "4"].map(|name| b.consumer(name));
+    for topic in ["cam0", "1", "2", "3", "4"] {
+        bridge_a.wait_until_active("sent", topic, true);
+    }
+    while_publishing(&camera, 640 * 480 * 3 / 2, Duration::from_millis(33), || {
+        wait_until("the link is full", || (bridge_a.count("sent", "cam0", "frames") > 20).then_some(()));
+        for film in &films {
+            film.write_with(&[0; 100_000], &Meta::new(Kind::Bytes)).unwrap();
+            film.end();
+        }
+        for (film, consumer) in films.iter().zip(&mut consumers) {
+            wait_until("the end is there", || consumer.stream_status().ended.then_some(()));
+            shmflow::remove(film.topic(), Some(&a.0), true).unwrap();
+        }
+        for consumer in &mut consumers {
+            let is_removed = |consumer: &mut Consumer| loop {
+                match consumer.try_recv() {
+                    Ok(Some(_)) => {}
+                    other => return matches!(other, Err(shmflow::Error::Removed { .. })),
+                }
+            };
+            wait_until("the removal is told", || is_removed(consumer).then_some(()));
+        }
+    });
 }

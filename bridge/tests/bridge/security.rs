@@ -5,7 +5,7 @@ use std::process::Command;
 
 use shmflow::StartAt;
 
-use crate::support::{Bridge, Host, free_port, next};
+use crate::support::{Bridge, Host, free_port, next, wait_until};
 
 /// The blocks of configuration in the document.
 fn blocks() -> Vec<String> {
@@ -42,30 +42,39 @@ fn tls(folder: &Path) -> String {
 }
 
 #[test]
-fn by_tls_only_hosts_with_a_certificate_take_part() {
+fn by_tls_only_hosts_with_a_certificate_of_the_authority_take_part() {
     let (a, b, stranger) = (Host::new(), Host::new(), Host::new());
     let (own, other) = (tls(&a.0.join("keys")), tls(&stranger.0.join("keys")));
-    let endpoint = format!("tls/localhost:{}", free_port());
-    let bridge_a = Bridge::start(&a, &["--topic", "*", "--config", &own, "--listen", &endpoint]);
-    let stranger_bridge =
-        Bridge::start(&stranger, &["--topic", "*", "--config", &other, "--connect", &endpoint]);
-    let _bridge_b = Bridge::start(&b, &["--topic", "*", "--config", &own, "--connect", &endpoint]);
+    let port = free_port();
+    let endpoint = format!("tls/localhost:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shmflow-bridge"));
+    command.env("RUST_LOG", "zenoh_link_tls=warn");
+    let bridge_a = Bridge::start_by(command, &a, &["--topic", "*", "--config", &own, "--listen", &endpoint]);
     let producer = a.producer("cam0");
+    // Both trust `a`, so that it is `a` that refuses: one has a certificate of another authority, and one has none.
+    let authority = |folder: &Path| format!("root_ca_certificate: \"{}\"", folder.join("ca.pem").display());
+    let own_authority = authority(&a.0.join("keys"));
+    let foreign = std::fs::read_to_string(&other).unwrap();
+    let foreign = foreign.replace(&authority(&stranger.0.join("keys")), &own_authority);
+    assert!(foreign.contains(&own_authority));
+    let none = format!("{{ transport: {{ link: {{ protocols: [\"tls\"], tls: {{ {own_authority} }} }} }} }}");
+    for (config, why) in [(foreign, "invalid peer certificate"), (none, "no certificates")] {
+        std::fs::write(&other, config).unwrap();
+        let _bridge = Bridge::start(&stranger, &["--topic", "*", "--config", &other, "--connect", &endpoint]);
+        wait_until(&format!("it is refused: {why}"), || {
+            assert!(stranger.topics().is_empty(), "{:?}", stranger.topics());
+            bridge_a.told().contains(why).then_some(())
+        });
+    }
+    // Nor does one that speaks no TLS.
+    let plain = format!("tcp/127.0.0.1:{port}");
+    let _stranger = Bridge::start(&stranger, &["--topic", "*", "--connect", &plain]);
+    let _bridge_b = Bridge::start(&b, &["--topic", "*", "--config", &own, "--connect", &endpoint]);
     let mut consumer = b.consumer("cam0");
     bridge_a.wait_until_active("sent", "cam0", true);
     for number in 0..50 {
         producer.write(&[number]).unwrap();
         assert_eq!(next(&mut consumer)[0], number);
-    }
-    assert!(stranger.topics().is_empty(), "{:?}", stranger.topics());
-    // Nor does one take part that has no certificate at all.
-    drop(stranger_bridge);
-    let plain = endpoint.replace("tls/", "tcp/");
-    let _stranger = Bridge::start(&stranger, &["--topic", "*", "--connect", &plain]);
-    for number in 0..50 {
-        producer.write(&[number]).unwrap();
-        assert_eq!(next(&mut consumer)[0], number);
-        std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert!(stranger.topics().is_empty(), "{:?}", stranger.topics());
 }

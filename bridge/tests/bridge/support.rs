@@ -107,10 +107,15 @@ impl Bridge {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stats, told) = (Arc::new(Mutex::new(Value::Null)), Arc::new(Mutex::new(String::new())));
-        let (newest, out) = (Arc::clone(&stats), child.stdout.take().unwrap());
+        let (newest, log) = (Arc::clone(&stats), Arc::clone(&told));
+        let out = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                *newest.lock().unwrap() = serde_json::from_str(&line).unwrap();
+                match serde_json::from_str(&line) {
+                    Ok(value) => *newest.lock().unwrap() = value,
+                    // What Zenoh tells.
+                    Err(_) => log.lock().unwrap().push_str(&format!("{line}\n")),
+                }
             }
         });
         let (all, err) = (Arc::clone(&told), child.stderr.take().unwrap());
@@ -218,6 +223,11 @@ impl Two {
             Some(Bridge::start(&self.b, &self.args_b.iter().map(String::as_str).collect::<Vec<_>>()));
     }
 
+    /// Where `a` listens.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.args_a[1]
+    }
+
     pub(crate) fn bridge_a(&self) -> &Bridge {
         self.bridge_a.as_ref().unwrap()
     }
@@ -252,8 +262,9 @@ impl Link {
         std::thread::spawn(move || {
             for here in listener.incoming().map_while(Result::ok) {
                 let there = TcpStream::connect(("127.0.0.1", target));
-                let (Ok(there), false) = (there, cut.load(Relaxed)) else { continue };
                 let mut list = connections.lock().unwrap();
+                // Under the lock: one that comes while the link is cut does not outlive that.
+                let (Ok(there), false) = (there, cut.load(Relaxed)) else { continue };
                 list.extend([here.try_clone().unwrap(), there.try_clone().unwrap()]);
                 drop(list);
                 for (mut from, mut to) in
