@@ -105,6 +105,7 @@ const PROGRAMS: &[(&str, Option<&str>)] = &[
     ("chmod", None),
     ("date", None),
     ("df", None),
+    ("env", None),
     ("kill", None),
     ("mount", None),
     // Of the Debian that tools/compare-13.sh makes, and only there.

@@ -83,7 +83,9 @@ fn places(pid: u32) -> Vec<PathBuf> {
 /// A run that has topics.
 fn running(name: &str) -> Child {
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let child = Command::new(env!("CARGO_BIN_EXE_shmflow-chaos"))
+    // The tests may themselves be run by somebody who ignores signals, as a shell's background does.
+    let child = Command::new("env")
+        .args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_shmflow-chaos")])
         .args(["--seconds", "600", "--only", "kill-rust", "--products", "/nowhere", "--json"])
         .arg(&json)
         .arg("--markdown")
