@@ -131,6 +131,13 @@ pub(crate) struct Offsets {
     pub(crate) file_len: u64,
 }
 
+impl Offsets {
+    /// Where a slot's payload begins.
+    pub(crate) fn payload_of(&self, slot: u64) -> u64 {
+        self.payload_at.saturating_add(slot.saturating_mul(self.payload_stride))
+    }
+}
+
 impl RingGeometry {
     /// The offsets that follow from the geometry. No overflow: every input is bounded by [`RingGeometry::check`].
     pub(crate) fn offsets(&self) -> Offsets {

@@ -28,9 +28,20 @@ use crate::trace;
 
 /// As many of the newest frames as fit into this many bytes are left alone, even if neither consumers nor the history
 /// need them. Using the very newest again is right only for large frames. A consumer has a small one still in its own
-/// cache, from which a producer must take every line away: it is two to four times as fast to let it sink into the
-/// cache that both share. Measured with frames of 0.5 to 8 MB on a cache of 32 MB; a quarter of that is best for all.
-const WARM_BYTES: u64 = 8 << 20;
+/// cache (1 or 2 MiB), from which a producer must take every line away: it is faster to let it sink into the cache that all
+/// share. But of that, too, a virtual machine has only a part, so that each further slot in rotation is one more that comes
+/// from memory. Frames a second beside shmsink's, unthrottled, copied in and read whole (Zen 4, `shmflow-compare --row
+/// rate-own-vga --row rate-own`):
+///
+/// | bytes | VGA I420, 0.46 MB | 1080p NV12, 3.1 MB |
+/// |---|---|---|
+/// | 0 | 0.59 | 1.16 and 1.27 |
+/// | 1 MiB | 0.88 | the same |
+/// | 2 MiB | 1.83 | the same |
+/// | 4 MiB | 1.48 | the same |
+/// | 8 MiB | 1.51 | 0.89 and 0.87 |
+/// | 24 MiB | the same | 0.50 and 0.49 |
+const WARM_BYTES: u64 = 4 << 20;
 /// At most so often a producer looks whether a laggard, or a sleeper that does not wake, is dead.
 const PROBE_EVERY_NS: u64 = 50_000_000;
 /// So often a producer looks whether the topic's files still have a name. The clock is asked at every so many claims only.

@@ -173,6 +173,7 @@ impl OwnSlot {
         header.len.store(len.min(epoch.geometry.slot_capacity), Relaxed);
         header.meta_len.store(self.meta_len.load(Relaxed), Relaxed);
         header.generation.store(self.inner.member.generation(), Relaxed);
+        epoch.fill_slot(self.slot);
         header.published.store(machine_ns(), Relaxed);
         epoch.at(FailPoint::PublishMeta);
         let published =

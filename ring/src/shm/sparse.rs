@@ -36,7 +36,9 @@ impl Epoch {
 
     /// Whether a slot's payload of this length can be read in place. One that cannot is to be copied.
     pub(crate) fn is_readable_in_place(&self, slot: u16, len: u64) -> bool {
-        self.is_whole() || self.is_backed(slot) || !self.ring.has_hole(self.payload_offset(slot), len)
+        self.is_whole()
+            || self.is_backed(slot)
+            || !self.ring.has_hole(self.offsets.payload_of(slot.into()), len)
     }
 
     /// Whether all of a slot's payload has memory, as it has once its producer has claimed it. What was seen to have is not
@@ -44,7 +46,7 @@ impl Epoch {
     fn is_backed(&self, slot: u16) -> bool {
         let Some(backed) = self.backed.get(usize::from(slot)) else { return false };
         if !backed.load(Relaxed)
-            && !self.ring.has_hole(self.payload_offset(slot), self.offsets.payload_stride)
+            && !self.ring.has_hole(self.offsets.payload_of(slot.into()), self.offsets.payload_stride)
         {
             backed.store(true, Relaxed);
         }
@@ -55,7 +57,9 @@ impl Epoch {
     /// is memory behind the ring. (What is reserved and was never written looks like a hole.)
     pub(crate) fn may_hold(&self, slot: u16, len: u64) -> bool {
         len <= self.geometry.slot_capacity
-            && (self.is_whole() || self.ring.has(len) || !self.ring.has_hole(self.payload_offset(slot), len))
+            && (self.is_whole()
+                || self.ring.has(len)
+                || !self.ring.has_hole(self.offsets.payload_of(slot.into()), len))
     }
 
     /// Copies out what others may be changing.
@@ -65,9 +69,5 @@ impl Epoch {
             Some(fd) => holes::read(fd, at as u64, dst).unwrap_or(false),
             None => self.ring.map.copy_out(at, dst),
         }
-    }
-
-    fn payload_offset(&self, slot: u16) -> u64 {
-        self.offsets.payload_at.saturating_add(u64::from(slot).saturating_mul(self.offsets.payload_stride))
     }
 }
