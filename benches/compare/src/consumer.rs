@@ -135,6 +135,9 @@ struct Recorder {
     frames: u64,
     lost: u64,
     latencies: Latencies,
+    /// Of the newest frame, which counts when another measured one comes: the last one arrives while its producer reports and
+    /// wakes this program's parent.
+    newest: Option<u64>,
     sum: u64,
 }
 
@@ -152,6 +155,7 @@ impl Recorder {
             frames: 0,
             lost: 0,
             latencies: Latencies::with_room(),
+            newest: None,
             sum: 0,
         }
     }
@@ -201,7 +205,10 @@ impl Recorder {
                     self.lost = self.lost.saturating_add(missing);
                     self.frames = self.frames.saturating_add(1);
                     let pushed = Duration::from_nanos(header.pushed_ns);
-                    self.latencies.add(now.saturating_sub(pushed).as_nanos() as u64);
+                    let latency = now.saturating_sub(pushed).as_nanos() as u64;
+                    if let Some(before) = self.newest.replace(latency) {
+                        self.latencies.add(before);
+                    }
                 }
                 self.last = Some(header.number);
                 self.last_arrival = Some(now);
