@@ -54,7 +54,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos bridge test-bridge
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-due compare-13 compare-doc chaos bridge test-bridge
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -203,8 +203,17 @@ compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeW
 	$(CARGO) build --release --locked -p shmflow-compare
 	tools/compare-13.sh "$(target_dir)/release" "$(target_dir)/compare-13" $(COMPARE)
 
-compare-doc: ## docs/performance.md and its plots, out of the last run of compare-13
-	$(CARGO) run --release --locked -p shmflow-compare -- report --out "$(target_dir)/compare-13" --write docs/performance.md
+compare-due: deps build ## what busy-wait gains: a table by budget, pace, jitter and consumers (10 minutes; COMPARE=--quick, "--rounds 5")
+	@tools/check-shm.sh 2048
+	$(CARGO) build --release --locked -p shmflow-compare
+	"$(target_dir)/release/shmflow-compare" due --out "$(target_dir)/compare-due" $(COMPARE)
+
+compare-doc: ## docs/performance.md and its plots, out of the last runs of compare-13 and compare-due
+	$(CARGO) build --release --locked -p shmflow-compare
+	@set -e; done=; for run in compare-13 compare-due; do \
+	    test -d "$(target_dir)/$$run" || continue; done=yes; \
+	    "$(target_dir)/release/shmflow-compare" report --out "$(target_dir)/$$run" --write docs/performance.md; done; \
+	  test -n "$$done" || { echo "compare-doc: there is no run: make compare-13, make compare-due"; exit 1; }
 
 chaos: deps build ## every fault in one report: kills, damaged files, limits, signals … (CHAOS_SECONDS=300, CHAOS="--only NAME")
 	@tools/check-shm.sh $(SHM_TEST)

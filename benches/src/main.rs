@@ -27,8 +27,8 @@ Measures the ring beside iceoryx2, a bare futex and plain memory, prints Markdow
 ring.md and ring.json into FOLDER (default: target/bench).
 
   --quick      about 40 seconds instead of 4 minutes: fewer rounds, wider spread
-  --only NAME  one benchmark: latency, messages, publish, syscalls, memory, frames or idle
-               (may be given several times)
+  --only NAME  one benchmark: latency, messages, publish, syscalls, memory, frames, switch
+               or idle (may be given several times)
 ";
 
 fn main() -> ExitCode {

@@ -112,6 +112,12 @@ spec! {
     frames: u64,
     /// Frames before measuring starts.
     warm: u64,
+    /// Frames of another size that come first,
+    before: u64,
+    /// and their payload bytes.
+    before_bytes: usize,
+    /// The topic is made when all are ready: the receiver waits for it, and nobody for its memory.
+    fresh: bool,
     /// Put marks around the measured part, which are visible to `strace`.
     mark: bool,
     /// Number of the processor plus one; 0: not pinned.
@@ -119,6 +125,11 @@ spec! {
 }
 
 impl Spec {
+    /// Payload bytes of the first frame.
+    pub(crate) fn first_bytes(&self) -> usize {
+        if self.before > 0 { self.before_bytes } else { self.bytes }
+    }
+
     /// How the names of all bare files of the scene begin.
     pub(crate) fn prefix(&self) -> String {
         format!("{}.{}.", self.run, self.topic)

@@ -89,6 +89,8 @@ impl Settings {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
+    /// Measure what looking for frames when they are due (busy-wait) gains, by budget, pace, jitter and consumers
+    Due(Due),
     /// Make tables and plots of a run that was measured before, and put them into a document
     Report(Report),
     /// Push frames into a sink (internal)
@@ -106,8 +108,40 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Due {
+    /// How often every pair of row and peer is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long each measurement lasts, in seconds
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Does it run here: two rows, one round of 0.3 seconds
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The folder for busy-wait.md and busy-wait.json
+    #[arg(long, default_value = "target/compare-due")]
+    pub(crate) out: PathBuf,
+    /// The plugin to measure; by default the one built beside this program, else the installed one
+    #[arg(long)]
+    pub(crate) plugin: Option<PathBuf>,
+    /// What was typed to start this run, for the report
+    #[arg(long, default_value = "make compare-due", hide = true)]
+    pub(crate) command: String,
+}
+
+impl Due {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        if self.quick { 0.3 } else { self.seconds.clamp(0.1, 600.0) }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// The folder of the run
+    /// The folder of the run, or of that of `due`, or of both
     #[arg(long, default_value = "target/compare")]
     pub(crate) out: PathBuf,
     /// A Markdown file whose parts between `<!-- compare: NAME -->` and `<!-- /compare -->` are to be written from the run

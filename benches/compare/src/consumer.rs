@@ -54,7 +54,8 @@ fn receive(setup: &ConsumerSetup) -> Result<()> {
         gst::BusSyncReply::Pass
     });
     // Frames come on one thread; the lock is never contended.
-    let recorder = Mutex::new(Recorder::new(row.touch, Duration::from_millis(setup.delay_ms), sender));
+    let delay = Duration::from_millis(setup.delay_ms);
+    let recorder = Mutex::new(Recorder::new(row.touch, delay, source.downgrade(), sender));
     let pad = sink.static_pad("sink").ok_or("a fakesink without a pad")?;
     // A fakesink takes no lines that are longer than the picture is wide; converters, encoders and displays do.
     pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PUSH, |_, info| {
@@ -89,6 +90,7 @@ fn report(source: &gst::Element, events: &Receiver<Event>) -> Result<()> {
                 let value = json!({ "consumed": {
                     "frames": counted.frames,
                     "lost": counted.lost,
+                    "expected": counted.expected,
                     "seconds": counted.seconds,
                     "cpu_ns": counted.used.cpu.as_nanos() as u64,
                     "faults": counted.used.faults,
@@ -116,6 +118,8 @@ enum Event {
 struct Counted {
     frames: u64,
     lost: u64,
+    /// Of the frames, those that the source looked for and found, if it tells
+    expected: Option<u64>,
     seconds: f64,
     used: Usage,
     longest_gap: Duration,
@@ -126,10 +130,11 @@ struct Counted {
 struct Recorder {
     touch: Touch,
     delay: Duration,
+    source: gst::glib::WeakRef<gst::Element>,
     sender: Sender<Event>,
     last_arrival: Option<Duration>,
     longest_gap: Duration,
-    begun: Option<(Duration, Usage)>,
+    begun: Option<(Duration, Option<u64>, Usage)>,
     done: bool,
     last: Option<u64>,
     frames: u64,
@@ -142,10 +147,16 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(touch: Touch, delay: Duration, sender: Sender<Event>) -> Self {
+    fn new(
+        touch: Touch,
+        delay: Duration,
+        source: gst::glib::WeakRef<gst::Element>,
+        sender: Sender<Event>,
+    ) -> Self {
         Self {
             touch,
             delay,
+            source,
             sender,
             last_arrival: None,
             longest_gap: Duration::ZERO,
@@ -174,6 +185,11 @@ impl Recorder {
         let _ = self.sender.send(event);
     }
 
+    /// How many frames the source has found by looking for them, so far.
+    fn expected(&self) -> Option<u64> {
+        statistics_of(&self.source.upgrade()?).get("expected")?.as_u64()
+    }
+
     fn count(&mut self, buffer: &gst::BufferRef) -> Result<()> {
         let now = frame::now()?;
         let map = buffer.map_readable()?;
@@ -194,7 +210,7 @@ impl Recorder {
             }
             Phase::Measured => {
                 if self.begun.is_none() {
-                    self.begun = Some((now, Usage::now()?));
+                    self.begun = Some((now, self.expected(), Usage::now()?));
                 } else {
                     let gap = now.saturating_sub(self.last_arrival.unwrap_or(now));
                     self.longest_gap = self.longest_gap.max(gap);
@@ -214,13 +230,18 @@ impl Recorder {
                 self.last_arrival = Some(now);
             }
             Phase::Over => {
-                let (begin, usage) = self.begun.ok_or("no measured frame arrived")?;
+                let used = Usage::now()?;
+                let (begin, expected, usage) = self.begun.ok_or("no measured frame arrived")?;
                 self.done = true;
+                let expected = self.expected().zip(expected);
+                // The frame at hand is no measured one; it may have been found, too.
+                let expected = expected.map(|(all, before)| all.saturating_sub(before).min(self.frames));
                 let counted = Counted {
                     frames: self.frames,
                     lost: self.lost,
+                    expected,
                     seconds: now.saturating_sub(begin).as_secs_f64(),
-                    used: Usage::now()?.since(usage),
+                    used: used.since(usage),
                     longest_gap: self.longest_gap,
                     latencies: std::mem::take(&mut self.latencies),
                     sum: self.sum,

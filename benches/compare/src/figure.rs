@@ -26,6 +26,8 @@ pub(crate) enum Figure {
     Pushed,
     Received,
     Lost,
+    /// The part of the frames that were looked for when they were due, and found (`busy-wait`)
+    Expected,
     ProducerFaults,
     ConsumerFaults,
     /// System calls a frame, without the measuring producer's own sleep
@@ -82,6 +84,7 @@ impl Figure {
             Self::Pushed => "pushed/s",
             Self::Received => "received/s",
             Self::Lost => "lost",
+            Self::Expected => "found by looking",
             Self::ProducerFaults => "page faults a frame, producer",
             Self::ConsumerFaults => "consumer",
             Self::ProducerCalls => "system calls a frame, producer",
@@ -109,7 +112,7 @@ impl Figure {
     pub(crate) fn digits(self) -> usize {
         match self {
             Self::ProducerCpu | Self::ConsumerCpu => 3,
-            Self::ProducerFaults | Self::ConsumerFaults => 2,
+            Self::Expected | Self::ProducerFaults | Self::ConsumerFaults => 2,
             Self::ProducerCalls
             | Self::ConsumerCalls
             | Self::ProducerRss

@@ -12,6 +12,7 @@
 mod calls;
 mod cli;
 mod consumer;
+mod due;
 mod faults;
 mod figure;
 mod floor;
@@ -42,6 +43,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + S
 fn main() -> std::process::ExitCode {
     let outcome = match cli::Cli::parse().role {
         None => order::all(&cli::Cli::parse().settings),
+        Some(cli::Role::Due(due)) => due::all(&due),
         Some(cli::Role::Report(report)) => report::again(&report),
         Some(cli::Role::Producer(setup)) => producer::run(&setup),
         Some(cli::Role::Consumer(setup)) => consumer::run(&setup),

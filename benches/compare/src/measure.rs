@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::calls;
-use crate::cli::Settings;
 use crate::figure::{Cell, Figure};
 use crate::histogram::Latencies;
 use crate::line::Worker;
@@ -26,9 +25,13 @@ const IDLE: Duration = Duration::from_millis(1500);
 /// Starts the processes of this run.
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
-    pub(crate) settings: &'a Settings,
     pub(crate) directory: &'a Path,
     pub(crate) packets: Option<PathBuf>,
+    pub(crate) plugin: Option<&'a Path>,
+    /// How long each measurement lasts
+    pub(crate) seconds: f64,
+    /// Whether to count the system calls of the paced rows, which takes a second for each
+    pub(crate) counts_calls: bool,
 }
 
 impl Stage<'_> {
@@ -55,7 +58,7 @@ impl Stage<'_> {
     fn arguments(&self, role: &str, row: &Row, peer: Peer, address: &str) -> Vec<String> {
         let words = [role, "--peer", peer.name(), "--address", address, "--row", row.name];
         let mut arguments = words.map(str::to_owned).to_vec();
-        if let Some(plugin) = &self.settings.plugin {
+        if let Some(plugin) = self.plugin {
             arguments.extend(["--plugin".to_owned(), plugin.to_string_lossy().into_owned()]);
         }
         arguments
@@ -70,7 +73,7 @@ impl Stage<'_> {
         round: u32,
         cell: &mut Cell,
     ) -> Result<()> {
-        let seconds = self.settings.seconds();
+        let seconds = self.seconds;
         let address = peer.address(self.directory, number);
         let mut producer = self.producer(row, peer, &address, seconds)?;
         let mut consumers = Vec::new();
@@ -87,7 +90,7 @@ impl Stage<'_> {
         }
         add(cell, round, &produced, &consumed)?;
         add_memory(cell, round, &producer, &consumers)?;
-        if round == 1 && row.is_paced() && row.consumers == 1 {
+        if self.counts_calls && round == 1 && row.is_paced() && row.consumers == 1 {
             let consumer = consumers.first().map(Worker::pid);
             // Without strace the rest is worth having.
             if let Ok((of_producer, of_consumer)) = calls::count(self.directory, producer.pid(), consumer) {
@@ -139,12 +142,16 @@ fn add(cell: &mut Cell, round: u32, produced: &Value, consumed: &[Value]) -> Res
     }
     let mut latencies = Latencies::default();
     let (mut received, mut seconds, mut cpu_ns, mut faults, mut lost) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let mut expected = None;
     for one in consumed {
         received += number(one, "frames")?;
         seconds += number(one, "seconds")?;
         cpu_ns += number(one, "cpu_ns")?;
         faults += number(one, "faults")?;
         lost += number(one, "lost")?;
+        if let Some(count) = one.get("expected").and_then(Value::as_f64) {
+            expected = Some(expected.unwrap_or(0.0) + count);
+        }
         let values = one.get("latencies").and_then(Latencies::from_json);
         latencies.merge(&values.ok_or("a result lacks `latencies`")?);
         cell.source_statistics = one.get("statistics").cloned().unwrap_or_default();
@@ -154,6 +161,9 @@ fn add(cell: &mut Cell, round: u32, produced: &Value, consumed: &[Value]) -> Res
     cell.add(Figure::ConsumerCpu, round, cpu_ns / received / 1e6);
     cell.add(Figure::ConsumerFaults, round, faults / received);
     cell.add(Figure::Lost, round, lost);
+    if let Some(expected) = expected {
+        cell.add(Figure::Expected, round, expected / received);
+    }
     for (figure, part) in [(Figure::P50, 0.5), (Figure::P99, 0.99)] {
         if let Some(ns) = latencies.quantile(part) {
             cell.add(figure, round, ns as f64 / 1e3);
@@ -190,7 +200,7 @@ mod tests {
         let produced =
             serde_json::json!({ "frames": 100, "seconds": 2.0, "cpu_ns": 50_000_000u64, "faults": 10 });
         let one = serde_json::json!({
-            "frames": 50, "seconds": 1.0, "cpu_ns": 5_000_000u64, "faults": 0, "lost": 1,
+            "frames": 50, "seconds": 1.0, "cpu_ns": 5_000_000u64, "faults": 0, "lost": 1, "expected": 20,
             "latencies": [1000, 2000, 3000],
         });
         let mut cell = Cell::default();
@@ -202,6 +212,7 @@ mod tests {
         assert_eq!(cell.median(Figure::Received), Some(50.0));
         assert_eq!(cell.median(Figure::ConsumerCpu), Some(0.1));
         assert_eq!(cell.median(Figure::Lost), Some(2.0));
+        assert_eq!(cell.median(Figure::Expected), Some(0.4));
         assert_eq!(cell.median(Figure::P50), Some(2.0));
         assert_eq!(cell.median(Figure::Worst), Some(3.0));
     }

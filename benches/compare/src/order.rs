@@ -1,6 +1,6 @@
 //! The order of the measurements.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::Result;
@@ -18,13 +18,17 @@ use crate::row::{MANY, ROWS, Row, Stream};
 use crate::run::{Futex, RowFound, Run};
 
 /// A directory of this run's own, gone with it.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("shmflow-compare-{}", std::process::id()));
         std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -38,17 +42,24 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
     let begin = Instant::now();
     peer::initialise(settings.plugin.as_deref())?;
     let rows: Vec<&'static Row> = ROWS.iter().filter(|row| settings.wants(row)).collect();
-    if let Some(name) = settings.rows.iter().find(|name| Row::find(name).is_none()) {
+    if let Some(name) = settings.rows.iter().find(|name| ROWS.iter().all(|row| row.name != **name)) {
         let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("there is no row {name}; there are: {}", names.join(", ")).into());
     }
     let scratch = Scratch::new()?;
-    let mut run = Run::new(settings);
+    let mut run = Run::new(&settings.command, settings.rounds(), settings.seconds());
     let _daemon = settings.pipewire.then(|| Daemon::start(&scratch.0)).and_then(|started| {
         started.map_err(|error| run.absent.insert(Peer::Pipewire, error.to_string())).ok()
     });
-    let peers = present(settings, &mut run);
-    let mut stage = Stage { settings, directory: &scratch.0, packets: None };
+    let wanted = if settings.peers.is_empty() { &PEERS[..] } else { &settings.peers };
+    let peers = present(wanted, &mut run);
+    let mut stage = Stage {
+        directory: scratch.path(),
+        packets: None,
+        plugin: settings.plugin.as_deref(),
+        seconds: settings.seconds(),
+        counts_calls: true,
+    };
     if rows.iter().any(|row| row.stream == Stream::Packets) {
         let path = scratch.0.join("packets");
         match packets::encode(&path) {
@@ -87,11 +98,11 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
     report::save(&run, &settings.out)
 }
 
-/// The peers that are here; the run says why the others are not.
-fn present(settings: &Settings, run: &mut Run) -> Vec<Peer> {
+/// Those of the wanted peers that are here; the run says why the others are not.
+pub(crate) fn present(wanted: &[Peer], run: &mut Run) -> Vec<Peer> {
     let mut peers = Vec::new();
-    for peer in PEERS {
-        if !settings.peers.is_empty() && !settings.peers.contains(&peer) || run.absent.contains_key(&peer) {
+    for &peer in wanted {
+        if peers.contains(&peer) || run.absent.contains_key(&peer) {
             continue;
         }
         match peer.absence() {
@@ -110,7 +121,7 @@ fn present(settings: &Settings, run: &mut Run) -> Vec<Peer> {
 }
 
 fn bare(stage: &Stage<'_>, round: u32, found: &mut Futex) -> Result<()> {
-    let seconds = stage.settings.seconds();
+    let seconds = stage.seconds;
     let bare = futex::measure(stage.directory, seconds, 1)?;
     let mut latencies: Latencies = bare.latencies;
     for (part, spread) in [(0.5, &mut found.p50_us), (0.99, &mut found.p99_us)] {
@@ -123,7 +134,7 @@ fn bare(stage: &Stage<'_>, round: u32, found: &mut Futex) -> Result<()> {
     Ok(())
 }
 
-fn one(stage: &Stage<'_>, row: &Row, peer: Peer, count: u32, round: u32, found: &mut RowFound) {
+pub(crate) fn one(stage: &Stage<'_>, row: &Row, peer: Peer, count: u32, round: u32, found: &mut RowFound) {
     let cell = found.peers.entry(peer).or_default();
     if let Some(reason) = peer.refusal(row) {
         cell.left_out = Some(reason.to_owned());
@@ -158,7 +169,7 @@ fn misbehave(stage: &Stage<'_>, peers: &[Peer], count: &mut u32, run: &mut Run) 
 }
 
 /// Each round begins with another peer, so that none is always the one after another.
-fn turn(peers: &[Peer], round: u32) -> Vec<Peer> {
+pub(crate) fn turn(peers: &[Peer], round: u32) -> Vec<Peer> {
     let mut turned = peers.to_vec();
     if let Some(by) = (round as usize).checked_rem(peers.len()) {
         turned.rotate_left(by);

@@ -35,9 +35,15 @@ pub(crate) enum Peer {
     Iceoryx2,
     /// shmflowsink and shmflowsrc
     Shmflow,
+    /// The same with busy-wait=50
+    ShmflowBusy50,
     /// The same with busy-wait=150
     ShmflowBusy,
+    /// The same with busy-wait=300
+    ShmflowBusy300,
 }
+
+/// Those of the report; `due` has its own.
 
 pub(crate) const PEERS: [Peer; 8] = [
     Peer::None,
@@ -50,8 +56,6 @@ pub(crate) const PEERS: [Peer; 8] = [
     Peer::ShmflowBusy,
 ];
 
-/// What `shmflow-busy` sets, in microseconds.
-const BUSY_WAIT: u32 = 150;
 /// How many subscribers an iceoryx2 service has by default, which its elements do not change.
 const ICEORYX2_SUBSCRIBERS: u32 = 8;
 
@@ -65,8 +69,25 @@ impl Peer {
             Self::Pipewire => "pipewire",
             Self::Iceoryx2 => "iceoryx2",
             Self::Shmflow => "shmflow",
+            Self::ShmflowBusy50 => "shmflow-busy50",
             Self::ShmflowBusy => "shmflow-busy",
+            Self::ShmflowBusy300 => "shmflow-busy300",
         }
+    }
+
+    /// For how many microseconds the source looks for a frame that is due, if it does.
+    pub(crate) fn busy_wait(self) -> Option<u32> {
+        match self {
+            Self::ShmflowBusy50 => Some(50),
+            Self::ShmflowBusy => Some(150),
+            Self::ShmflowBusy300 => Some(300),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of this project.
+    pub(crate) fn is_ours(self) -> bool {
+        self == Self::Shmflow || self.busy_wait().is_some()
     }
 
     fn elements(self) -> (&'static str, &'static str) {
@@ -77,7 +98,9 @@ impl Peer {
             Self::Unixfd => ("unixfdsink", "unixfdsrc"),
             Self::Pipewire => ("pipewiresink", "pipewiresrc"),
             Self::Iceoryx2 => ("iceoryx2sink", "iceoryx2src"),
-            Self::Shmflow | Self::ShmflowBusy => ("shmflowsink", "shmflowsrc"),
+            Self::Shmflow | Self::ShmflowBusy50 | Self::ShmflowBusy | Self::ShmflowBusy300 => {
+                ("shmflowsink", "shmflowsrc")
+            }
         }
     }
 
@@ -91,10 +114,10 @@ impl Peer {
         }
         // Older builds do not look for frames.
         let lacks = |element: gst::Element| element.find_property("busy-wait").is_none();
+        if self.busy_wait().is_some() && gst::ElementFactory::make(source).build().is_ok_and(lacks) {
+            return Some("this build has no busy-wait".into());
+        }
         match self {
-            Self::ShmflowBusy if gst::ElementFactory::make(source).build().is_ok_and(lacks) => {
-                Some("this build has no busy-wait".into())
-            }
             Self::Pipewire if !pipewire::is_running() => {
                 Some("it needs a daemon; with --pipewire one is started for the run".into())
             }
@@ -124,8 +147,7 @@ impl Peer {
         let is_video = matches!(row.stream, Stream::Video { .. });
         match self {
             Self::Floor => row.is_paced() && row.touch == Touch::Little && is_video,
-            Self::ShmflowBusy => row.is_paced(),
-            _ => true,
+            _ => self.busy_wait().is_none() || row.is_paced(),
         }
     }
 
@@ -147,9 +169,8 @@ impl Peer {
     /// What both sides meet at, unique to this measurement.
     pub(crate) fn address(self, directory: &Path, number: u32) -> String {
         match self {
-            Self::Shmflow | Self::ShmflowBusy | Self::Pipewire => {
-                format!("compare-{}-{number}", std::process::id())
-            }
+            Self::Pipewire => format!("compare-{}-{number}", std::process::id()),
+            _ if self.is_ours() => format!("compare-{}-{number}", std::process::id()),
             Self::Iceoryx2 => format!("compare/{}/{number}", std::process::id()),
             _ => directory.join(format!("{}-{number}", self.name())).to_string_lossy().into_owned(),
         }
@@ -175,7 +196,7 @@ impl Peer {
                 .property("stream-properties", pipewire::node(address, row.stream == Stream::Audio)),
             Self::Iceoryx2 => builder.property("service", address).property("buffer-size", BUFFERS),
             Self::Floor => builder.property("location", address),
-            Self::Shmflow | Self::ShmflowBusy => {
+            Self::Shmflow | Self::ShmflowBusy50 | Self::ShmflowBusy | Self::ShmflowBusy300 => {
                 builder.property("topic", address).property("max-buffers", BUFFERS)
             }
         };
@@ -193,8 +214,13 @@ impl Peer {
                 .property("stream-properties", pipewire::viewer(row.stream == Stream::Audio)),
             Self::Iceoryx2 => builder.property("service", address).property("buffer-size", BUFFERS),
             Self::Floor => builder.property("location", address),
-            Self::Shmflow => builder.property("topic", address),
-            Self::ShmflowBusy => builder.property("topic", address).property("busy-wait", BUSY_WAIT),
+            Self::Shmflow | Self::ShmflowBusy50 | Self::ShmflowBusy | Self::ShmflowBusy300 => {
+                let builder = builder.property("topic", address);
+                match self.busy_wait() {
+                    Some(budget) => builder.property("busy-wait", budget),
+                    None => builder,
+                }
+            }
         };
         Ok(builder.build()?)
     }

@@ -57,6 +57,7 @@ struct Producer {
     pad: gst::Pad,
     maker: Maker,
     fps: u32,
+    jitter: Duration,
     /// Number of the next frame
     number: u64,
     next_push: Duration,
@@ -89,7 +90,15 @@ impl Producer {
             }
         }
         maker.allocate(&pad, row.memory)?;
-        Ok(Self { pipeline, pad, maker, fps: row.fps, number: 0, next_push: frame::now()? })
+        Ok(Self {
+            pipeline,
+            pad,
+            maker,
+            fps: row.fps,
+            jitter: Duration::from_micros(row.jitter_us.into()),
+            number: 0,
+            next_push: frame::now()?,
+        })
     }
 
     fn work(&mut self, setup: &ProducerSetup) -> Result<()> {
@@ -155,7 +164,7 @@ impl Producer {
         if self.next_push.saturating_add(period) < now {
             self.next_push = now;
         }
-        let target = TimeSpec::from_duration(self.next_push);
+        let target = TimeSpec::from_duration(off_pace(self.next_push, self.jitter, self.number));
         loop {
             match clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &target) {
                 Ok(_) => return Ok(()),
@@ -190,6 +199,17 @@ fn listen(wanted: Arc<AtomicU8>) {
     });
 }
 
+/// The time of a frame with a camera's jitter: up to so much before or after its due time, by its number, so that every
+/// run and peer gets the same.
+fn off_pace(due: Duration, jitter: Duration, number: u64) -> Duration {
+    // The finalizer of SplitMix64: neighbouring numbers give unrelated ones.
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let part = f64::from((mixed >> 32) as u32) / f64::from(u32::MAX);
+    due.saturating_sub(jitter).saturating_add(jitter.mul_f64(2.0 * part))
+}
+
 fn period(fps: u32) -> Duration {
     Duration::from_secs(1).checked_div(fps).unwrap_or_default()
 }
@@ -208,4 +228,23 @@ pub(crate) fn statistics_of(element: &gst::Element) -> serde_json::Value {
         }
     }
     serde_json::Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_spread_evenly_around_the_pace_and_the_same_in_each_run() {
+        let (due, jitter) = (Duration::from_millis(10), Duration::from_micros(300));
+        let micros = |number| off_pace(due, jitter, number).as_secs_f64() * 1e6 - 10_000.0;
+        let all: Vec<f64> = (0..1000).map(micros).collect();
+        assert!(all.iter().all(|off| (-300.1..=300.1).contains(off)), "{all:?}");
+        for from in [-300.0, -150.0, 0.0, 150.0] {
+            let part = all.iter().filter(|off| (from..from + 150.0).contains(*off)).count();
+            assert!((200..300).contains(&part), "{part} of 1000 from {from}");
+        }
+        assert_eq!(all, (0..1000).map(micros).collect::<Vec<_>>());
+        assert_eq!(off_pace(due, Duration::ZERO, 7), due);
+    }
 }

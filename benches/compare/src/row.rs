@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Memory, Touch};
+use crate::due;
 
 /// What flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(crate) struct Row {
     pub(crate) touch: Touch,
     pub(crate) memory: Memory,
     pub(crate) consumers: u32,
+    /// The most that a frame is pushed before or after its time; evenly distributed
+    pub(crate) jitter_us: u32,
     /// The smallest run that has it
     pub(crate) set: Set,
 }
@@ -56,7 +59,7 @@ const NV12: Stream = Stream::Video { format: Format::Nv12, width: 1920, height: 
 const VGA: Stream = Stream::Video { format: Format::I420, width: 640, height: 480 };
 const UHD: Stream = Stream::Video { format: Format::Bgrx, width: 3840, height: 2160 };
 
-const LITTLE: Row = Row {
+pub(crate) const LITTLE: Row = Row {
     name: "little",
     title: "60 fps, 1080p BGRx, pool memory, little touched",
     stream: BGRX,
@@ -64,6 +67,7 @@ const LITTLE: Row = Row {
     touch: Touch::Little,
     memory: Memory::Pool,
     consumers: 1,
+    jitter_us: 0,
     set: Set::Default,
 };
 const WHOLE: Row = Row { touch: Touch::Whole, ..LITTLE };
@@ -194,9 +198,14 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
+/// Those of the report, and those of `due`.
+fn every() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(due::ROWS.as_flattened())
+}
+
 impl Row {
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
-        ROWS.iter().find(|row| row.name == name)
+        every().find(|row| row.name == name)
     }
 
     pub(crate) fn is_paced(&self) -> bool {
@@ -225,8 +234,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for row in ROWS {
-            assert_eq!(ROWS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        for row in every() {
+            assert_eq!(every().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
         }
     }
 

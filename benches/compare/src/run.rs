@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use gstreamer as gst;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Settings;
 use crate::faults::Found;
 use crate::figure::Cell;
 use crate::peer::Peer;
@@ -69,14 +68,8 @@ pub(crate) struct Idle {
 }
 
 impl Run {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            machine: Machine::here(),
-            command: settings.command.clone(),
-            rounds: settings.rounds(),
-            seconds: settings.seconds(),
-            ..Self::default()
-        }
+    pub(crate) fn new(command: &str, rounds: u32, seconds: f64) -> Self {
+        Self { machine: Machine::here(), command: command.to_owned(), rounds, seconds, ..Self::default() }
     }
 
     pub(crate) fn row(&self, name: &str) -> Option<&RowFound> {

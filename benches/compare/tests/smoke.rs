@@ -51,6 +51,37 @@ fn a_quick_run_gives_tables_json_and_plots_and_writes_its_parts_of_a_document() 
 }
 
 #[test]
+fn a_quick_run_of_budgets_writes_its_part_of_a_document_and_leaves_the_others() {
+    let folder = std::env::temp_dir().join(format!("compare-due-{}", std::process::id()));
+    let tables = compare(&["due", "--quick"], &folder);
+    assert!(tables.contains("| 60 fps × 1, steady") && tables.contains("| 240 fps × 4, ±300 µs"), "{tables}");
+    let run: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("busy-wait.json")).unwrap()).unwrap();
+    // The plugin is beside this program once it has been built.
+    let peers: &[&str] = if run["absent"].get("shmflow").is_none() {
+        &["shm", "shmflow", "shmflow-busy50", "shmflow-busy", "shmflow-busy300"]
+    } else {
+        &["shm"]
+    };
+    for row in run["rows"].as_array().unwrap() {
+        for peer in peers {
+            let figures = &row["peers"][peer]["figures"];
+            assert!(figures["p50"]["1"].as_f64().is_some_and(|value| value > 0.0), "{peer}: {row}");
+            let expected = figures["expected"]["1"].as_f64();
+            assert!(expected.is_some_and(|part| part <= 1.0) == (*peer != "shm"), "{peer}: {row}");
+        }
+    }
+
+    let document = folder.join("page.md");
+    let times = "<!-- compare: times -->\nold\n<!-- /compare -->\n";
+    std::fs::write(&document, format!("{times}<!-- compare: due -->\n<!-- /compare -->\n")).unwrap();
+    compare(&["report", "--write", &document.to_string_lossy()], &folder);
+    let page = std::fs::read_to_string(&document).unwrap();
+    assert!(page.starts_with(times) && page.contains("| 60 fps × 1, steady"), "{page}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_row_that_does_not_exist_is_named_with_those_that_do() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_shmflow-compare")).args(["--row", "litle"]).output().unwrap();

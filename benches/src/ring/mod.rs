@@ -6,6 +6,7 @@ mod latency;
 mod memory;
 mod messages;
 mod publish;
+mod switch;
 mod syscalls;
 
 use crate::Res;
@@ -140,13 +141,14 @@ fn numbers(value: &Value, name: &str) -> Vec<f64> {
 
 type Benchmark = (&'static str, fn(&Bench) -> Res<Outcome>);
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     ("latency", latency::run),
     ("messages", messages::run),
     ("publish", publish::run),
     ("syscalls", syscalls::run),
     ("memory", memory::run),
     ("frames", frames::run),
+    ("switch", switch::run),
     ("idle", idle::run),
 ];
 

@@ -5,6 +5,7 @@ mod idle;
 mod paced;
 mod pingpong;
 mod rush;
+mod switch;
 
 use crate::Res;
 use crate::child::Control;
@@ -51,6 +52,8 @@ impl Job for Run<'_> {
             "paced-receive" => paced::receive::<T>(spec, control, &board),
             "batch-send" => batch::send::<T>(spec, control, &board),
             "batch-receive" => batch::receive::<T>(spec, control, &board),
+            "switch-send" => switch::send::<T>(spec, control, &board),
+            "switch-receive" => switch::receive::<T>(spec, control, &board),
             "idle" => idle::idle::<T>(spec, control),
             "hold" => idle::hold::<T>(spec, control),
             "hold-used" => idle::hold_used::<T>(spec, control),

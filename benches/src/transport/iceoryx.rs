@@ -97,11 +97,14 @@ impl Transport for Iceoryx {
     fn sender(spec: &Spec) -> Res<Tx> {
         let node = node(spec)?;
         let service = frames(&node, spec)?;
-        let publisher = service
-            .publisher_builder()
-            .initial_max_slice_len(spec.bytes.div_ceil(64).max(1))
-            .create()
-            .map_err(debug)?;
+        let builder =
+            service.publisher_builder().initial_max_slice_len(spec.first_bytes().div_ceil(64).max(1));
+        // Its default refuses frames that are larger than the first.
+        let builder = match spec.before {
+            0 => builder,
+            _ => builder.allocation_strategy(AllocationStrategy::PowerOfTwo),
+        };
+        let publisher = builder.create().map_err(debug)?;
         let notifier = match spec.sleep {
             true => Some(events(&node, spec)?.notifier_builder().create().map_err(debug)?),
             false => None,

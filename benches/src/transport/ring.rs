@@ -34,14 +34,19 @@ impl Transport for Ring {
     type Receiver = Consumer;
 
     fn sender(spec: &Spec) -> Res<Producer> {
-        let builder = Producer::builder(&topic(spec)).depth(spec.depth).slot_capacity(spec.bytes);
+        let builder = Producer::builder(&topic(spec)).depth(spec.depth).slot_capacity(spec.first_bytes());
         let builder = if spec.history > 0 { builder.history(spec.history) } else { builder };
         let policy = if spec.lossless { OverflowPolicy::Lossless } else { OverflowPolicy::default() };
-        settled(|| Ok(builder.overflow_policy(policy).open()?))
+        let builder = builder.overflow_policy(policy);
+        if spec.fresh { Ok(builder.open()?) } else { settled(|| Ok(builder.open()?)) }
     }
 
     fn receiver(spec: &Spec) -> Res<Consumer> {
-        settled(|| Ok(Consumer::builder(&topic(spec)).start(StartAt::Next).open()?))
+        let builder = Consumer::builder(&topic(spec));
+        if spec.fresh {
+            return Ok(builder.connect_timeout(Duration::from_secs(10)).open()?);
+        }
+        settled(|| Ok(builder.start(StartAt::Next).open()?))
     }
 }
 

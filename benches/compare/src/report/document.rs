@@ -1,14 +1,16 @@
 //! Parts of a Markdown file that are made from a run, between `<!-- compare: NAME -->` and `<!-- /compare -->`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use crate::Result;
 
 const BEGIN: &str = "<!-- compare: ";
 const END: &str = "<!-- /compare -->";
 
-/// The document with every part of that kind replaced; what somebody wrote between them stays.
-pub(crate) fn with_parts(document: &str, parts: &BTreeMap<&'static str, String>) -> Result<String> {
+/// The document with every part of that kind replaced; what somebody wrote between them stays, and so does a part for which
+/// there is no text.
+pub(crate) fn with_parts(document: &str, parts: &BTreeMap<&'static str, Option<String>>) -> Result<String> {
     let mut text = String::new();
     let mut rest = document;
     while let Some(at) = rest.find(BEGIN) {
@@ -22,10 +24,12 @@ pub(crate) fn with_parts(document: &str, parts: &BTreeMap<&'static str, String>)
         let end = after.find(END).ok_or_else(|| format!("the part `{name}` has no end: {END}"))?;
         text.push_str(before);
         text.push_str(first);
-        text.push_str("\n\n");
-        text.push_str(part.trim());
-        text.push_str("\n\n");
-        rest = after.split_at(end).1;
+        let (old, after) = after.split_at(end);
+        match part {
+            Some(part) => write!(text, "\n\n{}\n\n", part.trim())?,
+            None => write!(text, "\n{old}")?,
+        }
+        rest = after;
     }
     text.push_str(rest);
     Ok(text)
@@ -35,8 +39,9 @@ pub(crate) fn with_parts(document: &str, parts: &BTreeMap<&'static str, String>)
 mod tests {
     use super::*;
 
-    fn parts() -> BTreeMap<&'static str, String> {
-        BTreeMap::from([("one", "| new |\n".to_owned()), ("two", "2".to_owned())])
+    fn parts() -> BTreeMap<&'static str, Option<String>> {
+        let text = |text: &str| Some(text.to_owned());
+        BTreeMap::from([("one", text("| new |\n")), ("two", text("2")), ("none", None)])
     }
 
     #[test]
@@ -45,6 +50,14 @@ mod tests {
         let new = "# A\n<!-- compare: one -->\n\n| new |\n\n<!-- /compare -->\nby hand\n<!-- compare: two -->\n\n2\n\n<!-- /compare -->\nend\n";
         assert_eq!(with_parts(old, &parts()).unwrap(), new);
         assert_eq!(with_parts(new, &parts()).unwrap(), new, "writing twice changes nothing");
+    }
+
+    #[test]
+    fn a_part_without_a_text_stays_as_it_is() {
+        for old in ["", "\n| old |\n\n"] {
+            let document = format!("a\n<!-- compare: none -->\n{old}<!-- /compare -->\nb\n");
+            assert_eq!(with_parts(&document, &parts()).unwrap(), document);
+        }
     }
 
     #[test]

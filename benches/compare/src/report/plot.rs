@@ -40,7 +40,7 @@ line { stroke: #b8c0c8; }
 .one { stroke: #57606a; stroke-width: 2; }
 .whisker { stroke-width: 3; stroke-linecap: round; opacity: 0.55; }
 .shmflow { fill: #0969da; stroke: #0969da; }
-.shmflow-busy { fill: #8250df; stroke: #8250df; }
+.shmflow-busy50, .shmflow-busy, .shmflow-busy300 { fill: #8250df; stroke: #8250df; }
 .unixfd { fill: #8c6d1f; stroke: #8c6d1f; }
 .pipewire { fill: #cf222e; stroke: #cf222e; }
 .iceoryx2 { fill: #1a7f37; stroke: #1a7f37; }
@@ -52,7 +52,7 @@ text { fill: #e6edf3; }
 line { stroke: #3d444d; }
 .one { stroke: #9da7b3; }
 .shmflow { fill: #58a6ff; stroke: #58a6ff; }
-.shmflow-busy { fill: #bc8cff; stroke: #bc8cff; }
+.shmflow-busy50, .shmflow-busy, .shmflow-busy300 { fill: #bc8cff; stroke: #bc8cff; }
 .unixfd { fill: #d4a72c; stroke: #d4a72c; }
 .pipewire { fill: #ff7b72; stroke: #ff7b72; }
 .iceoryx2 { fill: #56d364; stroke: #56d364; }
@@ -201,7 +201,7 @@ fn draw(title: &str, figure: Figure, rows: &[RowOf<'_>]) -> String {
 /// A peer's name, its dot and bar, and the median as a number.
 fn mark(axis: &Axis, y: f64, peer: Peer, spread: &Spread) -> Group {
     let Some((median, (least, greatest))) = spread.median().zip(spread.ends()) else { return Group::new() };
-    let class = if matches!(peer, Peer::Shmflow | Peer::ShmflowBusy) { "ours" } else { "peer" };
+    let class = if peer.is_ours() { "ours" } else { "peer" };
     Group::new()
         .add(text(NAMES, y + 4.5, peer.name()).set("text-anchor", "end").set("class", class))
         .add(

@@ -31,18 +31,20 @@ pub(crate) fn all(run: &Run) -> Result<String> {
     Ok(text)
 }
 
-/// By the names under which a document may ask for them.
-pub(crate) fn parts(run: &Run) -> Result<BTreeMap<&'static str, String>> {
-    Ok(BTreeMap::from([
-        ("machine", machine(run)?),
-        ("targets", verdicts(run)?),
-        ("ratios", ratios(run)?),
-        ("ahead", ahead(run)?),
-        ("times", figures(run, &Figure::TIMES)?),
-        ("resources", figures(run, &Figure::RESOURCES)?),
-        ("faults", misbehaviour(run)?),
-        ("pictures", pictures(run)?),
-    ]))
+/// By the names under which a document may ask for them; without a run there is no text for them.
+pub(crate) fn parts(run: Option<&Run>) -> Result<BTreeMap<&'static str, Option<String>>> {
+    type Part = fn(&Run) -> Result<String>;
+    let parts: [(&str, Part); 8] = [
+        ("machine", machine),
+        ("targets", verdicts),
+        ("ratios", ratios),
+        ("ahead", ahead),
+        ("times", |run| figures(run, &Figure::TIMES)),
+        ("resources", |run| figures(run, &Figure::RESOURCES)),
+        ("faults", misbehaviour),
+        ("pictures", pictures),
+    ];
+    parts.into_iter().map(|(name, part)| Ok((name, run.map(part).transpose()?))).collect()
 }
 
 fn machine(run: &Run) -> Result<String> {
@@ -157,16 +159,13 @@ fn ahead(run: &Run) -> Result<String> {
     let mut text = String::new();
     for row in &run.rows {
         let ours = |figure: Figure| {
-            [Peer::Shmflow, Peer::ShmflowBusy]
-                .into_iter()
-                .filter_map(|peer| row.peers.get(&peer)?.get(figure).median())
+            row.peers
+                .iter()
+                .filter(|(peer, _)| peer.is_ours())
+                .filter_map(|(_, cell)| cell.median(figure))
                 .reduce(|one, other| if figure.rises() { one.max(other) } else { one.min(other) })
         };
-        for (peer, cell) in row
-            .peers
-            .iter()
-            .filter(|(peer, _)| peer.is_a_choice() && !matches!(peer, Peer::Shmflow | Peer::ShmflowBusy))
-        {
+        for (peer, cell) in row.peers.iter().filter(|(peer, _)| peer.is_a_choice() && !peer.is_ours()) {
             for figure in
                 Figure::RATIOS.into_iter().filter(|figure| *figure != Figure::Received || row.fps == 0)
             {
@@ -189,7 +188,7 @@ fn ahead(run: &Run) -> Result<String> {
         return Ok("In no row and figure of this run.".to_owned());
     }
     Ok(format!(
-        "Medians at least 2 % better than the better of shmflow's two; what spread they have is in the tables below.\n\n\
+        "Medians at least 2 % better than the best of shmflow's; what spread they have is in the tables below.\n\n\
          | row | figure | peer | its median against shmflow's |\n|---|---|---|---|\n{text}"
     ))
 }
