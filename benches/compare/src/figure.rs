@@ -19,6 +19,8 @@ pub(crate) enum Figure {
     /// Microseconds from the push to the pad behind the source
     P50,
     P99,
+    /// The greatest of what the consumers have for it, each by itself
+    P99Most,
     /// Over the frames of all rounds together
     P999,
     /// The latest frame of all rounds
@@ -49,11 +51,12 @@ impl Figure {
     pub(crate) const RATIOS: [Self; 5] =
         [Self::ProducerCpu, Self::ConsumerCpu, Self::P50, Self::P99, Self::Received];
     /// Those of the table of times and rates.
-    pub(crate) const TIMES: [Self; 9] = [
+    pub(crate) const TIMES: [Self; 10] = [
         Self::ProducerCpu,
         Self::ConsumerCpu,
         Self::P50,
         Self::P99,
+        Self::P99Most,
         Self::P999,
         Self::Worst,
         Self::Pushed,
@@ -79,6 +82,7 @@ impl Figure {
             Self::ConsumerCpu => "consumer CPU, ms a frame",
             Self::P50 => "push→arrival p50, µs",
             Self::P99 => "p99, µs",
+            Self::P99Most => "p99 of the one that is worst off, µs",
             Self::P999 => "p99.9, µs",
             Self::Worst => "latest, µs",
             Self::Pushed => "pushed/s",

@@ -142,7 +142,7 @@ fn add(cell: &mut Cell, round: u32, produced: &Value, consumed: &[Value]) -> Res
     }
     let mut latencies = Latencies::default();
     let (mut received, mut seconds, mut cpu_ns, mut faults, mut lost) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    let mut expected = None;
+    let (mut expected, mut most) = (None, None);
     for one in consumed {
         received += number(one, "frames")?;
         seconds += number(one, "seconds")?;
@@ -153,7 +153,11 @@ fn add(cell: &mut Cell, round: u32, produced: &Value, consumed: &[Value]) -> Res
             expected = Some(expected.unwrap_or(0.0) + count);
         }
         let values = one.get("latencies").and_then(Latencies::from_json);
-        latencies.merge(&values.ok_or("a result lacks `latencies`")?);
+        let mut values = values.ok_or("a result lacks `latencies`")?;
+        if let Some(ns) = values.quantile(0.99).filter(|_| consumed.len() > 1) {
+            most = Some(most.unwrap_or(0).max(ns));
+        }
+        latencies.merge(&values);
         cell.source_statistics = one.get("statistics").cloned().unwrap_or_default();
     }
     // Frames and seconds are both sums over the consumers: this is what one of them got per second.
@@ -168,6 +172,9 @@ fn add(cell: &mut Cell, round: u32, produced: &Value, consumed: &[Value]) -> Res
         if let Some(ns) = latencies.quantile(part) {
             cell.add(figure, round, ns as f64 / 1e3);
         }
+    }
+    if let Some(ns) = most {
+        cell.add(Figure::P99Most, round, ns as f64 / 1e3);
     }
     cell.latencies.merge(&latencies);
     Ok(())
