@@ -224,7 +224,10 @@ impl Epoch {
             map.leave_out_of_dumps(0, len);
             Some(Arc::new(map))
         };
-        Some((self.shared.get_or_init(map).as_ref()?, self.payload_at(slot)?))
+        // In a forked child somebody may have been at it who is not there, and it could not be had.
+        let shared =
+            if self.ring.file.is_own_process() { self.shared.get_or_init(map) } else { self.shared.get()? };
+        Some((shared.as_ref()?, self.payload_at(slot)?))
     }
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.
