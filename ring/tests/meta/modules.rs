@@ -42,6 +42,23 @@ fn the_ring_knows_no_more_of_metadata_than_its_bytes_and_that_there_is_an_error(
 }
 
 #[test]
+fn consumers_load_what_they_may_have_mapped_read_only_as_that_allows() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut lines = Vec::new();
+    references(&src.join("consumer"), &|_| true, &mut lines);
+    // As one line, since a long one is broken before each call.
+    let code: String = lines.into_iter().map(|(_, line)| line).collect();
+    let words = code.split("header().").skip(1);
+    let found: Vec<&str> = words
+        .filter_map(|after| {
+            let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+            after[end..].starts_with(".load(").then(|| &after[..end])
+        })
+        .collect();
+    assert_eq!(found, [""; 0], "`ParticipantTable::load` and `LoadAcquire` are for that");
+}
+
+#[test]
 fn what_is_below_does_not_know_what_stands_on_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let handles = ["consumer", "producer", "admin", "typed", "tokio"];
