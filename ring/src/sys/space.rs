@@ -416,3 +416,7 @@ mod tests {
         assert!(check(Path::new("/no/such/dir"), 1).is_err());
     }
 }
+
+#[cfg(test)]
+#[path = "space_tests.rs"]
+mod signal_tests;
