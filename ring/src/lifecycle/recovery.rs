@@ -168,10 +168,8 @@ mod tests {
     fn the_memory_of_a_removed_ring_is_freed_when_the_lock_has_been_given_back() {
         let dir = TempDir::new();
         let seen = on_small_tmpfs(dir.path(), 8 << 20, || free_under_the_lock_and_after(dir.path()));
-        let Some([under_the_lock, after]) = seen else {
-            println!("skipped: this user may not mount");
-            return;
-        };
+        // Not everybody may mount.
+        let Some([under_the_lock, after]) = seen else { return };
         assert!(after >= under_the_lock + RING * 8 / 10, "{under_the_lock}, {after}");
     }
 }
