@@ -37,6 +37,10 @@ const PROBE_EVERY_NS: u64 = 50_000_000;
 /// So often a producer looks whether the topic's files still have a name, and whether there are consumers without a place.
 const LOOK_EVERY_NS: u64 = 1_000_000_000;
 
+/// So often a producer looks through all slots, and so often at most, as long as one of them looks free.
+const SCANS: u32 = 3;
+const MOST_SCANS: u32 = 32;
+
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) member: Arc<Registration>,
@@ -212,8 +216,11 @@ impl Inner {
             self.grow_to(current, Room { payload: len, ..Room::default() }, Depth::AtLeast(0))?;
         }
         let is_lossless = self.is_lossless();
-        for attempt in 0..3 {
+        for attempt in 0..MOST_SCANS {
             let Current { epoch, hint, probed, .. } = current;
+            if attempt >= SCANS && !self.finds_one_free(epoch) {
+                break;
+            }
             let Limits { head, unread, owed } = self.limits(epoch);
             let passed = Reusable { cursor: unread, history: protected_frames(&epoch.geometry) };
             if let Some(slot) = claim_consumed(&**epoch, self.id, passed, hint) {
@@ -239,7 +246,7 @@ impl Inner {
             if let Some(slot) = claim_oldest(&**epoch, self.id, owed, hint) {
                 return self.with_memory(epoch, slot);
             }
-            if attempt == 0 || reap::reap_dead(epoch)? != 0 {
+            if attempt == 0 || attempt >= SCANS || reap::reap_dead(epoch)? != 0 {
                 // A consumer that backs off has its bit set for a moment.
                 std::thread::yield_now();
                 hint.reset();
@@ -251,6 +258,15 @@ impl Inner {
             return Err(Error::Full { topic: self.member.topic_shared() });
         }
         Err(self.no_slot(&current.epoch))
+    }
+
+    /// Whether there is a slot that a producer that overwrites could have. A scan is no snapshot: it misses one that is given back
+    /// behind it while the one before it is taken.
+    #[cold]
+    fn finds_one_free(&self, epoch: &Epoch) -> bool {
+        use crate::protocol::Memory;
+        self.overflow_policy == OverflowPolicy::OverwriteOldest
+            && (0..epoch.geometry.slots).any(|slot| epoch.holders(slot).load(Relaxed) == 0)
     }
 
     /// A slot just claimed, once it has memory.
