@@ -83,6 +83,7 @@ fn leave_a_child(time: Duration) {
     // SAFETY: the child only makes system calls, and ends by one.
     match unsafe { fork() }.unwrap() {
         ForkResult::Parent { .. } => {}
+        // SAFETY: as above.
         ForkResult::Child => unsafe {
             // The test waits for the end of what this process says.
             for fd in 0..3 {
