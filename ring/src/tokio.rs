@@ -1,8 +1,9 @@
 //! Topics in async code, on [tokio](https://docs.rs/tokio). Feature `tokio`.
 //!
 //! [`AsyncConsumer`] receives frames; [`ProducerEvents`] waits, for a producer, until consumers come, go or change what they
-//! accept. No thread of the runtime is ever blocked: a futex cannot be polled, so that each of both has a thread of its own,
-//! which sleeps for it. (Writing needs nothing of the kind: a producer never waits for a consumer.)
+//! accept. No thread of the runtime is ever blocked: a futex cannot be polled, so that another thread sleeps in their place, one for
+//! up to 63 consumers (see [`Consumer::poll_fd`]) and one for each [`ProducerEvents`]. Writing has no async form: a producer does
+//! not wait for consumers, and one that is [lossless](crate::OverflowPolicy::Lossless) belongs into a thread that may block.
 //!
 //! Opening a topic takes milliseconds, but for [`ConsumerBuilder::connect_timeout`](crate::ConsumerBuilder::connect_timeout),
 //! which waits: open with `tokio::task::spawn_blocking` then, and end the wait with the builder's
@@ -51,7 +52,7 @@ use crate::{Consumer, Error, Frame, Result};
 /// A [`Consumer`] that is awaited: by [`recv`](Self::recv), or as a [`Stream`]. Dereferences to the consumer, for what does
 /// not change it.
 ///
-/// It waits on [`Consumer::poll_fd`], and so has a thread that sleeps for it and ends with it.
+/// It waits on [`Consumer::poll_fd`]: a thread of this process sleeps in its place, and in that of other consumers.
 ///
 /// As a stream it ends (with `None`) when the producers have ended theirs, or after an error, which is the last item. Like
 /// [`Consumer::iter`] it may be asked again: then it waits for the stream to go on.

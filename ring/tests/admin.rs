@@ -418,8 +418,10 @@ fn collect_removes_what_the_dead_left_and_nothing_else() {
 fn role_of_an_opener() {
     let Some(dir) = role::dir() else { return };
     let mut producers = Vec::new();
-    while let Some(topic) = role::heard() {
-        producers.push(Producer::builder(&topic).dir(&dir).open().unwrap());
+    while let Some(told) = role::heard() {
+        let (topic, elsewhere) = told.split_once(' ').unwrap_or((&told, ""));
+        // An absolute path takes the other one's place.
+        producers.push(Producer::builder(topic).dir(dir.join(elsewhere)).open().unwrap());
         role::say("open");
     }
 }
@@ -427,11 +429,12 @@ fn role_of_an_opener() {
 #[test]
 fn whoever_opens_a_topic_clears_away_what_the_dead_left_of_others() {
     let dir = Dir::new();
-    let leave = |topic: &str| {
-        let mut dead = Role::start("role_of_an_opener", &dir);
+    let leave_in = |dir: &Dir, topic: &str| {
+        let mut dead = Role::start("role_of_an_opener", dir);
         assert_eq!(dead.ask(topic), "open");
         dead.kill();
     };
+    let leave = |topic: &str| leave_in(&dir, topic);
     leave("dead");
     let used = Producer::builder("used").dir(&dir).open().unwrap();
     drop(Producer::builder("kept").dir(&dir).persistent(true).open().unwrap());
@@ -443,6 +446,11 @@ fn whoever_opens_a_topic_clears_away_what_the_dead_left_of_others() {
     leave("later");
     assert_eq!(opener.ask("newer"), "open");
     assert_eq!(there(), ["kept", "later", "new", "newer", "used"]);
+    // But for each directory.
+    let other = Dir::new();
+    leave_in(&other, "dead");
+    assert_eq!(opener.ask(&format!("new {}", other.path().display())), "open");
+    wait_until("the dead topic elsewhere is gone", || topics(Some(other.path())).unwrap() == ["new"]);
     opener.finish();
     drop(used);
 }

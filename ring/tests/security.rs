@@ -18,6 +18,7 @@ use common::role::{self, Role};
 use common::{Dir, pattern, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC};
 use shmflow::{Consumer, Error, Frame, Producer};
 
 const MIB: usize = 1 << 20;
@@ -200,6 +201,44 @@ fn a_frame_that_is_longer_than_all_memory_behind_it_is_refused() {
         assert_eq!(consumer.stats().lost, 1);
     }
     assert_eq!(blocks(&ring), before);
+}
+
+#[test]
+fn a_frame_that_is_longer_than_all_room_behind_it_is_refused_on_a_disk() {
+    let parent = std::env::temp_dir();
+    let kind = nix::sys::statfs::statfs(&parent).unwrap().filesystem_type();
+    if ![EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC].contains(&kind) {
+        println!(
+            "skipped: {} is not on a disk with ext4 or XFS; TMPDIR names another place",
+            parent.display()
+        );
+        return;
+    }
+    let dir = Dir::below(&parent);
+    for reserved in [0, 1] {
+        let ring = sparse(&dir, reserved);
+        let before = blocks(&ring);
+        // One that leases reads a ring that is said to be reserved in place, which costs it nothing on a disk.
+        for read_only in [true, false].into_iter().filter(|read_only| *read_only || reserved == 0) {
+            let mut consumer = Consumer::builder("evil").dir(&dir).read_only(read_only).open().unwrap();
+            let error = consumer.recv_timeout(Duration::ZERO).unwrap_err();
+            assert!(
+                matches!(error, Error::Corrupt { .. }) && error.to_string().contains("4194304"),
+                "{error}"
+            );
+            assert!(
+                matches!(consumer.recv_timeout(Duration::ZERO), Err(Error::Timeout { .. })),
+                "it goes on"
+            );
+        }
+        assert_eq!(blocks(&ring), before);
+    }
+    // What was reserved for it can be copied.
+    let producer = Producer::builder("t").dir(&dir).perms(0o644).slot_capacity(4 * MIB).open().unwrap();
+    let mut reader = Consumer::builder("t").dir(&dir).read_only(true).open().unwrap();
+    let bytes = pattern(1, 4 * MIB);
+    producer.write(&bytes).unwrap();
+    assert!(*reader.recv_timeout(Duration::from_secs(10)).unwrap() == bytes);
 }
 
 #[test]

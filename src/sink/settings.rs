@@ -124,7 +124,7 @@ pub(super) fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Maximum buffers")
                 .blurb(
                     "Depth of the ring in frames: how far a consumer may lag before it loses frames. Memory for all of \
-                     them is reserved when the first frame arrives (0 = 8 for raw video, a second for audio, 128 for \
+                     them is requested when the first frame arrives (0 = 8 for raw video, a second for audio, 128 for \
                      everything else)",
                 )
                 .default_value(default.max_buffers)

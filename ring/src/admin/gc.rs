@@ -1,7 +1,7 @@
 //! Collecting what dead processes left behind.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::locked_topic::{LockedTopic, removal_error};
@@ -56,7 +56,7 @@ pub enum SkipReason {
 /// Removes what dead processes left in `dir` (`None`: `$SHMFLOW_DIR`, or else `/dev/shm`): topics whose participants are
 /// all dead, unless they are persistent; topics that were never finished; temporary files of dead processes.
 ///
-/// Producers run it, too: a process does so on its directory a second after it has opened a topic, once a minute at most,
+/// Producers run it, too: a process does so on a directory a second after it has opened a topic there, once a minute at most,
 /// and at once if there is too little room.
 ///
 /// Nothing is removed that a registered participant uses. A consumer that only reads is not registered and does not protect
@@ -93,15 +93,30 @@ pub fn gc(dir: Option<&Path>) -> Result<GcReport> {
 
 /// How long after an open `gc` runs on the directory: a process that has just opened a topic has a stream to start.
 const DELAY: Duration = Duration::from_secs(1);
-/// A process does it so often at most.
+/// A process does it so often at most, on each directory.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
+
+/// The directories on which `gc` ran a short while ago, and when.
+#[derive(Debug)]
+struct Collected(Vec<(PathBuf, u64)>);
+
+impl Collected {
+    /// Whether it is to run on a directory now: then that is noted.
+    fn is_due(&mut self, dir: &Path, now: u64) -> bool {
+        self.0.retain(|(_, last)| Duration::from_nanos(now.saturating_sub(*last)) < AT_MOST_EVERY);
+        let due = self.0.iter().all(|(collected, _)| collected != dir);
+        if due {
+            self.0.push((dir.to_path_buf(), now));
+        }
+        due
+    }
+}
 
 /// Runs `gc` on a directory a little later, by a thread, unless this process did so a short while ago.
 pub(crate) fn gc_soon(dir: &Path) {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let (now, last) = (monotonic_ns().max(1), LAST.load(Relaxed));
-    let since = Duration::from_nanos(now.saturating_sub(last));
-    if (last == 0 || since >= AT_MOST_EVERY) && LAST.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
+    static COLLECTED: Mutex<Collected> = Mutex::new(Collected(Vec::new()));
+    // Without waiting: in a forked child, a thread that is not there can have it for ever. Others do it then.
+    if COLLECTED.try_lock().is_ok_and(|mut collected| collected.is_due(dir, monotonic_ns())) {
         let dir = dir.to_path_buf();
         // Without a thread the next process that opens a topic does it, or `shmflow gc`.
         let _ = thread::spawn("shmflow-collect", move || {
@@ -176,4 +191,21 @@ fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
         return Ok(Some(u64::try_from(blocks).unwrap_or(0).saturating_mul(512)));
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_directory_is_collected_once_a_minute_and_then_forgotten() {
+        let minute = AT_MOST_EVERY.as_nanos() as u64;
+        let (one, two) = (Path::new("/one"), Path::new("/two"));
+        let mut collected = Collected(Vec::new());
+        assert!(collected.is_due(one, 5) && collected.is_due(two, 6));
+        assert!(!collected.is_due(one, minute) && !collected.is_due(two, minute));
+        assert!(collected.is_due(one, 5 + minute));
+        assert!(collected.is_due(one, 5 + 2 * minute));
+        assert_eq!(collected.0.len(), 1);
+    }
 }

@@ -20,7 +20,9 @@ use crate::layout::words::PARTICIPANTS;
 use crate::lifecycle::open::create_peers;
 use crate::protocol::FailPoint;
 use crate::protocol::fail_points::fail_point;
-use crate::sys::files::{READ_ONLY_MOUNT, files_of, may_unlink, open_existing, refused, same_file, unlink};
+use crate::sys::files::{
+    READ_ONLY_MOUNT, files_of, may_unlink, open_existing, refused, same_file, unlink_and_keep,
+};
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
 use crate::sys::lock::{self, Probe};
@@ -38,9 +40,11 @@ pub(super) struct LockedTopic {
 }
 
 /// What was removed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Removal {
     pub(super) bytes: u64,
+    /// The files: what nobody has open is freed when this is dropped.
+    _kept: Vec<GuardedFd>,
 }
 
 /// A refusal to open a topic as one to remove it: who removes a topic has no use for advice on how to take part.
@@ -128,6 +132,8 @@ impl LockedTopic {
             Ok(removal) => {
                 fail_point(FailPoint::RemovePeers);
                 sleepers.iter().for_each(Sleepers::wake);
+                // The lock goes first, and the memory then.
+                drop(self.file);
                 Ok(removal)
             }
             Err((error, nothing_gone)) => {
@@ -152,17 +158,19 @@ pub(super) fn remove_files(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Resu
     };
     let mut ordered: Vec<_> = files.iter().filter(|(kind, _)| !matches!(kind, FileKind::Temp(_))).collect();
     ordered.sort_by_key(|(kind, _)| rank(kind));
-    let mut freed = BTreeMap::new();
+    let (mut freed, mut kept) = (BTreeMap::new(), Vec::new());
     let mut nothing_gone = true;
     for (_, path) in ordered {
         // The old names of a ring lead to the same file.
         if let Ok(status) = fs::symlink_metadata(path) {
             freed.insert((status.dev(), status.ino()), status.blocks().saturating_mul(512));
         }
-        unlink(path).map_err(|error| (removal_error(topic, path, error), nothing_gone))?;
+        kept.extend(
+            unlink_and_keep(path).map_err(|error| (removal_error(topic, path, error), nothing_gone))?,
+        );
         nothing_gone = false;
     }
-    Ok(Removal { bytes: freed.values().copied().fold(0, u64::saturating_add) })
+    Ok(Removal { bytes: freed.values().copied().fold(0, u64::saturating_add), _kept: kept })
 }
 
 pub(super) fn removal_error(topic: &Topic, path: &Path, error: std::io::Error) -> Error {

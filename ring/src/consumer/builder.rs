@@ -121,7 +121,7 @@ impl ConsumerBuilder {
     }
 
     /// Always the newest frame: each receiving call skips those that came before it, and waits only if there is none that was
-    /// not received yet. For whatever acts on what it sees, a robot or a preview. Frames that are skipped do not count as lost,
+    /// not received yet. For programs that act on what they see, and for previews. Frames that are skipped do not count as lost,
     /// and no [lossless](crate::OverflowPolicy::Lossless) producer waits for such a consumer. Default false: every frame.
     ///
     /// ```
@@ -139,16 +139,16 @@ impl ConsumerBuilder {
         self
     }
 
-    /// At most so many frames a second, the newest each time: between two of them a waiting consumer sleeps, and no publication
+    /// At most `per_second` frames a second, the newest each time: between two of them a waiting consumer sleeps, and no publication
     /// wakes it. As [`latest`](Self::latest) otherwise. Default: no limit.
     pub fn max_rate(mut self, per_second: f64) -> Self {
         self.max_rate = Some(per_second);
         self
     }
 
-    /// How long it may look for a frame instead of being woken for it: for whoever counts microseconds. A consumer that waits
-    /// learns when the next frame is due, sleeps until shortly before, and then looks for it, giving the processor to whoever
-    /// wants it between two looks; after this time it sleeps as without. A frame that is found so comes without a wake-up, and
+    /// How long it may look for a frame instead of being woken for it: for programs in which microseconds count. A consumer that
+    /// waits learns when the next frame is due, sleeps until shortly before, and then looks for it, yielding the processor between
+    /// two looks; after this time it sleeps as without. A frame that is found so comes without a wake-up, and
     /// costs its producer no system call. Default: 0, never.
     ///
     /// Nothing is looked for while frames do not come at a steady pace, after they have stopped, or while more threads want to

@@ -29,7 +29,7 @@ use crate::sys::map::Mapping;
 /// [`allow_foreign_owner`](crate::ConsumerBuilder::allow_foreign_owner), are written by processes that could do worse to
 /// yours, unless `perms` lets others in.
 ///
-/// Whoever does not trust a producer reads by [`copy_to`](Self::copy_to) or [`to_vec`](Self::to_vec), or opens the topic
+/// A program that does not trust its producers reads by [`copy_to`](Self::copy_to) or [`to_vec`](Self::to_vec), or opens the topic
 /// [`read_only`](crate::ConsumerBuilder::read_only), so that every frame is such a copy. Those are sound whatever others
 /// do: at worst the copy is a mixture of what was there at different times. [`len`](Self::len), the metadata and everything
 /// else but the bytes never depend on that trust.
@@ -293,7 +293,7 @@ impl Frame {
     ///
     /// What is written there is seen by this process alone, by all clones of this frame, and by no later frame.
     /// [`copy_to`](Self::copy_to) of a lease still gives what the producer wrote. The pointer is valid as long as the frame or a
-    /// clone of it; whoever writes by it answers for that no `&[u8]` of the frame exists meanwhile.
+    /// clone of it; the caller ensures that no `&[u8]` of the frame exists while it writes.
     #[must_use]
     pub fn private_ptr(&self) -> Option<NonNull<u8>> {
         match &self.inner.body {

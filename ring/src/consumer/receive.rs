@@ -95,7 +95,7 @@ impl Consumer {
         let body = match self.must_copy(slot, len) {
             Some(reason) if !self.allow_copies => return Err(self.would_copy(reason)),
             Some(reason) => {
-                buffer(&self.epoch, slot, len, &self.pool).and_then(|buffer| leased.copy(buffer, reason))
+                buffer(&self.epoch, len, &self.pool).and_then(|buffer| leased.copy(buffer, reason))
             }
             None => Ok(Body::Leased(leased)),
         };
@@ -174,8 +174,8 @@ impl Consumer {
         let what = match why {
             Unreadable::Lengths => "a slot claims to hold more than fits".into(),
             Unreadable::Holes(len) => format!(
-                "a slot claims to hold {len} bytes, and the ring was not given so much memory; whoever made this ring \
-                 does not follow the protocol"
+                "a slot claims to hold {len} bytes, and there is not so much memory behind the ring; the process that made it does \
+                 not follow the protocol, or it is on a disk, and there is less than twice as much memory free"
             ),
             Unreadable::NoMemory(len) => {
                 let source = std::io::ErrorKind::OutOfMemory.into();
@@ -296,15 +296,15 @@ pub(super) enum Look {
 pub(super) enum Unreadable {
     /// Its lengths are out of range.
     Lengths,
-    /// It is longer than all the memory that is behind the ring.
+    /// It is longer than all the memory that is behind the ring, or, of one on a disk, than what may be spent on it here.
     Holes(u64),
     /// This process has no memory for the copy.
     NoMemory(u64),
 }
 
 /// A buffer for a slot's payload. Its length is what its producer says.
-fn buffer(epoch: &Epoch, slot: u16, len: u64, pool: &Pool) -> Result<Pooled, Unreadable> {
-    if !epoch.may_hold(slot, len) {
+fn buffer(epoch: &Epoch, len: u64, pool: &Pool) -> Result<Pooled, Unreadable> {
+    if !epoch.may_hold(len) {
         return Err(Unreadable::Holes(len));
     }
     usize::try_from(len).ok().and_then(|len| pool.take(len)).ok_or(Unreadable::NoMemory(len))
@@ -317,7 +317,7 @@ fn read_slot(epoch: &Epoch, slot: u16, pool: &Pool) -> Result<(Pooled, Vec<u8>, 
     if len > epoch.geometry.slot_capacity || meta_len > epoch.geometry.meta_capacity {
         return Err(Unreadable::Lengths);
     }
-    let mut payload = buffer(epoch, slot, len, pool)?;
+    let mut payload = buffer(epoch, len, pool)?;
     let mut meta = vec![0; usize::try_from(meta_len).map_err(|_| Unreadable::Lengths)?];
     // In two halves, for a producer to come in between.
     let half = if cfg!(feature = "failpoints") { payload.len() / 2 } else { 0 };

@@ -382,8 +382,8 @@ impl Watch<WatchRequest> for Sleeper<'_> {
     /// nothing wakes, and producers would try in vain.
     fn may_stay(&self, request: &WatchRequest) -> bool {
         let member = &request.epoch.member;
-        let newest = member.peers.header().epoch.load(Acquire);
-        member.id().is_some() && newest <= request.epoch.geometry.epoch
+        let newest = || member.peers.load(&member.peers.header().epoch);
+        member.id().is_some() && newest() <= request.epoch.geometry.epoch
     }
 
     fn is_stirred(&mut self, request: &WatchRequest) -> bool {

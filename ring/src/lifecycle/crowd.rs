@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use super::open::no_topic;
+use super::whole::no_topic;
 use super::{OPEN_TIMEOUT, reap};
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;

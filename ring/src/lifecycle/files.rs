@@ -72,8 +72,15 @@ pub(crate) fn create(
     Ok(NewEpoch { geometry, ring, ring_map, holds: Part { map: holds_map, file: holds.into_view() } })
 }
 
+/// The topic's permissions: those its maker chose.
+pub(super) fn topic_perms(member: &Registration) -> Result<u32> {
+    let status = fstat(member.peers.fd()?)
+        .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
+    Ok(perms_of(&status))
+}
+
 /// The permissions of a file.
-pub(super) fn perms_of(status: &Stat) -> u32 {
+fn perms_of(status: &Stat) -> u32 {
     status.st_mode & 0o777
 }
 
@@ -99,6 +106,13 @@ pub(crate) struct Mode {
     pub(crate) prefault: bool,
     /// Payload that this process may write for itself.
     pub(crate) copy_on_write: bool,
+}
+
+impl Mode {
+    /// That of a producer.
+    pub(crate) const fn writing(allow_foreign: bool) -> Self {
+        Self { write_ring: true, write_holds: true, allow_foreign, prefault: true, copy_on_write: false }
+    }
 }
 
 /// Maps the epoch whose ring has this name. See [`Epoch::start_backing`] for the rest of its memory.

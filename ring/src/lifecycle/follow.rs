@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::files::{self, Mode};
 use super::recovery::KEPT_EPOCHS;
-use super::{grow, recovery, whole};
+use super::{recovery, whole};
 use crate::error::{Error, Result};
 use crate::protocol::{Memory, backlog, seal};
 use crate::shm::epoch::Epoch;
@@ -59,7 +59,7 @@ fn look(old: &Arc<Epoch>, allow_foreign: bool) -> Result<Found> {
         // The same, with the one between: that is where the frames flow.
         topic.path(FileKind::OldRing(before))
     };
-    let new = Arc::new(files::map(&old.member, &path, grow::writing(allow_foreign))?);
+    let new = Arc::new(files::map(&old.member, &path, Mode::writing(allow_foreign))?);
     // After the mapping: as long as `peers` has its name there is no other topic of this name whose ring it could be.
     check_current(old)?;
     if new.geometry.epoch <= old.geometry.epoch {

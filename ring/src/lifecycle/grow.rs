@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::files::{self, Mode};
-use super::open::perms;
+use super::files;
 use super::recovery::{purge, recover, start_successor};
 use super::whole::{self, Parts};
 use super::{GROW_TIMEOUT, GeometryRequest, follow};
@@ -60,7 +59,8 @@ pub(crate) fn replace(
 ) -> Result<Arc<Epoch>> {
     let member = &old.member;
     let topic = member.peers.topic();
-    let geometry = wanted.geometry(old.geometry.epoch.saturating_add(1), random(), perms(member)?)?;
+    let geometry =
+        wanted.geometry(old.geometry.epoch.saturating_add(1), random(), files::topic_perms(member)?)?;
     let mut new = files::create(member, geometry, 0, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
     link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
         .map_err(|e| Error::io(topic.name(), "keep the old ring for consumers that still read it", e))?;
@@ -92,9 +92,4 @@ pub(crate) fn replace(
     backlog::free(&member.peers, || ());
     purge(member, &geometry)?;
     Ok(new)
-}
-
-/// How an epoch of a producer is mapped.
-pub(crate) const fn writing(allow_foreign: bool) -> Mode {
-    Mode { write_ring: true, write_holds: true, allow_foreign, prefault: true, copy_on_write: false }
 }

@@ -9,7 +9,7 @@ use rustix::fs::fstat;
 
 use super::files::{self, Mode};
 use super::recovery::{recover, remove_but_peers};
-use super::whole::{self, Parts};
+use super::whole::{self, Parts, no_topic};
 use super::{GeometryRequest, OPEN_TIMEOUT, Options, crowd, grow, leave, reap};
 use crate::error::{Error, Result, SpaceLimit};
 use crate::layout::peers::{FILE_LEN, flags};
@@ -137,7 +137,7 @@ fn repairs(member: &Registration) -> bool {
     let is_dead = (0..PARTICIPANTS).all(|id| !member.peers.is_alive(id));
     let repaired = !persistent
         && is_dead
-        && owner == Some(rustix::process::geteuid().as_raw())
+        && owner == Some(nix::unistd::geteuid().as_raw())
         && remove_but_peers(member).is_ok();
     if repaired {
         let fields = Fields::because("the files that the dead left were damaged");
@@ -299,10 +299,6 @@ fn is_current(member: &Arc<Registration>) -> Result<bool> {
     Ok(true)
 }
 
-pub(super) fn no_topic(topic: &Topic) -> Error {
-    Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into(), similar: Vec::new() }
-}
-
 /// Makes an empty list of participants, unless the topic has one.
 pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Result<()> {
     let mut file = create_temp(topic, perms, FILE_LEN as u64)?;
@@ -317,13 +313,7 @@ pub(crate) fn create_peers(topic: &Topic, perms: u32, persistent: bool) -> Resul
 /// The current ring for a producer; a new one if the topic has none.
 fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryRequest) -> Result<Arc<Epoch>> {
     let topic = member.peers.topic();
-    let mode = Mode {
-        write_ring: true,
-        write_holds: true,
-        allow_foreign: options.allow_foreign,
-        prefault: options.prefault,
-        copy_on_write: false,
-    };
+    let mode = Mode { prefault: options.prefault, ..Mode::writing(options.allow_foreign) };
     match files::map(member, &topic.ring_path(), mode) {
         Err(Error::TopicNotFound { .. }) => {}
         other => {
@@ -336,7 +326,7 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
             return Ok(epoch);
         }
     }
-    let geometry = wanted.geometry(1, random(), perms(member)?)?;
+    let geometry = wanted.geometry(1, random(), files::topic_perms(member)?)?;
     let mut new = files::create(member, geometry, 1, [FailPoint::OpenHolds, FailPoint::OpenRingTemp])?;
     // Before the ring has its name: see `whole::parts`.
     member.peers.header().epoch.store(geometry.epoch, SeqCst);
@@ -353,13 +343,6 @@ fn open_ring(member: &Arc<Registration>, options: &Options, wanted: &GeometryReq
         Fields { epoch: Some(1), bytes, ..Fields::default() },
     );
     Ok(Arc::new(new.into_epoch(Arc::clone(member))?))
-}
-
-/// The topic's permissions: those its maker chose.
-pub(crate) fn perms(member: &Registration) -> Result<u32> {
-    let status = fstat(member.peers.fd()?)
-        .map_err(|e| Error::io(member.topic_name(), "examine the list of participants", e))?;
-    Ok(files::perms_of(&status))
 }
 
 /// The ring to start reading in. One that has not started yet (its maker stopped or died before it sealed the one

@@ -10,15 +10,22 @@ use crate::protocol::publish::wake;
 use crate::protocol::{FailPoint, Memory, seal};
 use crate::shm::epoch::Epoch;
 use crate::shm::registration::Registration;
-use crate::sys::files::{files_of, remove_orphaned_temps, unlink};
+use crate::sys::files::{files_of, remove_orphaned_temps};
 use crate::topic::FileKind;
 use crate::trace::{self, Fields, Level};
 
 /// Names of old epochs that are kept for consumers that have not followed yet; no more, however far a consumer lags.
 pub(crate) const KEPT_EPOCHS: u64 = 4;
 
-/// Recovers the topic's files. For processes that may write the ring.
+/// Recovers the topic's files. For processes that may write the ring. What it removes is freed when this returns: the caller may
+/// need the room.
 pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {
+    let recovered = complete_or_remove(member, allow_foreign);
+    member.peers.free_removed();
+    recovered
+}
+
+fn complete_or_remove(member: &Arc<Registration>, allow_foreign: bool) -> Result<()> {
     let topic = member.peers.topic();
     let io = |e| Error::io(topic.name(), "remove what a dead process left", e);
     let (geometry, first, head) = match files::read_ring_header(topic, &topic.ring_path(), allow_foreign) {
@@ -29,13 +36,7 @@ pub(crate) fn recover(member: &Arc<Registration>, allow_foreign: bool) -> Result
     remove_orphaned_temps(topic).map_err(io)?;
     if first == 0 || head == 0 {
         // A producer died between the commit of this epoch and the seal of the one before.
-        let mode = Mode {
-            write_ring: true,
-            write_holds: true,
-            allow_foreign,
-            prefault: false,
-            copy_on_write: false,
-        };
+        let mode = Mode { prefault: false, ..Mode::writing(allow_foreign) };
         let new = files::map(member, &topic.ring_path(), mode)?;
         let old = topic.path(FileKind::OldRing(geometry.epoch.saturating_sub(1)));
         match files::map(member, &old, mode) {
@@ -83,12 +84,12 @@ pub(crate) fn purge(member: &Registration, current: &crate::layout::ring::RingGe
             epoch > behind && epoch < current.epoch && epoch.saturating_add(KEPT_EPOCHS) >= current.epoch;
         match files::read_ring_header(topic, path, true) {
             Ok((geometry, ..)) if wanted => holds.push(geometry.holds),
-            _ => unlink(path).map_err(io)?,
+            _ => member.peers.unlink(path).map_err(io)?,
         }
     }
     for (kind, path) in &files {
         if matches!(kind, FileKind::Holds(id) if !holds.contains(id)) {
-            unlink(path).map_err(io)?;
+            member.peers.unlink(path).map_err(io)?;
         }
     }
     fail_point(FailPoint::GrowPurge);
@@ -104,15 +105,71 @@ pub(crate) fn remove_but_peers(member: &Registration) -> Result<()> {
     let files = files_of(topic).map_err(io)?;
     for (kind, path) in &files {
         if matches!(kind, FileKind::Ring | FileKind::OldRing(_)) {
-            unlink(path).map_err(io)?;
+            member.peers.unlink(path).map_err(io)?;
         }
     }
     fail_point(FailPoint::RemoveRing);
     for (kind, path) in &files {
         if matches!(kind, FileKind::Holds(_)) {
-            unlink(path).map_err(io)?;
+            member.peers.unlink(path).map_err(io)?;
         }
     }
     fail_point(FailPoint::RemoveHolds);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Producer;
+    use crate::lifecycle::leave::leave;
+    use crate::shm::participants::ParticipantTable;
+    use crate::sys::lock::{self, Probe};
+    use crate::sys::map::Access;
+    use crate::sys::testing::{TempDir, on_small_tmpfs};
+    use crate::topic::Topic;
+    use rustix::fs::statvfs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    /// Removes the ring of a topic in which nobody takes part; what is free in its file system under the lock, and then.
+    fn free_under_the_lock_and_after(dir: &Path) -> [u64; 2] {
+        let free = || {
+            let fs = statvfs(dir).unwrap();
+            fs.f_bavail * fs.f_frsize
+        };
+        // So small that no thread works on it.
+        drop(
+            Producer::builder("t")
+                .dir(dir)
+                .slot_capacity(RING as usize / 10)
+                .depth(8)
+                .persistent(true)
+                .open()
+                .unwrap(),
+        );
+        let topic = Topic::new("t", Some(dir)).unwrap();
+        let open = || ParticipantTable::open(&topic, Access::ReadWrite, false).unwrap();
+        let (member, other) = (Registration::new(open(), leave), open());
+        let locked = member.peers.lock(Duration::from_secs(1), "test").unwrap();
+        remove_but_peers(&member).unwrap();
+        assert!(!topic.ring_path().exists());
+        let under_the_lock = free();
+        let probe = || lock::probe(other.fd().unwrap(), lock::LIFECYCLE_BYTE).unwrap();
+        assert_eq!(probe(), Probe::WriteLocked);
+        drop(locked);
+        assert_eq!(probe(), Probe::Free);
+        [under_the_lock, free()]
+    }
+
+    const RING: u64 = 1 << 20;
+
+    #[test]
+    fn the_memory_of_a_removed_ring_is_freed_when_the_lock_has_been_given_back() {
+        let dir = TempDir::new();
+        let seen = on_small_tmpfs(dir.path(), 8 << 20, || free_under_the_lock_and_after(dir.path()));
+        // Not everybody may mount.
+        let Some([under_the_lock, after]) = seen else { return };
+        assert!(after >= under_the_lock + RING * 8 / 10, "{under_the_lock}, {after}");
+    }
 }

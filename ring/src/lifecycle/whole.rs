@@ -58,6 +58,11 @@ pub(crate) fn missing(topic: &Topic, allow_foreign: bool) -> Result<Option<PathB
     Ok([Some(holds), before].into_iter().flatten().find(is_gone))
 }
 
+/// The error of a process that finds no topic.
+pub(super) fn no_topic(topic: &Topic) -> Error {
+    Error::TopicNotFound { topic: topic.name().into(), dir: topic.dir().into(), similar: Vec::new() }
+}
+
 const DELETED: &str = "it was deleted while processes use the topic, whose next frame recreates it";
 
 /// The error of a process that cannot recreate the topic.

@@ -88,7 +88,7 @@ pub struct TimeCode {
 }
 
 impl TimeCode {
-    /// A time code of so many frames per second.
+    /// A time code at this number of frames per second.
     #[must_use]
     pub fn new(fps: (u32, u32), hours: u32, minutes: u32, seconds: u32, frames: u32) -> Self {
         Self { fps, hours, minutes, seconds, frames, ..Self::default() }

@@ -66,7 +66,7 @@ impl AudioLayout {
         sample_bytes(&self.format)
     }
 
-    /// Checks that every sample is within a payload of `len` bytes, whoever wrote the numbers.
+    /// Checks that every sample is within a payload of `len` bytes.
     ///
     /// # Errors
     /// [`MetaError::UnknownFormat`] for a format whose samples' size is not known; otherwise which plane is outside.

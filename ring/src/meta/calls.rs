@@ -91,7 +91,7 @@ impl Frame {
 }
 
 impl ConsumerBuilder {
-    /// Skips frames that are [older](Frame::age), such as those that a dead producer left: for whoever must not act on them. They
+    /// Skips frames that are [older](Frame::age), such as those that a dead producer left: for programs that must not act on them. They
     /// count as [skipped](crate::ConsumerStats::skipped), and not as lost. Those that do not say when they were captured are never
     /// skipped. Default: no limit.
     ///

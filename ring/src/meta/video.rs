@@ -63,7 +63,7 @@ impl VideoLayout {
         self
     }
 
-    /// Checks that every plane lies within a payload of `len` bytes, whoever wrote the numbers.
+    /// Checks that every plane lies within a payload of `len` bytes.
     ///
     /// # Errors
     /// [`MetaError::UnknownFormat`] for a format that [`plane_extents`] does not know: use

@@ -26,6 +26,8 @@ fn role_of_a_parent_with_a_locked_producer() {
     let topic = Topic::new("t", Some(&dir)).unwrap();
     let other = files::open_existing(&topic, &topic.peers_path(), true, false).unwrap();
     assert!(lock::try_write(other.fd().unwrap(), lock::LIFECYCLE_BYTE).unwrap());
+    // As a thread has them for a moment at each frame.
+    let stalls = producer.inner.stalls.lock().unwrap();
     std::thread::scope(|scope| {
         let growing = scope.spawn(|| producer.grow(1 << 20, 8));
         while producer.inner.current.try_lock().is_ok() {
@@ -37,11 +39,13 @@ fn role_of_a_parent_with_a_locked_producer() {
                 // SAFETY: ends this process if it waits.
                 unsafe { libc::alarm(10) };
                 let same = producer.geometry() == before && permit.is_current();
+                let same = same && producer.stats().stalls == 0 && producer.stalled_consumers().is_empty();
                 // SAFETY: ends this process.
                 unsafe { libc::_exit(if same { 0 } else { 1 }) }
             }
             nix::unistd::ForkResult::Parent { child } => {
                 let status = nix::sys::wait::waitpid(child, None).unwrap();
+                drop(stalls);
                 assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::shm::registration::Registration;
 use crate::sys::cancel::CancelToken;
 use crate::sys::clock::monotonic_coarse_ns;
 use crate::sys::files::creation_error;
+use crate::sys::machine_time::machine_ns;
 use crate::trace;
 
 /// As many of the newest frames as fit into this many bytes are left alone, even if neither consumers nor the history
@@ -44,9 +45,12 @@ use crate::trace;
 const WARM_BYTES: u64 = 4 << 20;
 /// At most so often a producer looks whether a laggard, or a sleeper that does not wake, is dead.
 const PROBE_EVERY_NS: u64 = 50_000_000;
-/// So often a producer looks whether the topic's files still have a name. The clock is asked at every so many claims only.
+/// So often a producer looks whether the topic's files still have a name, and whether there are consumers without a place.
 const LOOK_EVERY_NS: u64 = 1_000_000_000;
-const LOOK_EVERY_CLAIMS: u32 = 16;
+
+/// So often a producer looks through all slots, and so often at most, as long as one of them looks free.
+const SCANS: u32 = 3;
+const MOST_SCANS: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -63,6 +67,8 @@ pub(super) struct Inner {
     opened: RingGeometry,
     /// The topic's files have lost their names to something that knows nothing of topics.
     orphaned: AtomicBool,
+    /// When it was last looked for that, as [`machine_ns`] has it.
+    looked: AtomicU64,
     /// Threads that watch for participants that come and go.
     pub(super) watching: Mutex<usize>,
     /// The history of epochs to come; 0 for what it is now.
@@ -88,9 +94,6 @@ pub(super) struct Current {
     pub(super) epoch: Arc<Epoch>,
     hint: Hint,
     probed: u64,
-    claims: u32,
-    /// When it was seen that the files still have a name.
-    looked: u64,
     /// When it was looked whether there are consumers without a place.
     counted: u64,
     /// Gives back the memory of the epoch before.
@@ -99,8 +102,7 @@ pub(super) struct Current {
 
 impl Current {
     fn new(epoch: Arc<Epoch>) -> Self {
-        let looked = monotonic_coarse_ns();
-        Self { epoch, hint: Hint::default(), probed: 0, claims: 0, looked, counted: 0, freeing: None }
+        Self { epoch, hint: Hint::default(), probed: 0, counted: 0, freeing: None }
     }
 
     fn go_on_in(&mut self, epoch: Arc<Epoch>) {
@@ -168,6 +170,7 @@ impl Inner {
             current,
             opened,
             orphaned: AtomicBool::new(false),
+            looked: AtomicU64::new(machine_ns()),
             watching: Mutex::default(),
             waiting: Mutex::default(),
             stalls: Mutex::default(),
@@ -214,7 +217,7 @@ impl Inner {
     fn take_slot(&self, current: &mut Current, len: u64) -> Result<(Arc<Epoch>, u16)> {
         // Both on one line that hardly ever changes.
         let header = self.member.peers.header();
-        if header.removed.load(Acquire) != 0 || self.has_lost_its_name(current) {
+        if header.removed.load(Acquire) != 0 || self.orphaned.load(Relaxed) {
             return Err(Error::Removed { topic: self.member.topic_shared() });
         }
         if header.epoch.load(Acquire) > current.epoch.geometry.epoch {
@@ -224,8 +227,11 @@ impl Inner {
             self.grow_to(current, Room { payload: len, ..Room::default() }, Depth::AtLeast(0))?;
         }
         let is_lossless = self.is_lossless();
-        for attempt in 0..3 {
+        for attempt in 0..MOST_SCANS {
             let Current { epoch, hint, probed, .. } = current;
+            if attempt >= SCANS && !self.finds_one_free(epoch) {
+                break;
+            }
             let Limits { head, unread, owed } = self.limits(epoch);
             let passed = Reusable { cursor: unread, history: protected_frames(&epoch.geometry) };
             if let Some(slot) = claim_consumed(&**epoch, self.id, passed, hint) {
@@ -251,17 +257,27 @@ impl Inner {
             if let Some(slot) = claim_oldest(&**epoch, self.id, owed, hint) {
                 return self.with_memory(epoch, slot);
             }
-            if attempt == 0 || reap::reap_dead(epoch)? != 0 {
+            if attempt == 0 || attempt >= SCANS || reap::reap_dead(epoch)? != 0 {
                 // A consumer that backs off has its bit set for a moment.
                 std::thread::yield_now();
                 hint.reset();
             }
         }
+        self.look_sometimes(&current.epoch, machine_ns());
         let Limits { head, owed, .. } = self.limits(&current.epoch);
         if self.overflow_policy != OverflowPolicy::OverwriteOldest && owed < head {
             return Err(Error::Full { topic: self.member.topic_shared() });
         }
         Err(self.no_slot(&current.epoch))
+    }
+
+    /// Whether there is a slot that a producer that overwrites could have. A scan is no snapshot: it misses one that is given back
+    /// behind it while the one before it is taken.
+    #[cold]
+    fn finds_one_free(&self, epoch: &Epoch) -> bool {
+        use crate::protocol::Memory;
+        self.overflow_policy == OverflowPolicy::OverwriteOldest
+            && (0..epoch.geometry.slots).any(|slot| epoch.holders(slot).load(Relaxed) == 0)
     }
 
     /// A slot just claimed, once it has memory.
@@ -275,22 +291,22 @@ impl Inner {
         }
     }
 
-    /// Whether the topic's files were unlinked by something else than shmflow, as seen at the last look. Such a topic is
-    /// found by nobody any more, while those who have it open notice nothing: logind, for one, empties `/dev/shm` of what
-    /// belongs to a user who has logged out (`RemoveIPC=`).
-    fn has_lost_its_name(&self, current: &mut Current) -> bool {
-        current.claims = current.claims.wrapping_add(1);
-        if current.claims.is_multiple_of(LOOK_EVERY_CLAIMS) {
-            let now = monotonic_coarse_ns();
-            if now.wrapping_sub(current.looked) > LOOK_EVERY_NS {
-                current.looked = now;
-                return self.look_for_names(&current.epoch);
-            }
+    /// Looks, once a second, whether the topic's files were unlinked by something else than shmflow; the next claim is told.
+    /// Such a topic is found by nobody any more, while those who have it open notice nothing: logind, for one, empties
+    /// `/dev/shm` of what belongs to a user who has logged out (`RemoveIPC=`).
+    ///
+    /// Not for the way from a claim to the waking of consumers: no frame is to be late because of it. It comes after that, or
+    /// where a claim has become no frame.
+    pub(super) fn look_sometimes(&self, epoch: &Epoch, now: u64) {
+        let looked = self.looked.load(Relaxed);
+        if now.wrapping_sub(looked) > LOOK_EVERY_NS
+            && self.looked.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
+        {
+            self.look_for_names(epoch);
         }
-        self.orphaned.load(Relaxed)
     }
 
-    /// The same, looking now.
+    /// Whether they were, looking now.
     pub(super) fn look_for_names(&self, epoch: &Epoch) -> bool {
         if !epoch.has_names() {
             self.orphaned.store(true, Relaxed);

@@ -172,7 +172,7 @@ impl Producer {
         self.inner.resize(slot_capacity as u64, depth)
     }
 
-    /// Has the epochs to come keep so many of the newest frames for consumers that join late (as many as they are deep, if
+    /// Has the epochs to come keep this many of the newest frames for consumers that join late (as many as they are deep, if
     /// that is less): for a producer that learns only later what it publishes. The present one stays as it is: call this
     /// before [`grow`](Self::grow) or [`resize`](Self::resize).
     pub fn set_history(&self, frames: u32) {

@@ -174,12 +174,14 @@ impl OwnSlot {
         header.meta_len.store(self.meta_len.load(Relaxed), Relaxed);
         header.generation.store(self.inner.member.generation(), Relaxed);
         epoch.fill_slot(self.slot);
-        header.published.store(machine_ns(), Relaxed);
+        let now = machine_ns();
+        header.published.store(now, Relaxed);
         epoch.at(FailPoint::PublishMeta);
         let published =
             publish(epoch, self.inner.id, self.slot).map_err(|corruption| epoch.corrupt(corruption))?;
         if matches!(published, Published::At(_)) {
             self.inner.wake(epoch);
+            self.inner.look_sometimes(epoch, now);
         }
         Ok(published)
     }
@@ -220,12 +222,17 @@ impl Drop for OwnSlot {
         if !self.inner.member.peers.is_own_process() {
             return; // a forked child's copy
         }
+        let in_place = self.in_place.load(Acquire);
         backlog::free(&self.inner.member.peers, || {
-            if self.in_place.load(Acquire) {
+            if in_place {
                 claim::release_published(&*self.epoch, self.inner.id, self.slot);
             } else {
                 claim::abandon(&*self.epoch, self.inner.id, self.slot);
             }
         });
+        if !in_place {
+            // A producer that publishes nothing is to notice, too.
+            self.inner.look_sometimes(&self.epoch, machine_ns());
+        }
     }
 }

@@ -2,8 +2,8 @@
 //! waited for each, and passes it over in the end.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::inner::Inner;
@@ -98,12 +98,18 @@ impl Inner {
     /// Bits of the consumers that are owed nothing because they take nothing.
     pub(super) fn passed_over(&self) -> u64 {
         let _events = trace::hold();
-        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).passed_over(&self.member.peers)
+        self.stalls().map_or(0, |mut stalls| stalls.passed_over(&self.member.peers))
     }
 
     /// How often a consumer was passed over.
     pub(super) fn stall_count(&self) -> u64 {
-        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.stalls().map_or(0, |stalls| stalls.count)
+    }
+
+    /// `None` in a forked child, where a thread that does not exist there may have them for ever.
+    fn stalls(&self) -> Option<MutexGuard<'_, Stalls>> {
+        let is_own = self.member.peers.is_own_process();
+        is_own.then(|| self.stalls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Counts a wait for those who were waited for, and has others see that this producer waits and is not stopped.
@@ -112,7 +118,7 @@ impl Inner {
             entry.waits.fetch_add(1, Relaxed);
         }
         let _events = trace::hold();
-        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        stalls.waited(&self.member.peers, head, time, self.stall_timeout)
+        self.stalls()
+            .is_some_and(|mut stalls| stalls.waited(&self.member.peers, head, time, self.stall_timeout))
     }
 }

@@ -16,6 +16,7 @@ use crate::protocol::{Corruption, FailPoint, Fence, Memory, Word, seal};
 use crate::sys::files::is_linked;
 use crate::sys::fork::GuardedFd;
 use crate::sys::futex;
+use crate::sys::holes::is_in_memory;
 use crate::sys::map::{Access, Mapping};
 use crate::topic::Topic;
 
@@ -58,6 +59,8 @@ pub(crate) struct Epoch {
     pub(super) backed: Box<[AtomicBool]>,
     /// All of the ring was seen to have memory.
     pub(super) whole: AtomicBool,
+    /// The ring is on a memory file system.
+    pub(super) in_memory: bool,
     /// Page faults of this process when a slot's payload last had no private pages: see [`Mapping::refresh`].
     fresh: Box<[AtomicU64]>,
     /// The whole file, shared and read-only, for those who ask for its address.
@@ -103,6 +106,7 @@ impl Epoch {
         // Frames are large, and what is in them may be nobody else's business.
         let (payloads, end) = (at(offsets.payload_at)?, at(offsets.file_len)?);
         ring.map.leave_out_of_dumps(payloads, end.saturating_sub(payloads));
+        let in_memory = ring.file.get().is_some_and(is_in_memory);
         let nothing = AtomicU64::new(0);
         let fresh = (0..geometry.slots).map(|_| AtomicU64::new(u64::MAX)).collect();
         let backed = (0..geometry.slots).map(|_| AtomicBool::new(false)).collect();
@@ -118,6 +122,7 @@ impl Epoch {
             fresh,
             shared: OnceLock::new(),
             whole: AtomicBool::new(false),
+            in_memory,
             geometry,
             offsets,
             member,
@@ -224,7 +229,10 @@ impl Epoch {
             map.leave_out_of_dumps(0, len);
             Some(Arc::new(map))
         };
-        Some((self.shared.get_or_init(map).as_ref()?, self.payload_at(slot)?))
+        // In a forked child somebody may have been at it who is not there, and it could not be had.
+        let shared =
+            if self.ring.file.is_own_process() { self.shared.get_or_init(map) } else { self.shared.get()? };
+        Some((shared.as_ref()?, self.payload_at(slot)?))
     }
 
     /// Copies out `dst.len()` bytes of payload, which may be changing meanwhile.

@@ -1,9 +1,11 @@
 //! `peers` as mapped by one handle: participants, liveness, the lifecycle lock.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -16,7 +18,7 @@ use crate::layout::words::{PARTICIPANTS, PRODUCERS, bit};
 use crate::layout::{VERSION, peers};
 pub(crate) use crate::protocol::end::End;
 use crate::protocol::{end, events};
-use crate::sys::files::{OpenedTwice, is_linked, open_to_lock_and_map};
+use crate::sys::files::{OpenedTwice, is_linked, open_to_lock_and_map, unlink_and_keep};
 use crate::sys::fork::GuardedFd;
 use crate::sys::lock::{self, Probe};
 use crate::sys::map::{Access, Mapping};
@@ -36,6 +38,8 @@ pub(crate) struct ParticipantTable {
     own: AtomicU8,
     /// Held while reaping: the threads of a handle share its descriptor, and with it each other's read locks.
     pub(crate) reaping: Mutex<()>,
+    /// Files that have lost their names under the lifecycle lock, and are freed without it.
+    removed: Mutex<Vec<GuardedFd>>,
 }
 
 impl ParticipantTable {
@@ -62,8 +66,17 @@ impl ParticipantTable {
         let Some(((header, participants), accepted_caps)) = views else {
             return Err(not_a_ring(topic, "it is too short"));
         };
-        let (topic_name, own, reaping) = (topic.clone(), AtomicU8::new(u8::MAX), Mutex::default());
-        let peers = Self { header, participants, accepted_caps, map, fd, topic: topic_name, own, reaping };
+        let peers = Self {
+            header,
+            participants,
+            accepted_caps,
+            map,
+            fd,
+            topic: topic.clone(),
+            own: AtomicU8::new(u8::MAX),
+            reaping: Mutex::default(),
+            removed: Mutex::default(),
+        };
         if peers.header().magic.load(Relaxed) != MAGIC {
             return Err(not_a_ring(topic, "it does not start with the magic number of a participant table"));
         }
@@ -196,6 +209,20 @@ impl ParticipantTable {
         }
     }
 
+    /// Removes a name of one of the topic's files. Under the lifecycle lock: what frees memory is left for when that is given
+    /// back, or for [`free_removed`](Self::free_removed).
+    pub(crate) fn unlink(&self, path: &Path) -> io::Result<()> {
+        let kept = unlink_and_keep(path)?;
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
+        Ok(())
+    }
+
+    /// Frees what was removed: for a process that needs the memory at once.
+    pub(crate) fn free_removed(&self) {
+        let removed = std::mem::take(&mut *self.removed.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(removed);
+    }
+
     /// The name of a participant as it gave it.
     pub(crate) fn name_of(&self, id: u8) -> String {
         let mut bytes = [0; NAME_BYTES];
@@ -238,6 +265,7 @@ impl Drop for Lifecycle<'_> {
         if let Ok(fd) = self.peers.fd() {
             // Closing the descriptor does it too; nothing to be done about a failure.
             let _ = lock::unlock(fd, lock::LIFECYCLE_BYTE);
+            self.peers.free_removed();
         }
     }
 }

@@ -16,6 +16,11 @@ impl Part {
         self.file.get().is_none_or(|fd| holes::has_memory_for(fd, len).unwrap_or(false))
     }
 
+    /// Whether a copy of so many bytes may be made.
+    fn may_be_copied(&self, len: u64) -> bool {
+        self.file.get().is_none_or(|fd| holes::may_be_copied(fd, len).unwrap_or(false))
+    }
+
     fn has_hole(&self, at: u64, len: u64) -> bool {
         self.file.get().is_some_and(|fd| holes::has_hole(fd, at, len))
     }
@@ -54,12 +59,10 @@ impl Epoch {
     }
 
     /// Whether a slot may hold a payload of this length, for which somebody is about to allocate a buffer: no more than there
-    /// is memory behind the ring. (What is reserved and was never written looks like a hole.)
-    pub(crate) fn may_hold(&self, slot: u16, len: u64) -> bool {
+    /// is memory behind the ring, or a part of what there is here, if the ring is on a disk.
+    pub(crate) fn may_hold(&self, len: u64) -> bool {
         len <= self.geometry.slot_capacity
-            && (self.is_whole()
-                || self.ring.has(len)
-                || !self.ring.has_hole(self.offsets.payload_of(slot.into()), len))
+            && ((self.in_memory && self.is_whole()) || self.ring.may_be_copied(len))
     }
 
     /// Copies out what others may be changing.

@@ -98,7 +98,9 @@ pub(crate) fn probe(fd: impl AsFd, byte: LockByte) -> io::Result<Probe> {
 /// Takes the byte exclusively, waiting at most so long; `false` if that was not enough.
 ///
 /// It polls, because a blocking lock call has no time limit. Only opening, closing and enlarging a topic come here, and
-/// they hold the lock for some milliseconds at most, however large the ring is, unless their process is stopped.
+/// they hold the lock for some milliseconds at most, however large the ring is, unless their process is stopped. What takes longer
+/// they do without it: a large ring's memory is reserved and touched after it has its name, and freed after it has lost it. The
+/// exception is a ring that a dead process left and whose memory is needed for the one that is made in its place.
 pub(crate) fn lock_within(fd: impl AsFd, byte: LockByte, limit: Duration) -> io::Result<bool> {
     const LONGEST_PAUSE: Duration = Duration::from_millis(10);
     let deadline = Deadline::after(limit);

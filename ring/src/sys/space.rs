@@ -47,12 +47,22 @@ pub(crate) fn free(dir: &Path) -> io::Result<Option<Shortage>> {
         limits.push(Shortage { free, limit: SpaceLimit::FileSystem });
     }
     if statfs(dir)?.f_type == libc::TMPFS_MAGIC {
-        limits.extend(control_group_limit());
-        if let Some(free) = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(memory_available) {
-            limits.push(Shortage { free, limit: SpaceLimit::Memory });
-        }
+        limits.extend(memory_limits());
     }
     Ok(limits.into_iter().min_by_key(|shortage| shortage.free))
+}
+
+/// How many bytes of memory this process can still have; `None` if the system does not say.
+pub(crate) fn free_memory() -> Option<u64> {
+    memory_limits().map(|shortage| shortage.free).min()
+}
+
+/// What the control groups leave, and the machine.
+fn memory_limits() -> impl Iterator<Item = Shortage> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok();
+    let free = meminfo.as_deref().and_then(memory_available);
+    let machine = free.map(|free| Shortage { free, limit: SpaceLimit::Memory });
+    control_group_limit().into_iter().chain(machine)
 }
 
 /// Whether the file system can hold no more files (which says nothing about its room for data).
@@ -406,3 +416,7 @@ mod tests {
         assert!(check(Path::new("/no/such/dir"), 1).is_err());
     }
 }
+
+#[cfg(test)]
+#[path = "space_tests.rs"]
+mod signal_tests;

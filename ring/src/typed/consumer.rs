@@ -61,8 +61,7 @@ impl<P: Payload + ?Sized> TypedConsumer<P> {
     /// # Errors
     /// As [`Consumer::recv`]. For a frame that is no `P`: [`Error::TypeMismatch`](crate::Error::TypeMismatch) if it says so,
     /// [`Error::Corrupt`](crate::Error::Corrupt) if its length does; [`Error::Meta`](crate::Error::Meta) if what it says cannot be
-    /// understood; [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a copy that is not aligned as `P` must be. That
-    /// frame is dropped, and the next call goes on after it.
+    /// understood. That frame is dropped, and the next call goes on after it. (Copies lie at pages, too: all are aligned.)
     pub fn recv(&mut self) -> Result<TypedFrame<P>> {
         let frame = self.consumer.recv()?;
         self.check.frame(frame, self.consumer.topic())

@@ -77,25 +77,10 @@ pub trait Payload: FromBytes + IntoBytes + Immutable + KnownLayout + id::Typed {
 impl<T: Message> Payload for T {}
 impl<T: Message> Payload for [T] {}
 
-/// An error of bytes that are no value of `P`, or lie where none can be; `None` if they are one.
+/// An error of bytes that are no value of `P`; `None` if they are one. (They begin at a page, which is aligned for each.)
 fn cast_error<P: Payload + ?Sized>(bytes: &[u8], topic: &str) -> Option<crate::Error> {
-    use zerocopy::CastError;
-    Some(match P::ref_from_bytes(bytes) {
-        Ok(_) => return None,
-        Err(CastError::Alignment(_)) => crate::Error::InvalidArgument {
-            what: format!(
-                "a frame of topic `{topic}` as {}: it is a copy that lies at another alignment; hold fewer frames, so \
-                 that none is copied",
-                id::describe(Some(&P::id()))
-            ),
-        },
-        Err(_) => crate::Error::Corrupt {
-            topic: topic.into(),
-            what: format!(
-                "a frame of {} bytes says that it is {}",
-                bytes.len(),
-                id::describe(Some(&P::id()))
-            ),
-        },
+    P::ref_from_bytes(bytes).is_err().then(|| crate::Error::Corrupt {
+        topic: topic.into(),
+        what: format!("a frame of {} bytes says that it is {}", bytes.len(), id::describe(Some(&P::id()))),
     })
 }

@@ -69,7 +69,7 @@ impl<T: Message> TypedProducer<T> {
 }
 
 impl<T: Message> TypedProducer<[T]> {
-    /// A slice of so many values to be filled in, straight in shared memory. They are what an earlier frame left there.
+    /// A slice of this many values to be filled in, straight in shared memory. They are what an earlier frame left there.
     ///
     /// # Errors
     /// As [`Producer::claim`]; [`Error::InvalidArgument`] for more than there can be.

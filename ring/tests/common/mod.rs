@@ -14,9 +14,14 @@ pub struct Dir(PathBuf);
 
 impl Dir {
     pub fn new() -> Self {
+        Self::below(Path::new("/dev/shm"))
+    }
+
+    /// One somewhere else.
+    pub fn below(parent: &Path) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("shmflow-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = Path::new("/dev/shm").join(name);
+        let path = parent.join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }

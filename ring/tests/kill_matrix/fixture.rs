@@ -13,7 +13,7 @@ use crate::common::Dir;
 use crate::common::payload::{LEAST, check, payload};
 
 pub const TOPIC: &str = "matrix";
-/// Tags of the survivors' frames; puppets have others.
+/// Tags of the survivors' frames; children have others.
 const TAGS: [u64; 2] = [1, 2];
 /// Tag of those who open to see whether one can.
 const PROBE_TAG: u64 = 9;
@@ -22,7 +22,7 @@ const BOUND: Duration = Duration::from_secs(4);
 /// How long the library waits for a stopped process that opens, closes or enlarges.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How everybody opens the topic: room for the survivors, the puppets and what those pin.
+/// How everybody opens the topic: room for the survivors, the children and what those pin.
 pub fn producer_builder(dir: &Path) -> ProducerBuilder {
     // With readers: their permissions differ from the writers'.
     Producer::builder(TOPIC)

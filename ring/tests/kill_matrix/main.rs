@@ -30,9 +30,9 @@ use shmflow::failpoint::Action;
 use shmflow::{Error, FailPoint, Role};
 use test_process::TestProcess;
 
-/// Not a test: what the puppets are.
+/// Not a test: what the children are.
 #[test]
-#[ignore = "played by the puppets"]
+#[ignore = "played by the children"]
 fn test_process() {
     test_process::run_commands();
 }
@@ -152,7 +152,7 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
         Action::Stop => "stop",
     };
     let arm = format!("arm {step} {nth} {end}");
-    let mut puppets: Vec<Option<TestProcess>> =
+    let mut children: Vec<Option<TestProcess>> =
         (0..4).map(|i| scenario.needs(i).then(|| TestProcess::start(dir.path(), 100 + i as u64))).collect();
     let (mut stopped, mut begun) = (BTreeSet::new(), BTreeSet::new());
     let mut survivors = (scenario.others != Others::Later).then(|| Survivors::open(&dir));
@@ -161,32 +161,32 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
     }
     for before in scenario.before {
         match *before {
-            Before::Does(who, what) => puppets[who].as_mut().unwrap().does(what),
+            Before::Does(who, what) => children[who].as_mut().unwrap().does(what),
             Before::Dies(who, what) => {
-                let mut test_process = puppets[who].take().unwrap();
+                let mut test_process = children[who].take().unwrap();
                 test_process.begins(what);
                 test_process.meets(Action::Kill, what);
             }
-            Before::Killed(who) => puppets[who].take().unwrap().is_killed(),
+            Before::Killed(who) => children[who].take().unwrap().is_killed(),
             Before::Stops(who, what) => {
-                let test_process = puppets[who].as_mut().unwrap();
+                let test_process = children[who].as_mut().unwrap();
                 test_process.begins(&what.replace("{arm}", &arm));
                 test_process.meets(Action::Stop, what);
                 stopped.insert(who);
             }
             Before::Waits(who, what) => {
-                puppets[who].as_mut().unwrap().begins(what);
+                children[who].as_mut().unwrap().begins(what);
                 fixture::somebody_waits(&dir);
                 begun.insert(who);
             }
             Before::GoesOnToStop(who) => {
-                let test_process = puppets[who].as_mut().unwrap();
+                let test_process = children[who].as_mut().unwrap();
                 test_process.goes_on();
                 test_process.meets(Action::Stop, "its next stop");
             }
         }
     }
-    let mut victim = puppets[0].take().unwrap();
+    let mut victim = children[0].take().unwrap();
     let mut acts = || {
         match scenario.act {
             Act::Does(what) => victim.begins(&format!("{arm}; {what}")),
@@ -214,26 +214,26 @@ fn play(scenario: &Scenario, step: FailPoint, nth: u64, action: Action) {
         Some(mut survivors) => {
             survivors.flow_and_open(25, &dir, locked);
             let others =
-                puppets.into_iter().enumerate().filter_map(|(i, test_process)| Some((i, test_process?)));
+                children.into_iter().enumerate().filter_map(|(i, test_process)| Some((i, test_process?)));
             everybody_goes_on(victim, others, &stopped, &begun);
             survivors.flow(25, || ());
             survivors.part(&dir);
         }
         None => {
-            let mut puppets: Vec<_> = puppets
+            let mut children: Vec<_> = children
                 .into_iter()
                 .enumerate()
                 .filter_map(|(i, test_process)| Some((i, test_process?)))
                 .collect();
             if locked {
                 assert_busy(&dir);
-                everybody_goes_on(victim, puppets.drain(..), &stopped, &begun);
+                everybody_goes_on(victim, children.drain(..), &stopped, &begun);
                 let survivors = Survivors::open(&dir);
                 flow_and_part(survivors, &dir);
             } else {
                 let mut survivors = Survivors::open(&dir);
                 survivors.flow_and_open(25, &dir, false);
-                everybody_goes_on(victim, puppets.drain(..), &stopped, &begun);
+                everybody_goes_on(victim, children.drain(..), &stopped, &begun);
                 flow_and_part(survivors, &dir);
             }
         }
@@ -248,7 +248,7 @@ fn flow_and_part(mut survivors: Survivors, dir: &Dir) {
     survivors.part(dir);
 }
 
-/// The stopped victim, those who wait and the other puppets finish what they began, and leave.
+/// The stopped victim, those who wait and the other children finish what they began, and leave.
 fn everybody_goes_on(
     victim: Option<TestProcess>,
     others: impl Iterator<Item = (usize, TestProcess)>,

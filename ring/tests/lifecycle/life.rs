@@ -221,6 +221,39 @@ fn who_uses_a_topic_notices_that_any_one_of_its_files_was_deleted() {
     }
 }
 
+/// Waits until the clock has gone on by more than the second after which a producer looks.
+fn let_a_second_pass() {
+    let start = std::time::Instant::now();
+    wait_until("a second passes", || start.elapsed() > std::time::Duration::from_millis(1200));
+}
+
+#[test]
+fn a_producer_with_a_frame_now_and_then_is_told_of_a_deletion_at_the_second_one() {
+    let dir = Dir::new();
+    let sender = producer(&dir, "t");
+    sender.write(b"1").unwrap();
+    unlink(&dir, ".ring");
+    let_a_second_pass();
+    // The look comes after a frame, so that none is late because of it.
+    let told: Vec<_> = (0..2).map(|_| sender.write(b"2").err()).collect();
+    assert!(matches!(told[1], Some(Error::Removed { .. })), "{told:?}");
+}
+
+#[test]
+fn a_producer_whose_claims_become_no_frames_is_told_of_a_deletion() {
+    let dir = Dir::new();
+    let [abandons, holds] = ["a", "h"].map(|name| producer(&dir, name));
+    // All slots are held, so that each claim is refused.
+    let held: Vec<_> = std::iter::from_fn(|| holds.claim(1).ok()).collect();
+    assert!(!held.is_empty());
+    [".a.ring", ".h.ring"].into_iter().for_each(|part| unlink(&dir, part));
+    let_a_second_pass();
+    for sender in [abandons, holds] {
+        let told: Vec<_> = (0..2).map(|_| sender.claim(1).map(drop).err()).collect();
+        assert!(matches!(told[1], Some(Error::Removed { .. })), "{told:?}");
+    }
+}
+
 #[test]
 fn a_topic_of_which_a_part_was_deleted_is_made_anew_by_the_next_producer() {
     for part in PARTS {

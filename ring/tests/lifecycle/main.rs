@@ -14,6 +14,7 @@ mod common;
 mod files;
 mod forked;
 mod life;
+mod lock;
 mod modes;
 mod permissions;
 mod signals;

@@ -21,8 +21,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use common::Dir;
 use common::payload::{LEAST, payload};
+use common::{Dir, Random};
 use crowd::Crowd;
 use seen::Seen;
 use shmflow::{Consumer, Error, OverflowPolicy, Producer, ProducerBuilder};
@@ -84,7 +84,8 @@ fn torture_of_a_stream_that_never_pauses() {
                 })
             })
             .collect();
-        let jobs = ["producer", "producer", "producer", "consumer", "consumer", "consumer", "reader"];
+        let jobs =
+            ["producer", "forking-producer", "timed-producer", "consumer", "consumer", "consumer", "reader"];
         let mut crowd = Crowd::new(dir, seed(), &jobs);
         crowd.rage(Duration::from_secs(seconds()), || alive.load(SeqCst));
         crowd.ends();
@@ -102,10 +103,34 @@ fn torture_of_a_stream_that_never_pauses() {
 fn torture_of_a_topic_that_comes_and_goes() {
     let dir = Dir::new();
     let jobs = ["visiting-producer", "visiting-producer", "visiting-consumer", "visiting-consumer"];
-    let mut crowd = Crowd::new(&dir, seed(), &jobs);
-    crowd.rage(Duration::from_secs(seconds()), || true);
-    crowd.ends();
+    let seed = seed();
+    let mut crowd = Crowd::new(&dir, seed, &jobs);
+    let alive = AtomicBool::new(true);
+    let deleted = std::thread::scope(|scope| {
+        let deleter = scope.spawn(|| delete_now_and_then(&dir, Random::new(seed), &alive));
+        let _fell = Lower(&alive);
+        crowd.rage(Duration::from_secs(seconds()), || true);
+        crowd.ends();
+        alive.store(false, SeqCst);
+        deleter.join().unwrap()
+    });
+    println!("{deleted} files deleted");
     nothing_is_left(&dir);
+}
+
+/// Takes the name of one of the topic's files away, again and again, as one does who cleans up by hand. How often it did.
+fn delete_now_and_then(dir: &Dir, mut random: Random, alive: &AtomicBool) -> u64 {
+    let mut deleted = 0;
+    while alive.load(SeqCst) {
+        std::thread::sleep(Duration::from_millis(50 + random.below(500)));
+        let part = ["peers", "ring", "holds"][random.below(3) as usize];
+        let files = dir.files();
+        if let Some(file) = files.iter().find(|file| file.starts_with(&format!("shmflow.{TOPIC}.{part}"))) {
+            // It may be gone by now.
+            deleted += u64::from(std::fs::remove_file(dir.path().join(file)).is_ok());
+        }
+    }
+    deleted
 }
 
 /// Nothing is lost, whoever is killed or stopped, by consumers for which every producer waits as long as it takes.

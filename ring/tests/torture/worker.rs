@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{ForkResult, fork};
 use shmflow::{CancelToken, Consumer, Delivery, Error, Frame, OnLapped, Producer, StartAt};
 
 use crate::common::payload::{LEAST, check, payload};
@@ -28,11 +30,18 @@ fn worker() {
         LEAVE.store(true, SeqCst);
         cancel.cancel();
     });
-    let mut worker = Work { dir: &dir, tag, count: 0, largest: SMALL as u64, random: Random::new(seed) };
+    let (forks, visits) = (words[0] == "forking-producer", words[0].starts_with("visiting"));
+    let random = Random::new(seed);
+    let mut worker = Work { dir: &dir, tag, count: 0, largest: SMALL as u64, random, forks, visits };
+    if words[0] == "timed-producer" {
+        start_timer();
+    }
     while !LEAVE.load(SeqCst) {
-        let turns = if words[0].starts_with("visiting") { worker.random.below(40) } else { u64::MAX };
+        let turns = if visits { worker.random.below(40) } else { u64::MAX };
         match words[0] {
-            "producer" | "visiting-producer" => worker.produce(words[0] == "producer", turns, &LEAVE),
+            "producer" | "forking-producer" | "timed-producer" | "visiting-producer" => {
+                worker.produce(!visits, turns, &LEAVE);
+            }
             "patient-producer" => worker.produce_patiently(&cancel_token),
             "recorder" => worker.record(Delivery::All, &LEAVE),
             "preview" => worker.record(Delivery::Latest, &LEAVE),
@@ -49,14 +58,56 @@ struct Work<'a> {
     count: u64,
     largest: u64,
     random: Random,
+    /// Now and then it forks a child, which lives on when it is killed.
+    forks: bool,
+    /// Comes and goes, on a topic of which somebody deletes files.
+    visits: bool,
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// A signal every four milliseconds, as a profiler sends them.
+fn start_timer() {
+    let handler = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    let every = libc::timeval { tv_sec: 0, tv_usec: 4000 };
+    let timer = libc::itimerval { it_interval: every, it_value: every };
+    // SAFETY: the handler does nothing, and the timer is read here.
+    unsafe {
+        sigaction(Signal::SIGALRM, &handler).unwrap();
+        assert_eq!(libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()), 0);
+    }
+}
+
+/// Forks a child that has inherited everything and does nothing for so long.
+fn leave_a_child(time: Duration) {
+    // SAFETY: the child only makes system calls, and ends by one.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Parent { .. } => {}
+        // SAFETY: as above.
+        ForkResult::Child => unsafe {
+            // The test waits for the end of what this process says.
+            for fd in 0..3 {
+                libc::close(fd);
+            }
+            std::thread::sleep(time);
+            libc::_exit(0);
+        },
+    }
 }
 
 impl Work<'_> {
+    /// Whether that is what somebody finds who visits a topic of which files are deleted.
+    fn is_deletion(&self, error: &Error) -> bool {
+        self.visits
+            && matches!(error, Error::Removed { .. } | Error::NotARing { .. } | Error::TopicNotFound { .. })
+    }
+
     fn produce(&mut self, readers: bool, turns: u64, leave: &AtomicBool) {
         let producer = match producer(self.dir, readers).open() {
             Ok(producer) => producer,
             // A stopped process is in the way.
             Err(Error::Busy { .. }) => return,
+            Err(error) if self.is_deletion(&error) => return,
             Err(error) => panic!("a producer could not open: {error}"),
         };
         for _ in 0..turns {
@@ -66,8 +117,12 @@ impl Work<'_> {
             if let Err(error) = self.publish(&producer) {
                 match error {
                     Error::NoSlot { .. } | Error::Busy { .. } => {}
+                    error if self.is_deletion(&error) => return,
                     error => panic!("a producer could not publish: {error}"),
                 }
+            }
+            if self.forks && self.random.below(300) == 0 {
+                leave_a_child(Duration::from_millis(self.random.below(2000)));
             }
             std::thread::sleep(Duration::from_micros(self.random.below(1500)));
         }
@@ -148,6 +203,7 @@ impl Work<'_> {
         let mut consumer = match builder.connect_timeout(Duration::from_millis(100)).open() {
             Ok(consumer) => consumer,
             Err(Error::Busy { .. } | Error::Timeout { .. }) => return,
+            Err(error) if self.is_deletion(&error) => return,
             Err(error) => panic!("a consumer could not open: {error}"),
         };
         let first = consumer.position();
