@@ -19,6 +19,7 @@ mod recordings;
 mod screen;
 mod serve;
 mod support;
+mod view;
 mod viewers;
 mod web;
 mod what;
