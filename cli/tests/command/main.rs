@@ -10,6 +10,7 @@
 
 mod basics;
 mod browser;
+mod doctor;
 mod document;
 mod health;
 mod measure;
