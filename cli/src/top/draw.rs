@@ -144,16 +144,16 @@ fn table(frame: &mut Frame<'_>, area: Rect, overview: &Overview, view: &View) {
     widths.push(Constraint::Length(history));
     let titles = COLUMNS.iter().map(|(title, _)| cell((*title).to_owned(), true));
     let titles = ["TOPIC", "STATE"].map(Cell::from).into_iter().chain(titles).chain([Cell::from("RATE")]);
-    let rows = view.lines.iter().filter_map(|line| match line {
-        Line::Group(name) => Some(Row::new([Cell::from(text::safe(name))]).bold()),
+    let rows = view.lines.iter().map(|line| match line {
+        Line::Group(name) => Row::new([Cell::from(text::safe(name))]).bold(),
         Line::Topic(name, cut) => {
             let shown = name.get(*cut..).unwrap_or(name);
             let indent = if *cut == 0 { "" } else { "  " };
             let shown = crate::table::cut(&format!("{indent}{}", text::safe(shown)), usize::from(name_width));
-            Some(match overview.get(name) {
+            match overview.get(name) {
                 Some(topic) => row(shown, topic, history),
                 None => Row::new([Cell::from(shown), Cell::from(view::state(None)).fg(Color::Red)]),
-            })
+            }
         }
     });
     let table = Table::new(rows, widths)

@@ -89,7 +89,7 @@ fn top_tells_numbers_and_sorts_by_them() {
     let (fast, other) = (dir.producer("fast"), dir.producer("other"));
     at_a_steady_rate(&fast, 100.0, || {
         at_a_steady_rate(&other, 20.0, || {
-            let mut top = Pty::new(&dir, &["top", "--interval", "0.3"], 80, 24);
+            let mut top = Pty::new(&dir, &["top", "--interval", "0.3"], 100, 24);
             let text = top.wait("three rows", |text| {
                 ["fast ", "other ", "slow "].iter().all(|name| text.contains(&format!("\n{name}")))
                     && row(text, "fast")("FPS").parse::<f64>().is_ok_and(|fps| fps > 30.0)
@@ -151,7 +151,7 @@ fn top_shows_what_cannot_be_read() {
     assert!(text.contains("2 topics, 1 unreadable, "), "{text}");
     assert_eq!(words(&text, "broken"), ["broken", "unreadable"], "{text}");
     top.press("s");
-    let rows = |text: &str| text.find("zoo  ").zip(text.find("broken  "));
+    let rows = |text: &str| text.find("\nzoo ").zip(text.find("\nbroken "));
     top.wait("by state", |text| text.contains("by state") && rows(text).is_some_and(|(zoo, it)| zoo < it));
     top.press("s");
     top.wait("by rate", |text| text.contains("by fps") && rows(text).is_some_and(|(zoo, it)| zoo < it));

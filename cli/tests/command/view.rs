@@ -105,7 +105,7 @@ impl Drawn {
     fn check(&self) {
         let (first, last) = (&self.rgb[..self.width], &self.rgb[self.rgb.len() - self.width..]);
         assert!(
-            self.width > 100 && self.rgb.len() % self.width == 0,
+            self.width > 100 && self.rgb.len().is_multiple_of(self.width),
             "{} in rows of {}",
             self.rgb.len(),
             self.width
