@@ -92,7 +92,8 @@ pub(crate) enum Command {
         after_help = "\
 Examples:
   shmflow rm robot/cam0             if it is not in use
-  shmflow rm --force robot/cam0     even if it is in use, or its files are corrupt"
+  shmflow rm --force robot/cam0     even if it is in use, or its files are corrupt
+  shmflow rm a b --json             as JSON: what was removed, and what was not"
     )]
     Rm {
         /// Names of topics
@@ -101,6 +102,9 @@ Examples:
         /// Remove it even if it is in use, or its files are corrupt
         #[arg(long, short)]
         force: bool,
+        /// Write a JSON object instead
+        #[arg(long)]
+        json: bool,
     },
 
     /// Remove what dead processes left

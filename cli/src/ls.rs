@@ -45,7 +45,7 @@ Examples:
 )]
 pub(crate) struct Ls {
     /// Only topics of these names, or whose names begin so
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = crate::completions::topics())]
     names: Vec<String>,
     /// Write a JSON array instead
     #[arg(long)]
@@ -225,4 +225,9 @@ pub(crate) fn place(dir: Option<&Path>) -> String {
         std::env::var_os("SHMFLOW_DIR").filter(|dir| !dir.is_empty()).map(std::path::PathBuf::from)
     });
     dir.unwrap_or_else(|| "/dev/shm".into()).display().to_string()
+}
+
+/// Whether nobody can write to a directory, whoever it is.
+pub(crate) fn is_mounted_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }

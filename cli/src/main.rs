@@ -46,11 +46,24 @@ use outcome::{Failure, Outcome};
 fn main() -> ExitCode {
     // The shell asks what could follow; ends the program then.
     clap_complete::CompleteEnv::with_factory(Args::command).var(completions::VARIABLE).complete();
-    let args = Args::parse();
+    let parsed = Args::try_parse();
+    if let Err(error) = &parsed
+        && error.use_stderr()
+    {
+        error.exit();
+    }
     if closed_output::is_closed() {
         Failure::note("there is no standard output to write to: it was closed");
         return Outcome::Failed.into();
     }
+    let args = match parsed {
+        Ok(args) => args,
+        // Help, or the version.
+        Err(help) => {
+            let printed = help.print().and_then(|()| io::stdout().flush()).map_err(Failure::from);
+            return printed.map_or_else(Failure::outcome, |()| Outcome::Done).into();
+        }
+    };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result =
         run(&mut out, &args).and_then(|outcome| out.flush().map(|()| outcome).map_err(Failure::from));
@@ -81,7 +94,7 @@ fn run(out: &mut dyn Write, args: &Args) -> Result<Outcome, Failure> {
         Command::BenchPeer(args) => bench::peer(dir, args),
         Command::Metrics(args) => metrics::run(out, dir, args),
         Command::Serve(args) => serve::run(out, dir, args),
-        Command::Rm { topics, force } => rm_gc::rm(out, dir, topics, *force),
+        Command::Rm { topics, force, json } => rm_gc::rm(out, dir, topics, *force, *json),
         Command::Gc { json } => rm_gc::gc(out, dir, *json),
         Command::Plugin => plugin::plugin(out),
         Command::Env => plugin::env(out, io::stdout().is_terminal()),

@@ -44,6 +44,8 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Topic(shmflow::Error),
+    /// There is no such topic, where it is not looked for in a directory.
+    NoTopic(String),
     /// What happened, for people.
     Other(String),
     /// Nobody reads the output any more, or it has no room.
@@ -67,6 +69,10 @@ impl Failure {
             Self::Topic(error) => {
                 Self::tell(&error);
                 Outcome::of(&error)
+            }
+            Self::NoTopic(text) => {
+                Self::tell(&text);
+                Outcome::TopicNotFound
             }
             Self::Other(text) => {
                 Self::tell(&text);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde_json::json;
 use shmflow::{Error, SkipReason};
 
 use crate::outcome::{Failure, Outcome};
@@ -14,24 +15,34 @@ pub(crate) fn rm(
     dir: Option<&Path>,
     topics: &[String],
     force: bool,
+    as_json: bool,
 ) -> Result<Outcome, Failure> {
     let mut first = Outcome::Done;
+    let (mut removed, mut failed) = (Vec::new(), Vec::new());
     for topic in topics {
         match shmflow::remove(topic, dir, force) {
+            Ok(bytes) if as_json => removed.push(json!({ "topic": topic, "bytes": bytes })),
             Ok(bytes) => {
                 writeln!(out, "Removed {}, {}.", text::safe(topic), text::bytes(bytes))?;
             }
             Err(error) => {
-                out.flush()?;
-                Failure::tell(&error);
-                if matches!(error, shmflow::Error::InUse { .. }) {
-                    Failure::note("--force removes it anyway");
+                if as_json {
+                    failed.push(json!({ "topic": topic, "error": error.to_string() }));
+                } else {
+                    out.flush()?;
+                    Failure::tell(&error);
+                    if matches!(error, shmflow::Error::InUse { .. }) {
+                        Failure::note("--force removes it anyway");
+                    }
                 }
                 if first == Outcome::Done {
                     first = Outcome::of(&error);
                 }
             }
         }
+    }
+    if as_json {
+        writeln!(out, "{:#}", json!({ "removed": removed, "failed": failed }))?;
     }
     Ok(first)
 }
@@ -67,11 +78,17 @@ pub(crate) fn gc(out: &mut dyn Write, dir: Option<&Path>, as_json: bool) -> Resu
                 Failure::tell(error);
             }
         }
-        several => Failure::note(&format!(
-            "permission denied to remove {} topics, `{}` for one; run as the owner of their files, or as root",
-            several.len(),
-            several.first().map_or_else(String::new, |kept| text::safe(&kept.topic))
-        )),
+        several => {
+            let one = several.first().map_or_else(String::new, |kept| text::safe(&kept.topic));
+            let place = ls::place(dir);
+            let why = if ls::is_mounted_read_only(Path::new(&place)) {
+                format!("{place} is mounted read-only; mount it for writing (docker run -v without `:ro`)")
+            } else {
+                "run as the owner of their files, or as root".into()
+            };
+            let count = several.len();
+            Failure::note(&format!("permission denied to remove {count} topics, `{one}` for one; {why}"));
+        }
     }
     let mut facts = vec![format!("{} freed", text::bytes(collected.freed_bytes))];
     if collected.temp_files != 0 {

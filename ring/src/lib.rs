@@ -56,7 +56,8 @@ pub mod typed;
 
 pub use admin::{
     FrameInfo, FrameTime, GcReport, Liveness, Monitor, MonitorLook, ParticipantInfo, Rate, SkipReason,
-    SkippedTopic, TopicInfo, TopicState, gc, inspect, inspect_all, remove, similar_topics, topics,
+    SkippedTopic, TopicInfo, TopicState, gc, inspect, inspect_all, remove, similar_names, similar_topics,
+    topics,
 };
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerStats, CopyReason, Frame, Iter, OnLapped, PendingConsumer,

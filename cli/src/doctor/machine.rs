@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::system::uname;
 
 use super::Finding;
-use crate::text;
+use crate::{ls, text};
 
 const TMPFS: u64 = 0x0102_1994;
 const HUGETLBFS: u64 = 0x9584_58f6;
@@ -39,7 +39,7 @@ pub(super) fn directory(dir: &Path) -> Vec<Finding> {
     let mut found = vec![file_system(dir), room(dir)];
     if access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
         found.push(Finding::ok("directory", format!("{name} can be written to")));
-    } else if statvfs(dir).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)) {
+    } else if ls::is_mounted_read_only(dir) {
         let remedy = "producers need it mounted for writing; consumers read with read-only=true where perms allow it (0644)";
         found.push(Finding::note("directory", format!("{name} is mounted read-only"), remedy));
     } else {

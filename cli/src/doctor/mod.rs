@@ -3,6 +3,7 @@
 mod machine;
 mod plugin;
 mod topics;
+mod versions;
 
 use std::io::Write;
 use std::path::Path;
@@ -18,7 +19,9 @@ use crate::{ls, text};
 /// Looks at the directory of the topics (its file system, room and permissions), the
 /// limits of this process, the kernel, logind's RemoveIPC, the plugin that
 /// GStreamer finds, and at each topic: what killed programs left, participants that are
-/// stopped, files that cannot be read, libraries that were replaced while they are used.
+/// stopped, that wait for a producer, that lose frames or accept none of those that are
+/// sent, files that cannot be read, libraries that were replaced while they are used, or
+/// of which different copies are in use.
 ///
 /// Exits with 5 if there is a problem; notes are none.
 #[derive(Debug, Args)]
@@ -87,8 +90,9 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Doctor) -> Res
     let mut found = machine::directory(Path::new(&place));
     found.extend(machine::limits());
     found.extend(machine::system());
-    found.push(plugin::found());
-    found.extend(topics::all(dir));
+    let (plugin, file) = plugin::found();
+    found.push(plugin);
+    found.extend(topics::all(dir, file.as_deref()));
     let problems = found.iter().filter(|finding| finding.level == Level::Problem).count();
     if args.json {
         writeln!(out, "{:#}", Value::from(found.iter().map(Finding::json).collect::<Vec<_>>()))?;

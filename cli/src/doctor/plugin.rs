@@ -1,10 +1,12 @@
 //! The plugin that GStreamer finds.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::Finding;
 
-pub(super) fn found() -> Finding {
+/// What is found, and the plugin's file.
+pub(super) fn found() -> (Finding, Option<PathBuf>) {
     let inspect = |what: &str| {
         let mut command = Command::new("gst-inspect-1.0");
         command
@@ -20,23 +22,29 @@ pub(super) fn found() -> Finding {
         Err(_) => {
             let remedy =
                 "for GStreamer: apt install gstreamer1.0-tools; Rust, C and Python programs do not need it";
-            return Finding::note("plugin", "gst-inspect-1.0 is not installed", remedy);
+            return (Finding::note("plugin", "gst-inspect-1.0 is not installed", remedy), None);
         }
     };
     if !shown.status.success() {
         let remedy = "make install, or set GST_PLUGIN_PATH to the directory of libgstshmflow.so (make build prints it)";
-        return Finding::problem("plugin", "GStreamer does not find shmflowsink and shmflowsrc", remedy);
+        return (
+            Finding::problem("plugin", "GStreamer does not find shmflowsink and shmflowsrc", remedy),
+            None,
+        );
     }
-    judge(&String::from_utf8_lossy(&shown.stdout))
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    (judge(&shown), field(&shown, "Filename").map(PathBuf::from))
+}
+
+/// A line of what gst-inspect-1.0 shows.
+fn field(shown: &str, name: &str) -> Option<String> {
+    let line = shown.lines().find(|line| line.trim_start().starts_with(name))?;
+    line.trim_start().get(name.len()..).map(|value| value.trim().to_owned())
 }
 
 fn judge(shown: &str) -> Finding {
-    let field = |name: &str| {
-        let line = shown.lines().find(|line| line.trim_start().starts_with(name))?;
-        line.trim_start().get(name.len()..).map(|value| value.trim().to_owned())
-    };
-    let file = field("Filename").unwrap_or_else(|| "an unknown file".into());
-    let version = field("Version").unwrap_or_default();
+    let file = field(shown, "Filename").unwrap_or_else(|| "an unknown file".into());
+    let version = field(shown, "Version").unwrap_or_default();
     let ours = env!("CARGO_PKG_VERSION");
     // The plugin adds the commit.
     if version == ours || version.starts_with(&format!("{ours}-")) || version.starts_with(&format!("{ours}+"))

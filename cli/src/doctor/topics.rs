@@ -1,16 +1,17 @@
 //! The topics, and the processes that take part in them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
-use shmflow::{Error, Liveness, TopicInfo};
+use shmflow::meta::Structure;
+use shmflow::{Error, Liveness, ParticipantInfo, TopicInfo};
 
-use super::Finding;
-use crate::text;
+use super::{Finding, versions};
+use crate::text::{count, several};
 use shmflow::TopicState;
 
-pub(super) fn all(dir: Option<&Path>) -> Vec<Finding> {
+/// What is found of all topics in `dir`; `plugin` is the one that GStreamer loads.
+pub(super) fn all(dir: Option<&Path>, plugin: Option<&Path>) -> Vec<Finding> {
     let all = match shmflow::inspect_all(dir) {
         Ok(all) => all,
         Err(error) => {
@@ -40,15 +41,12 @@ pub(super) fn all(dir: Option<&Path>) -> Vec<Finding> {
         }
     }
     if !left.is_empty() {
-        let what = format!(
-            "{} of programs that died: {}",
-            text::several(left.len() as u64, "topic"),
-            left.join(", ")
-        );
+        let what =
+            format!("{} of programs that died: {}", several(left.len() as u64, "topic"), left.join(", "));
         found.push(Finding::note("topics", what, "shmflow gc removes them (the next producer does, too)"));
     }
-    found.extend(pids.into_iter().filter_map(replaced));
-    found.push(Finding::ok("topics", format!("{} in order", text::several(sound, "topic"))));
+    found.extend(versions::found(&pids, plugin));
+    found.push(Finding::ok("topics", format!("{} in order", several(sound, "topic"))));
     found
 }
 
@@ -72,7 +70,7 @@ fn of_topic(info: &TopicInfo) -> Vec<Finding> {
     }
     let dead = info.participants.iter().filter(|p| p.liveness == Liveness::Dead).count();
     if dead != 0 {
-        let what = format!("{} of topic `{}` died", text::several(dead as u64, "participant"), info.topic);
+        let what = format!("{} of topic `{}` died", several(dead as u64, "participant"), info.topic);
         found.push(Finding::note(
             "topics",
             what,
@@ -84,6 +82,20 @@ fn of_topic(info: &TopicInfo) -> Vec<Finding> {
             format!("the producer of topic `{}` lives, and has published nothing for long", info.topic);
         found.push(Finding::note("topics", what, "see what it waits for: its source, or a paused pipeline"));
     }
+    if info.state() == TopicState::Waiting {
+        let count = info.consumers().filter(|p| p.liveness != Liveness::Dead).count() as u64;
+        let wait = if count == 1 { "waits" } else { "wait" };
+        let what =
+            format!("{} of topic `{}` {wait}: it has no producer", several(count, "consumer"), info.topic);
+        let remedy = format!(
+            "start it; one in another container, or for another directory than {}, is not seen here: docker run --ipc=host, or a common SHMFLOW_DIR",
+            info.dir.display()
+        );
+        found.push(Finding::note("topics", what, remedy));
+    }
+    found.extend(info.consumers().filter(|p| p.liveness != Liveness::Dead).filter_map(|p| loses(p, info)));
+    let carried = info.content().caps;
+    found.extend(carried.iter().flat_map(|caps| info.consumers().filter_map(|p| refuses(p, caps, info))));
     if let Some(Err(error)) = info.newest.as_ref().map(|frame| frame.meta().map(|_| ())) {
         let what = format!("the metadata of topic `{}` cannot be read: {error}", info.topic);
         found.push(Finding::problem("topics", what, "use one version of shmflow on both sides"));
@@ -91,14 +103,72 @@ fn of_topic(info: &TopicInfo) -> Vec<Finding> {
     found
 }
 
-/// Whether a process uses a library of ours that was replaced since it began.
-fn replaced(pid: u32) -> Option<Finding> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let old = maps.lines().find(|line| {
-        line.ends_with(" (deleted)")
-            && ["libgstshmflow", "libshmflow", "_shmflow"].iter().any(|name| line.contains(name))
-    })?;
-    let path = old.split_ascii_whitespace().nth(5).unwrap_or("a library");
-    let what = format!("process {pid} uses {path}, which was replaced since it began");
-    Some(Finding::note("versions", what, "restart it, so that all use the same version"))
+/// A consumer to which frames are lost.
+fn loses(p: &ParticipantInfo, info: &TopicInfo) -> Option<Finding> {
+    (p.lost != 0).then(|| {
+        let (lost, all) = (count(p.lost), several(p.frames.saturating_add(p.lost), "frame"));
+        let what = format!("`{}` (pid {}) of topic `{}` has lost {lost} of {all}", p.name, p.pid, info.topic);
+        let remedy = "it is slower than the stream, always or at times: have it do less, or queue more frames (max-buffers of the producer)";
+        Finding::note("topics", what, remedy)
+    })
+}
+
+/// A consumer that takes no such frames as the topic carries.
+fn refuses(p: &ParticipantInfo, carried: &str, info: &TopicInfo) -> Option<Finding> {
+    let accepted = p.accepted_caps.as_deref().filter(|_| p.liveness != Liveness::Dead)?;
+    (!fits(carried, accepted)).then(|| {
+        let what = format!(
+            "`{}` (pid {}) of topic `{}` accepts {accepted}, and the topic carries {carried}",
+            p.name, p.pid, info.topic
+        );
+        let remedy = "convert behind shmflowsrc: videoconvert, audioconvert, a decoder";
+        Finding::note("topics", what, remedy)
+    })
+}
+
+/// Whether caps may fit others, by what they are called and their format: of nothing else it is judged.
+fn fits(carried: &str, accepted: &str) -> bool {
+    let carried = Structure::parse(carried);
+    accepted.split(';').map(Structure::parse).any(|one| {
+        let formats = one.get("format").zip(carried.text("format"));
+        one.name() == "ANY"
+            || one.name() == carried.name() && formats.is_none_or(|(list, format)| names(list, &format))
+    })
+}
+
+/// Whether a format is one of a list, `{ (string)I420, (string)NV12 }`, or the only one.
+fn names(list: &str, format: &str) -> bool {
+    list.trim_matches(['{', '}', ' ']).split(',').any(|one| {
+        let one = one.trim().trim_start_matches("(string)");
+        one.trim_matches('"') == format
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_fit_by_their_name_and_format() {
+        let carried = "video/x-raw, format=(string)I420, width=(int)640";
+        for fitting in [
+            "ANY",
+            "video/x-raw",
+            "video/x-raw, width=(int)[ 1, 100 ]",
+            "video/x-raw, format=(string)I420",
+            "video/x-raw(memory:SystemMemory), format=(string){ NV12, I420 }",
+            "image/jpeg; video/x-raw, format=(string){ (string)NV12, (string)\"I420\" }, width=(int)8",
+        ] {
+            assert!(fits(carried, fitting), "{fitting}");
+        }
+        for other in [
+            "EMPTY",
+            "image/jpeg",
+            "video/x-raw, format=(string)NV12",
+            "video/x-raw, format=(string){ NV12, I420_10LE }; audio/x-raw, format=(string)I420",
+        ] {
+            assert!(!fits(carried, other), "{other}");
+        }
+        assert!(fits("image/jpeg, width=(int)8", "image/jpeg, format=(string)any"));
+    }
 }

@@ -131,8 +131,7 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Replay) -> Res
     report(out, &player, args.json)?;
     result?;
     if let Some(missing) = args.topics.iter().find(|topic| !player.has(topic)) {
-        let missing = text::safe(missing);
-        return Err(Failure::Other(format!("no frame of topic `{missing}` was there to play")));
+        return Err(player.not_played(missing));
     }
     Ok(Outcome::Done)
 }

@@ -1,6 +1,6 @@
 //! Publishes frames when they are due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -39,6 +39,10 @@ pub(super) struct Player<'a> {
     dir: Option<&'a Path>,
     args: &'a Replay,
     topics: BTreeMap<String, Topic>,
+    /// All topics of the recordings, as far as they are known.
+    recorded: BTreeSet<String>,
+    /// Whether it was told that the directory is on a disk.
+    warned: bool,
     cancel: CancelToken,
     stopped: Receiver<()>,
     progress: Progress,
@@ -81,6 +85,8 @@ impl<'a> Player<'a> {
             dir,
             args,
             topics: BTreeMap::new(),
+            recorded: recordings.iter().flat_map(Recording::topics).collect(),
+            warned: false,
             cancel,
             stopped,
             progress: Progress::new(),
@@ -94,8 +100,13 @@ impl<'a> Player<'a> {
             played: 0,
             span,
         };
+        if recordings.iter().all(Recording::has_index)
+            && let Some(missing) = args.topics.iter().find(|topic| !player.recorded.contains(*topic))
+        {
+            return Err(player.not_played(missing));
+        }
         // Consumers find the topics before the first frame.
-        for topic in recordings.iter().flat_map(Recording::topics) {
+        for topic in player.recorded.clone() {
             if player.wants(&topic) {
                 player.open(&topic)?;
             }
@@ -135,6 +146,11 @@ impl<'a> Player<'a> {
             builder = builder.dir(dir);
         }
         let producer = builder.open()?;
+        if let Some(warning) = producer.directory_warning().filter(|_| !self.warned) {
+            self.warned = true;
+            self.progress.clear();
+            Failure::note(&text::safe(&warning));
+        }
         self.topics.insert(recorded.to_owned(), Topic { name, frames: 0, bytes: 0, producer });
         Ok(())
     }
@@ -178,6 +194,9 @@ impl<'a> Player<'a> {
         let first = *self.first.get_or_insert(message.log_time);
         let since = message.log_time.saturating_sub(first);
         let start = skip.unwrap_or(0);
+        if !self.recorded.contains(message.topic) {
+            self.recorded.insert(message.topic.to_owned());
+        }
         if since < start || !self.wants(message.topic) {
             return Ok(true);
         }
@@ -261,6 +280,21 @@ impl<'a> Player<'a> {
     /// Whether frames of this topic were played.
     pub(super) fn has(&self, recorded: &str) -> bool {
         self.topics.get(recorded).is_some_and(|topic| topic.frames != 0)
+    }
+
+    /// Why there was no frame of a topic: it was not recorded, or not in that time.
+    pub(super) fn not_played(&self, topic: &str) -> Failure {
+        let name = text::safe(topic);
+        if self.recorded.contains(topic) {
+            return Failure::Other(format!("no frame of topic `{name}` was there to play"));
+        }
+        let similar = shmflow::similar_names(topic, self.recorded.iter().map(String::as_str));
+        let similar: Vec<_> = similar.iter().map(|name| format!("`{}`", text::safe(name))).collect();
+        let meant = match similar.as_slice() {
+            [] => String::new(),
+            some => format!(" (did you mean {}?)", some.join(" or ")),
+        };
+        Failure::NoTopic(format!("no topic `{name}` was recorded{meant}"))
     }
 
     pub(super) fn topics(&self) -> impl Iterator<Item = (&str, &Topic)> {

@@ -106,6 +106,11 @@ impl Recording {
             .then_some((statistics.message_start_time, statistics.message_end_time))
     }
 
+    /// Whether it says at its end what is in it.
+    pub(super) fn has_index(&self) -> bool {
+        self.summary.is_some()
+    }
+
     /// The topics, as far as the index has them.
     pub(super) fn topics(&self) -> Vec<String> {
         let channels = self.summary.iter().flat_map(|summary| summary.channels.values());

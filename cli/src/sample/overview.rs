@@ -84,6 +84,11 @@ impl Overview {
         &self.unreadable
     }
 
+    /// Why a topic cannot be read.
+    pub(crate) fn error_of(&self, topic: &str) -> Option<&Error> {
+        self.unreadable.iter().find(|(name, _)| name == topic).map(|(_, error)| error)
+    }
+
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Watched> {
         self.topics.values()
     }

@@ -6,18 +6,17 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line as Text, Span};
-use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
 use shmflow::{ParticipantInfo, Role};
 
-use super::view::{Line, View};
+use super::view::{self, Line, View};
 use crate::info::condition;
 use crate::sample::overview::{Overview, Watched};
 use crate::text;
 use shmflow::TopicState;
 
-/// Columns of the table behind the name: title, width.
-const COLUMNS: [(&str, u16); 9] = [
-    ("STATE", 7),
+/// Columns of the table behind name and state: title, width.
+const COLUMNS: [(&str, u16); 8] = [
     ("FPS", 5),
     ("JITTER", 6),
     ("AGE", 6),
@@ -27,15 +26,43 @@ const COLUMNS: [(&str, u16); 9] = [
     ("COPIED", 6),
     ("HELD", 4),
 ];
+/// The state takes so much at least: so that `live` and `stalled` move nothing.
+const STATE: u16 = 7;
 /// The history takes so much at least, and what is left then.
 const HISTORY: u16 = 6;
 /// The participants of the selected topic are shown where there is room for so many lines.
 const DETAILS_FROM: u16 = 12;
 
+/// What is told of the selected topic.
+enum Details<'a> {
+    Participants(&'a Watched),
+    /// The topic, and why it cannot be read.
+    Error(String, String),
+}
+
+impl<'a> Details<'a> {
+    fn of(topic: &str, overview: &'a Overview) -> Option<Self> {
+        if let Some(topic) = overview.get(topic) {
+            return Some(Self::Participants(topic));
+        }
+        let error = overview.error_of(topic)?.to_string();
+        Some(Self::Error(text::safe(topic), text::safe(&error)))
+    }
+
+    fn lines(&self, width: u16) -> usize {
+        match self {
+            Self::Participants(topic) => topic.info.participants.len() + 3,
+            // Wrapped between words, it may take one more than its characters need.
+            Self::Error(_, error) => error.chars().count().div_ceil(usize::from(width.max(1))) + 3,
+        }
+    }
+}
+
 pub(super) fn draw(frame: &mut Frame<'_>, overview: &Overview, view: &View) {
-    let details = view.selected.as_deref().and_then(|topic| overview.get(topic));
-    let details = details.filter(|_| view.details && frame.area().height >= DETAILS_FROM);
-    let lines = details.map_or(0, |topic| topic.info.participants.len() + 3);
+    let details = view.selected.as_deref().and_then(|topic| Details::of(topic, overview));
+    let is_shown = view.details && view.trouble.is_none() && frame.area().height >= DETAILS_FROM;
+    let details = details.filter(|_| is_shown);
+    let lines = details.as_ref().map_or(0, |details| details.lines(frame.area().width));
     let lines = u16::try_from(lines).unwrap_or(u16::MAX).min(frame.area().height / 2);
     let [head, body, below, foot] = Layout::vertical([
         Constraint::Length(1),
@@ -45,9 +72,20 @@ pub(super) fn draw(frame: &mut Frame<'_>, overview: &Overview, view: &View) {
     ])
     .areas(frame.area());
     frame.render_widget(Paragraph::new(title(overview, view)), head);
-    table(frame, body, overview, view);
-    if let Some(topic) = details {
-        participants(frame, below, topic);
+    match &view.trouble {
+        Some(error) => {
+            let error = Text::from(text::safe(&error.to_string())).red();
+            frame.render_widget(Paragraph::new(error).wrap(Wrap { trim: true }), body);
+        }
+        None => table(frame, body, overview, view),
+    }
+    match details {
+        Some(Details::Participants(topic)) => participants(frame, below, topic),
+        Some(Details::Error(topic, error)) => {
+            let lines = vec![Text::default(), Text::from(topic).bold(), Text::from(error)];
+            frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), below);
+        }
+        None => {}
     }
     frame.render_widget(Paragraph::new(keys(view)), foot);
 }
@@ -55,16 +93,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, overview: &Overview, view: &View) {
 fn title(overview: &Overview, view: &View) -> Text<'static> {
     let memory = overview.topics().map(|topic| topic.info.shared_bytes).fold(0, u64::saturating_add);
     let order = if view.reversed { ", reversed" } else { "" };
-    let mut spans = vec![
-        Span::from("shmflow top").bold(),
-        Span::from(format!(
-            "  {}  {}, {}  by {}{order}",
-            view.place,
-            text::several(overview.topics().count() as u64, "topic"),
-            text::bytes(memory),
-            view.sort.name(),
-        )),
-    ];
+    let unreadable = overview.unreadable().len();
+    let all = overview.topics().count() + unreadable;
+    let mut spans = vec![Span::from("shmflow top").bold(), Span::from(format!("  {}", view.place))];
+    // What was seen before says nothing now.
+    if view.trouble.is_none() {
+        spans.push(Span::from(format!("  {}", text::several(all as u64, "topic"))));
+        if unreadable != 0 {
+            spans.push(Span::from(", "));
+            spans.push(Span::from(format!("{unreadable} unreadable")).red());
+        }
+        spans.push(Span::from(format!(", {}", text::bytes(memory))));
+    }
+    spans.push(Span::from(format!("  by {}{order}", view.sort.name())));
     if !view.filter.is_empty() {
         spans.push(Span::from(format!("  /{}", text::safe(&view.filter))).yellow());
     }
@@ -87,7 +128,9 @@ fn table(frame: &mut Frame<'_>, area: Rect, overview: &Overview, view: &View) {
         frame.render_widget(Paragraph::new(why).dim(), area);
         return;
     }
-    let fixed: u16 = COLUMNS.iter().map(|(_, width)| width + 1).sum();
+    let states = view.topics().map(|name| view::state(overview.get(name)).len());
+    let state_width = u16::try_from(states.max().unwrap_or(0)).unwrap_or(0).max(STATE);
+    let fixed: u16 = COLUMNS.iter().map(|(_, width)| width + 1).sum::<u16>() + state_width + 1;
     let left = area.width.saturating_sub(fixed + HISTORY + 1);
     let longest = view.lines.iter().map(|line| match line {
         Line::Group(name) => name.chars().count(),
@@ -96,18 +139,21 @@ fn table(frame: &mut Frame<'_>, area: Rect, overview: &Overview, view: &View) {
     });
     let name_width = u16::try_from(longest.max().unwrap_or(0)).unwrap_or(u16::MAX).clamp(5, left.max(8));
     let history = (area.width.saturating_sub(fixed + name_width + 1)).clamp(HISTORY, 60);
-    let mut widths = vec![Constraint::Length(name_width)];
+    let mut widths = vec![Constraint::Length(name_width), Constraint::Length(state_width)];
     widths.extend(COLUMNS.map(|(_, width)| Constraint::Length(width)));
     widths.push(Constraint::Length(history));
-    let titles = COLUMNS.iter().enumerate().map(|(i, (title, _))| cell((*title).to_owned(), i != 0));
-    let titles = [Cell::from("TOPIC")].into_iter().chain(titles).chain([Cell::from("RATE")]);
-    let rows = view.lines.iter().filter_map(|line| match line {
-        Line::Group(name) => Some(Row::new([Cell::from(text::safe(name))]).bold()),
+    let titles = COLUMNS.iter().map(|(title, _)| cell((*title).to_owned(), true));
+    let titles = ["TOPIC", "STATE"].map(Cell::from).into_iter().chain(titles).chain([Cell::from("RATE")]);
+    let rows = view.lines.iter().map(|line| match line {
+        Line::Group(name) => Row::new([Cell::from(text::safe(name))]).bold(),
         Line::Topic(name, cut) => {
             let shown = name.get(*cut..).unwrap_or(name);
             let indent = if *cut == 0 { "" } else { "  " };
             let shown = crate::table::cut(&format!("{indent}{}", text::safe(shown)), usize::from(name_width));
-            Some(row(shown, overview.get(name)?, history))
+            match overview.get(name) {
+                Some(topic) => row(shown, topic, history),
+                None => Row::new([Cell::from(shown), Cell::from(view::state(None)).fg(Color::Red)]),
+            }
         }
     });
     let table = Table::new(rows, widths)

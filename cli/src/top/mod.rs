@@ -15,10 +15,10 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
 use serde_json::Value;
 
-use crate::json;
 use crate::outcome::{Failure, Outcome};
 use crate::sample::overview::Overview;
 use crate::screen::Screen;
+use crate::{json, ls};
 use view::View;
 
 /// Show all topics and their participants, live
@@ -62,7 +62,7 @@ pub(crate) struct Top {
 pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Top) -> Result<Outcome, Failure> {
     let mut overview = Overview::new(dir);
     if args.json {
-        return as_lines(out, &mut overview, args);
+        return as_lines(out, &mut overview, dir, args);
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         let what =
@@ -71,8 +71,8 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Top) -> Result
     }
     // The whole screen, whose keys are read one by one, is given back, and the cursor is shown again.
     let screen = Screen::remember()?;
-    overview.look()?;
-    let mut view = View::new(args.sort, args.filter.clone(), &crate::ls::place(dir));
+    let mut view = View::new(args.sort, args.filter.clone(), &ls::place(dir));
+    view.trouble = overview.look().err();
     enable_raw_mode()?;
     screen.changes(b"\x1b[?1049l\x1b[?25h");
     execute!(io::stdout(), EnterAlternateScreen)?;
@@ -115,20 +115,29 @@ fn watch(
             due = now + args.interval;
             looks += 1;
             if !view.paused {
-                overview.look()?;
+                // A directory that is not there may come, as consumers expect it, too.
+                view.trouble = overview.look().err();
             }
         }
     }
 }
 
-fn as_lines(out: &mut dyn Write, overview: &mut Overview, args: &Top) -> Result<Outcome, Failure> {
+fn as_lines(
+    out: &mut dyn Write,
+    overview: &mut Overview,
+    dir: Option<&Path>,
+    args: &Top,
+) -> Result<Outcome, Failure> {
     for look in 0..args.count.unwrap_or(u64::MAX) {
         if look != 0 {
             std::thread::sleep(args.interval);
         }
         overview.look()?;
-        let shown = overview.topics().filter(|topic| topic.info.topic.contains(&args.filter));
-        writeln!(out, "{}", Value::from(shown.map(json::watched).collect::<Vec<_>>()))?;
+        let shown = view::named(overview, &args.filter).into_iter().filter_map(|(name, topic)| match topic {
+            Some(topic) => Some(json::watched(topic)),
+            None => Some(json::unreadable(name, overview.error_of(name)?, ls::access(name, dir))),
+        });
+        writeln!(out, "{}", Value::from(shown.collect::<Vec<_>>()))?;
         out.flush()?;
     }
     Ok(Outcome::Done)

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use shmflow::Error;
 
 use crate::sample::overview::{Overview, Watched};
 
@@ -61,11 +62,20 @@ impl Sort {
         all.nth(1).copied().unwrap_or(self)
     }
 
-    /// Of two topics; of numbers the largest come first.
-    fn compare(self, one: &Watched, other: &Watched) -> Ordering {
-        let order = match self {
-            Self::Name => Ordering::Equal,
-            Self::State => one.state.name().cmp(other.state.name()),
+    /// Of two topics; of numbers the largest come first. What cannot be read has none, and is last.
+    fn compare(self, one: Shown<'_>, other: Shown<'_>) -> Ordering {
+        let order = match (self, one.1, other.1) {
+            (Self::Name, ..) => Ordering::Equal,
+            (Self::State, ..) => state(one.1).cmp(state(other.1)),
+            (_, Some(one), Some(other)) => self.compare_numbers(one, other),
+            (_, one, other) => one.is_none().cmp(&other.is_none()),
+        };
+        order.then_with(|| one.0.cmp(other.0))
+    }
+
+    fn compare_numbers(self, one: &Watched, other: &Watched) -> Ordering {
+        match self {
+            Self::Name | Self::State => Ordering::Equal,
             Self::Fps => other.rate.total_cmp(&one.rate),
             Self::Jitter => other.jitter().cmp(&one.jitter()),
             Self::Age => other.age().cmp(&one.age()),
@@ -75,9 +85,27 @@ impl Sort {
             Self::Copied => other.copied().cmp(&one.copied()),
             Self::Held => other.leases().cmp(&one.leases()),
             Self::Memory => other.info.shared_bytes.cmp(&one.info.shared_bytes),
-        };
-        order.then_with(|| one.info.topic.cmp(&other.info.topic))
+        }
     }
+}
+
+/// A topic by name; without what is known of it, where it cannot be read.
+type Shown<'a> = (&'a str, Option<&'a Watched>);
+
+/// The state of one; nothing is known of those that cannot be read.
+pub(crate) fn state(topic: Option<&Watched>) -> &'static str {
+    topic.map_or("unreadable", |topic| topic.state.name())
+}
+
+/// All topics whose names have this in them, in upper case or in lower, in the order of their names.
+pub(crate) fn named<'a>(overview: &'a Overview, filter: &str) -> Vec<Shown<'a>> {
+    let filter = filter.to_lowercase();
+    let read = overview.topics().map(|topic| (topic.info.topic.as_str(), Some(topic)));
+    let unreadable = overview.unreadable().iter().map(|(name, _)| (name.as_str(), None));
+    let mut shown: Vec<_> =
+        read.chain(unreadable).filter(|(name, _)| name.to_lowercase().contains(&filter)).collect();
+    shown.sort_by_key(|(name, _)| *name);
+    shown
 }
 
 /// A line of the table.
@@ -99,6 +127,8 @@ pub(crate) struct View {
     pub(crate) filtering: bool,
     pub(crate) paused: bool,
     pub(crate) details: bool,
+    /// Why the last look saw nothing.
+    pub(crate) trouble: Option<Error>,
     pub(crate) place: String,
     pub(crate) lines: Vec<Line>,
     /// The topic that is selected.
@@ -114,6 +144,7 @@ impl View {
             filtering: false,
             paused: false,
             details: true,
+            trouble: None,
             place: place.to_owned(),
             lines: Vec::new(),
             selected: None,
@@ -122,14 +153,12 @@ impl View {
 
     /// Sorts and filters what is there now.
     pub(crate) fn update(&mut self, overview: &Overview) {
-        let filter = self.filter.to_lowercase();
-        let mut shown: Vec<_> =
-            overview.topics().filter(|topic| topic.info.topic.to_lowercase().contains(&filter)).collect();
-        shown.sort_by(|one, other| self.sort.compare(one, other));
+        let mut shown = named(overview, &self.filter);
+        shown.sort_by(|one, other| self.sort.compare(*one, *other));
         if self.reversed {
             shown.reverse();
         }
-        let names = shown.iter().map(|topic| topic.info.topic.as_str());
+        let names = shown.iter().map(|(name, _)| *name);
         self.lines = if self.sort == Sort::Name {
             grouped(names)
         } else {

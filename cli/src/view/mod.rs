@@ -97,6 +97,7 @@ fn watch(
     args: &View,
 ) -> Result<(), Failure> {
     let (mut left, mut due) = (args.count.unwrap_or(u64::MAX), Instant::now());
+    let mut drawn = None;
     loop {
         if left == 0 || terminal.key(due.saturating_duration_since(Instant::now()))? == Some(Key::Quit) {
             return Ok(());
@@ -119,15 +120,25 @@ fn watch(
             pixels.map_err(|why| Failure::Other(format!("topic `{}`: {why}", text::safe(&args.topic))))?;
         let image = Image::of(&pixels);
         let drawing = screen.drawing();
-        draw(out, protocol, &image, &about)?;
+        draw(out, protocol, &image, &about, &mut drawn)?;
         drop(drawing);
         left = left.saturating_sub(1);
         due = Instant::now() + Duration::from_secs_f64(1.0 / args.fps);
     }
 }
 
-/// Draws one picture over the one before, with a line below it, in one write: so that it does not flicker.
-fn draw(out: &mut dyn Write, protocol: Protocol, image: &Image, about: &str) -> Result<(), Failure> {
+/// Where a picture was drawn: the terminal, and the cells that it takes.
+type Place = (terminal::Size, (u32, u32));
+
+/// Draws one picture over the one before, with a line below it, in one write: so that it does not flicker. Where the one before
+/// took another place, what is left of it is cleared.
+fn draw(
+    out: &mut dyn Write,
+    protocol: Protocol,
+    image: &Image,
+    about: &str,
+    drawn: &mut Option<Place>,
+) -> Result<(), Failure> {
     let screen = terminal::size();
     let room = (screen.columns.max(1), screen.rows.saturating_sub(1).max(1));
     let cells = fit(image, room, screen.cell);
@@ -137,6 +148,12 @@ fn draw(out: &mut dyn Write, protocol: Protocol, image: &Image, about: &str) -> 
     };
     let image = image.scaled(pixels);
     let mut text = Vec::new();
+    if drawn.replace((screen, cells)).is_some_and(|before| before != (screen, cells)) {
+        if protocol == Protocol::Kitty {
+            kitty::clear(&mut text)?;
+        }
+        text.extend_from_slice(b"\x1b[2J");
+    }
     text.extend_from_slice(b"\x1b[H");
     match protocol {
         Protocol::Kitty => kitty::draw(&mut text, &image, cells),
@@ -144,7 +161,7 @@ fn draw(out: &mut dyn Write, protocol: Protocol, image: &Image, about: &str) -> 
         _ => blocks::draw(&mut text, &image),
     }
     let about = table::cut(&text::safe(about), room.0 as usize);
-    text.extend_from_slice(format!("\x1b[{};1H\x1b[K{about}\r", cells.1 + 1).as_bytes());
+    text.extend_from_slice(format!("\x1b[{};1H\x1b[J{about}\r", cells.1 + 1).as_bytes());
     out.write_all(&text)?;
     out.flush()?;
     Ok(())

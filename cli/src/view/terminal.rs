@@ -17,7 +17,7 @@ pub(super) enum Key {
 }
 
 /// Cells, and pixels of each.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) columns: u32,
     pub(super) rows: u32,

@@ -1,7 +1,7 @@
 //! Listing, inspecting and removing topics.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -270,6 +270,26 @@ fn rm_spares_what_is_in_use_unless_forced() {
 }
 
 #[test]
+fn rm_tells_programs_what_it_removed() {
+    let dir = Dir::new();
+    let _used = dir.producer("used");
+    for topic in ["a", "b"] {
+        drop(Producer::builder(topic).dir(&dir.0).persistent(true).open().unwrap());
+    }
+    let bytes = dir.run(&["info", "a", "--json"]).json()["shared_bytes"].clone();
+    let ran = dir.run(&["rm", "a", "used", "none", "b", "--json"]);
+    assert_eq!((ran.status(), ran.err()), (4, ""), "the first failure counts");
+    let told = ran.json();
+    assert_eq!((&told["removed"][0]["topic"], &told["removed"][1]["topic"]), (&"a".into(), &"b".into()));
+    assert_eq!(told["removed"][0]["bytes"], bytes, "{told}");
+    assert_eq!((&told["failed"][0]["topic"], &told["failed"][1]["topic"]), (&"used".into(), &"none".into()));
+    assert!(told["failed"][0]["error"].as_str().unwrap().contains("in use by producer `camera`"), "{told}");
+    let ran = dir.run(&["rm", "-f", "used", "--json"]);
+    assert_eq!((ran.status(), &ran.json()["failed"]), (0, &Value::from(Vec::<Value>::new())));
+    assert!(dir.is_empty());
+}
+
+#[test]
 fn gc_says_what_it_did_and_what_it_left() {
     let dir = Dir::new();
     let _producer = dir.producer("live");
@@ -374,4 +394,49 @@ fn topics_of_another_user_are_told_in_one_line_with_advice_that_fits() {
         "{}",
         gc.err()
     );
+}
+
+#[test]
+fn who_removes_topics_of_a_mount_without_writing_is_told_what_would_help() {
+    let dir = Dir::new();
+    for topic in ["a", "b"] {
+        drop(Producer::builder(topic).dir(&dir.0).persistent(true).open().unwrap());
+    }
+    let mounted = |args: &[&str]| {
+        let script = "mount --bind \"$SHMFLOW_DIR\" \"$SHMFLOW_DIR\" && \
+                      mount -o remount,bind,ro \"$SHMFLOW_DIR\" && exec \"$@\"";
+        let inner = dir.command(args);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        command.env("SHMFLOW_DIR", &dir.0).output().map(Ran)
+    };
+    if !mounted(&["ls"]).is_ok_and(|ran| ran.status() == 0) {
+        return println!("skipped, because this user may not mount, or there is no unshare");
+    }
+    let said = |args: &[&str]| {
+        let ran = mounted(args).unwrap();
+        let told = ran.err().to_owned();
+        assert!(told.contains("mounted read-only") && !told.contains("root"), "{args:?}: {told}");
+        assert!(!told.contains("open the topic"), "that removes nothing: {told}");
+        (ran.status(), told)
+    };
+    let (status, told) = said(&["gc"]);
+    let advice = "is mounted read-only; mount it for writing (docker run -v without `:ro`)\n";
+    assert_eq!((status, told.lines().count()), (0, 1), "{told}");
+    assert!(told.contains("to remove 2 topics, `a` for one; ") && told.ends_with(advice), "{told}");
+    let (status, told) = said(&["rm", "a", "b"]);
+    assert_eq!((status, told.lines().count()), (1, 2), "{told}");
+    // What is no topic, and what a killed process had not finished.
+    std::os::unix::fs::symlink("nowhere", dir.0.join("shmflow.c.peers")).unwrap();
+    assert_eq!(said(&["rm", "--force", "c"]).0, 1);
+    std::fs::remove_file(dir.0.join("shmflow.c.peers")).unwrap();
+    for topic in ["a", "b"] {
+        assert_eq!(dir.run(&["rm", topic]).status(), 0);
+    }
+    std::fs::write(dir.0.join("shmflow.half.tmp.0000000000000000"), b"junk").unwrap();
+    let (status, told) = said(&["gc"]);
+    assert!(status == 0 && told.contains("cannot remove files on a file system"), "{told}");
+    std::fs::remove_file(dir.0.join("shmflow.half.tmp.0000000000000000")).unwrap();
+    std::fs::write(dir.0.join("shmflow.half.ring"), b"junk").unwrap();
+    assert_eq!(said(&["rm", "half"]).0, 1);
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shmflow::Producer;
 use shmflow::meta::{Detections, Finding, Meta, Object};
 
-use crate::support::{Dir, LONG};
+use crate::support::{Dir, LONG, base64};
 use crate::web::{Server, builder, coloured, picture};
 
 /// A browser with one page, steered by the DevTools protocol through its pipes.
@@ -152,23 +152,6 @@ impl Drop for Browser {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let mut bytes = Vec::new();
-    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let word = four.iter().fold(0_u32, |word, byte| word << 6 | u32::from(value(*byte)));
-        let word = word << (6 * (4 - four.len()));
-        bytes.extend_from_slice(&word.to_be_bytes()[1..four.len()]);
-    }
-    bytes
 }
 
 fn detected(colour: [u8; 3]) -> (Meta, Vec<u8>) {

@@ -1,8 +1,6 @@
-//! `size`, `doctor`, `bench`, completions and man pages.
+//! `size`, `bench`, completions and man pages.
 
 use std::process::Command;
-
-use serde_json::Value;
 
 use crate::support::{Dir, Ran};
 
@@ -23,64 +21,6 @@ fn size_is_what_a_topic_takes_then() {
     assert!(huge.status() == 5 && huge.out().contains("too little"), "{}", huge.out());
     assert!(dir.run(&["size", "--caps", "video/x-h264"]).err().contains("--frame-bytes"));
     assert_eq!(dir.run(&["size"]).status(), 2);
-}
-
-fn doctor(dir: &Dir) -> (i32, Vec<Value>) {
-    let ran = dir.run(&["doctor", "--json"]);
-    (ran.status(), ran.json().as_array().unwrap().clone())
-}
-
-fn has(found: &[Value], level: &str, about: &str, part: &str) -> bool {
-    found.iter().any(|one| {
-        one["level"] == level && one["about"] == about && one["what"].as_str().unwrap().contains(part)
-    })
-}
-
-#[test]
-fn the_doctor_finds_what_is_left_and_what_is_damaged_each_with_a_remedy() {
-    let dir = Dir::new();
-    let _sound = dir.producer("sound");
-    let (_, found) = doctor(&dir);
-    assert!(
-        has(&found, "ok", "directory", "is on a tmpfs") && has(&found, "ok", "topics", "1 topic in order"),
-        "{found:?}"
-    );
-    assert!(has(&found, "ok", "kernel", "Linux ") || has(&found, "note", "kernel", "Linux "), "{found:?}");
-    assert!(found.iter().any(|one| one["about"] == "plugin"), "{found:?}");
-
-    std::fs::write(dir.0.join("shmflow.broken.peers"), b"junk").unwrap();
-    // As a program leaves it that was killed: files without a lock on them.
-    let dead = dir.producer("dead");
-    dead.write(b"x").unwrap();
-    let files = || std::fs::read_dir(&dir.0).unwrap().map(|entry| entry.unwrap().path());
-    let of_dead = files().filter(|path| path.to_string_lossy().contains(".dead."));
-    let copies: Vec<_> = of_dead.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
-    drop(dead);
-    copies.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
-    let (status, found) = doctor(&dir);
-    assert_eq!(status, 5);
-    assert!(has(&found, "problem", "topics", "broken.peers is not a ring"), "{found:?}");
-    assert!(has(&found, "note", "topics", "1 topic of programs that died: dead"), "{found:?}");
-    for bad in found.iter().filter(|one| one["level"] != "ok") {
-        assert!(bad["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{bad}");
-    }
-    let text = dir.run(&["doctor"]);
-    assert!(text.status() == 5 && text.out().contains("→ shmflow rm --force broken"), "{}", text.out());
-}
-
-#[test]
-fn the_doctor_knows_a_disk_and_a_directory_that_is_not_there() {
-    let dir = Dir::new();
-    let disk = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let ran = dir.run(&["doctor", "--json", "--dir", disk.to_str().unwrap()]);
-    let found = ran.json().as_array().unwrap().clone();
-    // Where that is a tmpfs itself there is no disk to be found.
-    if !has(&found, "ok", "directory", "is on a tmpfs") {
-        assert!(has(&found, "problem", "directory", "every frame would be written to it"), "{found:?}");
-        assert_eq!(ran.status(), 5);
-    }
-    let ran = dir.run(&["doctor", "--dir", "/nowhere/at/all"]);
-    assert!(ran.status() == 5 && ran.out().contains("/nowhere/at/all: No such file"), "{}", ran.out());
 }
 
 #[test]
@@ -119,6 +59,7 @@ fn shells_complete_the_names_of_topics() {
     };
     assert_eq!(complete(&["shmflow", "info", "robot/"]), "robot/cam0\nrobot/cam1");
     assert_eq!(complete(&["shmflow", "hz", "li"]), "lidar");
+    assert_eq!(complete(&["shmflow", "ls", "lidar", "robot/cam1"]), "robot/cam1");
     assert!(complete(&["shmflow", "do"]).contains("doctor"));
     let other = Dir::new();
     let _elsewhere = other.producer("elsewhere");
@@ -148,8 +89,8 @@ fn each_command_has_a_man_page() {
     };
     assert!(page("shmflow.1").contains("shared\\-memory topics"));
     for name in [
-        "ls", "info", "top", "hz", "delay", "bw", "echo", "grab", "view", "metrics", "send", "recv", "size",
-        "doctor", "bench", "rm", "gc",
+        "ls", "info", "top", "hz", "delay", "bw", "echo", "grab", "view", "metrics", "serve", "send", "recv",
+        "record", "replay", "size", "doctor", "bench", "rm", "gc",
     ] {
         assert!(page(&format!("shmflow-{name}.1")).contains(".SH OPTIONS"), "{name}");
     }

@@ -10,6 +10,7 @@
 
 mod basics;
 mod browser;
+mod doctor;
 mod document;
 mod health;
 mod measure;
@@ -19,6 +20,7 @@ mod recordings;
 mod screen;
 mod serve;
 mod support;
+mod view;
 mod viewers;
 mod web;
 mod what;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shmflow::meta::{Detections, Finding, Meta, Object, Region};
 
-use crate::support::{Dir, LONG, Ran, at_a_steady_rate};
+use crate::support::{Dir, LONG, Pty, Ran, at_a_steady_rate};
 use crate::what::{grey, publish};
 
 /// Runs the command while frames are published.
@@ -113,6 +113,39 @@ fn a_name_that_was_mistyped_is_told_with_those_like_it() {
             ran.err()
         );
     }
+}
+
+#[test]
+fn a_topic_that_is_damaged_is_told_in_one_line() {
+    let dir = Dir::new();
+    std::fs::write(dir.0.join("shmflow.broken.peers"), "junk").unwrap();
+    let picture = dir.0.join("picture.png");
+    let picture = picture.to_str().unwrap();
+    for args in [
+        &["info", "broken"][..],
+        &["hz", "broken"],
+        &["delay", "broken"],
+        &["bw", "broken"],
+        &["echo", "broken"],
+        &["grab", "broken", picture],
+        &["record", "broken", "-o", "run.mcap"],
+        &["recv", "broken"],
+        &["rm", "broken"],
+    ] {
+        let ran = Ran(dir.command(args).current_dir(&dir.0).output().unwrap());
+        assert_eq!(
+            (ran.status(), ran.out(), ran.err().lines().count()),
+            (1, "", 1),
+            "{args:?}: {}",
+            ran.err()
+        );
+        assert!(ran.err().starts_with("shmflow: ") && ran.err().contains("is not a ring of topic `broken`"));
+    }
+    let (status, raw) = Pty::new(&dir, &["view", "broken"], 200, 24).finish();
+    let raw = String::from_utf8(raw).unwrap();
+    assert_eq!((status, raw.lines().count()), (1, 1), "{raw:?}");
+    assert!(raw.starts_with("shmflow: ") && raw.contains("is not a ring of topic `broken`"), "{raw:?}");
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 1, "nothing was made");
 }
 
 #[test]

@@ -613,6 +613,11 @@ fn mistakes_are_told_in_one_line() {
     let run = dir.0.join("run.mcap");
     let run = run.to_str().unwrap();
     assert_eq!(dir.run(&["record", "cam", "-o", run, "-n", "1"]).status(), 0);
+    // Up to the index at its end.
+    let cut = dir.0.join("cut.mcap");
+    let bytes = std::fs::read(run).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() - 20]).unwrap();
+    let cut = cut.to_str().unwrap();
     for (args, status, said) in [
         (&["record", "can", "-o", "/nowhere"][..], 3, "there is no topic"),
         (&["record", "cam", "-o", "/nowhere/run.mcap", "-n", "1"], 1, "cannot write /nowhere/run.mcap"),
@@ -623,7 +628,14 @@ fn mistakes_are_told_in_one_line() {
         (&["replay", run, "--rate", "0"], 2, "between 0.001 and 1000"),
         (&["replay", run, "--rename", "cam"], 2, "a colon"),
         (&["replay", run], 1, "has a producer, camera"),
-        (&["replay", run, "--topic", "none"], 1, "no frame of topic `none`"),
+        (&["replay", run, "--topic", "none", "--wait"], 3, "no topic `none` was recorded\n"),
+        (&["replay", run, "--topic", "camm"], 3, "no topic `camm` was recorded (did you mean `cam`?)"),
+        (&["replay", cut, "--topic", "camm"], 3, "no topic `camm` was recorded (did you mean `cam`?)"),
+        (
+            &["replay", run, "--topic", "cam", "--rename", "cam:other", "--start", "9"],
+            1,
+            "no frame of topic `cam`",
+        ),
     ] {
         let ran = dir.run(args);
         assert!(ran.status() == status && ran.err().contains(said), "{args:?}: {}", ran.err());

@@ -1,4 +1,4 @@
-//! What is drawn on a terminal: `top`, `view`, and tables that fit.
+//! What is drawn on a terminal: `top`, and tables that fit; and what is left of it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn top_shows_topics_and_participants_in_80_columns() {
         }
         top.press("j");
         top.wait("the participants of the second", |text| {
-            text.contains("GRAY8 64×48 @ 30") && text.contains("viewer") && text.contains("camera")
+            ["GRAY8 64×48 @ 30", "Front door", "viewer", "camera"].iter().all(|part| text.contains(part))
         });
         top.press("\r");
         top.wait("no participants", |text| !text.contains("viewer"));
@@ -53,6 +53,150 @@ fn top_shows_topics_and_participants_in_80_columns() {
         let raw = String::from_utf8_lossy(&raw).into_owned();
         assert!(raw.contains("\u{1b}[?1049h") && raw.contains("\u{1b}[?1049l"), "the screen is given back");
     });
+}
+
+/// A row of the table: what is below each title. Numbers end where their titles end.
+fn row(text: &str, topic: &str) -> impl Fn(&str) -> String {
+    let cells = |line: &str| line.chars().collect::<Vec<_>>();
+    let line = |with: &str| text.lines().find(|line| line.trim_start().starts_with(with)).unwrap_or_default();
+    let (head, row) = (line("TOPIC").to_owned(), cells(line(topic)));
+    move |title| {
+        let at = head.find(&format!(" {title} ")).unwrap_or_else(|| panic!("{title}: {head}"));
+        let end = at + 1 + title.len();
+        let before: String = row.iter().take(end).collect();
+        if before.ends_with(' ') { String::new() } else { before.split(' ').next_back().unwrap().to_owned() }
+    }
+}
+
+/// One whose consumer holds a frame, and has another as a copy; has lost some, and three are left.
+fn behind(dir: &Dir) -> (Producer, Consumer, [shmflow::Frame; 2]) {
+    let producer = Producer::builder("slow").dir(&dir.0).depth(4).meta_capacity(1024).open().unwrap();
+    let mut consumer = Consumer::builder("slow").dir(&dir.0).max_leases(1).open().unwrap();
+    for _ in 0..10 {
+        publish(&producer, &grey(Duration::from_millis(25)));
+    }
+    let frames = [consumer.recv().unwrap(), consumer.recv().unwrap()];
+    assert!(!frames[0].is_copy() && frames[1].is_copy());
+    assert_eq!(consumer.stats().lost, 10 - 2 - 3);
+    (producer, consumer, frames)
+}
+
+#[test]
+fn top_tells_numbers_and_sorts_by_them() {
+    let dir = Dir::new();
+    let (_producer, consumer, _frames) = behind(&dir);
+    let lost = consumer.stats().lost;
+    let (fast, other) = (dir.producer("fast"), dir.producer("other"));
+    at_a_steady_rate(&fast, 100.0, || {
+        at_a_steady_rate(&other, 20.0, || {
+            let mut top = Pty::new(&dir, &["top", "--interval", "0.3"], 100, 24);
+            let text = top.wait("three rows", |text| {
+                ["fast ", "other ", "slow "].iter().all(|name| text.contains(&format!("\n{name}")))
+                    && row(text, "fast")("FPS").parse::<f64>().is_ok_and(|fps| fps > 30.0)
+            });
+            let slow = row(&text, "slow");
+            let told = ["LAG", "LOST", "COPIED", "HELD", "FPS"].map(slow);
+            assert_eq!(told, ["3", &lost.to_string(), "1", "1", "0.0"], "{text}");
+            let slow = row(&text, "slow");
+            let latency: f64 = slow("LATENCY").strip_suffix("ms").unwrap().parse().unwrap();
+            assert!((24.0..1000.0).contains(&latency), "{text}");
+            assert!(slow("AGE").ends_with('s'), "{text}");
+            assert_eq!(
+                ["LAG", "LOST", "COPIED", "HELD", "LATENCY"].map(row(&text, "fast")),
+                ["0", "0", "0", "0", ""]
+            );
+            top.press("ss");
+            let order = |text: &str, names: [&str; 3]| {
+                let at = names.map(|name| text.find(&format!("\n{name} ")));
+                at.iter().all(Option::is_some) && at.is_sorted()
+            };
+            top.wait("the fastest first", |text| {
+                text.contains("by fps")
+                    && !text.contains("reversed")
+                    && order(text, ["fast", "other", "slow"])
+            });
+            top.press("r");
+            top.wait("the slowest first", |text| {
+                text.contains("by fps, reversed") && order(text, ["slow", "other", "fast"])
+            });
+            top.press("p");
+            top.wait("a pause", |text| text.contains("  paused"));
+            let _new = dir.producer("new");
+            top.press("p");
+            top.wait("it goes on", |text| !text.contains("  paused") && text.contains("\nnew "));
+            top.press("q");
+            assert_eq!(top.finish().0, 0);
+        });
+    });
+    let told = dir.run(&["top", "--json", "--count", "1", "--filter", "slow"]).json();
+    for (name, value) in [("lag", 3), ("lost", lost), ("copied", 1), ("leases", 1)] {
+        assert_eq!(told[0][name], value, "{name}: {told}");
+    }
+}
+
+#[test]
+fn top_shows_what_cannot_be_read() {
+    let dir = Dir::new();
+    let producer = dir.producer("zoo");
+    producer.write(b"x").unwrap();
+    std::fs::write(dir.0.join("shmflow.broken.peers"), "junk").unwrap();
+    let words = |text: &str, name: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    let mut top = Pty::new(&dir, &["top", "--interval", "0.1"], 100, 24);
+    let text = top.wait("both topics, and why one cannot be read", |text| {
+        text.contains("zoo") && text.replace('\n', " ").contains("is not a ring of topic `broken`")
+    });
+    assert!(text.contains("2 topics, 1 unreadable, "), "{text}");
+    assert_eq!(words(&text, "broken"), ["broken", "unreadable"], "{text}");
+    top.press("s");
+    let rows = |text: &str| text.find("\nzoo ").zip(text.find("\nbroken "));
+    top.wait("by state", |text| text.contains("by state") && rows(text).is_some_and(|(zoo, it)| zoo < it));
+    top.press("s");
+    top.wait("by rate", |text| text.contains("by fps") && rows(text).is_some_and(|(zoo, it)| zoo < it));
+    // It is mended, and broken again.
+    std::fs::remove_file(dir.0.join("shmflow.broken.peers")).unwrap();
+    top.wait("one topic", |text| text.contains("1 topic, ") && !text.contains("broken"));
+    producer.end();
+    drop(producer);
+    top.wait("none", |text| text.contains("there are no topics"));
+    std::fs::write(dir.0.join("shmflow.broken.peers"), "junk").unwrap();
+    let text = top.wait("nothing else is there", |text| text.contains("1 topic, 1 unreadable, "));
+    assert_eq!(words(&text, "broken"), ["broken", "unreadable"], "{text}");
+    top.press("q");
+    assert_eq!(top.finish().0, 0);
+
+    let _sound = dir.producer("sound");
+    let ran = dir.run(&["top", "--json", "--count", "1"]);
+    let (seen, listed) = (ran.json(), dir.run(&["ls", "--json"]).json());
+    assert_eq!((&seen[0], &seen[1]["topic"]), (&listed[0], &"sound".into()), "{seen}");
+    assert_eq!((&seen[0]["state"], &seen[0]["permissions"]), (&"unreadable".into(), &"0644".into()));
+    assert!(seen[0]["error"].as_str().unwrap().contains("is not a ring"), "{seen}");
+    let ran = dir.run(&["top", "--json", "--count", "1", "--filter", "ROK"]);
+    assert_eq!(ran.json().as_array().unwrap().len(), 1, "{}", ran.out());
+}
+
+#[test]
+fn top_waits_for_a_directory_that_is_not_there() {
+    let dir = Dir::new();
+    let place = dir.0.join("later");
+    let path = place.to_str().unwrap();
+    let mut top = Pty::new(&dir, &["top", "--interval", "0.1", "--dir", path], 100, 24);
+    let missing = |text: &str| text.replace('\n', " ").contains("No such file");
+    for _ in 0..2 {
+        let text = top.wait("what is wrong", missing);
+        assert!(text.contains("q quit") && !text.contains("topics,") && !text.contains("STATE"), "{text}");
+        std::fs::create_dir(&place).unwrap();
+        let _producer = Producer::builder("cam").dir(&place).open().unwrap();
+        top.wait("the topic", |text| text.contains("cam") && text.contains("1 topic, "));
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+    top.wait("what is wrong again", missing);
+    top.press("q");
+    assert_eq!(top.finish().0, 0);
+    let ran = dir.run(&["top", "--json", "--count", "1", "--dir", path]);
+    assert!(ran.status() == 1 && ran.err().contains("No such file"), "{}", ran.err());
 }
 
 #[test]
@@ -78,64 +222,6 @@ fn top_for_scripts_writes_lines() {
     assert!((rate / 100.0 - 1.0).abs() < 0.2 && last[0]["jitter_seconds"].is_f64(), "{last}");
     let ran = dir.run(&["top"]);
     assert!(ran.status() == 1 && ran.err().contains("needs a terminal"), "{}", ran.err());
-}
-
-#[test]
-fn view_draws_the_picture() {
-    let dir = Dir::new();
-    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
-    publish(&producer, &grey(Duration::ZERO));
-    let drawn = |protocol: &str| {
-        let view = Pty::new(&dir, &["view", "cam", "--protocol", protocol, "--count", "1"], 80, 24);
-        let (status, raw) = view.finish();
-        assert_eq!(status, 0, "{}", String::from_utf8_lossy(&raw));
-        let raw = String::from_utf8(raw).unwrap();
-        assert!(raw.contains("cam  frame 1  GRAY8 64×48 @ 30"), "{raw}");
-        raw
-    };
-    let blocks = drawn("blocks");
-    // 23 rows, in the shape of the picture.
-    assert_eq!(blocks.matches('▀').count(), 23 * 61);
-    assert!(blocks.contains("\u{1b}[38;2;0;0;0;48;2;0;0;0m"));
-    assert!(drawn("kitty").contains("\u{1b}_Ga=T,f=24,"));
-    assert!(drawn("sixel").contains("\u{1b}Pq\"1;1;"));
-}
-
-#[test]
-fn view_goes_on_until_it_is_told_to_stop() {
-    let dir = Dir::new();
-    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
-    let mut view = Pty::new(&dir, &["view", "cam", "--protocol", "blocks", "--fps", "50"], 40, 12);
-    for number in 1..4 {
-        publish(&producer, &grey(Duration::ZERO));
-        view.wait("the next frame", |text| text.contains(&format!("frame {number} ")));
-    }
-    view.press("q");
-    assert_eq!(view.finish().0, 0);
-    let view = Pty::new(&dir, &["view", "cam"], 40, 12);
-    // It asks the terminal, which does not answer, and takes half blocks.
-    let mut view = view;
-    view.wait("half blocks", |text| text.contains('▀'));
-    producer.end();
-    assert_eq!(view.finish().0, 0, "it ends with the stream");
-    let ran = dir.run(&["view", "cam"]);
-    assert!(ran.status() == 1 && ran.err().contains("needs a terminal"), "{}", ran.err());
-}
-
-#[test]
-fn view_shows_the_cursor_again_when_the_topic_is_removed() {
-    let dir = Dir::new();
-    let producer = Producer::builder("cam").dir(&dir.0).meta_capacity(1024).open().unwrap();
-    publish(&producer, &grey(Duration::ZERO));
-    let mut view = Pty::new(&dir, &["view", "cam", "--protocol", "blocks"], 40, 12);
-    view.wait("a picture", |text| text.contains('▀'));
-    shmflow::remove("cam", Some(&dir.0), true).unwrap();
-    let (status, raw) = view.finish();
-    let raw = String::from_utf8_lossy(&raw);
-    assert!(
-        status == 0 && raw.contains("\u{1b}[?25l") && raw.trim_end().ends_with("\u{1b}[?25h"),
-        "{status}: {raw}"
-    );
 }
 
 #[test]

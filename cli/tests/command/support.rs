@@ -42,6 +42,24 @@ impl Dir {
     }
 }
 
+/// What base 64 says.
+pub(crate) fn base64(text: &str) -> Vec<u8> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let mut bytes = Vec::new();
+    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let word = four.iter().fold(0_u32, |word, byte| word << 6 | u32::from(value(*byte)));
+        let word = word << (6 * (4 - four.len()));
+        bytes.extend_from_slice(&word.to_be_bytes()[1..four.len()]);
+    }
+    bytes
+}
+
 impl Drop for Dir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
@@ -193,6 +211,19 @@ impl Pty {
         self.screen.screen().contents()
     }
 
+    /// Gives the terminal another size, as somebody who drags its window.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.keyboard, size).unwrap();
+        self.screen.screen_mut().set_size(rows, columns);
+    }
+
+    /// The colour of a cell's text, and that behind it.
+    pub(crate) fn colours(&self, row: u16, column: u16) -> (vt100::Color, vt100::Color) {
+        let cell = self.screen.screen().cell(row, column).unwrap();
+        (cell.fgcolor(), cell.bgcolor())
+    }
+
     /// Waits until the screen is as it should be; what is on it.
     pub(crate) fn wait(&mut self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
@@ -204,6 +235,19 @@ impl Pty {
             }
         }
         self.text()
+    }
+
+    /// Waits until this was written.
+    pub(crate) fn wait_for(&mut self, part: &str) {
+        let start = Instant::now();
+        while !self.raw.windows(part.len()).any(|bytes| bytes == part.as_bytes()) {
+            let shown = String::from_utf8_lossy(&self.raw);
+            assert!(start.elapsed() < LONG, "{part:?} is missing:\n{shown:?}");
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(100)) {
+                self.screen.process(&bytes);
+                self.raw.extend(bytes);
+            }
+        }
     }
 
     /// The exit status, and all that was on the screen.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -174,19 +175,35 @@ fn metadata_that_cannot_be_read_is_told_as_such() {
 }
 
 /// The command `hold`, below: a process with a consumer.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
-    fn new(dir: &Dir, topic: &str) -> Self {
+    pub(crate) fn new(dir: &Dir, topic: &str) -> Self {
+        Self::begin(dir, topic, None)
+    }
+
+    /// One that has loaded a shared library.
+    pub(crate) fn with_library(dir: &Dir, topic: &str, library: &Path) -> Self {
+        Self::begin(dir, topic, Some(library))
+    }
+
+    fn begin(dir: &Dir, topic: &str, library: Option<&Path>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "what::hold", "--nocapture", "--ignored"]).env("SHMFLOW_DIR", &dir.0);
+        if let Some(library) = library {
+            command.env("LD_PRELOAD", library);
+        }
         let mut child = command.env("HOLD_TOPIC", topic).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         lines.map_while(Result::ok).find(|line| line.contains("holding")).unwrap();
         Self(child)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
     }
 }
@@ -286,6 +303,16 @@ fn output_that_was_closed_is_a_failure() {
     };
     let closed = shell("\"$SHMFLOW\" ls >&-");
     assert_eq!((closed.status(), closed.err().contains("standard output")), (1, true), "{}", closed.err());
+    // Help is what was asked for, too; a command line that is not understood is told elsewhere.
+    for asked in ["--help", "help", "help ls", "ls --help", "--version"] {
+        let closed = shell(&format!("\"$SHMFLOW\" {asked} >&-"));
+        assert_eq!((closed.status(), closed.err().contains("standard output")), (1, true), "{asked}");
+        let full = shell(&format!("\"$SHMFLOW\" {asked} >/dev/full"));
+        assert_eq!((full.status(), full.err().contains("could not write the output")), (1, true), "{asked}");
+        assert!(shell(&format!("\"$SHMFLOW\" {asked}")).out().ends_with('\n'), "{asked}");
+        assert_eq!(shell(&format!("\"$SHMFLOW\" {asked} | true")).err(), "", "{asked}");
+    }
+    assert_eq!(shell("\"$SHMFLOW\" nonsense >&-").status(), 2);
     assert_eq!(shell("\"$SHMFLOW\" ls >/dev/null").status(), 0);
     assert_eq!(shell("\"$SHMFLOW\" ls <>/dev/null >&0").status(), 0, "open for both is open");
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::locked_topic::{LockedTopic, removal_error};
+use super::locked_topic::{LockedTopic, not_ours, removal_error};
 use super::scan;
 use crate::error::{Error, Result};
 use crate::layout::peers::flags;
@@ -180,7 +180,7 @@ fn remove_orphan(topic: &Topic, path: &Path) -> Result<Option<u64>> {
     let file = match open_existing(topic, path, true, true) {
         Ok(file) => file,
         Err(Error::TopicNotFound { .. }) => return Ok(None), // it has its real name by now
-        Err(error) => return Err(error),
+        Err(error) => return Err(not_ours(error)),
     };
     let io = |error: std::io::Error| Error::io(topic.name(), "examine a temporary file", error);
     let fd = file.fd().map_err(io)?;

@@ -48,14 +48,14 @@ pub(super) struct Removal {
 }
 
 /// A refusal to open a topic as one to remove it: who removes a topic has no use for advice on how to take part.
-fn not_ours(error: Error) -> Error {
+pub(super) fn not_ours(error: Error) -> Error {
     let Error::PermissionDenied { topic, path, what, mode, owner_uid } = error else { return error };
-    let what = if what.ends_with(READ_ONLY_MOUNT) {
-        format!("remove files {READ_ONLY_MOUNT}")
-    } else {
-        "remove it".into()
-    };
+    let what = if what.ends_with(READ_ONLY_MOUNT) { removal_from_read_only() } else { "remove it".into() };
     Error::PermissionDenied { topic, path, what, mode, owner_uid }
+}
+
+fn removal_from_read_only() -> String {
+    format!("remove files {READ_ONLY_MOUNT}")
 }
 
 impl LockedTopic {
@@ -75,7 +75,7 @@ impl LockedTopic {
                     if files.iter().all(|(kind, _)| matches!(kind, FileKind::Temp(_))) {
                         return Err(error);
                     }
-                    create_peers(topic, 0o600, false)?;
+                    create_peers(topic, 0o600, false).map_err(not_ours)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -174,8 +174,11 @@ pub(super) fn remove_files(topic: &Topic, files: &[(FileKind, PathBuf)]) -> Resu
 }
 
 pub(super) fn removal_error(topic: &Topic, path: &Path, error: std::io::Error) -> Error {
-    let what = format!("remove {}", path.display());
-    if is_refusal(&error) { refused(topic, path, "remove") } else { Error::io(topic.name(), what, error) }
+    match error.raw_os_error() {
+        Some(libc::EROFS) => refused(topic, path, removal_from_read_only()),
+        _ if is_refusal(&error) => refused(topic, path, "remove"),
+        _ => Error::io(topic.name(), format!("remove {}", path.display()), error),
+    }
 }
 
 pub(super) fn listing(topic: &Topic, error: std::io::Error) -> Error {

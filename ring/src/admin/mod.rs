@@ -21,7 +21,7 @@ pub(crate) use gc::{gc_for_room, gc_soon};
 pub use inspect::{inspect, inspect_all};
 pub use monitor::{Monitor, MonitorLook};
 pub use remove::remove;
-pub use similar::similar_topics;
+pub use similar::{similar_names, similar_topics};
 pub(crate) use similar::{suggest, with_similar};
 pub use state::TopicState;
 pub use types::{Liveness, ParticipantInfo, Rate, TopicInfo};

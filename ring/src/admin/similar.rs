@@ -26,13 +26,27 @@ const COMPARED: usize = 4096;
 #[must_use]
 pub fn similar_topics(topic: &str, dir: Option<&Path>) -> Vec<String> {
     let there = topics(dir).unwrap_or_default();
-    if there.iter().any(|name| name == topic) {
-        return Vec::new();
+    similar_names(topic, there.iter().map(String::as_str))
+}
+
+/// The same among names that come from elsewhere, such as the topics of a recording.
+///
+/// ```
+/// assert_eq!(shmflow::similar_names("camm", ["lidar", "robot/cam"]), ["robot/cam"]);
+/// ```
+#[must_use]
+pub fn similar_names<'a>(topic: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut near = Vec::new();
+    for (count, name) in names.into_iter().enumerate() {
+        if name == topic {
+            return Vec::new();
+        }
+        if count < COMPARED {
+            near.extend(distance(topic, name).map(|distance| (distance, name)));
+        }
     }
-    let mut near: Vec<_> =
-        there.into_iter().take(COMPARED).filter_map(|name| Some((distance(topic, &name)?, name))).collect();
-    near.sort();
-    near.into_iter().map(|(_, name)| name).take(MOST).collect()
+    near.sort_unstable();
+    near.into_iter().map(|(_, name)| name.to_owned()).take(MOST).collect()
 }
 
 /// How far a name is from another; `None` if it is another one altogether.

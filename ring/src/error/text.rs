@@ -326,6 +326,13 @@ mod tests {
         for (what, remedy) in [("make a file", "SHMFLOW_DIR"), ("open for reading", "0644")] {
             assert!(text(what).contains(remedy) && !text(what).contains("read-only"), "{}", text(what));
         }
+        // Where nobody may write, neither another user nor another way to open it removes anything.
+        for (what, is_to_open) in [("open for writing", true), ("make a file", true), ("remove files", false)]
+        {
+            let text = text(&format!("{what} {READ_ONLY_MOUNT}"));
+            assert!(text.contains("mount it for writing") && !text.contains("root"), "{text}");
+            assert_eq!(text.contains("open the topic read-only"), is_to_open, "{text}");
+        }
     }
 
     #[test]
