@@ -14,6 +14,7 @@ import os
 import pty
 import resource
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
@@ -399,6 +400,8 @@ def main():
     for name in wanted:
         if name not in all_parts:
             sys.exit(f"bench: {name} is none of {', '.join(all_parts)}")
+    # What was started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     place = Path(tempfile.mkdtemp(prefix="shmflow-bench-", dir="/dev/shm"))
     os.environ["SHMFLOW_DIR"] = str(place)
     try:
