@@ -54,7 +54,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos bridge test-bridge
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-13 compare-doc chaos bridge test-bridge pictures
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -205,6 +205,11 @@ compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeW
 
 compare-doc: ## docs/performance.md and its plots, out of the last run of compare-13
 	$(CARGO) run --release --locked -p shmflow-compare -- report --out "$(target_dir)/compare-13" --write docs/performance.md
+
+pictures: deps build ## the README's pictures anew: `shmflow top` and the page of `shmflow serve`, in docs/pictures (minutes)
+	@tools/deps.sh pictures
+	tools/screenshot-serve.sh
+	SHMFLOW="$(target_dir)/release/shmflow" GST_PLUGIN_PATH="$$(tools/plugin-folder.sh "$(target_dir)/release")" tools/top-picture.sh
 
 chaos: deps build ## every fault in one report: kills, damaged files, limits, signals … (CHAOS_SECONDS=300, CHAOS="--only NAME")
 	@tools/check-shm.sh $(SHM_TEST)
