@@ -54,7 +54,7 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-due compare-13 compare-doc chaos bridge test-bridge
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-due compare-13 compare-doc chaos bridge test-bridge pictures
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -214,6 +214,11 @@ compare-doc: ## docs/performance.md and its plots, out of the last runs of compa
 	    test -d "$(target_dir)/$$run" || continue; done=yes; \
 	    "$(target_dir)/release/shmflow-compare" report --out "$(target_dir)/$$run" --write docs/performance.md; done; \
 	  test -n "$$done" || { echo "compare-doc: there is no run: make compare-13, make compare-due"; exit 1; }
+
+pictures: deps build ## the README's pictures anew: `shmflow top` and the page of `shmflow serve`, in docs/pictures (minutes)
+	@tools/deps.sh pictures
+	tools/screenshot-serve.sh
+	SHMFLOW="$(target_dir)/release/shmflow" GST_PLUGIN_PATH="$$(tools/plugin-folder.sh "$(target_dir)/release")" tools/top-picture.sh
 
 chaos: deps build ## every fault in one report: kills, damaged files, limits, signals … (CHAOS_SECONDS=300, CHAOS="--only NAME")
 	@tools/check-shm.sh $(SHM_TEST)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what shmflow needs on Debian 12 or 13, and nothing that is there already.
-# Usage: tools/deps.sh [--dry-run] [test] [python] [bench] [bridge] [roots] [debs]
+# Usage: tools/deps.sh [--dry-run] [test] [python] [bench] [bridge] [roots] [debs] [pictures]
 # Without a group: what building takes. With some: what these take besides.
 # Asks dpkg first: when nothing is missing, no package index is fetched and no root rights are needed.
 set -eu
@@ -11,7 +11,7 @@ groups=
 for argument; do
     case $argument in
         --dry-run) dry_run=yes ;;
-        test | python | bench | bridge | roots | debs) groups="$groups $argument" ;;
+        test | python | bench | bridge | roots | debs | pictures) groups="$groups $argument" ;;
         *) echo "deps: $argument is not known" >&2; exit 2 ;;
     esac
 done

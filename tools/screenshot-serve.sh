@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the README's pictures of `shmflow serve`: its page with real topics, as Chromium shows it.
-# Usage: tools/screenshot-serve.sh [FOLDER]; without one docs/pictures.
+# Usage: tools/screenshot-serve.sh [FOLDER]; without one docs/pictures. `make pictures` runs it.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 out=${1:-$here/docs/pictures}

@@ -4,8 +4,6 @@ Usage: screenshot_serve.py SHMFLOW FOLDER; the pictures are FOLDER/serve.png and
 topics is $SHMFLOW_DIR.
 """
 
-import base64
-import json
 import subprocess
 import sys
 import threading
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import shmflow
+from browser import Browser
 
 # Of all topics, and of one.
 SIZES = ((1280, 470), (1280, 965))
@@ -112,52 +111,6 @@ class Waves(threading.Thread):
                         frame[:] = np.stack(parts, axis=2) * 220
 
 
-class Browser:
-    """Chromium without a window, by the DevTools protocol through its pipes."""
-
-    def __init__(self, profile: Path) -> None:
-        line = 'exec chromium "$@" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null'
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe"]
-        words = ["sh", "-c", line, "sh", *options, "--no-first-run", f"--user-data-dir={profile}"]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.number = 0
-        self.session: str | None = None
-        page = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
-
-    def call(self, method: str, **params: object) -> dict:
-        self.number += 1
-        message: dict[str, object] = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        self.process.stdin.write(json.dumps(message).encode() + b"\0")
-        self.process.stdin.flush()
-        while True:
-            text = bytearray()
-            while (byte := self.process.stdout.read(1)) != b"\0":
-                if not byte:
-                    raise SystemExit("screenshot: chromium has ended")
-                text += byte
-            answer = json.loads(text)
-            if answer.get("id") == self.number:
-                return answer["result"]
-
-    def resize(self, size: tuple[int, int]) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False
-        )
-
-    def save(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
-
-    def wait(self, expression: str) -> None:
-        end = time.monotonic() + 60
-        while self.call("Runtime.evaluate", expression=expression)["result"].get("value") is not True:
-            if time.monotonic() > end:
-                raise SystemExit(f"screenshot: it was not to be seen that {expression}")
-            time.sleep(0.1)
-
-
 def record(topic: str) -> None:
     """Takes every frame; now and then it is busy for so long that some are lost."""
     for number, _ in enumerate(shmflow.Consumer(topic, name="recorder")):
@@ -197,7 +150,7 @@ def main() -> None:
         stop.set()
         serve.terminate()
         if browser:
-            browser.process.kill()
+            browser.close()
         for topic in topics:
             topic.join(5)
 

@@ -8,8 +8,8 @@ target=${CARGO_TARGET_DIR:-$here/target}
 env=$("$here/tools/install-python.sh")
 cd "$here/python"
 echo "python: lint and types"
-"$env/bin/ruff" check --config ../pyproject.toml --quiet . ../benches/python ../benches/cli ../tests/conformance ../benches/chaos ../tools
-"$env/bin/ruff" format --config ../pyproject.toml --quiet --check . ../benches/python ../benches/cli ../tests/conformance ../benches/chaos ../tools
+"$env/bin/ruff" check --config ../pyproject.toml --quiet . ../benches/python ../benches/cli ../cli/tests/command ../tests/conformance ../benches/chaos ../tools
+"$env/bin/ruff" format --config ../pyproject.toml --quiet --check . ../benches/python ../benches/cli ../cli/tests/command ../tests/conformance ../benches/chaos ../tools
 # Away from the sources, so that the installed package is what is looked at.
 config=$here/pyproject.toml
 (cd "$env" && bin/mypy --no-error-summary --config-file "$config" -p shmflow)

@@ -2,7 +2,7 @@
 # Makes docs/pictures/top.png: `shmflow top` in a terminal, on real topics, as a person sees it.
 # Usage: tools/top-picture.sh [FILE]
 # Takes the command and the plugin that `make build` has built; SHMFLOW and GST_PLUGIN_PATH name others.
-# Needs xterm, xvfb, imagemagick and fonts-dejavu-core, and GStreamer's good and ugly plugins.
+# `make pictures` runs it, and installs what it needs: xterm, xvfb, imagemagick, fonts, and GStreamer's good and ugly plugins.
 set -eu
 cd "$(dirname "$0")/.."
 file=${1:-docs/pictures/top.png}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
@@ -17,8 +17,10 @@ use crate::sample::meter::Pace;
 use crate::table::{Table, left, right};
 use crate::{json, term, text};
 
-/// Between two looks at the topics whose rate is not known yet.
+/// Between two looks at the topics whose rate is not known yet, at least.
 const STEP: Duration = Duration::from_millis(50);
+/// So many are looked at one by one; to list the directory once for all of them costs less when they are more.
+const FEW: usize = 8;
 
 /// List topics
 ///
@@ -63,19 +65,30 @@ fn look(dir: Option<&Path>, names: &[String]) -> Result<Found, Error> {
 
 /// Looks again until the rates of all topics with a producer are known, for half a second at most.
 fn measure(dir: Option<&Path>, found: &mut Found) -> BTreeMap<String, Flow> {
+    let until = Instant::now() + STILL;
     let live = |info: &&TopicInfo| info.state().has_producer();
     let infos = found.iter().filter_map(|(topic, info)| Some((topic, info.as_ref().ok().filter(live)?)));
     let mut flows: BTreeMap<_, _> = infos.map(|(topic, info)| (topic.clone(), Flow::of(info))).collect();
-    for _ in 0..STILL.as_millis().div_ceil(STEP.as_millis()) {
-        if flows.values().all(Flow::is_settled) {
+    // Each look is to tell the rates of as many as it can.
+    while let Some(missing) = flows.values().filter_map(Flow::missing).max() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             break;
         }
-        std::thread::sleep(STEP);
-        for (topic, flow) in flows.iter_mut().filter(|(_, flow)| !flow.is_settled()) {
+        std::thread::sleep(missing.max(STEP).min(left));
+        let unsettled: Vec<_> = flows.iter_mut().filter(|(_, flow)| !flow.is_settled()).collect();
+        let many = unsettled.len() > FEW;
+        let mut all: BTreeMap<_, _> =
+            if many { look(dir, &[]).unwrap_or_default().into_iter().collect() } else { BTreeMap::new() };
+        for (topic, flow) in unsettled {
+            let info = if many { all.remove(topic) } else { Some(shmflow::inspect(topic, dir)) };
             // What is gone, or cannot be read any more, is told as it was.
-            let Ok(info) = shmflow::inspect(topic, dir) else { continue };
+            let Some(Ok(info)) = info else { continue };
             flow.see(&info);
-            if let Some((_, there)) = found.iter_mut().find(|(name, _)| name == topic) {
+            // They are sorted by name.
+            if let Ok(at) = found.binary_search_by(|(name, _)| name.cmp(topic))
+                && let Some((_, there)) = found.get_mut(at)
+            {
                 *there = Ok(info);
             }
         }

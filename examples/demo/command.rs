@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What shows what, for topics of one's own.
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("ls", "which topics there are, what is on them, how fast it comes"),
     ("info TOPIC", "all about one: caps, newest frame, each participant with its lag and losses"),
     ("top", "all topics and participants, live"),
+    ("serve", "the same with pictures, as a page in the browser"),
     ("view TOPIC", "the picture, in this terminal"),
     ("grab TOPIC now.png", "the newest frame as a file"),
     ("record TOPIC -o a.mcap", "a recording, which `replay a.mcap` publishes again to the bit"),

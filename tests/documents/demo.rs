@@ -37,6 +37,7 @@ fn the_demo_runs_without_a_display() -> Result<(), Box<dyn std::error::Error>> {
         "contact sheet",
         "screen",
         "info TOPIC",
+        "serve  ",
         &listed,
     ];
     for wanted in wanted {

@@ -8,5 +8,6 @@ mod demo;
 mod links;
 mod readme;
 mod reference;
+mod service;
 #[path = "../elements/support/mod.rs"]
 mod support;

@@ -6,7 +6,7 @@ use gst::prelude::*;
 
 use crate::support::child::{Child, program};
 use crate::support::pipelines::{AT_ONCE, camera_process, frame, width};
-use crate::support::{Running, Topic, have, init};
+use crate::support::{Running, Topic, have, have_program, init};
 
 /// The address of the topic `name` in a test's directory, with more parameters.
 fn address(topic: &Topic, name: &str, more: &str) -> String {
@@ -222,4 +222,29 @@ fn a_player_waits_for_its_topic_and_ends_with_it() {
     ));
     producer.wait().well();
     player.wait().well();
+}
+
+/// The program that the documents name, as typed there but for the display.
+#[test]
+fn gst_play_plays_an_address_and_ends_with_the_stream() {
+    if !have_program("gst-play-1.0") {
+        return;
+    }
+    let topic = Topic::new();
+    let mut player = Child::run(
+        program("gst-play-1.0")
+            .args(["--videosink=fakesink", "--no-interactive", "shmflow://video"])
+            .env("SHMFLOW_DIR", topic.dir()),
+    );
+    player.wait_for("Now playing shmflow://video");
+    let producer = Child::launch(&format!(
+        "videotestsrc is-live=true num-buffers=200 ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1 ! {}",
+        topic.sink("wait-for-connection=true")
+    ));
+    producer.wait().well();
+    let ended = player.wait();
+    assert!(ended.well().printed.contains("Reached end of play list."), "{}", ended.printed);
+    // Where it is in the stream, as it says ten times a second.
+    let moves = |tenth: u32| ended.printed.contains(&format!("0:00:0{}.{} /", tenth / 10, tenth % 10));
+    assert!((1..30).any(moves), "{}", ended.printed);
 }

@@ -6,9 +6,9 @@ use gstreamer as gst;
 
 use gst::prelude::*;
 
-use crate::support::child::Child;
+use crate::support::child::{Child, program};
 use crate::support::pipelines::{AT_ONCE, camera, camera_process, clients, frame, width};
-use crate::support::{Running, Topic, init, until};
+use crate::support::{Running, Topic, have_program, init, until};
 
 /// A program that monitors devices, and looks for topics in the test's directory.
 fn monitor(topic: &Topic) -> Child {
@@ -111,6 +111,45 @@ fn a_topic_comes_and_goes_as_a_device_however_its_producer_ends() {
     for property in ["description=(string)Door", "topic=(string)video", "producers=(uint)1", "uri=(string)"] {
         assert!(printed.contains(property), "no {property} in {printed}");
     }
+}
+
+/// The program that the documents name, as typed there.
+#[test]
+fn gst_device_monitor_lists_a_topic_with_its_caps_and_tells_its_removal() {
+    if !have_program("gst-device-monitor-1.0") {
+        return;
+    }
+    let topic = Topic::new();
+    let mut producer = camera_process(&topic, 64, "description=Door");
+    let mut monitor = Child::run(
+        program("gst-device-monitor-1.0")
+            .args(["-f", "Video/Source", "Audio/Source"])
+            .env("SHMFLOW_DIR", topic.dir()),
+    );
+    // The last line of what it tells of a device.
+    monitor.wait_for("gst-launch-1.0 shmflowsrc topic=video");
+    let printed = monitor.printed();
+    for part in [
+        "name  : Door (video)",
+        "class : Video/Source",
+        "caps  : video/x-raw, format=GRAY8, width=64, height=48",
+        "device.api = shmflow",
+        "producers = 1",
+    ] {
+        assert!(printed.contains(part), "no {part:?} in {printed}");
+    }
+    assert!(!printed.contains("Device removed"), "{printed}");
+    producer.kill();
+    monitor.wait_for("Device removed:");
+    monitor.wait_for("name  : Door (video)\n");
+    // It goes on, and sees the next one.
+    let _sound = Child::launch(&format!(
+        "audiotestsrc is-live=true ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! {}",
+        topic.sink("")
+    ));
+    monitor.wait_for("class : Audio/Source");
+    monitor.wait_for("caps  : audio/x-raw, format=S16LE");
+    assert!(monitor.running());
 }
 
 #[test]

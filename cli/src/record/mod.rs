@@ -104,6 +104,15 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
     let mut topics = args.topics.clone();
     topics.sort();
     topics.dedup();
+    let target = Target {
+        path: args.output.clone(),
+        overwrite: args.overwrite,
+        split_size: args.split_size,
+        split_time: args.split_time,
+        checksums: args.checksums,
+    };
+    // Nobody waits for a topic to be told of that.
+    target.is_free().map_err(Failure::Other)?;
     let cancels: Vec<_> = topics.iter().map(|_| CancelToken::new()).collect();
     let all = cancels.clone();
     interrupt::on_signal(move |_| all.iter().for_each(CancelToken::cancel))?;
@@ -116,13 +125,6 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Record) -> Res
             Err(error) => return Err(error.into()),
         }
     }
-    let target = Target {
-        path: args.output.clone(),
-        overwrite: args.overwrite,
-        split_size: args.split_size,
-        split_time: args.split_time,
-        checksums: args.checksums,
-    };
     let recorder = Arc::new(Mutex::new(Recorder::new(target, &topics).map_err(Failure::Other)?));
     let start = Instant::now();
     let (done, ended) = channel();

@@ -54,6 +54,16 @@ impl Target {
         found.filter_map(|entry| number(&entry.file_name())).collect()
     }
 
+    /// Refuses to begin where there is an earlier recording that is not to be replaced.
+    pub(super) fn is_free(&self) -> Result<(), String> {
+        let there = if self.splits() {
+            self.earlier().into_values().next()
+        } else {
+            self.path.symlink_metadata().is_ok().then(|| self.path.clone())
+        };
+        there.filter(|_| !self.overwrite).map_or(Ok(()), |path| Err(exists(&path)))
+    }
+
     /// Sees to it that no file of an earlier recording is in the way when its turn comes, or is taken for one of this.
     fn clear(&self) -> Result<(), String> {
         if !self.splits() {

@@ -66,6 +66,16 @@ impl Flow {
         flows || rest >= STILL
     }
 
+    /// After how long another look may tell the rest; `None` if it is settled.
+    pub(crate) fn missing(&self) -> Option<Duration> {
+        if self.is_settled() {
+            return None;
+        }
+        let span = self.span().map_or(Duration::ZERO, |(span, _)| span);
+        let rest = self.rest.unwrap_or_default();
+        Some(SPAN.saturating_sub(span).min(STILL.saturating_sub(rest)))
+    }
+
     pub(crate) fn pace(&self) -> Pace {
         let rest = self.rest.unwrap_or_default().as_secs_f64();
         let below = Pace::Below(if rest > 0.0 { 1.0 / rest } else { f64::INFINITY });

@@ -85,6 +85,8 @@ fn show(live: &Live, channel: &Channel, runtime: &Handle, frame: &Copied, asked:
             let text = format!("topic `{}`: {}", text::safe(&channel.topic), text::safe(&why));
             Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
         })?;
+        // Before anybody sees it.
+        live.count_picture();
         channel.show(size, asked, shot);
     }
     Ok(())

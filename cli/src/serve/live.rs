@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -71,6 +72,8 @@ pub(super) struct Live {
     topics: Mutex<Topics>,
     /// So many pictures are made at once, whatever is watched: the machine's other cores are the producers'.
     turns: Semaphore,
+    /// Pictures that were made, ever.
+    made: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +122,17 @@ impl Live {
             stopped,
             topics: Mutex::default(),
             turns: Semaphore::new((cores / 4).max(1)),
+            made: AtomicU64::new(0),
         }
+    }
+
+    /// Pictures that were made of frames since the start, whoever looked.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Relaxed)
+    }
+
+    pub(super) fn count_picture(&self) {
+        self.made.fetch_add(1, Relaxed);
     }
 
     /// The newest picture of a topic, waiting so long for another one than the viewer `has`; `None` if there is none.

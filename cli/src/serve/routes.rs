@@ -97,10 +97,21 @@ async fn history(State(app): Shared) -> Response {
 }
 
 async fn counters(State(app): Shared) -> Response {
+    let own = Arc::clone(&app.live);
     match look(app, |app| app.sampler.metrics()).await {
-        Ok(text) => ([(CONTENT_TYPE, metrics::TYPE)], text).into_response(),
+        Ok(mut text) => {
+            text.push_str(&made(own.made()));
+            ([(CONTENT_TYPE, metrics::TYPE)], text).into_response()
+        }
         Err(refusal) => refusal.into_response(),
     }
+}
+
+/// The server's own counter.
+fn made(pictures: u64) -> String {
+    const NAME: &str = "shmflow_serve_pictures_total";
+    let help = "Pictures made of frames, each once for all who look.";
+    format!("# HELP {NAME} {help}\n# TYPE {NAME} counter\n{NAME} {pictures}\n")
 }
 
 impl IntoResponse for Refusal {
@@ -109,30 +120,31 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// How a picture is wanted.
+/// The query of a picture's address.
 #[derive(Debug)]
-struct Wish {
+struct PictureQuery {
     size: Size,
     wait: Option<Duration>,
 }
 
-impl Wish {
-    fn of(query: Option<&str>) -> Result<Self, Refusal> {
-        let mut wish = Self { size: Size::Full, wait: None };
+impl PictureQuery {
+    fn parse(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut parsed = Self { size: Size::Full, wait: None };
         let bad = |text: &str| Refusal::new(StatusCode::BAD_REQUEST, text);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match (&*name, &*value) {
-                ("size", "full") => wish.size = Size::Full,
-                ("size", "small") => wish.size = Size::Small,
+                ("size", "full") => parsed.size = Size::Full,
+                ("size", "small") => parsed.size = Size::Small,
                 ("size", _) => return Err(bad("size is full or small")),
                 ("wait", seconds) => {
                     let seconds = seconds.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
-                    wish.wait = Some(seconds.ok_or_else(|| bad("wait is a number of seconds"))?.min(LONGEST));
+                    parsed.wait =
+                        Some(seconds.ok_or_else(|| bad("wait is a number of seconds"))?.min(LONGEST));
                 }
                 _ => {}
             }
         }
-        Ok(wish)
+        Ok(parsed)
     }
 }
 
@@ -143,12 +155,12 @@ async fn picture(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let wish = match Wish::of(query.as_deref()) {
-        Ok(wish) => wish,
+    let wanted = match PictureQuery::parse(query.as_deref()) {
+        Ok(wanted) => wanted,
         Err(refusal) => return refusal.into_response(),
     };
     if let Some(topic) = path.strip_suffix(".mjpg") {
-        return moving(&app.live, topic, wish.size).await;
+        return moving(&app.live, topic, wanted.size).await;
     }
     let (topic, with_meta) = match (path.strip_suffix(".jpg"), path.strip_suffix(".frame")) {
         (Some(topic), _) => (topic, false),
@@ -160,8 +172,8 @@ async fn picture(
     };
     let has =
         headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).map(|tag| tag.trim_matches('"'));
-    let patience = wish.wait.unwrap_or(if has.is_some() { Duration::ZERO } else { FIRST });
-    match app.live.next(topic, wish.size, has, patience).await {
+    let patience = wanted.wait.unwrap_or(if has.is_some() { Duration::ZERO } else { FIRST });
+    match app.live.next(topic, wanted.size, has, patience).await {
         Ok(Some(shot)) => still(&shot, with_meta),
         Ok(None) if has.is_some() => StatusCode::NOT_MODIFIED.into_response(),
         Ok(None) => {

@@ -622,6 +622,8 @@ fn mistakes_are_told_in_one_line() {
         (&["record", "can", "-o", "/nowhere"][..], 3, "there is no topic"),
         (&["record", "cam", "-o", "/nowhere/run.mcap", "-n", "1"], 1, "cannot write /nowhere/run.mcap"),
         (&["record", "cam", "-o", text, "-n", "1"], 1, "exists; give another name, or --overwrite"),
+        // Before it waits for a topic.
+        (&["record", "none", "--wait", "-o", text], 1, "exists; give another name, or --overwrite"),
         (&["record", "cam", "-o", "x", "--split-size", "1"], 2, "between 64K"),
         (&["replay", "/nowhere/run.mcap"], 1, "cannot read /nowhere/run.mcap"),
         (&["replay", text], 1, "is no MCAP file"),

@@ -1,5 +1,6 @@
 //! `serve` and those who watch: topics that end and come again, viewers that do not read, too many of them, or none.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use shmflow::meta::{Kind, Meta, VideoLayout};
@@ -31,6 +32,38 @@ fn a_stream_goes_on_when_its_topic_is_removed_and_made_again() {
     wait("nobody keeps a topic that has ended", || dir.is_empty());
     let _producer = picture(&dir, "cam", [255, 0, 0]);
     assert_eq!(stream.next(), red);
+}
+
+/// Pictures that the server has made.
+fn made(server: &Server) -> usize {
+    let metrics = server.get("/metrics").text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("shmflow_serve_pictures_total "));
+    line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+#[test]
+fn a_picture_is_made_once_for_all_who_look() {
+    let dir = Dir::new();
+    let producer = picture(&dir, "cam", [0, 0, 0]);
+    let server = Server::start(&dir, &["--fps", "240"]);
+    assert_eq!(made(&server), 0, "nobody has looked yet");
+    let mut viewers: Vec<_> = (0..5).map(|_| Stream::open(&server, "/topics/cam.mjpg")).collect();
+    let mut distinct = HashSet::new();
+    for shade in 1..=20 {
+        // Each is shown to all before there is another one.
+        let shown: HashSet<_> = viewers.iter_mut().map(Stream::next).collect();
+        assert_eq!(shown.len(), 1, "all see the same");
+        distinct.extend(shown);
+        let (meta, bytes) = coloured([shade * 12, 0, 0]);
+        producer.write_with(&bytes, &meta).unwrap();
+    }
+    let last: HashSet<_> = viewers.iter_mut().map(Stream::next).collect();
+    distinct.extend(last);
+    assert_eq!(distinct.len(), 21);
+    assert_eq!(made(&server), distinct.len());
+    // Another size is another picture.
+    assert_eq!(server.get("/topics/cam.jpg?size=small").status, 200);
+    assert_eq!(made(&server), distinct.len() + 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -317,11 +318,62 @@ fn output_that_was_closed_is_a_failure() {
     assert_eq!(shell("\"$SHMFLOW\" ls <>/dev/null >&0").status(), 0, "open for both is open");
 }
 
+/// Producers of so many small topics.
+fn many(dir: &Dir, depth: u32) -> Vec<Producer> {
+    let small =
+        |i| Producer::builder(&format!("group/topic{i:03}")).dir(&dir.0).depth(depth).slot_capacity(1);
+    (0..300).map(|i| small(i).meta_capacity(0).prefault(false).open().unwrap()).collect()
+}
+
+#[test]
+fn the_rates_of_many_topics_are_told_at_once() {
+    let dir = Dir::new();
+    let producers = many(&dir, 4);
+    let (stop, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
+    let publish = |some: &[Producer]| {
+        let start = Instant::now();
+        for number in 0_u32.. {
+            // A ring has less than the quarter of a second that a rate needs.
+            std::thread::sleep((Duration::from_millis(20) * number).saturating_sub(start.elapsed()));
+            if stop.load(Relaxed) {
+                return;
+            }
+            for producer in some {
+                producer.write(b"x").unwrap();
+            }
+            rounds.fetch_add(1, Relaxed);
+        }
+    };
+    let listed = std::thread::scope(|scope| {
+        producers.chunks(100).for_each(|some| drop(scope.spawn(|| publish(some))));
+        while rounds.load(Relaxed) < 60 {
+            std::thread::yield_now();
+        }
+        let listed: Vec<_> = (0..3)
+            .map(|_| {
+                let start = Instant::now();
+                let ran = dir.run(&["ls", "--json"]);
+                (start.elapsed(), ran)
+            })
+            .collect();
+        stop.store(true, Relaxed);
+        listed
+    });
+    let fastest = listed.iter().map(|(took, _)| *took).min().unwrap();
+    // A half at most to see frames come; the rest is for a machine that does much else.
+    assert!(fastest < Duration::from_secs(2), "{fastest:?}");
+    for (_, ran) in &listed {
+        let all = ran.json();
+        let measured =
+            all.as_array().unwrap().iter().filter(|topic| topic["rate"]["frames_per_second"].is_number());
+        assert_eq!((ran.status(), measured.count()), (0, 300), "{}", all[0]);
+    }
+}
+
 #[test]
 fn many_topics_are_listed_at_once() {
     let dir = Dir::new();
-    let small = |i| Producer::builder(&format!("group/topic{i:03}")).dir(&dir.0).depth(1).slot_capacity(1);
-    let _many: Vec<_> = (0..300).map(|i| small(i).meta_capacity(0).prefault(false).open().unwrap()).collect();
+    let _many = many(&dir, 1);
     // Their rates are known after half a second of silence.
     std::thread::sleep(Duration::from_millis(600));
     let mut times: Vec<_> = (0..5)

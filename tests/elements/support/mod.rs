@@ -242,6 +242,16 @@ pub fn have(elements: &[&str]) -> bool {
     missing.is_empty()
 }
 
+/// Whether this program is installed; says so if not.
+pub fn have_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if !found {
+        eprintln!("left out: there is no {name} (make deps installs it)");
+    }
+    found
+}
+
 /// A checksum of a buffer's bytes.
 pub fn checksum(buffer: &gst::BufferRef) -> u64 {
     use std::hash::{DefaultHasher, Hasher};
