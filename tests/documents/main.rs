@@ -10,3 +10,4 @@ mod readme;
 mod reference;
 #[path = "../elements/support/mod.rs"]
 mod support;
+mod tools;
