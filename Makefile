@@ -11,6 +11,8 @@ FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 300
 CHAOS        ?=
 MIRI_FLAGS   ?= -Zmiri-many-seeds=0..16
+# What `make test-old` and `make semver` compare with: the last tag, where there is one.
+OLD          ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 # Where cargo is not to be found, as under sudo, it is what it would be by default.
@@ -52,9 +54,12 @@ ring_feature_tests := $(addprefix --test ,tokio tracing typed)
 has_python  := $(wildcard pyproject.toml)
 fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
+# The newest wheel for this or another processor that is for all of CPython; others may lie beside it.
+wheel_for    = $$(tools/newest-wheel.sh "$(target_dir)/wheels" $(1))
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-due compare-13 compare-doc chaos bridge test-bridge pictures
+.PHONY: help deps build-deps built build test test-fast demo wheel wheel-aarch64 test-wheel-13 test-sdist test-old minimal-versions semver deb test-deb python-bench bench compare loom miri soak fuzz doc lint deny check-32 lint-bench install uninstall clean rust deps-list compare-due compare-13 compare-doc chaos bridge test-bridge pictures test-cinstall
 
 help: ## show this list
 	@echo "shmflow: zero-copy video and data between processes over shared memory"
@@ -62,6 +67,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '%-22s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "New here? make demo, then make test. Prerequisite: Rust >= $(MSRV)."
+	@echo "What make test leaves out, what it takes and when to run it: docs/proof.md, Longer tests."
 
 rust:
 	@tools/check-rust.sh $(MSRV)
@@ -105,11 +111,11 @@ doc: deps ## the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(members) --no-deps --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -p shmflow --features $(ring_features) --no-deps --locked
 
-test: lint doc ## everything that proves a commit: lint, doc, tests, models, corpora (cold: about half an hour on 2 cores)
+test: lint doc ## lint, doc, tests, models, corpora, but not the bridge: make test-bridge (cold: half an hour on 2 cores; docs/proof.md)
 	@tools/check-shm.sh $(SHM_TEST)
 	$(CARGO) build --release --locked
 	$(if $(has_python),tools/test-python.sh)
-	$(if $(has_python),tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/wheel-test")
+	$(if $(has_python),wheel=$(call wheel_for,$$(uname -m)) && tools/test-wheel.sh "$$wheel" "$(target_dir)/wheel-test")
 	$(if $(has_chaos),PYTHON="$(target_dir)/python-test/bin/python" $(CARGO) run --locked -p shmflow-chaos -- --quick --strict \
 	    --products "$(target_dir)/release" --markdown "$(target_dir)/chaos-quick.md" --json "$(target_dir)/chaos-quick.json")
 	/usr/bin/python3 tools/test-containers.py "$(target_dir)/release"
@@ -119,18 +125,16 @@ test: lint doc ## everything that proves a commit: lint, doc, tests, models, cor
 	$(CARGO) test --locked -p shmflow --features $(ring_features) --doc
 	$(CARGO) test $(members) --locked --no-fail-fast
 
-test-old: deps build ## this build beside that of OLD=<tag or commit>: the conformance programs of one with those of the other
-	@test -n "$(OLD)" || { echo "test-old: say which: make test-old OLD=<tag or commit>"; exit 1; }
-	old=$$(tools/build-old.sh "$(OLD)" "$(target_dir)/old") && python=$$(tools/install-python.sh) && \
-	    tools/test-conformance.sh "$(target_dir)/release" "$$python/bin/python" "$$old"
+test-old: $(if $(OLD),deps build) ## this build beside that of OLD=<tag or commit> (the last tag): each conformance program with those of the other
+	$(if $(OLD),old=$$(tools/build-old.sh "$(OLD)" "$(target_dir)/old") && python=$$(tools/install-python.sh) && \
+	    tools/test-conformance.sh "$(target_dir)/release" "$$python/bin/python" "$$old",@echo "test-old: there is no tag yet to compare with; with any commit: make test-old OLD=<commit>")
 
 minimal-versions: build-deps ## what is built, with the oldest versions of its dependencies that Cargo.toml names (minutes, a network)
 	tools/minimal-versions.sh "$(target_dir)/minimal-versions"
 
-semver: rust ## whether the crate's interface has changed since the last tag, as its version says (installs cargo-semver-checks)
-	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "semver: there is no tag yet to compare with"; exit 0; }; \
-	  $(CARGO) semver-checks --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-semver-checks; \
-	  $(CARGO) semver-checks -p shmflow --baseline-rev "$$tag"
+semver: $(if $(OLD),rust) ## whether the crate's interface has changed since OLD=<tag> (the last one), as its version says (installs cargo-semver-checks)
+	$(if $(OLD),@$(CARGO) semver-checks --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-semver-checks,@echo "semver: there is no tag yet to compare with")
+	$(if $(OLD),$(CARGO) semver-checks -p shmflow --baseline-rev "$(OLD)")
 
 test-bridge: deps ## lint and tests of the bridge, with bridges between two directories and two network namespaces (minutes)
 	@tools/deps.sh bridge
@@ -165,23 +169,27 @@ wheel: rust ## for pip: package, command and plugin in one wheel, and the source
 wheel-aarch64: rust ## the same wheel for 64-bit ARM, built in a Debian 13 below target/, and run by qemu (needs root rights)
 	@tools/deps.sh roots
 	tools/build-wheel-aarch64.sh "$(target_dir)/wheels"
-	tools/test-wheel-aarch64.sh "$(target_dir)"/wheels/shmflow-*_aarch64.whl
+	wheel=$(call wheel_for,aarch64) && tools/test-wheel-aarch64.sh "$$wheel"
 
 test-wheel-13: wheel ## install the wheel in a Debian 13 of its own, below target/, and use it there (needs root rights)
 	@tools/deps.sh roots
-	tools/test-wheel-13.sh "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl
+	wheel=$(call wheel_for,$$(uname -m)) && tools/test-wheel-13.sh "$$wheel"
 
 test-sdist: wheel ## install the sources by pip into an empty environment, and use what was built (minutes)
 	tools/test-wheel.sh "$(target_dir)"/wheels/shmflow-*.tar.gz "$(target_dir)/sdist-test"
 
 deb: wheel build ## Debian packages of all parts, in target/debs (built on Debian 12 they fit 12 and newer)
 	@tools/deps.sh debs
-	tools/build-debs.sh "$(target_dir)/release" "$(target_dir)"/wheels/shmflow-*_$$(uname -m).whl "$(target_dir)/debs"
+	wheel=$(call wheel_for,$$(uname -m)) && tools/build-debs.sh "$(target_dir)/release" "$$wheel" "$(target_dir)/debs"
 
 test-deb: deb ## install the packages in a bare Debian 12 and 13, below target/, use and remove them (needs root rights)
 	@tools/deps.sh roots
 	tools/test-debs.sh bookworm "$(target_dir)/debs"
 	tools/test-debs.sh trixie "$(target_dir)/debs"
+
+test-cinstall: rust build-deps ## cargo cinstall of plugin and C library: the same files as make install (installs cargo-c; needs a network)
+	@$(CARGO) cinstall --version >/dev/null 2>&1 || { echo "test-cinstall: installing cargo-c (minutes)"; $(CARGO) install --locked cargo-c; }
+	CARGO="$(CARGO)" tools/test-cinstall.sh "$(target_dir)/cinstall"
 
 python-bench: deps build ## what receiving a frame costs in Python (a table)
 	@tools/check-shm.sh 512

@@ -118,13 +118,13 @@ END
 build libshmflow-dev
 
 mkdir -p "$all/usr/share/doc/shmflow/examples"
-cp "$here"/packaging/containers/compose.yaml "$here"/packaging/containers/kubernetes.yaml "$all/usr/share/doc/shmflow/examples/"
+cp "$here"/packaging/containers/* "$all/usr/share/doc/shmflow/examples/"
 take shmflow usr/bin/shmflow usr/lib/systemd usr/lib/sysusers.d usr/share/doc/shmflow usr/share/man/man1 usr/share/bash-completion usr/share/zsh usr/share/fish
 control shmflow utils "$(needed_by "$work/shmflow/usr/bin/shmflow")" \
     "see and manage streams in shared memory" \
     "The command lists topics and who takes part, measures them, shows and takes
 pictures, and records and replays streams." <<END
-Recommends: gstreamer1.0-shmflow
+Recommends: gstreamer1.0-shmflow, gstreamer1.0-tools
 END
 # What debhelper would add for a unit and a user.
 maintainer shmflow postinst <<END

@@ -14,8 +14,8 @@ if [ ! -d "$place/sources" ]; then
     git -C "$here" archive --prefix=sources/ "$commit" | tar -x -C "$place"
 fi
 cd "$place/sources"
-# All but the ring's benchmarks, which need a C compiler's library.
-CARGO_TARGET_DIR=$place/target ${CARGO:-cargo} build --quiet --locked --workspace --exclude shmflow-bench >&2
+# All but the ring's benchmarks, which need a C compiler's library, and the bridge, which takes minutes.
+CARGO_TARGET_DIR=$place/target ${CARGO:-cargo} build --quiet --locked --workspace --exclude shmflow-bench --exclude shmflow-bridge >&2
 rm -rf "$place/python"
 mkdir -p "$place/python"
 cp -r python/package/shmflow "$place/python/"

@@ -74,19 +74,22 @@ fn what_a_frame_costs_is_said() {
     assert_eq!(said.lines().count(), 4, "{said}");
 }
 
-/// `make install`, without building anything: of what this test's build made.
-fn make(target: &str, variables: &[String]) -> Output {
+/// A command that writes man pages and completions, as the real one does, which the tests of this package do not build.
+fn stand_in(place: &Place) -> PathBuf {
+    place.compile("gcc", &support::c("command.c"), "shmflow", &["-std=c99"])
+}
+
+/// `make install`, without building anything: of what this test's build made, and of `others`.
+fn make(target: &str, others: &[&Path], variables: &[String]) -> Output {
     // Beside the program, or one above: as Cargo puts what a test alone needs.
     let plugins = ["libgstshmflow.so", "deps/libgstshmflow.so"].map(|name| products().join(name));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let built = format!("built-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(built);
     std::fs::create_dir_all(&built).unwrap();
-    for file in [
-        &products().join("libshmflow.so"),
-        &products().join("libshmflow.a"),
-        plugins.iter().find(|p| p.exists()).unwrap(),
-    ] {
+    let libraries = ["libshmflow.so", "libshmflow.a"].map(|name| products().join(name));
+    let plugin = plugins.iter().find(|p| p.exists());
+    for file in libraries.iter().chain(plugin).map(PathBuf::as_path).chain(others.iter().copied()) {
         let link = built.join(file.file_name().unwrap());
         if !link.exists() {
             std::os::unix::fs::symlink(file, link).unwrap();
@@ -125,16 +128,32 @@ fn files(directory: &Path) -> Vec<String> {
     found
 }
 
+/// What systemd says of a unit, where systemd is.
+fn verify_unit(unit: &Path) {
+    // Its manual page is installed where only this test looks.
+    match Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit).output() {
+        Ok(output) => {
+            succeeded("systemd-analyze verify", &output);
+            let name = unit.file_stem().unwrap().to_str().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            // Of the machine's own units it may say what it likes.
+            assert!(!said.contains(name), "{said}");
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+    }
+}
+
 #[test]
 fn what_is_installed_is_found_by_pkg_config_and_runs() {
     let place = Place::new();
     let stage = place.path("stage");
     let prefix = place.path("prefix");
     let variables = [format!("DESTDIR={}", stage.display()), format!("PREFIX={}", prefix.display())];
-    make("install", &variables);
+    make("install", &[&stand_in(&place)], &variables);
     let below = stage.join(prefix.strip_prefix("/").unwrap());
     let installed = files(&below);
     for file in [
+        "bin/shmflow",
         "include/shmflow.h",
         "include/shmflow.hpp",
         "include/shmflow/flow.h",
@@ -146,6 +165,15 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
         "lib/libshmflow.so.0",
         "lib/libshmflow.so.0.1.0",
         "lib/pkgconfig/shmflow.pc",
+        "lib/systemd/system/shmflow@.service",
+        "lib/sysusers.d/shmflow.conf",
+        "share/bash-completion/completions/shmflow",
+        "share/doc/shmflow/LICENSE-APACHE",
+        "share/doc/shmflow/LICENSE-MIT",
+        "share/fish/vendor_completions.d/shmflow.fish",
+        "share/man/man1/shmflow-ls.1",
+        "share/man/man1/shmflow.1",
+        "share/zsh/site-functions/_shmflow",
     ] {
         assert!(installed.iter().any(|known| known == file), "{file} is missing: {installed:?}");
     }
@@ -160,8 +188,11 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
         assert!(!said("objdump", "-h").contains(".debug_info"), "{library} has debug information");
         assert!(said("nm", "--defined-only").contains("shmflow"), "{library} has no names for profilers");
     }
+    let completions = below.join("share/bash-completion/completions/shmflow");
+    assert_eq!(std::fs::read_to_string(completions).unwrap(), "for bash\n");
     // As a package would be unpacked.
     std::fs::rename(&below, &prefix).unwrap();
+    verify_unit(&prefix.join("lib/systemd/system/shmflow@.service"));
 
     let pkg_config = |arguments: &[&str]| -> Vec<String> {
         let mut command = place.command("pkg-config");
@@ -203,7 +234,7 @@ fn what_is_installed_is_found_by_pkg_config_and_runs() {
         succeeded(command, &program.output().unwrap());
     }
 
-    make("uninstall", &[format!("PREFIX={}", prefix.display())]);
+    make("uninstall", &[], &[format!("PREFIX={}", prefix.display())]);
     assert!(files(&prefix).is_empty(), "{:?}", files(&prefix));
 }
 
@@ -239,7 +270,7 @@ fn without_a_prefix_it_goes_to_the_users_own_places() {
 fn what_is_installed_is_found_by_cmake_and_runs() {
     let place = Place::new();
     let prefix = place.path("prefix");
-    make("install", &[format!("PREFIX={}", prefix.display())]);
+    make("install", &[], &[format!("PREFIX={}", prefix.display())]);
     // Wherever a package was unpacked.
     let moved = place.path("moved");
     std::fs::rename(&prefix, &moved).unwrap();

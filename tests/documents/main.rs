@@ -11,3 +11,4 @@ mod reference;
 mod service;
 #[path = "../elements/support/mod.rs"]
 mod support;
+mod tools;
