@@ -44,7 +44,6 @@ pub(crate) enum Peer {
 }
 
 /// Those of the report; `due` has its own.
-
 pub(crate) const PEERS: [Peer; 8] = [
     Peer::None,
     Peer::Floor,
