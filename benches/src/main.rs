@@ -26,7 +26,7 @@ usage: shmflow-bench ring [--quick] [--only NAME] [--out FOLDER]
 Measures the ring beside iceoryx2, a bare futex and plain memory, prints Markdown tables and writes
 ring.md and ring.json into FOLDER (default: target/bench).
 
-  --quick      about 40 seconds instead of 4 minutes: fewer rounds, wider spread
+  --quick      about 75 seconds instead of 5 minutes: fewer rounds, wider spread
   --only NAME  one benchmark: latency, messages, publish, syscalls, memory, frames, switch
                or idle (may be given several times)
 ";

@@ -97,7 +97,8 @@ fn watch(
     args: &View,
 ) -> Result<(), Failure> {
     let (mut left, mut due) = (args.count.unwrap_or(u64::MAX), Instant::now());
-    let mut drawn = None;
+    let mut drawn: Option<Place> = None;
+    let mut last: Option<(Image, String)> = None;
     loop {
         if left == 0 || terminal.key(due.saturating_duration_since(Instant::now()))? == Some(Key::Quit) {
             return Ok(());
@@ -107,7 +108,16 @@ fn watch(
         }
         let frame = match consumer.skip_to_newest().and_then(|()| consumer.recv_timeout(LOOK)) {
             Ok(frame) => frame,
-            Err(Error::Timeout { .. }) => continue,
+            Err(Error::Timeout { .. }) => {
+                // Nothing new, but perhaps another size.
+                if let Some((image, about)) = &last
+                    && drawn.is_some_and(|(screen, _)| screen != terminal::size())
+                {
+                    let _drawing = screen.drawing();
+                    draw(out, protocol, image, about, &mut drawn)?;
+                }
+                continue;
+            }
             Err(Error::Ended { .. } | Error::Removed { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -122,6 +132,7 @@ fn watch(
         let drawing = screen.drawing();
         draw(out, protocol, &image, &about, &mut drawn)?;
         drop(drawing);
+        last = Some((image, about));
         left = left.saturating_sub(1);
         due = Instant::now() + Duration::from_secs_f64(1.0 / args.fps);
     }

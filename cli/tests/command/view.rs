@@ -188,6 +188,11 @@ fn view_leaves_nothing_of_a_picture_that_took_another_place() {
         assert_eq!(text.matches("frame").count(), 1, "{text}");
         assert_eq!(rows(&text) + 1, text.trim_end().lines().count(), "{text}");
     }
+    // No frame comes, and it is drawn again.
+    view.resize(20, 6);
+    view.wait("a smaller picture", |text| {
+        text.contains("frame 6 ") && rows(text) == 5 && text.lines().next().unwrap().chars().count() == 13
+    });
     view.press("q");
     assert_eq!(view.finish().0, 0);
 
