@@ -11,6 +11,8 @@
 mod basics;
 mod browser;
 mod document;
+mod elements;
+mod foreign;
 mod health;
 mod measure;
 mod pictures;
