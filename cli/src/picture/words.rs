@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn values_are_where_the_formats_have_them() {
         let word = |bits: u16| bits.to_ne_bytes();
-        assert_eq!(read("RGB16", &word(0b10000_100000_11111), 1), [[132], [130], [255]]);
-        assert_eq!(read("BGR16", &word(0b10000_100000_11111), 1), [[255], [130], [132]]);
-        assert_eq!(read("RGB15", &word(0b0_10000_00001_11111), 1), [[132], [8], [255]]);
-        assert_eq!(read("BGR15", &word(0b1_10000_00001_11111), 1), [[255], [8], [132]]);
+        assert_eq!(read("RGB16", &word(16 << 11 | 32 << 5 | 31), 1), [[132], [130], [255]]);
+        assert_eq!(read("BGR16", &word(16 << 11 | 32 << 5 | 31), 1), [[255], [130], [132]]);
+        assert_eq!(read("RGB15", &word(16 << 10 | 1 << 5 | 31), 1), [[132], [8], [255]]);
+        assert_eq!(read("BGR15", &word(1 << 15 | 16 << 10 | 1 << 5 | 31), 1), [[255], [8], [132]]);
         let tens = |a: u32, b: u32, c: u32, d: u32| a | b << 10 | c << 20 | d << 30;
         assert_eq!(read("r210", &tens(3, 2, 1, 3).to_be_bytes(), 1), [[1], [2], [3]]);
         assert_eq!(read("RGB10A2_LE", &tens(1, 2, 3, 1).to_le_bytes(), 1), [[1], [2], [3], [341]]);
