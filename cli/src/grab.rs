@@ -19,11 +19,11 @@ use shmflow::meta::Content;
 ///
 /// The ending of the file's name says what is written: .png, .jpg, .npy or .raw. Of a
 /// picture the visible part is taken. PNG is exact for gray and for red, green and blue, of
-/// 8 and 16 bits; other colours are converted. An array (.npy) has the pixels as they
-/// are: rows × columns, × values where there are several; of I420, YV12, NV12 and NV21
-/// (with even sizes) the rows of all planes one after the other, as OpenCV takes them; of
-/// sound samples × channels. A .raw file has the rows of each plane without padding, or
-/// the payload of what is no picture.
+/// 8 to 16 bits; other colours are converted. A JPEG frame is saved as .jpg as it is. An
+/// array (.npy) has the pixels as they are: rows × columns, × values where there are
+/// several; of I420, YV12, NV12 and NV21 (with even sizes) the rows of all planes one after
+/// the other, as OpenCV takes them; of sound samples × channels. A .raw file has the rows
+/// of each plane without padding, or the payload of what is no picture.
 ///
 /// Waits for a frame if there is none yet. Frames are taken as a consumer that no lossless
 /// producer waits for, or, without permission for that, as a read-only one.
@@ -167,9 +167,16 @@ fn encode(meta: &MetaView<'_>, bytes: &[u8], format: Format, quality: u8) -> Res
     if let (Format::Npy, Some(audio)) = (format, meta.audio()) {
         return sound(audio, bytes);
     }
+    if format == Format::Jpg && picture::is_jpeg(meta) {
+        return picture::jpeg_file(bytes).map(<[u8]>::to_vec);
+    }
     if meta.video().is_none() {
         return match format {
             Format::Raw => Ok(bytes.to_vec()),
+            Format::Png if picture::is_jpeg(meta) => Err(
+                "its pictures are JPEG files, and are not decoded here; a .jpg file can have one as it is"
+                    .into(),
+            ),
             _ => Err("it holds no raw picture; a .raw file can have it as it is".into()),
         };
     }

@@ -69,7 +69,8 @@ fn slots(args: &Size) -> Result<(u64, u32), String> {
             let rate = bytes_a_second(caps.as_ref())?;
             // Buffers of 10 ms, as most sources have them.
             let frame = args.frame_bytes.unwrap_or(rate.div_ceil(100)).max(1);
-            let usual = u32::try_from(rate.div_ceil(frame).clamp(8, 512)).unwrap_or(512);
+            // A second of them, and the one that is being written.
+            let usual = u32::try_from((rate / frame).saturating_add(1).clamp(8, 512)).unwrap_or(512);
             Ok((frame, chosen(usual)))
         }
         _ => {
@@ -151,8 +152,8 @@ mod tests {
         let video = Some("video/x-raw, format=(string)I420, width=(int)1920, height=(int)1080");
         assert_eq!(of(video, None, 0), Ok((3_110_400, 8)));
         assert_eq!(of(video, None, 3), Ok((3_110_400, 3)));
-        assert_eq!(of(Some("audio/x-raw,format=S16LE,rate=48000,channels=2"), None, 0), Ok((1920, 100)));
-        assert_eq!(of(Some("audio/x-raw,format=S24_32LE,rate=100,channels=1"), Some(4), 0), Ok((4, 100)));
+        assert_eq!(of(Some("audio/x-raw,format=S16LE,rate=48000,channels=2"), None, 0), Ok((1920, 101)));
+        assert_eq!(of(Some("audio/x-raw,format=S24_32LE,rate=100,channels=1"), Some(4), 0), Ok((4, 101)));
         assert_eq!(of(Some("video/x-h264"), Some(1 << 20), 0), Ok((2 << 20, 64)));
         assert_eq!(of(None, Some(1000), 0), Ok((2000, 128)));
         for (caps, said) in [

@@ -26,6 +26,14 @@ pub(crate) fn is_jpeg(meta: &MetaView<'_>) -> bool {
     meta.caps().is_some_and(|caps| Structure::parse(caps).name() == "image/jpeg")
 }
 
+/// A frame whose caps say JPEG, as a file, which it is already.
+pub(crate) fn jpeg_file(bytes: &[u8]) -> Result<&[u8], String> {
+    if !bytes.starts_with(&[0xff, 0xd8]) {
+        return Err("its caps say JPEG, and its frames are none".into());
+    }
+    Ok(bytes)
+}
+
 /// Why there is no picture in such frames, in one line; `None` if there is one.
 pub(crate) fn missing(meta: &MetaView<'_>) -> Option<String> {
     if is_jpeg(meta) {
@@ -59,7 +67,8 @@ mod tests {
         let why = |meta: &Meta| missing(&MetaView::parse(&meta.to_vec().unwrap()).unwrap());
         let raw = |format| Meta::new(Kind::Video).video(VideoLayout::standard(format, 48, 4).unwrap().0);
         assert_eq!(why(&raw("I420")), None);
-        assert!(why(&raw("v210")).unwrap().contains("v210"));
+        assert_eq!(why(&raw("v210")), None);
+        assert!(why(&raw("IYU1")).unwrap().contains("IYU1"));
         assert_eq!(why(&Meta::new(Kind::Packet).caps("image/jpeg, width=(int)4")), None);
         for (caps, says) in
             [("video/x-h264", "encoded (video/x-h264)"), ("audio/mpeg", "sound"), ("a/b, c=1", "a/b is no")]

@@ -3,11 +3,12 @@
 mod colour;
 mod encoded;
 mod form;
+mod words;
 
 use shmflow::meta::{Crop, Flags, MetaView, Plane, plane_extents};
 
 use colour::Colours;
-pub(crate) use encoded::{is_jpeg, jpeg, missing};
+pub(crate) use encoded::{is_jpeg, jpeg, jpeg_file, missing};
 pub(crate) use form::{Form, Model};
 use shmflow::meta::Structure;
 
@@ -139,6 +140,7 @@ impl<'a> Picture<'a> {
             let x = self.part.x + x.min(last);
             let at = component.offset + component.step * (x >> component.shift_x) as usize;
             *value = match form.bytes {
+                _ if let Some(words) = form.words => words.value(bytes, at, form.depth),
                 1 => bytes.get(at).copied().map_or(0, u16::from),
                 _ => {
                     let pair =

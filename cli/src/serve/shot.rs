@@ -52,10 +52,7 @@ impl Copied {
             return Err(why);
         }
         let (jpeg, size) = if picture::is_jpeg(&meta) {
-            if !self.bytes.starts_with(&[0xff, 0xd8]) {
-                return Err("its caps say JPEG, and its frames are none".into());
-            }
-            (self.bytes.clone(), Content::of(&meta).size)
+            (picture::jpeg_file(&self.bytes)?.to_vec(), Content::of(&meta).size)
         } else {
             let picture = Picture::new(&meta, &self.bytes)?;
             let (width, height) = picture.size();

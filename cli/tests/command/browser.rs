@@ -169,7 +169,7 @@ fn count(pixels: &[u8], colour: [u8; 3]) -> usize {
 #[test]
 fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     let dir = Dir::new();
-    let front = builder(&dir, "robot/front").open().unwrap();
+    let front = builder(&dir, "robot/front").description("Front door").open().unwrap();
     let (meta, bytes) = detected([200, 0, 0]);
     front.write_with(&bytes, &meta).unwrap();
     let _rear = picture(&dir, "robot/rear", [0, 0, 200]);
@@ -190,7 +190,7 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
         "robot/",
         "front",
         "rear",
-        "RGB 320×180",
+        "RGB 320×180 · Front door",
         "<b onclick=x>&amp;",
         "do not say that they are pictures",
     ] {
@@ -239,9 +239,16 @@ fn a_person_sees_topics_pictures_and_what_was_found_in_them() {
     browser.wait("document.querySelector('.meta').textContent.includes('\"cat\"')");
     browser.wait("document.querySelector('.participants').innerText.includes('shmflow serve')");
     let text = browser.text();
-    for part in
-        ["robot/front", "camera", "producer", "consumer", "Lost frames a second", "video", "8 deep + 2 spare"]
-    {
+    for part in [
+        "robot/front",
+        "Front door",
+        "camera",
+        "producer",
+        "consumer",
+        "Lost frames a second",
+        "video",
+        "8 deep + 2 spare",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(count(&browser.screenshot().1, [200, 0, 0]) > 50_000);

@@ -12,6 +12,8 @@ mod basics;
 mod browser;
 mod doctor;
 mod document;
+mod elements;
+mod foreign;
 mod health;
 mod measure;
 mod pictures;

@@ -29,7 +29,7 @@ fn picture(
 }
 
 /// Size, colour type, depth and values of a PNG.
-fn read_png(bytes: &[u8]) -> (u32, u32, png::ColorType, png::BitDepth, Vec<u8>) {
+pub(crate) fn read_png(bytes: &[u8]) -> (u32, u32, png::ColorType, png::BitDepth, Vec<u8>) {
     let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
     let mut values = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut values).unwrap();
@@ -130,6 +130,28 @@ fn arrays_and_raw_files_have_what_is_there() {
 }
 
 #[test]
+fn a_jpeg_frame_is_a_file_already() {
+    let dir = Dir::new();
+    let write = |topic: &str, bytes: &[u8]| {
+        let producer = Producer::builder(topic).dir(&dir.0).open().unwrap();
+        let caps = "image/jpeg, width=(int)4, height=(int)2";
+        producer.write_with(bytes, &Meta::new(Kind::Packet).caps(caps)).unwrap();
+        producer
+    };
+    let file = b"\xff\xd8\xff\xe0 a JPEG \xff\xd9";
+    let _camera = write("camera", file);
+    let path = dir.0.join("out.jpg");
+    let ran = dir.run(&["grab", "camera", path.to_str().unwrap()]);
+    assert_eq!(ran.status(), 0, "{}", ran.err());
+    assert_eq!(std::fs::read(&path).unwrap(), file);
+    let ran = dir.run(&["grab", "camera", "-", "--format", "png"]);
+    assert!(ran.status() == 1 && ran.err().contains(".jpg file can have one as it is"), "{}", ran.err());
+    let _none = write("none", b"<script>");
+    let ran = dir.run(&["grab", "none", "-", "--format", "jpg"]);
+    assert!(ran.status() == 1 && ran.err().contains("frames are none"), "{}", ran.err());
+}
+
+#[test]
 fn what_cannot_be_saved_so_is_told() {
     let dir = Dir::new();
     let path = dir.0.join("out");
@@ -146,10 +168,10 @@ fn what_cannot_be_saved_so_is_told() {
     assert_eq!(std::fs::read(format!("{path}.raw")).unwrap(), b"payload");
     assert_eq!(dir.run(&["grab", "bytes", "-", "--format", "raw"]).out(), "payload");
     assert!(dir.run(&["grab", "bytes", path]).err().contains("--format"));
-    let (_v210, _) = picture(&dir, "v210", "v210", 48, 4, None);
-    assert!(dir.run(&["grab", "v210", &format!("{path}.png")]).err().contains("v210"));
-    assert_eq!(dir.run(&["grab", "v210", &format!("{path}.raw")]).status(), 0);
-    assert!(dir.run(&["grab", "v210", "/nowhere/x.raw"]).err().contains("cannot write /nowhere/x.raw"));
+    let (_iyu1, _) = picture(&dir, "iyu1", "IYU1", 48, 4, None);
+    assert!(dir.run(&["grab", "iyu1", &format!("{path}.png")]).err().contains("IYU1"));
+    assert_eq!(dir.run(&["grab", "iyu1", &format!("{path}.raw")]).status(), 0);
+    assert!(dir.run(&["grab", "iyu1", "/nowhere/x.raw"]).err().contains("cannot write /nowhere/x.raw"));
     assert_eq!(dir.run(&["grab", "none", &format!("{path}.raw")]).status(), 3);
     let _empty = dir.producer("empty");
     let ran = dir.run(&["grab", "empty", &format!("{path}.raw"), "--timeout", "0.05"]);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use shmflow::meta::{Clock, Kind, Meta, Plane, Tags, Times, VideoLayout};
 use shmflow::{Consumer, Producer};
 
-use crate::support::{Dir, Ran, at_a_steady_rate};
+use crate::support::{Dir, LONG, Ran, at_a_steady_rate};
 
 /// A frame of 64×48 grey pixels at 30 frames a second, taken a while ago, with a description.
 pub(crate) fn grey(ago: Duration) -> Meta {
@@ -329,7 +329,7 @@ fn many(dir: &Dir, depth: u32) -> Vec<Producer> {
 fn the_rates_of_many_topics_are_told_at_once() {
     let dir = Dir::new();
     let producers = many(&dir, 4);
-    let (stop, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
+    let stop = AtomicBool::new(false);
     let publish = |some: &[Producer]| {
         let start = Instant::now();
         for number in 0_u32.. {
@@ -341,33 +341,27 @@ fn the_rates_of_many_topics_are_told_at_once() {
             for producer in some {
                 producer.write(b"x").unwrap();
             }
-            rounds.fetch_add(1, Relaxed);
         }
     };
     let listed = std::thread::scope(|scope| {
         producers.chunks(100).for_each(|some| drop(scope.spawn(|| publish(some))));
-        while rounds.load(Relaxed) < 60 {
-            std::thread::yield_now();
+        let begin = Instant::now();
+        let mut listed = Vec::new();
+        // Half a second at most to see frames come; the rest is for a machine that does much else, and may be too late for once.
+        while begin.elapsed() < LONG
+            && !matches!(listed.last(), Some((300, took)) if *took < Duration::from_secs(2))
+        {
+            let start = Instant::now();
+            let ran = dir.run(&["ls", "--json"]);
+            let took = start.elapsed();
+            let all = ran.json();
+            let has_rate = |topic: &&serde_json::Value| topic["rate"]["frames_per_second"].is_number();
+            listed.push((all.as_array().unwrap().iter().filter(has_rate).count(), took));
         }
-        let listed: Vec<_> = (0..3)
-            .map(|_| {
-                let start = Instant::now();
-                let ran = dir.run(&["ls", "--json"]);
-                (start.elapsed(), ran)
-            })
-            .collect();
         stop.store(true, Relaxed);
         listed
     });
-    let fastest = listed.iter().map(|(took, _)| *took).min().unwrap();
-    // A half at most to see frames come; the rest is for a machine that does much else.
-    assert!(fastest < Duration::from_secs(2), "{fastest:?}");
-    for (_, ran) in &listed {
-        let all = ran.json();
-        let measured =
-            all.as_array().unwrap().iter().filter(|topic| topic["rate"]["frames_per_second"].is_number());
-        assert_eq!((ran.status(), measured.count()), (0, 300), "{}", all[0]);
-    }
+    assert!(matches!(listed.last(), Some((300, took)) if *took < Duration::from_secs(2)), "{listed:?}");
 }
 
 #[test]
