@@ -1,5 +1,6 @@
 //! Growing: a topic moves to a new epoch with another geometry.
 
+use std::io::ErrorKind::NotFound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::protocol::fail_points::fail_point;
 use crate::protocol::{FailPoint, backlog};
 use crate::shm::epoch::Epoch;
+use crate::shm::registration::Registration;
 use crate::sys::files::{link, random, same_file};
 use crate::topic::FileKind;
 use crate::trace::{self, Fields, Level};
@@ -25,11 +27,7 @@ pub(crate) fn grow(
     let member = &mine.member;
     let topic = member.peers.topic();
     let locked = member.peers.lock(GROW_TIMEOUT, "enlarge")?;
-    let there = same_file(member.peers.fd()?, &topic.peers_path())
-        .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
-    if !there || member.peers.header().removed.load(SeqCst) != 0 {
-        return Err(Error::Removed { topic: topic.name().into() });
-    }
+    check_there(member)?;
     if whole::parts(member, allow_foreign)? != Parts::Whole {
         // It cannot be recovered from here: new participants would not find us.
         return Err(Error::Removed { topic: topic.name().into() });
@@ -47,7 +45,18 @@ pub(crate) fn grow(
     Ok(grown)
 }
 
-/// Replaces the current epoch. Under the lifecycle lock.
+/// Whether the list of participants is still the topic's.
+fn check_there(member: &Registration) -> Result<()> {
+    let topic = member.peers.topic();
+    let there = same_file(member.peers.fd()?, &topic.peers_path())
+        .map_err(|e| Error::io(topic.name(), "examine the list of participants", e))?;
+    if !there || member.peers.header().removed.load(SeqCst) != 0 {
+        return Err(Error::Removed { topic: topic.name().into() });
+    }
+    Ok(())
+}
+
+/// Replaces the current epoch. Under the lifecycle lock. [`Error::Removed`] if somebody deletes one of its files meanwhile.
 ///
 /// The new epoch is complete before anything is changed; its name is the commit. Then the old one is sealed through
 /// its index. A death in between leaves an epoch that is committed and not started, which [`recover`] starts; until
@@ -62,8 +71,15 @@ pub(crate) fn replace(
     let geometry =
         wanted.geometry(old.geometry.epoch.saturating_add(1), random(), files::topic_perms(member)?)?;
     let mut new = files::create(member, geometry, 0, [FailPoint::GrowHolds, FailPoint::GrowTemp])?;
-    link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch)))
-        .map_err(|e| Error::io(topic.name(), "keep the old ring for consumers that still read it", e))?;
+    // Again, since this took a while: what is made here must not take the name of another topic's ring.
+    check_there(member)?;
+    link(&topic.ring_path(), &topic.path(FileKind::OldRing(old.geometry.epoch))).map_err(|e| {
+        match e.kind() {
+            // Deleted under our hands.
+            NotFound => Error::Removed { topic: topic.name().into() },
+            _ => Error::io(topic.name(), "keep the old ring for consumers that still read it", e),
+        }
+    })?;
     fail_point(FailPoint::GrowKeepOld);
     new.ring.commit_replace(&topic.ring_path())?;
     fail_point(FailPoint::GrowCommit);

@@ -111,6 +111,10 @@ pub(crate) fn producer(
             continue;
         }
         drop(locked);
+        if let Err(Error::Removed { .. }) = joined {
+            // One of its files was deleted under our hands: it is recreated.
+            continue;
+        }
         if let Ok(epoch) = &joined {
             epoch.start_backing(options.prefault);
         }
