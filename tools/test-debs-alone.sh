@@ -54,7 +54,7 @@ if grep -q "^FROM debian:$(. /etc/os-release && echo "$VERSION_ID")-" /shmflow/p
     user=$(sed -n 's/^USER //p' /shmflow/packaging/containers/Containerfile)
     as_user() { setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups env HOME=/ GST_REGISTRY=/tmp/registry-of-user "$@"; }
     as_user gst-launch-1.0 -q videotestsrc num-buffers=3 ! shmflowsink topic=of-user sync=false || fail "its pipelines do not run"
-    as_user shmflow ls >/dev/null || fail "its command does not run"
+    as_user shmflow ls >/dev/null 2>&1 || fail "its command does not run"
     rm -f /tmp/registry-of-user
     quietly apt-get update -q
 fi
