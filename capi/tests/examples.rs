@@ -334,7 +334,7 @@ fn the_program_of_the_readme_runs() {
     place.write("watch.c", &program);
     // As typed, but for what `make install` would have made known.
     let prefix = place.path("prefix");
-    make("install", &[format!("PREFIX={}", prefix.display())]);
+    make("install", &[], &[format!("PREFIX={}", prefix.display())]);
     let plugins = place.path("prefix/lib/gstreamer-1.0");
     let lines: Vec<&str> = commands.lines().collect();
     let [compile, source, watch] = lines[..] else { panic!("three commands: {commands}") };
