@@ -163,18 +163,17 @@ fn in_pieces(
     offsets: &Offsets,
     work: impl Fn(&Part, u64, u64) -> Option<()>,
 ) -> Option<()> {
-    work(&*ring.upgrade()?, 0, offsets.payload_at)?;
-    let mut slot = offsets.payload_at;
-    while slot < offsets.file_len {
-        let end = slot.saturating_add(offsets.payload_stride).min(offsets.file_len);
-        let mut rest = end - slot;
+    let (mut begin, mut end) = (0, offsets.payload_at);
+    while begin < end {
+        let mut rest = end - begin;
         while rest != 0 {
             let piece = PIECE.min(rest);
             rest -= piece;
-            work(&*ring.upgrade()?, slot + rest, piece)?;
+            work(&*ring.upgrade()?, begin + rest, piece)?;
             std::thread::sleep(PAUSE);
         }
-        slot = end;
+        begin = end;
+        end = end.saturating_add(offsets.payload_stride).min(offsets.file_len);
     }
     Some(())
 }
