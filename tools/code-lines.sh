@@ -1,5 +1,6 @@
 #!/bin/sh
-# Counts instructions and lines of code (64 bytes, as caches have them) of a frame through both elements, thread by thread: a table.
+# Counts instructions, lines of code (64 bytes, as caches have them) and pages of code (4096) of a frame through both elements, thread by
+# thread: a table.
 # Usage: tools/code-lines.sh <folder with the plugin, or the plugin>
 #
 # 160x120 BGRx of videotestsrc at 25 a second, both elements in one process, to fakesink; Callgrind, 300 frames less 100, which leaves
@@ -64,14 +65,16 @@ def painting(program):
     return "libgstvideotestsrc" in program or program == "???"
 
 few, many = threads(FRAMES // 2), threads(FRAMES // 2 * 3)
-print("| thread of | instructions of the plugin | in all | lines of code of the plugin | in all |\n|---|---|---|---|---|")
+print("| thread of | instructions of the plugin | in all | lines of code of the plugin | in all | pages of code of the plugin | in all |")
+print("|---|---|---|---|---|---|---|")
 for name in few:
     more = {key: times - few[name][key] for key, times in many[name].items() if not painting(key[0])}
     cells = []
     for of in ("libgstshmflow", ""):
         here = {key: times for key, times in more.items() if of in key[0]}
-        lines = {(program, address // 64) for (program, address), times in here.items() if times >= FRAMES / 2}
-        cells.append((sum(here.values()) / FRAMES, len(lines)))
-    (ours, our_lines), (everything, all_lines) = cells
-    print(f"| {name} | {ours:,.0f} | {everything:,.0f} | {our_lines:,} | {all_lines:,} |")
+        run = [key for key, times in here.items() if times >= FRAMES / 2]
+        lines, pages = ({(program, address // size) for program, address in run} for size in (64, 4096))
+        cells.append((sum(here.values()) / FRAMES, len(lines), len(pages)))
+    columns = [f"{count:,.0f}" for counted in zip(*cells) for count in counted]
+    print("|", name, "|", " | ".join(columns), "|")
 PYTHON
