@@ -82,7 +82,9 @@ def containerfile(path):
     assert f" -t {IMAGE} " in text, f"{path}: it says of no image how it is built"
     lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
     instructions = [line.split(maxsplit=1) for line in lines if line.strip()]
-    assert [name for name, _ in instructions] == ["FROM", "ARG", "COPY", "RUN", "USER", "ENTRYPOINT", "CMD"], instructions
+    assert [name for name, _ in instructions] == ["FROM", "ARG", "COPY", "RUN", "USER", "ENTRYPOINT", "CMD"], (
+        instructions
+    )
     by_name = dict(instructions)
     argument, _, debs = by_name["ARG"].partition("=")
     source, place = by_name["COPY"].split()
@@ -154,7 +156,10 @@ def main():
     containerfile(CONTAINERS / "Containerfile")
     for kind, containers in files.items():
         # As the mount says, and as the source is told.
-        for looks in ({c.name for c in containers if c.read_only}, {c.name for c in containers if "read-only=true" in c.command}):
+        for looks in (
+            {c.name for c in containers if c.read_only},
+            {c.name for c in containers if "read-only=true" in c.command},
+        ):
             assert looks == {"onlooker"}, f"{kind}: read-only are {looks}"
     if os.geteuid() != 0:
         NAMESPACES[1:1] = ["--user", "--map-root-user"]
