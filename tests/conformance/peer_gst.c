@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "words.h"
 
+#include <dlfcn.h>
 #include <gst/app/gstappsink.h>
 #include <gst/audio/audio.h>
 #include <gst/gst.h>
@@ -284,7 +285,37 @@ static void print_sound(GstBuffer *buffer, GstCaps *caps) {
     gst_audio_buffer_unmap(&sound);
 }
 
-/* Without an analytics library a detection arrives as a region with a structure. */
+/* With an analytics library (GStreamer 1.24 and newer), which this program is not linked to, a detection arrives in its form. */
+struct mtd {
+    guint id;
+    void *meta;
+};
+
+static void print_analytics(GstBuffer *buffer) {
+    /* It stays: what it has registered does. */
+    static void *library;
+    if (library == NULL && (library = dlopen("libgstanalytics-1.0.so.0", RTLD_NOW)) == NULL)
+        return;
+    void *(*of_buffer)(GstBuffer *) = (void *(*)(GstBuffer *))dlsym(library, "gst_buffer_get_analytics_relation_meta");
+    gsize (*length)(void *) = (gsize (*)(void *))dlsym(library, "gst_analytics_relation_get_length");
+    gboolean (*get)(void *, guint, gsize, struct mtd *) =
+        (gboolean (*)(void *, guint, gsize, struct mtd *))dlsym(library, "gst_analytics_relation_meta_get_mtd");
+    gsize (*object)(void) = (gsize (*)(void))dlsym(library, "gst_analytics_od_mtd_get_mtd_type");
+    GQuark (*label)(struct mtd *) = (GQuark (*)(struct mtd *))dlsym(library, "gst_analytics_od_mtd_get_obj_type");
+    gboolean (*place)(struct mtd *, gint *, gint *, gint *, gint *, gfloat *) =
+        (gboolean (*)(struct mtd *, gint *, gint *, gint *, gint *, gfloat *))dlsym(library, "gst_analytics_od_mtd_get_location");
+    if (!of_buffer || !length || !get || !object || !label || !place)
+        fail("the analytics library lacks a function");
+    void *meta = of_buffer(buffer);
+    struct mtd found;
+    gint x, y, width, height;
+    gfloat score;
+    for (guint id = 0; meta != NULL && id < length(meta); id++)
+        if (get(meta, id, object(), &found) && place(&found, &x, &y, &width, &height, &score))
+            printf("\tdetection=%s:%g:%d:%d:%d:%d", g_quark_to_string(label(&found)), score, x, y, width, height);
+}
+
+/* Without one, as a region with a structure. */
 static GstStructure *detection_of(GstVideoRegionOfInterestMeta *region) {
     return gst_video_region_of_interest_meta_get_param(region, "detection");
 }
@@ -341,6 +372,7 @@ static void print_attached(GstBuffer *buffer) {
     static const char *order[] = {"region", "timecode", "caption", "reference", "custom", "detection"};
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
         gst_buffer_foreach_meta(buffer, print_meta, (gpointer)order[i]);
+    print_analytics(buffer);
 }
 
 static void print_frame(GstSample *sample) {
