@@ -33,7 +33,7 @@ ENTER = """
 mount --bind "$0" "$1"
 [ "$2" = rw ] || mount -o remount,bind,ro "$1"
 can=ro
-mark=$1/.written-$$ # the others look in the same place
+mark=$1/.written-by-${1##*/} # the others look in the same place
 ! touch "$mark" 2>/dev/null || { can=rw; rm "$mark"; }
 [ "$can" = "$2" ] || { echo "the volume is $can there and not $2" >&2; exit 1; }
 mount -t tmpfs none /dev/shm
