@@ -81,10 +81,7 @@ pub(crate) fn all(due: &Due) -> Result<()> {
             }
         }
     }
-    run.machine.conclude();
-    for row in &mut run.rows {
-        row.peers.values_mut().for_each(crate::figure::Cell::conclude);
-    }
+    run.conclude();
     line::complain(&format!("measured in {} s", begin.elapsed().as_secs()));
     report::save_due(&run, &due.out)
 }

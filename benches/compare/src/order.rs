@@ -83,10 +83,7 @@ pub(crate) fn all(settings: &Settings) -> Result<()> {
             }
         }
     }
-    run.machine.conclude();
-    for row in &mut run.rows {
-        row.peers.values_mut().for_each(crate::figure::Cell::conclude);
-    }
+    run.conclude();
     if !settings.quick && !settings.no_faults {
         line::complain(&format!(
             "idle, slow, stopped and killed peers, after {} s",

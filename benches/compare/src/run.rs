@@ -72,6 +72,23 @@ impl Run {
         Self { machine: Machine::here(), command: command.to_owned(), rounds, seconds, ..Self::default() }
     }
 
+    /// Once everything has been measured.
+    pub(crate) fn conclude(&mut self) {
+        self.machine.conclude();
+        self.rows.iter_mut().flat_map(|row| row.peers.values_mut()).for_each(Cell::conclude);
+    }
+
+    /// The command, and the machine that it ran on; `besides` follows the version of GStreamer.
+    pub(crate) fn made_by(&self, besides: &str) -> String {
+        let Machine { gstreamer, system, kernel, processor, processors, load: [before, after] } =
+            &self.machine;
+        format!(
+            "`{}`: {system}, {gstreamer}{besides}, {processors} processors ({processor}), Linux {kernel}, nothing pinned. \
+             Load average {before} before the run and {after} at its end.",
+            self.command
+        )
+    }
+
     pub(crate) fn row(&self, name: &str) -> Option<&RowFound> {
         self.rows.iter().find(|row| row.name == name)
     }
@@ -100,8 +117,7 @@ fn load() -> String {
 }
 
 impl Machine {
-    /// Once everything has been measured.
-    pub(crate) fn conclude(&mut self) {
+    fn conclude(&mut self) {
         let [_, after] = &mut self.load;
         *after = load();
     }

@@ -22,21 +22,12 @@ pub(crate) fn all(run: &Run) -> Result<String> {
 
 /// The same without a heading, for a document.
 pub(crate) fn part(run: &Run) -> Result<String> {
-    let machine = &run.machine;
     let version =
         run.versions.get(&Peer::Shmflow).map_or_else(String::new, |text| format!(", shmflow {text}"));
     let mut text = format!(
-        "`{}`: {}, {}{version}, {} processors ({}), Linux {}, nothing pinned. Load average {} before the run and {} at its end. \
-         {} round(s) of {} s, all peers in turn within a round; median (least–greatest) over the rounds. 1080p BGRx in pool memory, \
+        "{} {} round(s) of {} s, all peers in turn within a round; median (least–greatest) over the rounds. 1080p BGRx in pool memory, \
          little touched. The rows: frames a second × consumers, and how far each frame is pushed off its pace at most.\n",
-        run.command,
-        machine.system,
-        machine.gstreamer,
-        machine.processors,
-        machine.processor,
-        machine.kernel,
-        machine.load[0],
-        machine.load[1],
+        run.made_by(&version),
         run.rounds,
         run.seconds,
     );

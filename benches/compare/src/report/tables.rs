@@ -48,20 +48,11 @@ pub(crate) fn parts(run: Option<&Run>) -> Result<BTreeMap<&'static str, Option<S
 }
 
 fn machine(run: &Run) -> Result<String> {
-    let machine = &run.machine;
     let mut text = format!(
-        "`{}`: {}, {}, {} processors ({}), Linux {}, nothing pinned. Load average {} \
-         before the run and {} at its end (what else the machine did is in all figures). {} round(s) of {} s, all peers in turn within a round; \
+        "{} (what else the machine did is in all figures). {} round(s) of {} s, all peers in turn within a round; \
          median (least–greatest) over the rounds. Processor time is per frame and process; push → arrival is from the push into \
          the sink in one process to the pad behind the source in the other.\n",
-        run.command,
-        machine.system,
-        machine.gstreamer,
-        machine.processors,
-        machine.processor,
-        machine.kernel,
-        machine.load[0],
-        machine.load[1],
+        run.made_by("").trim_end_matches('.'),
         run.rounds,
         run.seconds,
     );
