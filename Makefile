@@ -44,7 +44,7 @@ has_bridge  := $(call package,shmflow-bridge,bridge)
 # All but the ring's benchmarks and the bridge: these take minutes to build, and the former need a C compiler's library.
 members     := --workspace $(if $(has_bench),--exclude shmflow-bench) $(if $(has_bridge),--exclude shmflow-bridge)
 targets_32  := i686-unknown-linux-gnu armv7-unknown-linux-gnueabihf
-has_demo    := $(wildcard examples/demo/main.rs)
+has_demo    := $(call package,shmflow-demo,examples/demo)
 has_models  := $(wildcard ring/src/protocol/models)
 # Tests that stop or kill a process at a named point need the points compiled in.
 has_points  := $(shell grep -ls 'feature = "failpoints"\|features = \["failpoints"\]' ring/tests/*.rs ring/Cargo.toml)
@@ -56,6 +56,14 @@ fuzz_targets = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 # The newest wheel for this or another processor that is for all of CPython; others may lie beside it.
 wheel_for    = $$(tools/newest-wheel.sh "$(target_dir)/wheels" $(1))
+
+# What is installed. The plugin by itself, and not as a crate for Rust programs as well: only so does cargo make one piece of code of
+# it (link-time optimisation), and only so is no feature of the ring in it that the C library asks for (docs/performance.md).
+build_plugin = $(CARGO) rustc --release --locked -p gst-plugin-shmflow --lib --crate-type cdylib
+define build_products
+	$(CARGO) build --release --locked -p shmflow-capi -p shmflow-cli
+	$(build_plugin)
+endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -82,7 +90,7 @@ deps-list: ## say what `make deps` would install, and install nothing
 	@tools/deps.sh --dry-run test python
 
 build: build-deps ## the plugin, the C library and the command, optimised
-	$(CARGO) build --release --locked
+	$(build_products)
 	@echo "the plugin, for GST_PLUGIN_PATH: $$(tools/plugin-folder.sh "$(target_dir)/release")"
 
 bridge: build-deps ## shmflow-bridge, which takes topics to other hosts (docs/hosts.md; with Zenoh, minutes)
@@ -113,7 +121,7 @@ doc: deps ## the API documentation, warnings denied
 
 test: lint doc ## lint, doc, tests, models, corpora, but not the bridge: make test-bridge (cold: half an hour on 2 cores; docs/proof.md)
 	@tools/check-shm.sh $(SHM_TEST)
-	$(CARGO) build --release --locked
+	$(build_products)
 	$(if $(has_python),tools/test-python.sh)
 	$(if $(has_python),wheel=$(call wheel_for,$$(uname -m)) && tools/test-wheel.sh "$$wheel" "$(target_dir)/wheel-test")
 	$(if $(has_chaos),PYTHON="$(target_dir)/python-test/bin/python" $(CARGO) run --locked -p shmflow-chaos -- --quick --strict \
@@ -139,7 +147,7 @@ semver: $(if $(OLD),rust) ## whether the crate's interface has changed since OLD
 test-bridge: deps ## lint and tests of the bridge, with bridges between two directories and two network namespaces (minutes)
 	@tools/deps.sh bridge
 	@tools/check-shm.sh $(SHM_TEST)
-	$(CARGO) build --release --locked -p gst-plugin-shmflow
+	$(build_plugin)
 	@tools/plugin-folder.sh "$(target_dir)/release"
 	$(CARGO) clippy --release -p shmflow-bridge --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release -p shmflow-bridge --no-deps --locked
@@ -159,7 +167,7 @@ miri: rust ## the pure core under Miri (needs a nightly toolchain with the miri 
 
 demo: deps build ## decode a real video in one process; show, measure and re-encode it in others
 	@tools/check-shm.sh 256
-	$(if $(has_demo),$(CARGO) run --release --locked --example demo --,@echo "demo: it comes with the elements."; exit 1)
+	$(if $(has_demo),$(CARGO) run --release --locked -p shmflow-demo --,@echo "demo: it comes with the elements."; exit 1)
 
 wheel: rust ## for pip: package, command and plugin in one wheel, and the sources, in target/wheels (PYTHONS="3.10 3.13t")
 	@tools/deps.sh python

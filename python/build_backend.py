@@ -64,18 +64,18 @@ def build_programs():
         wanted["gst-plugin-shmflow"] = PLUGIN
     for old in (COMMAND, PLUGIN):
         old.unlink(missing_ok=True)
-    command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked"]
-    command += ["--message-format", "json-render-diagnostics"]
-    for package in wanted:
-        command += ["--package", package]
-    try:
-        built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        sys.exit("shmflow: cargo was not found; building takes Rust, which https://rustup.rs installs")
-    if built.returncode != 0:
-        sys.exit("shmflow: the command or the plugin could not be built; cargo says above why")
-    files = [name for line in built.stdout.splitlines() for name in json.loads(line).get("filenames", [])]
-    for target in wanted.values():
+    for package, target in wanted.items():
+        # As `make build` builds it, and why.
+        how = ["rustc", "--lib", "--crate-type", "cdylib"] if target == PLUGIN else ["build"]
+        command = [os.environ.get("CARGO", "cargo"), *how, "--release", "--locked", "--package", package]
+        command += ["--message-format", "json-render-diagnostics"]
+        try:
+            built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        except FileNotFoundError:
+            sys.exit("shmflow: cargo was not found; building takes Rust, which https://rustup.rs installs")
+        if built.returncode != 0:
+            sys.exit(f"shmflow: {package} could not be built; cargo says above why")
+        files = [name for line in built.stdout.splitlines() for name in json.loads(line).get("filenames", [])]
         source = next(name for name in files if Path(name).name == target.name)
         target.parent.mkdir(exist_ok=True)
         shutil.copy(source, target)

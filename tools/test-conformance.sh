@@ -14,10 +14,11 @@ work=$built/conformance
 flags='-std=gnu99 -O1 -Wall -Wextra -Werror'
 mkdir -p "$work"
 case $built in */release) profile=--release ;; *) profile= ;; esac
+[ -f "$built/libgstshmflow.so" ] || { echo "test-conformance: no plugin in $built: make build" >&2; exit 1; }
 # With what `make build` builds, so that nothing is built twice.
 # shellcheck disable=SC2086 # none, or one word
 (cd "$here" && ${CARGO:-cargo} build --quiet --locked $profile \
-    -p shmflow -p gst-plugin-shmflow -p shmflow-capi -p shmflow-cli -p shmflow-conformance)
+    -p shmflow-capi -p shmflow-cli -p shmflow-conformance)
 # shellcheck disable=SC2046,SC2086 # words
 ${CC:-cc} $flags "$sources/peer_gst.c" -o "$work/peer-gst" \
     $(pkg-config --cflags --libs gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-audio-1.0)

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::built;
+
 /// What shows what, for topics of one's own.
 const COMMANDS: [(&str, &str); 9] = [
     ("ls", "which topics there are, what is on them, how fast it comes"),
@@ -18,8 +20,7 @@ const COMMANDS: [(&str, &str); 9] = [
 
 /// The command that was built with this program; `None` if it was not.
 fn built() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    program.ancestors().nth(2).map(|build| build.join("shmflow")).filter(|path| path.exists())
+    built::find("shmflow").ok()
 }
 
 /// What `shmflow ls` says of the topics of this name now; `None` if the command was not built, or fails.

@@ -14,6 +14,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to the person in front of it")]
 #![deny(unsafe_code)]
 
+mod built;
 mod child;
 mod command;
 mod frames;
@@ -94,7 +95,7 @@ fn run(arguments: &[&str]) -> Result<()> {
 
 fn initialise() -> Result<()> {
     gst::init()?;
-    gstshmflow::register_static()?;
+    gst::Plugin::load_file(built::find(built::PLUGIN)?)?;
     Ok(())
 }
 

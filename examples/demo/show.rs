@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::built;
 use crate::child::Process;
 use crate::screen::Screen;
 use crate::summary::{Metered, Sent, number};
@@ -134,16 +135,8 @@ fn print_topic(topic: &str, sent: &Sent, metered: &Metered) {
 
 /// A directory with nothing but the plugin, for `gst-launch-1.0`: it would search all of the build's for more.
 fn plugin_directory(out: &Path) -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let built = program
-        .ancestors()
-        .skip(2)
-        .take(1)
-        .flat_map(|build| [build.join("libgstshmflow.so"), build.join("deps/libgstshmflow.so")])
-        .find(|path| path.exists())
-        .ok_or("the plugin is not built: make build")?;
     let directory = std::path::absolute(out.join("work/plugins"))?;
     std::fs::create_dir_all(&directory)?;
-    std::os::unix::fs::symlink(built, directory.join("libgstshmflow.so"))?;
+    std::os::unix::fs::symlink(built::find(built::PLUGIN)?, directory.join(built::PLUGIN))?;
     Ok(directory)
 }

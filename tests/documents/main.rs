@@ -1,10 +1,8 @@
-//! The documents say what is true: their links, their commands, their tables and the demo.
+//! The documents say what is true: their links, their commands and their tables.
 //!
-//! A binary of its own: it checks what is written and not what the elements do, and the demo has to be built for it, as
-//! `cargo test` does by itself.
+//! A binary of its own: it checks what is written and not what the elements do.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod demo;
 mod links;
 mod readme;
 mod reference;

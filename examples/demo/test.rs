@@ -5,13 +5,7 @@ use std::process::Command;
 
 #[test]
 fn the_demo_runs_without_a_display() -> Result<(), Box<dyn std::error::Error>> {
-    let program = std::env::current_exe()?;
-    let demo = program.ancestors().nth(2).ok_or("no build directory")?.join("examples/demo");
-    assert!(
-        demo.exists(),
-        "{} is missing; `cargo test` builds it, `cargo test --test documents` does not",
-        demo.display()
-    );
+    let demo = Path::new(env!("CARGO_BIN_EXE_shmflow-demo"));
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{}", std::process::id()));
     let prefix = format!("demo-test-{}", std::process::id());
     let output = Command::new(demo)
@@ -24,7 +18,7 @@ fn the_demo_runs_without_a_display() -> Result<(), Box<dyn std::error::Error>> {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}\n{complaints}", output.status);
     // Cargo builds the command beside the demo where it builds the whole workspace.
-    let listed = if program.ancestors().nth(2).is_some_and(|build| build.join("shmflow").exists()) {
+    let listed = if demo.with_file_name("shmflow").exists() {
         format!("{prefix}/full")
     } else {
         "make build".to_owned()
