@@ -104,8 +104,8 @@ lint: deps ## formatting and clippy, warnings denied
 	$(CARGO) clippy -p shmflow --all-targets --features $(ring_features) --locked -- -D warnings
 
 deny: rust ## licences, advisories and sources of what is built in (installs cargo-deny; needs a network)
-	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "deny: installing cargo-deny (minutes)"; $(CARGO) install --locked cargo-deny; }
-	$(CARGO) deny check
+	@CARGO="$(CARGO)" tools/cargo-tool.sh cargo-deny deny
+	$(CARGO) deny --workspace check
 
 check-32: rust ## the ring, the command and the C library for 32-bit processors (needs rustup, to get their standard library)
 	@rustup target add $(targets_32) || { echo "check-32: this needs rustup, and a network at the first time"; exit 1; }
@@ -141,7 +141,7 @@ minimal-versions: build-deps ## what is built, with the oldest versions of its d
 	tools/minimal-versions.sh "$(target_dir)/minimal-versions"
 
 semver: $(if $(OLD),rust) ## whether the crate's interface has changed since OLD=<tag> (the last one), as its version says (installs cargo-semver-checks)
-	$(if $(OLD),@$(CARGO) semver-checks --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-semver-checks,@echo "semver: there is no tag yet to compare with")
+	$(if $(OLD),@CARGO="$(CARGO)" tools/cargo-tool.sh cargo-semver-checks semver-checks,@echo "semver: there is no tag yet to compare with")
 	$(if $(OLD),$(CARGO) semver-checks -p shmflow --baseline-rev "$(OLD)")
 
 test-bridge: deps ## lint and tests of the bridge, with bridges between two directories and two network namespaces (minutes)
@@ -196,7 +196,7 @@ test-deb: deb ## install the packages in a bare Debian 12 and 13, below target/,
 	tools/test-debs.sh trixie "$(target_dir)/debs"
 
 test-cinstall: rust build-deps ## cargo cinstall of plugin and C library: the same files as make install (installs cargo-c; needs a network)
-	@$(CARGO) cinstall --version >/dev/null 2>&1 || { echo "test-cinstall: installing cargo-c (minutes)"; $(CARGO) install --locked cargo-c; }
+	@CARGO="$(CARGO)" tools/cargo-tool.sh cargo-c cinstall
 	CARGO="$(CARGO)" tools/test-cinstall.sh "$(target_dir)/cinstall"
 
 python-bench: deps build ## what receiving a frame costs in Python (a table)
@@ -214,7 +214,7 @@ compare: deps build ## the elements beside shmsink/shmsrc and what else this GSt
 	$(CARGO) build --release --locked -p shmflow-compare
 	"$(target_dir)/release/shmflow-compare" --out "$(target_dir)/compare" $(COMPARE)
 
-compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeWire and iceoryx2, too (needs root rights; 12 minutes)
+compare-13: build ## the same in a Debian 13 below target/, beside unixfd, PipeWire and iceoryx2, too (needs root rights; 20 minutes)
 	@tools/deps.sh roots
 	$(CARGO) build --release --locked -p shmflow-compare
 	tools/compare-13.sh "$(target_dir)/release" "$(target_dir)/compare-13" $(COMPARE)
@@ -248,7 +248,7 @@ soak: deps ## the torture tests for long (SOAK_SECONDS=600)
 fuzz: deps ## fuzz the attach path, and the readers of metadata, caps and structures (FUZZ_SECONDS=60 each; needs nightly)
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
 	  echo "Fuzzing needs a nightly toolchain: rustup toolchain install nightly"; exit 1; }
-	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "fuzz: installing cargo-fuzz"; $(CARGO) install --locked cargo-fuzz; }
+	@CARGO="$(CARGO)" tools/cargo-tool.sh cargo-fuzz fuzz
 	@test -n "$(fuzz_targets)" || { echo "fuzz: there are no targets yet."; exit 1; }
 	$(foreach target,$(fuzz_targets),$(CARGO) +nightly fuzz run $(target) -- -max_total_time=$(FUZZ_SECONDS) &&) true
 

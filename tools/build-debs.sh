@@ -75,6 +75,7 @@ build() {
     {
         echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
         echo "Upstream-Name: shmflow"
+        echo "Comment: The command's JPEG encoder is based in part on the work of the Independent JPEG Group."
         printf '\nFiles: *\nCopyright: The shmflow authors\nLicense: MIT or Apache-2.0\n\nLicense: MIT\n'
         sed 's/^$/./; s/^/ /' "$here/LICENSE-MIT"
         printf '\nLicense: Apache-2.0\n The whole text is in /usr/share/common-licenses/Apache-2.0.\n'

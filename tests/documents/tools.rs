@@ -1,5 +1,6 @@
 //! What the scripts in `tools/` choose.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
@@ -30,5 +31,37 @@ fn of_several_wheels_the_newest_for_all_interpreters_is_used() {
     let found = newest_wheel(&folder);
     let said = String::from_utf8(found.stdout).unwrap();
     assert!(said.trim_end().ends_with("/shmflow-0.10.0-cp311-abi3-manylinux_2_34_x86_64.whl"), "{said}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn of_a_tool_whose_newest_needs_a_newer_compiler_an_older_one_is_installed() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tool-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let cargo = folder.join("cargo");
+    let said = "error: cannot install package `cargo-c 0.10.26+cargo-0.100.0`, it requires rustc 1.97 or newer\n\
+                `cargo-c 0.10.24+cargo-0.98.0` supports rustc 1.95\n";
+    // One that has no tool, cannot install the newest, and can any that is named.
+    let script = format!(
+        "#!/bin/sh\n\
+         case \"$*\" in\n\
+         'cinstall --version') exit 101 ;;\n\
+         'install --locked cargo-c') printf '%s' '{said}' >&2; exit 101 ;;\n\
+         *) echo \"cargo $*\" ;;\n\
+         esac\n"
+    );
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let installer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/cargo-tool.sh");
+    let installed = |word| {
+        Command::new("sh").arg(&installer).args(["cargo-c", word]).env("CARGO", &cargo).output().unwrap()
+    };
+    let older = installed("cinstall");
+    let told = String::from_utf8_lossy(&older.stdout).into_owned();
+    assert!(older.status.success(), "{older:?}");
+    assert!(told.ends_with("cargo install --locked cargo-c --version 0.10.24\n"), "{told}");
+    // Another is there already.
+    let there = installed("deny");
+    assert!(there.status.success() && there.stdout.is_empty(), "{there:?}");
     std::fs::remove_dir_all(folder).unwrap();
 }

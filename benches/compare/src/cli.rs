@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// Does it run here: three rows, one round of half a second, no peers that misbehave
     #[arg(long, conflicts_with = "full")]
     pub(crate) quick: bool,
-    /// All rows, five rounds of three seconds (about an hour)
+    /// Five rounds of three seconds (more than an hour)
     #[arg(long)]
     pub(crate) full: bool,
     /// Only the row of this name (may be repeated)
@@ -76,13 +76,7 @@ impl Settings {
     }
 
     pub(crate) fn wants(&self, row: &Row) -> bool {
-        let set = if self.full {
-            Set::Full
-        } else if self.quick {
-            Set::Quick
-        } else {
-            Set::Default
-        };
+        let set = if self.quick { Set::Quick } else { Set::Default };
         if self.rows.is_empty() { row.set <= set } else { self.rows.iter().any(|name| name == row.name) }
     }
 }

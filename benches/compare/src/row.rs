@@ -32,7 +32,6 @@ pub(crate) enum Format {
 pub(crate) enum Set {
     Quick,
     Default,
-    Full,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,20 +86,8 @@ pub(crate) const ROWS: &[Row] = &[
         stream: NV12,
         ..WHOLE
     },
-    Row {
-        name: "vga",
-        title: "60 fps, VGA I420, pool memory, filled and read whole",
-        stream: VGA,
-        set: Set::Full,
-        ..WHOLE
-    },
-    Row {
-        name: "4k",
-        title: "60 fps, 4K BGRx, pool memory, filled and read whole",
-        stream: UHD,
-        set: Set::Full,
-        ..WHOLE
-    },
+    Row { name: "vga", title: "60 fps, VGA I420, pool memory, filled and read whole", stream: VGA, ..WHOLE },
+    Row { name: "4k", title: "60 fps, 4K BGRx, pool memory, filled and read whole", stream: UHD, ..WHOLE },
     Row {
         name: "padded",
         title: "60 fps, 1080p NV12 with padded strides, the producer's own memory, filled and read whole",
@@ -113,7 +100,6 @@ pub(crate) const ROWS: &[Row] = &[
         title: "60 fps, 4K BGRx, the producer's own memory, filled and read whole",
         stream: UHD,
         memory: Memory::System,
-        set: Set::Full,
         ..WHOLE
     },
     Row {
@@ -135,7 +121,6 @@ pub(crate) const ROWS: &[Row] = &[
         name: "little-4",
         title: "60 fps, 1080p BGRx, pool memory, little touched, 4 consumers",
         consumers: 4,
-        set: Set::Full,
         ..LITTLE
     },
     Row {
@@ -148,7 +133,6 @@ pub(crate) const ROWS: &[Row] = &[
         name: "little-32",
         title: "60 fps, 1080p BGRx, pool memory, little touched, 32 consumers",
         consumers: 32,
-        set: Set::Full,
         ..LITTLE
     },
     Row {
@@ -177,7 +161,6 @@ pub(crate) const ROWS: &[Row] = &[
         stream: VGA,
         fps: 0,
         memory: Memory::System,
-        set: Set::Full,
         ..WHOLE
     },
     Row {

@@ -67,6 +67,13 @@ pub(crate) struct Replay {
     json: bool,
 }
 
+impl Replay {
+    /// Recorded topics that were named, of which each is expected to be there.
+    fn named(&self) -> impl Iterator<Item = &String> {
+        self.topics.iter().chain(self.renames.iter().map(|(old, _)| old))
+    }
+}
+
 /// How fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rate {
@@ -130,7 +137,8 @@ pub(crate) fn run(out: &mut dyn Write, dir: Option<&Path>, args: &Replay) -> Res
     player.end();
     report(out, &player, args.json)?;
     result?;
-    if let Some(missing) = args.topics.iter().find(|topic| !player.has(topic)) {
+    let unplayed = args.topics.iter().find(|topic| !player.has(topic));
+    if let Some(missing) = unplayed.or_else(|| player.unknown()) {
         return Err(player.not_played(missing));
     }
     Ok(Outcome::Done)

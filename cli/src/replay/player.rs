@@ -101,7 +101,7 @@ impl<'a> Player<'a> {
             span,
         };
         if recordings.iter().all(Recording::has_index)
-            && let Some(missing) = args.topics.iter().find(|topic| !player.recorded.contains(*topic))
+            && let Some(missing) = player.unknown()
         {
             return Err(player.not_played(missing));
         }
@@ -280,6 +280,11 @@ impl<'a> Player<'a> {
     /// Whether frames of this topic were played.
     pub(super) fn has(&self, recorded: &str) -> bool {
         self.topics.get(recorded).is_some_and(|topic| topic.frames != 0)
+    }
+
+    /// A topic that was named and is in no recording, as far as they were read.
+    pub(super) fn unknown(&self) -> Option<&'a String> {
+        self.args.named().find(|topic| !self.recorded.contains(*topic))
     }
 
     /// Why there was no frame of a topic: it was not recorded, or not in that time.

@@ -632,6 +632,7 @@ fn mistakes_are_told_in_one_line() {
         (&["replay", run], 1, "has a producer, camera"),
         (&["replay", run, "--topic", "none", "--wait"], 3, "no topic `none` was recorded\n"),
         (&["replay", run, "--topic", "camm"], 3, "no topic `camm` was recorded (did you mean `cam`?)"),
+        (&["replay", run, "--rename", "camm:new"], 3, "no topic `camm` was recorded (did you mean `cam`?)"),
         (&["replay", cut, "--topic", "camm"], 3, "no topic `camm` was recorded (did you mean `cam`?)"),
         (
             &["replay", run, "--topic", "cam", "--rename", "cam:other", "--start", "9"],
