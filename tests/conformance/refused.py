@@ -8,6 +8,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+from cases import picture
+
 VERSION_AT = 8
 # Every file of a topic begins with a magic number and the version of the layout (docs/layout.md).
 FILES = "peers", "ring", "holds"
@@ -91,13 +93,27 @@ def each_refuses(peers, directory: Path) -> int:
     """Builds of different layouts: whoever comes second, to read or to write, says so."""
     wrong, pairs = [], 0
     versions: dict[str, int] = {}
-    frame = [("seed", 0), ("length", 8), ("bare", 1)]
+    # What the oldest carry, too.
+    frame = picture(0, "GRAY8", (16, 4), [(0, 16)], 64).told
+    able = []
     for writer in peers:
         topic = f"of/{writer.name}"
-        writer.ask("open", [("topic", topic), ("persistent", 1)])
-        writer.ask("frame", frame)
-        writer.ask("close")
+        try:
+            writer.ask("open", [("topic", topic), ("persistent", 1)])
+            writer.ask("frame", frame)
+            writer.ask("close")
+        except SystemExit as why:
+            if not writer.build:
+                raise
+            # What this program asks for came later than that build.
+            print(f"left out: {why}")
+            writer.process.kill()
+            continue
+        able.append(writer)
         versions[writer.build] = ours(directory, topic.replace("/", "%2F").replace("@", "%40"))
+    peers = able
+    if len(versions) < 2:
+        raise SystemExit("conformance: no program can be run with the other build")
     for writer in peers:
         topic = f"of/{writer.name}"
         for other in peers:
