@@ -9,7 +9,7 @@ work=$(cd "$1" && pwd)
 cd "$here"
 cargo=${CARGO:-cargo}
 for package in gst-plugin-shmflow shmflow-capi; do
-    $cargo cinstall --quiet --locked --release -p "$package" --prefix=/usr --libdir=/usr/lib --destdir="$work/cargo"
+    $cargo cinstall --locked --release -p "$package" --prefix=/usr --libdir=/usr/lib --destdir="$work/cargo"
 done
 built=$(find "$work/cargo" -name libgstshmflow.so | head -n 1)
 [ -n "$built" ] || { echo "cinstall: it has put no plugin anywhere" >&2; exit 1; }
