@@ -17,8 +17,9 @@ built=$(find "$work/cargo" -name libgstshmflow.so | head -n 1)
 mkdir "$work/built"
 for file in libgstshmflow.so libshmflow.so libshmflow.a; do find "$work/cargo" -name "$file" -exec cp -L {} "$work/built/" \;; done
 make -s install CARGO=no-cargo PREFIX=/usr LIBDIR=/usr/lib DESTDIR="$work/make" built="$work/built"
-# Of these cargo-c knows nothing: CMake's package, services, licences. And it alone describes the plugin to pkg-config.
+# Of these cargo-c knows nothing: CMake's package, services, licences. And it alone has the plugin as a static
+# library, too, and describes it to pkg-config.
 (cd "$work/make" && find . -type f -o -type l) | grep -v -e /cmake/ -e /systemd/ -e /sysusers.d/ -e /doc/ | LC_ALL=C sort >"$work/by-make"
-(cd "$work/cargo" && find . -type f -o -type l) | grep -v -e 'gstshmflow\.pc$' | LC_ALL=C sort >"$work/by-cargo"
+(cd "$work/cargo" && find . -type f -o -type l) | grep -v -e 'gstshmflow\.pc$' -e 'libgstshmflow\.a$' | LC_ALL=C sort >"$work/by-cargo"
 diff "$work/by-make" "$work/by-cargo" || { echo "cinstall: these names differ (< make install, > cargo cinstall)" >&2; exit 1; }
 echo "cinstall: the files of make install: $(wc -l <"$work/by-cargo")"
